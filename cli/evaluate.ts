@@ -3,7 +3,7 @@ import type { EvaluateModelFlags } from '../coordinator/commands/evaluate-model.
 import { systemClock } from '../shared/util/clock.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
 import { EXIT_INTERRUPTED, interruptWithNotice } from './interrupt.ts';
-import { countOrAuto, dataOption, engineOption, transposeOption } from './options.ts';
+import { dataOption, engineOption, localWorkersOption, transposeOption } from './options.ts';
 
 interface EvaluateFlags extends EvaluateModelFlags {
   readonly workers: number | 'auto';
@@ -18,12 +18,7 @@ export function addEvaluate(cli: Command, context: CliContext): void {
     .argument('<model-dir>', 'folder of a run, or its model/')
     .addOption(dataOption())
     .addOption(transposeOption())
-    .option(
-      '--workers <n>',
-      'worker processes on this machine: auto is the fastest number',
-      countOrAuto,
-      'auto',
-    )
+    .addOption(localWorkersOption())
     .addOption(engineOption('engine of the local workers'))
     .addHelpText('after', '\nExample:\n  gradcast evaluate runs/2026-01-31-k3v9qd --data mnist/')
     .action(async (modelDir: string, flags: EvaluateFlags) => {

@@ -18,6 +18,12 @@ export const logOption = (): Option =>
 export const engineOption = (description: string): Option =>
   new Option('--engine <engine>', description).choices(ENGINE_CHOICES).default('auto');
 
+/** `--workers` of the commands that start workers of their own. */
+export const localWorkersOption = (): Option =>
+  new Option('--workers <n>', 'worker processes on this machine: auto is the fastest number')
+    .argParser(countOrAuto)
+    .default('auto');
+
 /** `--install-native` of the commands whose workers train. */
 export const installNativeOption = (): Option =>
   new Option(

@@ -7,13 +7,13 @@ import { requireNativeEngine } from './engine.ts';
 import { EXIT_INTERRUPTED, interruptWithNotice, waitForInterrupt } from './interrupt.ts';
 import {
   codecOption,
-  countOrAuto,
   dataOption,
   engineOption,
   fraction,
   installNativeOption,
   integer,
   interval,
+  localWorkersOption,
   logOption,
   tokenOption,
   transposeOption,
@@ -76,12 +76,7 @@ export function addTrain(cli: Command, context: CliContext): void {
     .description(
       'Train on this machine: a coordinator, and workers in processes of their own. Other machines may join.',
     )
-    .option(
-      '--workers <n>',
-      'worker processes on this machine: auto is the fastest number',
-      countOrAuto,
-      'auto',
-    )
+    .addOption(localWorkersOption())
     .addOption(engineOption('engine of the local workers'))
     .addOption(installNativeOption())
     .option('--host <address>', 'address to listen on', '127.0.0.1')

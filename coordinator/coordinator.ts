@@ -5,20 +5,18 @@ import type { EpochRecord } from '../shared/protocol/messages.ts';
 import type { Connection } from '../shared/protocol/transport.ts';
 import { BottleneckReporter } from './observe/bottleneck-reporter.ts';
 import { Feed } from './observe/feed.ts';
-import { Notices } from './observe/notices.ts';
+import { logClients, Notices } from './observe/notices.ts';
 import { RefusalRateLimiter } from './server/limits/refusal-rate-limiter.ts';
 import type { ConnectionHandler } from './server/websocket.ts';
 import { exactMode } from './modes/exact-mode.ts';
 import { EngineFingerprints } from './modes/fingerprints.ts';
 import { standardMode } from './modes/standard-mode.ts';
-import { codecLabel, type CodecRule } from './links/codecs.ts';
+import type { CodecRule } from './links/codecs.ts';
 import { WorkerPool, type PoolOptions } from './pool/pool.ts';
-import { throttleLog } from './report/throttle.ts';
-import { pluralize, type Reporter } from './report/reporter.ts';
+import type { Reporter } from './report/reporter.ts';
 import { Metrics } from './observe/metrics.ts';
 import { BlockRateLimiter } from './server/limits/block-rate-limiter.ts';
 import { readDescriptorLimit, connectionLimitsFor } from './server/limits/connection-limits.ts';
-import { TokenBucket } from './server/limits/token-bucket.ts';
 import { isLoopback } from '../shared/util/loopback.ts';
 import { reachableHosts } from './server/reachable-hosts.ts';
 import { healthAndMetricsRoutes } from './server/routes.ts';
@@ -78,8 +76,6 @@ export interface Coordinator {
 
 /** Size limit for the header of a frame, in addition to the gradient. */
 const MAX_HEADER_BYTES = 64 << 10;
-/** Log lines about workers that join and leave: one for each possible slot, then one a second. */
-const JOIN_LOG_LIMIT = { burst: 2_000, perSecond: 1 };
 /** Rate of requests for /metrics, each of which takes about a millisecond. */
 const METRICS_LIMITS = { perBlock: { burst: 60, perSecond: 5 }, total: { burst: 120, perSecond: 20 } };
 
@@ -163,28 +159,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     workerCount: () => pool.workers.size,
     metrics: () => metrics.text(),
   });
-  const refusalLog = throttleLog(
-    (line) => report.warn(line, { event: 'refused' }),
-    (count) => `... and ${count} more refusals.`,
-    clock,
-  );
-  const connectionErrorLog = throttleLog(
-    (line) => report.warn(line, { event: 'connectionError' }),
-    (count) => `... and ${count} more connection errors.`,
-    clock,
-  );
-  // A client that keeps reconnecting must not fill the log.
-  const joinBudget = new TokenBucket(JOIN_LOG_LIMIT, clock.now());
-  const joinLogNotice = throttleLog(
-    () =>
-      report.info('Workers join and leave too often to list each of them.', { event: 'joinLogThrottled' }),
-    () => '',
-    clock,
-  );
-  const logJoin = (...entry: Parameters<Reporter['info']>): void => {
-    if (joinBudget.spend(clock.now())) report.info(...entry);
-    else joinLogNotice.write(entry[0]);
-  };
+  const clientLog = logClients(pool, report, clock);
   const server = await startServer({
     host,
     port: options.port,
@@ -197,39 +172,13 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     refusals,
     clock,
     maxConnections: connectionLimits.connections,
-    onRefused: (sentence) => refusalLog.write(sentence),
-    onConnectionError: (sentence) => connectionErrorLog.write(sentence),
+    onRefused: clientLog.refused,
+    onConnectionError: clientLog.connectionError,
   }).catch(async (error: unknown) => {
     pool.close('The coordinator could not start.');
     feed.close('The coordinator could not start.');
     await validator?.close();
     throw error;
-  });
-  let isEnding = false;
-  pool.subscribe({
-    joined: ({ name, engine, link: workerLink }) => {
-      const threads = pluralize(engine.threads, 'thread');
-      const codecs = codecLabel(workerLink);
-      const link = codecs === codecLabel({ codec: 'float32', updateCodec: null }) ? '' : `, ${codecs}`;
-      logJoin(`+ ${name} joined: ${engine.backend} on ${engine.device}, ${threads}${link}`, {
-        event: 'joined',
-        worker: name,
-        codecs,
-        ...engine,
-      });
-    },
-    left({ name }, reason) {
-      // At the end of a run all workers leave, as expected.
-      if (!isEnding) logJoin(`- ${name} left: ${reason}`, { event: 'left', worker: name, reason });
-    },
-    refused: (reason) => refusalLog.write(`A worker was refused: ${reason}`),
-    codecChanged: ({ name, link }, reason) =>
-      report.info(`${name}: ${reason}`, { event: 'codecChanged', worker: name, codecs: codecLabel(link) }),
-    standbyChanged: ({ name }, reason) =>
-      report.info(reason === null ? `${name} is active again.` : `${name} is on standby: ${reason}`, {
-        event: reason === null ? 'active' : 'standby',
-        worker: name,
-      }),
   });
   if (token === undefined && !isLoopback(host)) {
     report.warn(
@@ -242,7 +191,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     .filter((name) => !isLoopback(name))
     .map((name) => `${scheme.replace('ws', 'http')}://${name}:${server.port}/`);
   const finish = (reason: string): void => {
-    isEnding = true;
+    clientLog.finish();
     // The last figures include the workers, so observers get them before the pool closes.
     feed.finish(reason);
     pool.finish(reason);
@@ -261,9 +210,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       finish(reason);
       pool.close(reason);
       feed.close(reason);
-      refusalLog.close();
-      connectionErrorLog.close();
-      joinLogNotice.close();
+      clientLog.close();
       await server.close();
       await validator?.close();
     },

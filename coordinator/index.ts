@@ -24,12 +24,12 @@ import type { EpochRecord, Step } from '../shared/protocol/messages.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import { startCoordinator as openCoordinator, type Coordinator as Internals } from './coordinator.ts';
 import { loadDataset as loadAnyDataset, userCacheDir } from './data/load-dataset.ts';
-import { parseCodecRule } from './links/codecs.ts';
+import { codecRuleFor } from './links/codecs.ts';
 import { prepareJob } from './model/model.ts';
 import { createOptimizer } from './optimizer/optimizer.ts';
 import { plainReporter } from './report/plain.ts';
 import { combineListeners, type Reporter } from './report/reporter.ts';
-import { saveModel as writeModel } from './run/model-folder.ts';
+import { modelToSave, saveModel as writeModel } from './run/model-folder.ts';
 import { waitForWorkers } from './pool/wait-for-workers.ts';
 import { train as runTrainingLoop } from './training/train.ts';
 
@@ -325,8 +325,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     port,
     token,
     tls,
-    // Exact mode adds float32 values; a lossy codec would round them on the way.
-    codecs: parseCodecRule(job.microShard === undefined ? codec : 'float32'),
+    codecs: codecRuleFor(job, codec),
     maxWorkers: options.maxWorkers ?? DEFAULT_MAX_WORKERS,
     pageDir: fileURLToPath(new URL('../page/', import.meta.url)),
     clock,
@@ -372,7 +371,7 @@ export async function train(coordinator: Coordinator, options: TrainOptions): Pr
     optimizer,
     stepRunner,
     pool,
-    report: combineListeners(combineListeners(reporter, bottleneckReporter), combineListeners(feed, metrics)),
+    report: combineListeners(reporter, bottleneckReporter, feed, metrics),
     clock,
     signal,
     async save(record) {
@@ -411,17 +410,13 @@ export async function evaluate(
  */
 export async function saveModel(folder: string, model: TrainedModel): Promise<void> {
   const { job, weights, weightNames, history = [] } = model;
-  const { topology, ...jobWithoutTopology } = job;
-  const last = history.at(-1);
-  const metadata = {
+  const last = history.at(-1) ?? null;
+  const training = {
     gradcast: packageVersion(),
     dataDescription: model.dataDescription ?? job.data.name,
     epochs: last?.epoch ?? 0,
-    val_loss: last?.val_loss ?? null,
-    val_accuracy: last?.val_accuracy ?? null,
-    job: jobWithoutTopology,
   };
-  await writeModel(folder, { metadata, topology, weights, names: weightNames });
+  await writeModel(folder, modelToSave(job, { weights, names: weightNames }, training, last));
 }
 
 function findRunning(coordinator: Coordinator): RunningCoordinator {

@@ -87,6 +87,7 @@ export class PictureReader {
     const key = keyOf(job);
     return {
       setWeights: (weights) => {
+        // Ownership is not passed on: the reader keeps the weights.
         computer.setWeights(weights);
         this.#latest = { job, key, weights };
         this.#weightsChanged();
@@ -135,12 +136,15 @@ export class PictureReader {
     }
   }
 
-  async #predict(latest: LatestWeights): Promise<void> {
-    const computer = await this.#load(latest);
+  async #predict({ job, key }: LatestWeights): Promise<void> {
+    const computer = await this.#load(job, key);
+    // Newer weights may have arrived while the engine was opened; those of another job are read next.
+    const latest = this.#latest;
+    if (latest?.key !== key) return;
     const picture = this.#picture;
     this.#stale = false;
     // The page replaces a picture of another job's shape.
-    if (picture?.length !== sizeOf(latest.job.data.sampleShape)) return;
+    if (picture?.length !== sizeOf(job.data.sampleShape)) return;
     if (this.#weightsStale) {
       this.#weightsStale = false;
       computer.setWeights(latest.weights);
@@ -149,7 +153,7 @@ export class PictureReader {
     if (this.#picture !== null) this.#options.onPrediction([...probabilities]);
   }
 
-  async #load({ job, key }: LatestWeights): Promise<GradientComputer> {
+  async #load(job: Job, key: string): Promise<GradientComputer> {
     if (this.#loaded?.key === key) return this.#loaded.computer;
     const { engine } = await this.#open();
     this.#unload();

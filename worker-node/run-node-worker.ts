@@ -43,7 +43,6 @@ export async function runNodeWorker(options: NodeWorkerOptions): Promise<string>
   const { engine, why, lost } = threaded;
   const { backend, device, threads } = engine.info;
   const text = `${backend} on ${device}, ${threads} thread${threads === 1 ? '' : 's'} (${why})`;
-  onMessage({ type: 'engine', text });
   const collectGarbage = createGarbageCollector();
   const report: WorkerReport = {
     joined: ({ job }) => {
@@ -60,6 +59,7 @@ export async function runNodeWorker(options: NodeWorkerOptions): Promise<string>
     note: (line) => note(`${name}: ${line}`),
   };
   try {
+    onMessage({ type: 'engine', text });
     const end = await runWorker({
       url,
       name,

@@ -48,9 +48,11 @@ export async function evaluateModel(
     report.info(`${dataset.description.replace(/\.$/, '')}: ${dataset.test.count} test samples`);
     for (const line of describeTransposition(dataset)) report.warn(line);
     checkDataFits(job, dataset);
+    const workers = await chooseWorkerCount();
+    if (signal.aborted) return null;
     const session = {
       engine: flags.engine,
-      workers: await chooseWorkerCount(),
+      workers,
       host: '127.0.0.1',
       port: 0,
       job,

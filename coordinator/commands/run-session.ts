@@ -89,6 +89,8 @@ export async function withCoordinator<Result>(
   let closeReason = 'The run has ended with an error.';
   const sessionEnd = new AbortController();
   const stopWaiting = AbortSignal.any([signal, sessionEnd.signal]);
+  // A function, since TypeScript narrows a property that changes meanwhile.
+  const isStopped = (): boolean => signal.aborted;
   try {
     await options.onOpen(coordinator);
     if (workers > 0) {
@@ -111,11 +113,11 @@ export async function withCoordinator<Result>(
       waitForWorkers(coordinator.pool, wanted, timeoutMs, clock, stopWaiting),
     ]);
     const result = await Promise.race([...localFailure, work(coordinator)]);
-    closeReason = signal.aborted ? 'The run was stopped.' : 'The run is finished.';
-    if (afterwards !== undefined && !signal.aborted) {
+    closeReason = isStopped() ? 'The run was stopped.' : 'The run is finished.';
+    if (afterwards !== undefined && !isStopped()) {
       coordinator.finish(closeReason);
       await local?.stop();
-      await afterwards(coordinator, result);
+      if (!isStopped()) await afterwards(coordinator, result);
     }
     return result;
   } finally {

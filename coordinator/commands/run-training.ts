@@ -6,14 +6,14 @@ import type { Step } from '../../shared/protocol/messages.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import type { Coordinator } from '../coordinator.ts';
 import { userCacheDir } from '../data/load-dataset.ts';
-import { parseCodecRule } from '../links/codecs.ts';
+import { codecRuleFor } from '../links/codecs.ts';
 import { checkModel, warnOfShardStatistics } from '../model/check-model.ts';
 import type { LogFormat } from '../report/log.ts';
 import { combineListeners, EVALUATING, type Reporter } from '../report/reporter.ts';
 import { printDataset, type TestScores } from '../report/summary.ts';
 import { removeEarlierCheckpoints } from '../run/checkpoint.ts';
 import { CheckpointWriter } from '../run/checkpoint-writer.ts';
-import { saveModel } from '../run/model-folder.ts';
+import { modelToSave, saveModel } from '../run/model-folder.ts';
 import { EpochSaver, type RunFolder } from '../run/run-folder.ts';
 import { Interrupted } from '../training/errors.ts';
 import type { TrainingResult } from '../training/progress.ts';
@@ -113,8 +113,7 @@ async function trainPrepared(
 ): Promise<TrainingRunOutcome | null> {
   const { program, clock, report, signal, afterRun } = options;
   const { dataset, job, resumeFrom, history, engineFingerprint } = prepared;
-  const isExact = job.microShard !== undefined;
-  if (isExact) checkExact({ ...flags, exact: true });
+  if (job.microShard !== undefined) checkExact({ ...flags, exact: true });
   printDataset(dataset, report);
   await checkModel(prepared, flags.model !== undefined, program, report);
   const workers = await options.chooseWorkerCount(job);
@@ -124,8 +123,7 @@ async function trainPrepared(
     {
       ...flags,
       workers,
-      // Exact mode adds float32 values; a lossy codec would round them on the way.
-      codecs: parseCodecRule(isExact ? 'float32' : flags.codec),
+      codecs: codecRuleFor(job, flags.codec),
       job,
       history,
       engineFingerprint,
@@ -196,7 +194,7 @@ async function trainAndSave(
     optimizer,
     stepRunner,
     pool,
-    report: combineListeners(combineListeners(report, bottleneckReporter), combineListeners(feed, metrics)),
+    report: combineListeners(report, bottleneckReporter, feed, metrics),
     clock,
     signal,
     save: (record) => epochs.save(record),
@@ -277,20 +275,9 @@ function saveWeights(
   epochs: number,
   scores: TestScores | null,
 ): Promise<void> {
-  const { topology, ...jobWithoutTopology } = job;
-  const metadata = {
-    gradcast: version,
-    dataDescription: dataset.description,
-    epochs,
-    val_loss: scores?.val_loss ?? null,
-    val_accuracy: scores?.val_accuracy ?? null,
-    job: jobWithoutTopology,
-  };
-  return saveModel(
-    folder.modelDir,
-    { metadata, topology, weights, names },
-    { beforeReplace: () => folder.lock.check() },
-  );
+  const training = { gradcast: version, dataDescription: dataset.description, epochs };
+  const model = modelToSave(job, { weights, names }, training, scores);
+  return saveModel(folder.modelDir, model, { beforeReplace: () => folder.lock.check() });
 }
 
 /** @throws Error if the codec rounds: an exact result must not depend on which worker sends a value */

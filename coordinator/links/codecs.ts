@@ -1,5 +1,6 @@
 import { getCodec, CODECS } from '../../shared/codec/registry.ts';
 import { FACTORS } from '../../shared/codec/factors.ts';
+import type { Job } from '../../shared/model/job.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-codes.ts';
 
 /** Names of a link's codecs. */
@@ -46,6 +47,10 @@ export function negotiateCodecs(requested: LinkCodecs, supported: readonly strin
 
 /** Codecs that a value of --codec selects. */
 export const parseCodecRule = (name: string): CodecRule => LINK_CODECS[name] ?? 'auto';
+
+/** The same for a job. An exact run adds float32 values; a lossy codec would round them on the way. */
+export const codecRuleFor = ({ microShard }: Pick<Job, 'microShard'>, name: string): CodecRule =>
+  parseCodecRule(microShard === undefined ? name : 'float32');
 
 /** 'int4/int8': the codec of gradients, then the codec of weights. */
 export const codecLabel = ({ codec, updateCodec }: { codec: string; updateCodec: string | null }): string =>

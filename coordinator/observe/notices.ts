@@ -1,6 +1,12 @@
 import { FATAL_CLOSE_CODES } from '../../shared/protocol/close-codes.ts';
 import type { Notice } from '../../shared/protocol/messages.ts';
+import type { Clock } from '../../shared/util/clock.ts';
+import { codecLabel } from '../links/codecs.ts';
 import type { WorkerPool } from '../pool/pool.ts';
+import type { Log } from '../report/log.ts';
+import { pluralize } from '../report/reporter.ts';
+import { throttleLog } from '../report/throttle.ts';
+import { TokenBucket } from '../server/limits/token-bucket.ts';
 
 /** Number of notices of each kind; the oldest are dropped. */
 const MAX_NOTICES_PER_KIND = 8;
@@ -48,4 +54,81 @@ export class Notices {
     const dropped = alike.length >= MAX_NOTICES_PER_KIND ? alike[0] : undefined;
     this.#notices = [...others.filter((other) => other !== dropped), { ...notice, reason, times }];
   }
+}
+
+/** Log of workers and other clients. */
+export interface ClientLog {
+  /** @param sentence why a client was refused */
+  readonly refused: (sentence: string) => void;
+  readonly connectionError: (sentence: string) => void;
+  /** Ends the lines about workers that leave: at the end of a run all of them do. */
+  finish(): void;
+  /** Writes the numbers of suppressed lines. */
+  close(): void;
+}
+
+/** Lines about workers that join and leave: one for each possible slot, then one a second. */
+const JOIN_LOG_LIMIT = { burst: 2_000, perSecond: 1 };
+
+/** Logs workers that join, leave, are refused or change their work. No client can fill the log. */
+export function logClients(pool: Pick<WorkerPool, 'subscribe'>, report: Log, clock: Clock): ClientLog {
+  const refusals = throttleLog(
+    (line) => report.warn(line, { event: 'refused' }),
+    (count) => `... and ${count} more refusals.`,
+    clock,
+  );
+  const connectionErrors = throttleLog(
+    (line) => report.warn(line, { event: 'connectionError' }),
+    (count) => `... and ${count} more connection errors.`,
+    clock,
+  );
+  // A client that keeps reconnecting must not fill the log.
+  const joinBudget = new TokenBucket(JOIN_LOG_LIMIT, clock.now());
+  const joinNotice = throttleLog(
+    () =>
+      report.info('Workers join and leave too often to list each of them.', { event: 'joinLogThrottled' }),
+    () => '',
+    clock,
+  );
+  const logJoin = (...entry: Parameters<Log['info']>): void => {
+    if (joinBudget.spend(clock.now())) report.info(...entry);
+    else joinNotice.write(entry[0]);
+  };
+  let isFinished = false;
+  pool.subscribe({
+    joined: ({ name, engine, link: workerLink }) => {
+      const threads = pluralize(engine.threads, 'thread');
+      const codecs = codecLabel(workerLink);
+      const link = codecs === codecLabel({ codec: 'float32', updateCodec: null }) ? '' : `, ${codecs}`;
+      logJoin(`+ ${name} joined: ${engine.backend} on ${engine.device}, ${threads}${link}`, {
+        event: 'joined',
+        worker: name,
+        codecs,
+        ...engine,
+      });
+    },
+    left({ name }, reason) {
+      if (!isFinished) logJoin(`- ${name} left: ${reason}`, { event: 'left', worker: name, reason });
+    },
+    refused: (reason) => refusals.write(`A worker was refused: ${reason}`),
+    codecChanged: ({ name, link }, reason) =>
+      report.info(`${name}: ${reason}`, { event: 'codecChanged', worker: name, codecs: codecLabel(link) }),
+    standbyChanged: ({ name }, reason) =>
+      report.info(reason === null ? `${name} is active again.` : `${name} is on standby: ${reason}`, {
+        event: reason === null ? 'active' : 'standby',
+        worker: name,
+      }),
+  });
+  return {
+    refused: refusals.write,
+    connectionError: connectionErrors.write,
+    finish() {
+      isFinished = true;
+    },
+    close() {
+      refusals.close();
+      connectionErrors.close();
+      joinNotice.close();
+    },
+  };
 }

@@ -45,23 +45,19 @@ export interface TrainingListener {
   epochFinished(record: EpochRecord, epochs: number, steps: number): void;
 }
 
-/** Listener that passes every event to two listeners. */
-export const combineListeners = (first: TrainingListener, second: TrainingListener): TrainingListener => ({
-  epochStarted(epoch, epochs, steps) {
-    first.epochStarted(epoch, epochs, steps);
-    second.epochStarted(epoch, epochs, steps);
+/** Listener that passes every event to all listeners, in order. */
+export const combineListeners = (...listeners: readonly TrainingListener[]): TrainingListener => ({
+  epochStarted(...event) {
+    for (const listener of listeners) listener.epochStarted(...event);
   },
   stepFinished(event) {
-    first.stepFinished(event);
-    second.stepFinished(event);
+    for (const listener of listeners) listener.stepFinished(event);
   },
-  evaluated(done, total) {
-    first.evaluated?.(done, total);
-    second.evaluated?.(done, total);
+  evaluated(...event) {
+    for (const listener of listeners) listener.evaluated?.(...event);
   },
-  epochFinished(record, epochs, steps) {
-    first.epochFinished(record, epochs, steps);
-    second.epochFinished(record, epochs, steps);
+  epochFinished(...event) {
+    for (const listener of listeners) listener.epochFinished(...event);
   },
 });
 

@@ -7,6 +7,7 @@ import {
   type LoadedModel,
   type ModelMetadata,
 } from '../../shared/model/saved-model.ts';
+import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { describeDiskError } from '../files/disk-error.ts';
 import { makeFolder } from '../files/make-folder.ts';
 import { readRegularFile } from '../files/read-file.ts';
@@ -19,6 +20,20 @@ export interface ModelToSave {
   readonly weights: Float32Array;
   /** Names of its tensors, in the order of the layout. */
   readonly names: readonly string[];
+}
+
+/**
+ * A job's trained model.
+ * @param scores scores on the test data; null if they were not measured
+ */
+export function modelToSave(
+  { topology, ...job }: Job,
+  { weights, names }: Pick<ModelToSave, 'weights' | 'names'>,
+  training: Pick<ModelMetadata, 'gradcast' | 'dataDescription' | 'epochs'>,
+  scores: Pick<EpochRecord, 'val_loss' | 'val_accuracy'> | null,
+): ModelToSave {
+  const { val_loss = null, val_accuracy = null } = scores ?? {};
+  return { metadata: { ...training, val_loss, val_accuracy, job }, topology, weights, names };
 }
 
 /**

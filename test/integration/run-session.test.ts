@@ -2,7 +2,11 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import type { Coordinator } from '../../coordinator/coordinator.ts';
 import { prepareJob } from '../../coordinator/model/model.ts';
-import { withCoordinator, type RunSessionOptions } from '../../coordinator/commands/run-session.ts';
+import {
+  withCoordinator,
+  type AfterRun,
+  type RunSessionOptions,
+} from '../../coordinator/commands/run-session.ts';
 import { systemClock } from '../../shared/util/clock.ts';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
@@ -23,7 +27,8 @@ const silent = { joined: nothing, computed: nothing, waiting: nothing, note: not
 async function run(
   script: readonly string[],
   work: (coordinator: Coordinator, weights: Float32Array) => Promise<unknown>,
-  more: Partial<Pick<RunSessionOptions, 'onOpen' | 'clock'>> = {},
+  more: Partial<Pick<RunSessionOptions, 'onOpen' | 'clock' | 'interrupt'>> = {},
+  afterwards?: AfterRun<unknown>,
 ): Promise<unknown> {
   const { job, initialWeights } = await prepareJob(dataset, {
     batchSize: 64,
@@ -50,6 +55,7 @@ async function run(
       ...more,
     },
     (coordinator) => work(coordinator, initialWeights),
+    afterwards,
   );
 }
 
@@ -98,4 +104,20 @@ test('a run notices that its local workers have ended before their connections a
   });
   await expect(training).rejects.toThrow('The workers on this machine have ended: no output');
   await worker;
+});
+
+test('a run that is stopped while its local workers leave does not serve its page', async () => {
+  const stop = new AbortController();
+  let isServed = false;
+  const finish = ({ pool }: Coordinator): Promise<string> => {
+    pool.subscribe({ left: () => stop.abort() });
+    return Promise.resolve('trained');
+  };
+  const serve = (): Promise<void> => {
+    isServed = true;
+    return Promise.resolve();
+  };
+  expect(await run(NAN_WORKER, finish, { interrupt: { signal: stop.signal } }, serve)).toBe('trained');
+  expect(stop.signal.aborted).toBe(true);
+  expect(isServed).toBe(false);
 });

@@ -130,3 +130,27 @@ it("ignores a picture of another job's shape", async () => {
   await clock.advance(1_000);
   expect([...log, ...notes]).toEqual([]);
 });
+
+it('classifies with the weights that arrive while its engine is opened', async () => {
+  const clock = manualClock();
+  const own = slowEngine(clock);
+  let finishOpening = (): void => undefined;
+  const reader = new PictureReader({
+    open: () =>
+      new Promise((resolve) => {
+        finishOpening = () =>
+          resolve({ engine: own.engine, lost: new Promise(() => undefined), close: () => undefined });
+      }),
+    clock,
+    onPrediction: () => undefined,
+    note: () => undefined,
+  });
+  const computer = await reader.tapWeights(slowEngine(clock).engine).load(oneWeightJob);
+  reader.show(picture);
+  computer.setWeights(new Float32Array([1]));
+  await clock.advance(10);
+  computer.setWeights(new Float32Array([2]));
+  finishOpening();
+  await clock.advance(1_000);
+  expect(own.log).toEqual(['predict with 2']);
+});

@@ -34,3 +34,20 @@ test('a worker whose engine is lost during a step leaves the run with the reason
   await expect(round).rejects.toThrow();
   await coordinator.close('done');
 });
+
+test('a worker whose receiver of events fails ends the thread of its engine', async () => {
+  const exitListeners = process.listenerCount('exit');
+  const worker = runNodeWorker({
+    url: 'ws://127.0.0.1:9',
+    engine: 'wasm',
+    threadFile: await writeFakeThread(''),
+    signal: new AbortController().signal,
+    onMessage: () => {
+      throw new Error('The log is closed.');
+    },
+    note: () => undefined,
+  });
+  await expect(worker).rejects.toThrow('The log is closed.');
+  // The engine's thread has ended when nothing is left to be removed at the end of the process.
+  expect(process.listenerCount('exit')).toBe(exitListeners);
+});

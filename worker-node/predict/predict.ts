@@ -5,6 +5,7 @@ import { chooseEngine } from '../engine/choose-engine.ts';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import { sampleFromPicture, type Picture } from './sample-from-image.ts';
 import { PNG } from 'pngjs';
+
 const TOP_CLASSES = 3;
 
 /**

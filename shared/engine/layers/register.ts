@@ -5,6 +5,7 @@ import { gruCellLayer, gruLayer, rnnLayer } from './recurrent.ts';
 import { batchNormalizationLayer, layerNormalizationLayer } from './normalization.ts';
 import { reluLayer, thresholdedReluLayer } from './relu.ts';
 import { stockLayerClasses, type LayerClass } from './stock.ts';
+
 const FACTORIES: readonly ((tf: TF) => LayerClass)[] = [
   batchNormalizationLayer,
   conv1dLayer,

@@ -105,7 +105,8 @@ class EngineConnection {
 
   /**
    * @param onBucket called when the gradient's bucket is complete
-   * @throws the error of the port if the message cannot be posted; a rejection has any other
+   * @returns the answer; rejected if the engine fails the request, and with EngineLostError or another Error if the thread ends
+   * @throws the port's error, at once, if the message cannot be posted
    */
   request<Type extends EngineRequest['type']>(
     request: Extract<EngineRequest, { type: Type }>,

@@ -36,12 +36,12 @@ export async function withLock<Result>(
 ): Promise<Result> {
   await mkdir(folder, { recursive: true });
   const lost = new AbortController();
-  const unlock = await acquire(folder, options, () => lost.abort(new LockLostError()));
+  const release = await acquire(folder, options, () => lost.abort(new LockLostError()));
   try {
     return await work(AbortSignal.any([options.signal, lost.signal]));
   } finally {
     // A process that took the lock over keeps it.
-    await unlock().catch(() => undefined);
+    await release().catch(() => undefined);
   }
 }
 

@@ -4,6 +4,7 @@ import type { TF } from '../../../shared/util/tf.ts';
 import { findAddon, createRequireFrom, type NativeCandidate } from '../locate/candidates.ts';
 import { readdirSync } from 'node:fs';
 import { Module } from 'node:module';
+
 /** Functions of node:util that tfjs-node calls. Node 22 warns about them, and Node 23 has removed them. */
 const LEGACY_UTIL: Readonly<Record<string, (value: unknown) => boolean>> = {
   isNullOrUndefined: (value) => value === null || value === undefined,

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+
 /** Numbers of GPUs, as nvidia-smi counts them. */
 export type Devices = 'all' | readonly number[];
 

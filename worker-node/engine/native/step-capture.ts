@@ -11,6 +11,7 @@ import type { Native } from './backend.ts';
 import { capture, type NameInput, CapturedGraph } from './capture.ts';
 import type { NativeTensors } from './native-tensors.ts';
 import type { Shard } from '../../../shared/data/shard.ts';
+
 /**
  * Largest accepted difference between a graph and the same step op by op, relative to the norm. Rounding in another order,
  * enlarged by batch normalization, stays below it; an input that was captured as a constant causes a difference near 1.
