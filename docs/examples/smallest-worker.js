@@ -75,6 +75,9 @@ export class SmallestWorker {
   #shards = [];
   /** Whether `finished` has come. */
   isFinished = false;
+  /** Whether a shard has come after an answer. */
+  isAnswerAccepted = false;
+  #hasAnswered = false;
 
   constructor(send) {
     this.#send = (header, payload) => send(encodeFrame(header, payload));
@@ -105,6 +108,7 @@ export class SmallestWorker {
         this.#onWeights(header, new Float32Array(payload.buffer));
         break;
       case 'shard':
+        this.isAnswerAccepted = this.#hasAnswered;
         this.#shards.push({ header, payload });
         break;
       case 'rejected':
@@ -135,6 +139,7 @@ export class SmallestWorker {
       const { task, step, shard } = header;
       const started = Date.now();
       const { gradient, lossSum, correct } = this.#compute(header, payload);
+      this.#hasAnswered = true;
       const result = { samples: header.samples, lossSum, correct, computeMs: Date.now() - started };
       if (task === 'evaluate') this.#send({ type: 'evaluation', step, shard, result });
       else this.#send({ type: 'gradient', step, shard, offset: 0, result }, new Uint8Array(gradient.buffer));
@@ -199,9 +204,9 @@ function run(url, token, pauseMs = 500) {
   let nextPauseMs = Math.min(2 * pauseMs, 15_000);
   socket.on('open', () => worker.sayHello(token));
   socket.on('message', (data) => {
-    nextPauseMs = 500;
     try {
       worker.receive(data);
+      if (worker.isAnswerAccepted) nextPauseMs = 500;
     } catch (error) {
       socket.close(error.code ?? 4424, error.message.slice(0, 100));
     }

@@ -31,10 +31,11 @@ export async function runWorker(options: WorkerOptions): Promise<string> {
   const instance = nanoid();
   try {
     for (let attempt = 0; !signal.aborted; attempt++) {
-      const { end, authenticated } = await runSession(options, computers, instance);
+      const { end, isAnswerAccepted } = await runSession(options, computers, instance);
       if (end.outcome === 'finished') return end.reason;
       if (end.outcome === 'refused') throw new RefusedError(url, end.reason, end.code);
-      if (authenticated) attempt = 0;
+      // A welcome is not enough: each connection may end at the first answer, such as those of damaged frames.
+      if (isAnswerAccepted) attempt = 0;
       if (end.outcome === 'left') break;
       const waitMs = backoffMs(attempt, random());
       report.waiting(

@@ -28,7 +28,8 @@ const SESSION_LEFT: SessionEnd = { outcome: 'left', reason: 'asked to leave' };
 
 export interface SessionResult {
   readonly end: SessionEnd;
-  readonly authenticated: boolean;
+  /** Whether the connection has worked in both directions: the next pause is then short again. */
+  readonly isAnswerAccepted: boolean;
 }
 
 /**
@@ -103,7 +104,7 @@ export function runSession(
       const done = (): void => {
         signal.removeEventListener('abort', abandon);
         const left = end.outcome === 'lost' && signal.aborted;
-        resolve({ end: left ? SESSION_LEFT : end, authenticated: state.welcome !== null });
+        resolve({ end: left ? SESSION_LEFT : end, isAnswerAccepted: state.isAnswerAccepted });
       };
       const abandon = (): void => {
         abandoned = true;
@@ -214,7 +215,7 @@ export function runSession(
     try {
       connection = withChecksums(options.connect(options.url, events));
     } catch (error) {
-      resolve({ end: { outcome: 'refused', reason: errorMessage(error) }, authenticated: false });
+      resolve({ end: { outcome: 'refused', reason: errorMessage(error) }, isAnswerAccepted: false });
       return;
     }
 

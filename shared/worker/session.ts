@@ -30,6 +30,9 @@ export interface SessionState {
   /** Samples received before their shard. */
   readonly prefetched: PrefetchedSamples | null;
   readonly busy: boolean;
+  readonly hasAnswered: boolean;
+  /** Whether the coordinator assigned a shard after an answer: only then are answers known to arrive undamaged. */
+  readonly isAnswerAccepted: boolean;
 }
 
 export interface ReceivedShard {
@@ -88,6 +91,8 @@ export const initialSession: SessionState = {
   shards: [],
   prefetched: null,
   busy: false,
+  hasAnswered: false,
+  isAnswerAccepted: false,
 };
 
 /** Processes one event. Never throws. */
@@ -99,7 +104,7 @@ export function advance(state: SessionState, event: SessionEvent): Transition {
     case 'loaded':
       return [{ ...state, phase: 'working' }, [{ type: 'send', message: readyMessage(event.fingerprint) }]];
     case 'computed':
-      return startNext({ ...state, busy: false });
+      return startNext({ ...state, busy: false, hasAnswered: true });
     case 'leave': {
       const [next, effects] = endSession(state, { outcome: 'left', reason: 'asked to leave' });
       return [next, [{ type: 'send', message: { type: 'leaving', reason: 'asked to leave' } }, ...effects]];
@@ -159,6 +164,7 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
       if (state.phase !== 'working') throw unexpected('A shard was received before this worker was ready.');
       return startNext({
         ...state,
+        isAnswerAccepted: state.hasAnswered,
         shards: [
           ...state.shards,
           { message, payload: payload.length > 0 ? payload : findPrefetched(state, message) },

@@ -1,6 +1,7 @@
 import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { foreignHolder } from '../support/foreign-lock.ts';
 import { waitForOutput } from '../support/worker-process.ts';
 import { makeRuns } from './runs.ts';
 
@@ -48,15 +49,7 @@ test('a run that a second Ctrl-C stops at once leaves no lock', async () => {
 });
 
 /** Lock of a process on another machine, without a heartbeat. */
-const foreignLock = `${JSON.stringify({
-  id: 'theirs',
-  pid: 12,
-  host: 'elsewhere',
-  start: null,
-  space: 'another machine',
-  since: 'some day',
-  beat: '000000000007',
-})}\n`;
+const foreignLock = `${JSON.stringify({ ...foreignHolder, beat: '000000000007' })}\n`;
 
 test('a run ends if another machine takes over its folder, and leaves the lock in place', async () => {
   const run = train('lost', '--epochs', '100000', '--checkpoint-every', '1');

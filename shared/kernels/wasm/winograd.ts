@@ -29,30 +29,16 @@ export function winogradForward(
   filter: TensorInfo,
   info: backend_util.Conv2DInfo,
 ): TensorInfo | null {
-  const { batchSize, inHeight, inWidth, inChannels, outChannels, outHeight, outWidth, padInfo } = info;
+  const { inHeight, inWidth, inChannels, outChannels, outHeight, outWidth, padInfo } = info;
   if (!isSuitable(info, outHeight, outWidth) || inChannels % 4 !== 0) return null;
-  const out = backend.makeOutput([...info.outShape], 'float32');
-  const packedBytes = simd.winogradFilterBytes(inChannels, outChannels);
-  const bytes = packedBytes + simd.winogradScratchBytes(inChannels, outChannels, outHeight, outWidth);
-  withScratch(backend, bytes, (packed) => {
-    simd.winogradFilters(pointerOf(backend, filter), inChannels, outChannels, false, packed);
-    simd.winogradConv(
-      pointerOf(backend, x),
-      packed,
-      pointerOf(backend, out),
-      batchSize,
-      inHeight,
-      inWidth,
-      inChannels,
-      outChannels,
-      outHeight,
-      outWidth,
-      padInfo.top,
-      padInfo.left,
-      packed + packedBytes,
-    );
+  return convolve(simd, backend, x, filter, {
+    from: { height: inHeight, width: inWidth, channels: inChannels },
+    to: { height: outHeight, width: outWidth, channels: outChannels },
+    outShape: info.outShape,
+    top: padInfo.top,
+    left: padInfo.left,
+    turned: false,
   });
-  return out;
 }
 
 /** Gradient of the input, or null if Winograd's algorithm does not apply. */
@@ -63,26 +49,62 @@ export function winogradInputGradient(
   filter: TensorInfo,
   info: backend_util.Conv2DInfo,
 ): TensorInfo | null {
-  const { batchSize, inHeight, inWidth, inChannels, outChannels, outHeight, outWidth, padInfo } = info;
+  const { inHeight, inWidth, inChannels, outChannels, outHeight, outWidth, padInfo } = info;
   if (!isSuitable(info, inHeight, inWidth) || outChannels % 4 !== 0) return null;
-  const out = backend.makeOutput([...info.inShape], 'float32');
-  const packedBytes = simd.winogradFilterBytes(outChannels, inChannels);
-  const bytes = packedBytes + simd.winogradScratchBytes(outChannels, inChannels, inHeight, inWidth);
+  return convolve(simd, backend, dy, filter, {
+    from: { height: outHeight, width: outWidth, channels: outChannels },
+    to: { height: inHeight, width: inWidth, channels: inChannels },
+    outShape: info.inShape,
+    top: 2 - padInfo.top,
+    left: 2 - padInfo.left,
+    turned: true,
+  });
+}
+
+interface ImageSize {
+  readonly height: number;
+  readonly width: number;
+  readonly channels: number;
+}
+
+interface Convolution {
+  readonly from: ImageSize;
+  readonly to: ImageSize;
+  /** [batch, height, width, channels] of `to`. */
+  readonly outShape: readonly [number, number, number, number];
+  readonly top: number;
+  readonly left: number;
+  /** Whether the filter is rotated by 180 degrees and its channels and filters are exchanged. */
+  readonly turned: boolean;
+}
+
+function convolve(
+  simd: SimdKernels,
+  backend: WasmBackend,
+  x: TensorInfo,
+  filter: TensorInfo,
+  { from, to, outShape, top, left, turned }: Convolution,
+): TensorInfo {
+  const out = backend.makeOutput([...outShape], 'float32');
+  const packedBytes = simd.winogradFilterBytes(from.channels, to.channels);
+  const bytes = packedBytes + simd.winogradScratchBytes(from.channels, to.channels, to.height, to.width);
   withScratch(backend, bytes, (packed) => {
-    simd.winogradFilters(pointerOf(backend, filter), inChannels, outChannels, true, packed);
+    const channels = turned ? to.channels : from.channels;
+    const filters = turned ? from.channels : to.channels;
+    simd.winogradFilters(pointerOf(backend, filter), channels, filters, turned, packed);
     simd.winogradConv(
-      pointerOf(backend, dy),
+      pointerOf(backend, x),
       packed,
       pointerOf(backend, out),
-      batchSize,
-      outHeight,
-      outWidth,
-      outChannels,
-      inChannels,
-      inHeight,
-      inWidth,
-      2 - padInfo.top,
-      2 - padInfo.left,
+      outShape[0],
+      from.height,
+      from.width,
+      from.channels,
+      to.channels,
+      to.height,
+      to.width,
+      top,
+      left,
       packed + packedBytes,
     );
   });

@@ -1,109 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import {
-  AnswerValidator,
-  type AnswerValidatorOptions,
-} from '../../../coordinator/integrity/answer-validator.ts';
 import { int4 } from '../../../shared/codec/packed.ts';
 import { CloseCode } from '../../../shared/protocol/close-codes.ts';
 import type { ShardId } from '../../../shared/protocol/messages.ts';
-import { exampleJob, step } from '../../shared/protocol/examples.ts';
-import { fixedRandom } from '../../support/property.ts';
+import { step } from '../../shared/protocol/examples.ts';
 import { settle } from '../../support/manual-clock.ts';
 import type { Client } from '../pool/pool-harness.ts';
-import { testRunner } from '../training/step-harness.ts';
-import { sendBucket, sendLast } from '../training/buckets-harness.ts';
-
-type Reference = AnswerValidatorOptions['referenceEngine'];
-
-/** Gives the right answer to every shard: ones, a loss of one for each sample, one correct sample. */
-const correctReference: Reference = {
-  open: () => Promise.resolve(),
-  gradient: (_, __, { labels }) =>
-    Promise.resolve({ lossSum: labels.length, correct: 1, gradient: new Float32Array(6).fill(1) }),
-  evaluate: (_, { labels }) => Promise.resolve({ lossSum: labels.length, correct: 1 }),
-  verifyEngine: () => Promise.resolve(null),
-  close: () => Promise.resolve(),
-};
-
-interface Setting {
-  readonly referenceEngine?: Reference;
-  readonly audit?: number;
-  readonly bucketOffsets?: readonly number[];
-  readonly int4?: boolean;
-  readonly samples?: number;
-}
-
-function validatedRun({
-  referenceEngine = correctReference,
-  audit = 0,
-  bucketOffsets = [0],
-  int4 = false,
-  samples = 8,
-}: Setting = {}) {
-  const made: { validator: AnswerValidator | null } = { validator: null };
-  const codecs = int4 ? { up: 'int4', down: 'float32' } : undefined;
-  const runner = testRunner(samples, bucketOffsets, codecs, ({ pool, clock }, warn) => {
-    const report = { warn, info: warn };
-    made.validator = new AnswerValidator({
-      pool,
-      clock,
-      report,
-      referenceEngine,
-      audit,
-      job: exampleJob,
-      random: fixedRandom(),
-    });
-    return made.validator;
-  });
-  return { ...runner, validator: made.validator as unknown as AnswerValidator };
-}
-
-/** Reference engine that computes at once, or after hold() only when released. */
-function slowReference() {
-  let released = Promise.resolve();
-  let release = (): void => undefined;
-  const referenceEngine: Reference = {
-    ...correctReference,
-    gradient: async (...request) => {
-      await released;
-      return correctReference.gradient(...request);
-    },
-  };
-  return {
-    referenceEngine,
-    hold: () => void (released = new Promise((resolve) => (release = resolve))),
-    release: () => release(),
-  };
-}
-
-const lastShard = (client: Client): ShardId => client.messages('shard').at(-1)!.shard;
-
-/** Answers the shards of a step until it is done, with the values of each client. @default ones */
-async function finish(
-  round: { readonly result: unknown },
-  clients: readonly Client[],
-  values: ReadonlyMap<Client, readonly number[]> = new Map(),
-): Promise<void> {
-  const answered = new Set<number>();
-  for (let turn = 0; turn < 20 && round.result === null; turn++) {
-    for (const client of clients) {
-      const shard = client.messages('shard').at(-1);
-      if (client.closed !== null || shard === undefined || answered.has(shard.shard)) continue;
-      answered.add(shard.shard);
-      await client.answer({}, values.get(client));
-    }
-    await settle();
-  }
-}
+import { ALL, correctReference, finish, times, validatedRun, type Reference } from './validator-harness.ts';
 
 const int4Of = (values: readonly number[]): Uint8Array => {
   const payload = new Uint8Array(int4.bytes(values.length));
   int4.encode(Float32Array.from(values), payload);
   return payload;
 };
-
-const ALL = [1, 1, 1, 1, 1, 1];
-const times = (factor: number): number[] => ALL.map((value) => factor * value);
 
 describe('a run with checked answers', () => {
   it.each([1e30, 1e18, 3e38, -1, -3, -9, 0, 2])(
@@ -140,101 +48,6 @@ describe('a run with checked answers', () => {
     await finish(round, [ann, bob, cyd, eve, mal], lies);
     expect(round.result).toMatchObject({ gradientSum: Float32Array.from(times(3)) });
     expect([...pool.workers.values()].map(({ name }) => name)).toEqual(['ann', 'bob', 'cyd']);
-  });
-
-  it('finds a wrong answer of normal size in the background, and requests a rewind to its step', async () => {
-    const { join, gradient, pool, validator, clock } = validatedRun();
-    const [ann, eve] = [await join('ann'), await join('eve')];
-    await finish(await gradient(0), [ann, eve]);
-    expect(validator.consumeRewindRequest()).toBeNull();
-    // Too small for an outlier, too large for an honest engine.
-    const lie = new Map([[eve, times(1.6)]]);
-    let number = 1;
-    for (; pool.workers.size === 2 && number < 50; number++) {
-      await finish(await gradient(number), [ann, eve], lie);
-      await validator.waitForChecks();
-      await clock.advance(1_000);
-    }
-    expect(eve.closed).toMatchObject({ code: CloseCode.wrongGradient });
-    // The last confirmed answer is that of the step before.
-    expect(validator.consumeRewindRequest()).toBe(1);
-    expect(validator.consumeRewindRequest()).toBeNull();
-  });
-
-  it('rewinds for a worker that has left before its answer was recomputed', async () => {
-    const { referenceEngine, hold, release } = slowReference();
-    const { join, gradient, pool, validator, warnings } = validatedRun({ referenceEngine });
-    const eve = await join('eve');
-    await finish(await gradient(0), [eve]);
-    await validator.waitForChecks();
-    hold();
-    await finish(await gradient(1), [eve], new Map([[eve, times(1.6)]]));
-    await eve.say({ type: 'leaving', reason: 'done' });
-    expect(pool.workers.size).toBe(0);
-    release();
-    await validator.waitForChecks();
-    expect(warnings).toEqual([
-      expect.stringMatching(/^A worker that has left gave a wrong answer: the gradient/),
-    ]);
-    expect(validator.consumeRewindRequest()).toBe(1);
-  });
-
-  it('rewinds to a wrong answer that was used while an earlier one was recomputed', async () => {
-    const { referenceEngine, hold, release } = slowReference();
-    const { join, gradient, validator } = validatedRun({ referenceEngine });
-    const eve = await join('eve');
-    await finish(await gradient(0), [eve]);
-    await validator.waitForChecks();
-    hold();
-    const lie = new Map([[eve, times(1.6)]]);
-    await finish(await gradient(1), [eve]);
-    await finish(await gradient(2), [eve], lie);
-    release();
-    await validator.waitForChecks();
-    expect(eve.closed).toBeNull();
-    await finish(await gradient(3), [eve], lie);
-    await validator.waitForChecks();
-    expect(eve.closed).toMatchObject({ code: CloseCode.wrongGradient });
-    expect(validator.consumeRewindRequest()).toBe(2);
-  });
-
-  it('rewinds to the first wrong answer of a run that was rewound before', async () => {
-    const { referenceEngine, hold, release } = slowReference();
-    const { join, gradient, validator } = validatedRun({ referenceEngine });
-    const eve = await join('eve');
-    await finish(await gradient(0), [eve]);
-    await validator.waitForChecks();
-    hold();
-    const lie = new Map([[eve, times(1.6)]]);
-    await finish(await gradient(8), [eve], lie);
-    await finish(await gradient(3), [eve], lie);
-    release();
-    await validator.waitForChecks();
-    expect(eve.closed).toMatchObject({ code: CloseCode.wrongGradient });
-    expect(validator.consumeRewindRequest()).toBe(3);
-  });
-
-  it('rewinds to a wrong answer if a later answer was confirmed before it was recomputed', async () => {
-    let release = (): void => undefined;
-    const released = new Promise<void>((resolve) => (release = resolve));
-    const referenceEngine: Reference = {
-      ...correctReference,
-      gradient: async (...request) => {
-        if (request[0] === 1) await released;
-        return correctReference.gradient(...request);
-      },
-    };
-    const { join, gradient, validator } = validatedRun({ referenceEngine });
-    const eve = await join('eve');
-    await finish(await gradient(0), [eve]);
-    await validator.waitForChecks();
-    await finish(await gradient(1), [eve], new Map([[eve, times(1.6)]]));
-    validator.validateAllUntil(step(2));
-    await finish(await gradient(2), [eve]);
-    release();
-    await validator.waitForChecks();
-    expect(eve.closed).toMatchObject({ code: CloseCode.wrongGradient });
-    expect(validator.consumeRewindRequest()).toBe(1);
   });
 
   it('recomputes the answers that the audit selects before they are used', async () => {
@@ -351,71 +164,6 @@ describe('a run with checked answers', () => {
     await validator.close();
     await validator.waitForChecks();
     expect(warnings).toEqual([]);
-  });
-
-  it('repeats a step whose sum contains a bucket of a worker that has left', async () => {
-    const { join, gradient } = validatedRun({ bucketOffsets: [0, 4] });
-    const [ann, eve] = [await join('ann'), await join('eve')];
-    const round = await gradient(1);
-    await sendBucket(eve, 4, [1e30, 1e30]);
-    await eve.say({ type: 'leaving', reason: 'done' });
-    for (let i = 0; i < 4 && round.result === null; i++) {
-      await sendBucket(ann, 4);
-      await sendLast(ann);
-      await settle();
-    }
-    const { gradientSum } = round.result as { gradientSum: Float32Array };
-    expect(Math.max(...gradientSum)).toBeLessThanOrEqual(2);
-  });
-
-  it('repeats a step again if a second worker leaves after a wrong bucket', async () => {
-    const { join, gradient } = validatedRun({ bucketOffsets: [0, 4] });
-    const [ann, eve] = [await join('ann'), await join('eve')];
-    const mal = await join('mal');
-    const answered = new Set<number>();
-    const answer = async (client: Client): Promise<void> => {
-      for (let shard = lastShard(client); !answered.has(shard); shard = lastShard(client)) {
-        answered.add(shard);
-        await sendBucket(client, 4);
-        await sendLast(client);
-      }
-    };
-    const lieAndLeave = async (client: Client): Promise<void> => {
-      await sendBucket(client, 4, [1e30, 1e30]);
-      await client.say({ type: 'leaving', reason: 'done' });
-    };
-    const round = await gradient(1);
-    await lieAndLeave(eve);
-    await answer(ann);
-    // This answer completes the step, which is then repeated.
-    answered.add(lastShard(mal));
-    await sendBucket(mal, 4);
-    await sendLast(mal);
-    expect(round.result).toBeNull();
-    expect(answered).not.toContain(lastShard(mal));
-    await lieAndLeave(mal);
-    await answer(ann);
-    const { gradientSum } = round.result as { gradientSum: Float32Array };
-    expect(Math.max(...gradientSum)).toBeLessThanOrEqual(2);
-  });
-
-  it('restores weights that buckets of a wrong gradient have changed, and sends them again', async () => {
-    const { join, gradient, weights } = validatedRun({ bucketOffsets: [0, 4] });
-    const [ann, eve] = [await join('ann'), await join('eve')];
-    const round = await gradient(1);
-    await sendBucket(eve, 4, [1e6, 1e6]);
-    await sendBucket(ann, 4);
-    expect([...weights]).toEqual([1, 2, 3, 4, 15, 16]);
-    await sendLast(eve);
-    await sendLast(ann);
-    await settle();
-    expect(eve.closed).toMatchObject({ code: CloseCode.wrongGradient });
-    expect([...weights]).toEqual([1, 2, 3, 4, 5, 6]);
-    await sendBucket(ann, 4);
-    await sendLast(ann);
-    await settle();
-    expect(round.result).toMatchObject({ gradientSum: Float32Array.from(ALL) });
-    expect([...weights]).toEqual([11, 12, 13, 14, 15, 16]);
   });
 
   it('repeats an evaluation without a worker that gave a wrong answer', async () => {

@@ -1,72 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { Feed } from '../../../coordinator/observe/feed.ts';
-import type { ConnectionHandler } from '../../../coordinator/server/websocket.ts';
-import type { FromCoordinator, FromWorker } from '../../../shared/protocol/messages.ts';
-import { frameFromWorker, parseFromCoordinator, type Received } from '../../../shared/protocol/parse.ts';
-import { CloseCode } from '../../../shared/protocol/close-codes.ts';
-import { exampleJob, step } from '../../shared/protocol/examples.ts';
-import { linkedPair, type LinkedEnd } from '../../support/linked-connection.ts';
-import { manualClock, settle } from '../../support/manual-clock.ts';
+import { parseFromCoordinator } from '../../../shared/protocol/parse.ts';
+import { exampleEpoch, exampleJob, step } from '../../shared/protocol/examples.ts';
+import { settle } from '../../support/manual-clock.ts';
 import { testPool } from '../pool/pool-harness.ts';
-
-/** A feed of a run with one worker that has finished the first of four steps. */
-async function testFeed() {
-  const harness = testPool();
-  const feed = new Feed({ job: exampleJob, clock: harness.clock, pool: harness.pool });
-  const weights = Float32Array.of(1, 2, 3, 4, 5, 6);
-  const finishStep = (epoch: number, stepOfEpoch: number, lossSum: number, samples = 4): void => {
-    harness.clock.skip(100);
-    feed.stepFinished({
-      epoch,
-      step: stepOfEpoch,
-      steps: 2,
-      loss: 0.5,
-      accuracy: 0.75,
-      samplesPerSecond: 40,
-      workers: 1,
-      batch: { samples, lossSum, correct: Math.min(3, samples) },
-      weights: { step: step((epoch - 1) * 2 + stepOfEpoch), source: { committedWeights: weights } },
-    });
-  };
-  const watch = () => {
-    const received: Received<FromCoordinator>[] = [];
-    const { left, right } = linkedPair((side) =>
-      side === 'left'
-        ? {
-            onFrame: (frame) => received.push(parseFromCoordinator(frame)),
-            onClose: () => undefined,
-          }
-        : handler,
-    );
-    const handler: ConnectionHandler = feed.watch(right);
-    const end: LinkedEnd = left;
-    const send = (message: FromWorker): Promise<void> => {
-      end.send(frameFromWorker(message));
-      return settle();
-    };
-    return { received, end, send };
-  };
-  const tick = async (): Promise<void> => {
-    await harness.clock.advance(500);
-    await settle();
-  };
-  await harness.join('ann');
-  feed.epochStarted(1);
-  finishStep(1, 1, 8);
-  return { ...harness, feed, weights, finishStep, watch, tick };
-}
-
-const epoch = {
-  epoch: 1,
-  loss: 1,
-  accuracy: 0.5,
-  val_loss: 0.9,
-  val_accuracy: 0.6,
-  seconds: 2,
-  samples_per_second: 40,
-  workers: 1,
-  data: 'made',
-};
+import { deafConnection, testFeed } from './feed-harness.ts';
 
 describe('the feed', () => {
   it('sends a new observer no point twice when an earlier observer is just leaving', async () => {
@@ -84,7 +22,7 @@ describe('the feed', () => {
 
   it('sends an observer the history first, and then the progress twice a second', async () => {
     const { watch, tick, finishStep, feed } = await testFeed();
-    feed.epochFinished(epoch);
+    feed.epochFinished(exampleEpoch);
     feed.epochStarted(2);
     const { received } = watch();
     await settle();
@@ -95,7 +33,7 @@ describe('the feed', () => {
         job: exampleJob,
         steps: 2,
         curve: [{ step: 1, steps: 1, loss: 2, accuracy: 0.75 }],
-        epochs: [epoch],
+        epochs: [exampleEpoch],
       },
     ]);
     finishStep(2, 1, 4);
@@ -115,7 +53,7 @@ describe('the feed', () => {
     ]);
     await tick();
     expect(received.at(-1)!.message).toMatchObject({ type: 'progress', curve: [] });
-    feed.epochFinished({ ...epoch, epoch: 2 });
+    feed.epochFinished({ ...exampleEpoch, epoch: 2 });
     await settle();
     expect(received.at(-1)!.message).toMatchObject({ type: 'epoch', record: { epoch: 2 } });
   });
@@ -223,109 +161,11 @@ describe('the feed', () => {
 
   it('begins with the epochs before a run was resumed', async () => {
     const { pool, clock } = testPool();
-    const feed = new Feed({ job: exampleJob, clock, pool, epochs: [epoch] });
+    const feed = new Feed({ job: exampleJob, clock, pool, epochs: [exampleEpoch] });
     const sent: Uint8Array[] = [];
-    feed.watch({
-      send: (frame) => sent.push(frame),
-      close: () => undefined,
-      terminate: () => undefined,
-      bufferedBytes: 0,
-    });
+    feed.watch({ ...deafConnection, send: (frame) => sent.push(frame) });
     await settle();
-    expect(parseFromCoordinator(sent[0]!).message).toMatchObject({ type: 'run', epochs: [epoch] });
-  });
-
-  it('skips observers with too many unsent bytes until these are sent', async () => {
-    const { feed, tick } = await testFeed();
-    let frames = 0;
-    let bufferedBytes = 2 << 20;
-    feed.watch({
-      send: () => frames++,
-      close: () => undefined,
-      terminate: () => undefined,
-      get bufferedBytes() {
-        return bufferedBytes;
-      },
-    });
-    await tick();
-    expect(frames).toBe(1);
-    bufferedBytes = 0;
-    await tick();
-    expect(frames).toBe(2);
-  });
-
-  it('closes observers that do not answer pings with the right numbers', async () => {
-    const { clock, feed, watch } = await testFeed();
-    const reading = watch();
-    const guessing = watch();
-    const silent = watch();
-    const pings = (): number[] =>
-      reading.received.flatMap(({ message }) => (message.type === 'ping' ? [message.id] : []));
-    for (let i = 0; i < 200; i++) {
-      await clock.advance(500);
-      const id = pings().at(-1);
-      if (id !== undefined) await reading.send({ type: 'pong', id });
-      await guessing.send({ type: 'pong', id: i });
-      if (i === 100) expect(feed.observerCount).toBe(3);
-    }
-    expect([reading, guessing, silent].map(({ end }) => end.closed?.code)).toEqual([
-      undefined,
-      CloseCode.timeout,
-      CloseCode.timeout,
-    ]);
-    expect(pings().length).toBeGreaterThan(3);
-    expect(new Set(pings()).size).toBe(pings().length);
-  });
-
-  it('limits the number of observers, and replaces one of a network that has more', () => {
-    const clock = manualClock();
-    const { pool } = testPool();
-    const feed = new Feed({ job: exampleJob, clock, pool, maxObservers: 3 });
-    const closed: string[] = [];
-    const watch = (addressBlock: string): ConnectionHandler =>
-      feed.watch({
-        addressBlock,
-        bufferedBytes: 0,
-        send: () => undefined,
-        terminate: () => undefined,
-        close: (code) => closed.push(`${addressBlock} ${code}`),
-      });
-    for (let i = 0; i < 3; i++) watch('a');
-    expect(() => watch('a')).toThrow('The run already has 3 observers, which is the limit.');
-    watch('b');
-    expect(closed).toEqual([`a ${CloseCode.noFreeSlot}`]);
-    expect(() => watch('b')).toThrow('The run already has 3 observers');
-    feed.close('done');
-  });
-
-  it('limits the rate of new observers of one network, and not of others', () => {
-    const { pool } = testPool();
-    const feed = new Feed({ job: exampleJob, clock: manualClock(), pool });
-    const watch = (addressBlock: string): ConnectionHandler =>
-      feed.watch({
-        addressBlock,
-        bufferedBytes: 0,
-        send: () => undefined,
-        terminate: () => undefined,
-        close: () => undefined,
-      });
-    const joinAndLeave = (): void => watch('a').onClose(1000, '');
-    for (let i = 0; i < 200; i++) joinAndLeave();
-    expect(joinAndLeave).toThrow('Too many new observers');
-    watch('b');
-    feed.close('done');
-  });
-
-  it('accepts no other messages from observers than pong and snapshot', async () => {
-    const { watch, feed } = await testFeed();
-    const wrong = watch();
-    await wrong.send({ type: 'ready' });
-    expect(wrong.end.closed?.code).toBe(4409);
-    expect(feed.observerCount).toBe(0);
-    const large = watch();
-    large.end.send(new Uint8Array((64 << 10) + 1));
-    await settle();
-    expect(large.end.closed?.code).toBe(4413);
+    expect(parseFromCoordinator(sent[0]!).message).toMatchObject({ type: 'run', epochs: [exampleEpoch] });
   });
 
   it('stays open after the run: new observers learn the reason of its end and can request the last weights', async () => {
@@ -373,13 +213,7 @@ describe('the feed', () => {
     const feed = new Feed({ job: exampleJob, clock, pool, addresses: () => ['http://192.168.1.5:2718/'] });
     const runMessageFor = (isSameMachine: boolean) => {
       const sent: Uint8Array[] = [];
-      feed.watch({
-        send: (frame) => sent.push(frame),
-        close: () => undefined,
-        terminate: () => undefined,
-        bufferedBytes: 0,
-        isSameMachine,
-      });
+      feed.watch({ ...deafConnection, send: (frame) => sent.push(frame), isSameMachine });
       return parseFromCoordinator(sent[0]!).message;
     };
     expect(runMessageFor(true)).toMatchObject({ addresses: ['http://192.168.1.5:2718/'] });

@@ -6,8 +6,8 @@ import { selfSignedCertificate } from '../../../coordinator/server/tls.ts';
 import { describeStatus, type RunStatus } from '../../../coordinator/observe/describe-status.ts';
 import { readStatus } from '../../../coordinator/observe/read-status.ts';
 import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
-import type { EpochRecord, ProgressMessage, WorkerRow } from '../../../shared/protocol/messages.ts';
-import { exampleJob } from '../../shared/protocol/examples.ts';
+import type { ProgressMessage, WorkerRow } from '../../../shared/protocol/messages.ts';
+import { exampleEpoch, exampleJob } from '../../shared/protocol/examples.ts';
 import { connectPinned } from '../../../worker-node/connect-websocket.ts';
 import { testCoordinator, tinyTopology, type TestCoordinator } from '../../support/test-coordinator.ts';
 
@@ -41,18 +41,6 @@ const status: RunStatus = {
   run: { type: 'run', protocol: 2, job: { ...exampleJob, epochs: 3 }, steps: 2, curve: [], epochs: [] },
   progress,
   last: null,
-};
-
-const finishedEpoch: EpochRecord = {
-  epoch: 1,
-  loss: 1,
-  accuracy: 0.5,
-  val_loss: 0.9,
-  val_accuracy: 0.6,
-  seconds: 2,
-  samples_per_second: 40,
-  workers: 1,
-  data: 'made',
 };
 
 describe('the status of a run', () => {
@@ -112,7 +100,7 @@ describe('the status of a run', () => {
       '',
       'No worker is connected: the run waits.',
     ]);
-    const last = { ...finishedEpoch, epoch: 3 };
+    const last = { ...exampleEpoch, epoch: 3 };
     expect(describeStatus({ ...quiet, last }).at(-1)).toBe('The run is finished.');
     expect(describeStatus({ ...quiet, last: { ...last, epoch: 2 } }).at(-1)).toMatch(/the run waits/);
   });

@@ -4,18 +4,9 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { EpochSaver, createRunFolder } from '../../../coordinator/run/run-folder.ts';
 import type { EpochRecord } from '../../../shared/protocol/messages.ts';
+import { exampleEpoch } from '../../shared/protocol/examples.ts';
 
-const record = (epoch: number): EpochRecord => ({
-  epoch,
-  loss: 1,
-  accuracy: 0.5,
-  val_loss: 0.9,
-  val_accuracy: 0.6,
-  seconds: 2,
-  samples_per_second: 40,
-  workers: 1,
-  data: 'made',
-});
+const record = (epoch: number): EpochRecord => ({ ...exampleEpoch, epoch });
 
 it('training continues while the disk is full, and later epochs write the rest', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'gradcast-epochs-'));

@@ -8,6 +8,7 @@ import { UPDATE_INTERVAL_MS, LOCK_TIMEOUT_SECONDS } from '../../../coordinator/r
 import { isProcessAlive, processStartTime } from '../../../coordinator/run/process-identity.ts';
 import { serializeHolder, type LockHolder } from '../../../coordinator/run/lock-file.ts';
 import { acquireRunLock } from '../../../coordinator/run/run-lock.ts';
+import { foreignHolder } from '../../support/foreign-lock.ts';
 import { manualClock, type ManualClock } from '../../support/manual-clock.ts';
 
 let dir = '';
@@ -80,15 +81,7 @@ describe('the lock of a run', () => {
 });
 
 describe('the lock of a process that cannot be seen', () => {
-  const elsewhere = {
-    id: 'theirs',
-    pid: 12,
-    host: 'elsewhere',
-    start: null,
-    space: 'another machine',
-    since: 'some day',
-  };
-  const here = { ...elsewhere, id: 'ours', host: 'here', space: 'this machine' };
+  const here = { ...foreignHolder, id: 'ours', host: 'here', space: 'this machine' };
   const writeHolder = (holder: LockHolder): Promise<void> =>
     writeFile(join(dir, 'lock.json'), serializeHolder(holder));
   const lockText = (): Promise<string> => readFile(join(dir, 'lock.json'), 'utf8');
@@ -101,7 +94,7 @@ describe('the lock of a process that cannot be seen', () => {
   };
 
   it('is stale when its heartbeat has stopped, and not earlier', async () => {
-    await writeHolder({ ...elsewhere, beat: 7 });
+    await writeHolder({ ...foreignHolder, beat: 7 });
     const clock = manualClock();
     const lines: string[] = [];
     let isTaken = false;
@@ -124,7 +117,7 @@ describe('the lock of a process that cannot be seen', () => {
   it('is held as long as it has a heartbeat, even if the machine has the same name', async () => {
     const theirs = manualClock();
     const ours = manualClock();
-    const lock = await acquireRunLock(dir, { clock: theirs, own: { ...elsewhere, host: 'here' } });
+    const lock = await acquireRunLock(dir, { clock: theirs, own: { ...foreignHolder, host: 'here' } });
     const taking = acquireRunLock(dir, { clock: ours, own: here });
     const refused = expect(taking).rejects.toThrow(`${dir} is in use by process 12 on here, since some day.`);
     await pass(ours, 20);
@@ -139,7 +132,7 @@ describe('the lock of a process that cannot be seen', () => {
   it('is lost to another process without a heartbeat, and the holder notices before it writes', async () => {
     const asleep = manualClock();
     const awake = manualClock();
-    const sleeper = await acquireRunLock(dir, { clock: asleep, own: elsewhere });
+    const sleeper = await acquireRunLock(dir, { clock: asleep, own: foreignHolder });
     const taking = acquireRunLock(dir, { clock: awake, own: here });
     await pass(awake, LOCK_TIMEOUT_SECONDS);
     const taker = await taking;
@@ -156,7 +149,7 @@ describe('the lock of a process that cannot be seen', () => {
   it('is found to be lost by the next heartbeat', async () => {
     const clock = manualClock();
     const lock = await acquireRunLock(dir, { clock, own: here });
-    await writeHolder({ ...elsewhere, beat: 0 });
+    await writeHolder({ ...foreignHolder, beat: 0 });
     await clock.advance(UPDATE_INTERVAL_MS);
     await expect.poll(() => lock.lost.aborted).toBe(true);
     await lock.release();
@@ -172,7 +165,7 @@ describe('the lock of a process that cannot be seen', () => {
   });
 
   it('is waited for until the signal is aborted', async () => {
-    await writeHolder({ ...elsewhere, beat: 7 });
+    await writeHolder({ ...foreignHolder, beat: 7 });
     const stop = new AbortController();
     const taking = acquireRunLock(dir, { clock: manualClock(), own: here, signal: stop.signal });
     stop.abort(new Error('stopped'));

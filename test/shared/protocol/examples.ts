@@ -1,4 +1,5 @@
 import type {
+  EpochRecord,
   FromCoordinator,
   FromWorker,
   Hello,
@@ -72,7 +73,7 @@ export const fromWorkerExamples: readonly FromWorker[] = [
 ];
 
 const exampleCurvePoint = { step: 2, steps: 2, loss: 0.5, accuracy: 0.75 };
-const exampleEpoch = {
+export const exampleEpoch: EpochRecord = {
   epoch: 1,
   loss: 0.5,
   accuracy: 0.75,

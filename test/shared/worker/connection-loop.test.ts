@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { CloseCode, FATAL_CLOSE_CODES } from '../../../shared/protocol/close-codes.ts';
 import { settle } from '../../support/manual-clock.ts';
-import { exampleWelcome } from '../protocol/examples.ts';
-import { computingWorker, lose, nothingLeft } from './connection-harness.ts';
+import { exampleWelcome, shardId, step } from '../protocol/examples.ts';
+import { computingWorker, lose, nothingLeft, oneSample, sixWeights } from './connection-harness.ts';
 import { startWorker } from './session-harness.ts';
 
 describe('a worker that loses its connection', () => {
@@ -59,12 +59,17 @@ describe('a worker that loses its connection', () => {
     expect(worker.coordinator.links).toHaveLength(2);
   });
 
-  it('starts with the short pause again after a welcome, and keeps its model', async () => {
+  it('starts with the short pause again after a shard that follows an answer, and keeps its model', async () => {
     const worker = await startWorker((coordinator) => (coordinator.down = true));
     await worker.clock.advance(3000);
     worker.coordinator.down = false;
     await worker.clock.advance(3000);
     await worker.coordinator.link.send(exampleWelcome);
+    await worker.coordinator.link.send({ type: 'weights', step: step(1), offset: 0 }, sixWeights);
+    for (const id of [10, 11]) {
+      const shard = { type: 'shard', task: 'train', step: step(1), shard: shardId(id), samples: 1 } as const;
+      await worker.coordinator.link.send(shard, oneSample);
+    }
     const attempts = worker.coordinator.links.length;
     await lose(worker, 1001, 'going away');
     await worker.clock.advance(249);
@@ -74,6 +79,24 @@ describe('a worker that loses its connection', () => {
     await worker.coordinator.link.send(exampleWelcome);
     expect(worker.coordinator.types).toEqual(['hello', 'ready']);
     expect(worker.engine.loaded).toHaveLength(1);
+  });
+
+  it('waits longer and longer if each connection ends before an answer is accepted', async () => {
+    const worker = await startWorker();
+    const pauseAfter = async (attempts: number): Promise<number> => {
+      const { link, links } = worker.coordinator;
+      await link.send(exampleWelcome);
+      await link.send({ type: 'weights', step: step(1), offset: 0 }, sixWeights);
+      const shard = { type: 'shard', task: 'train', step: step(1), shard: shardId(10), samples: 1 } as const;
+      await link.send(shard, oneSample);
+      const closedAtMs = worker.clock.now();
+      await lose(worker, CloseCode.checksumMismatch);
+      while (links.length === attempts) await worker.clock.advance(50);
+      return worker.clock.now() - closedAtMs;
+    };
+    const pauses: number[] = [];
+    for (let attempts = 1; attempts <= 4; attempts++) pauses.push(await pauseAfter(attempts));
+    expect(pauses).toEqual([250, 500, 1000, 2000]);
   });
 
   it('builds another model for another job and disposes the old one', async () => {

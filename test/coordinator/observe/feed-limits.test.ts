@@ -1,0 +1,88 @@
+import { describe, expect, it } from 'vitest';
+import { Feed } from '../../../coordinator/observe/feed.ts';
+import type { ConnectionHandler } from '../../../coordinator/server/websocket.ts';
+import { CloseCode } from '../../../shared/protocol/close-codes.ts';
+import { exampleJob } from '../../shared/protocol/examples.ts';
+import { manualClock, settle } from '../../support/manual-clock.ts';
+import { testPool } from '../pool/pool-harness.ts';
+import { deafConnection, testFeed } from './feed-harness.ts';
+
+describe('limits of observers', () => {
+  it('skips observers with too many unsent bytes until these are sent', async () => {
+    const { feed, tick } = await testFeed();
+    let frames = 0;
+    const connection = { ...deafConnection, bufferedBytes: 2 << 20, send: () => void frames++ };
+    feed.watch(connection);
+    await tick();
+    expect(frames).toBe(1);
+    connection.bufferedBytes = 0;
+    await tick();
+    expect(frames).toBe(2);
+  });
+
+  it('closes observers that do not answer pings with the right numbers', async () => {
+    const { clock, feed, watch } = await testFeed();
+    const reading = watch();
+    const guessing = watch();
+    const silent = watch();
+    const pings = (): number[] =>
+      reading.received.flatMap(({ message }) => (message.type === 'ping' ? [message.id] : []));
+    for (let i = 0; i < 200; i++) {
+      await clock.advance(500);
+      const id = pings().at(-1);
+      if (id !== undefined) await reading.send({ type: 'pong', id });
+      await guessing.send({ type: 'pong', id: i });
+      if (i === 100) expect(feed.observerCount).toBe(3);
+    }
+    expect([reading, guessing, silent].map(({ end }) => end.closed?.code)).toEqual([
+      undefined,
+      CloseCode.timeout,
+      CloseCode.timeout,
+    ]);
+    expect(pings().length).toBeGreaterThan(3);
+    expect(new Set(pings()).size).toBe(pings().length);
+  });
+
+  it('limits the number of observers, and replaces one of a network that has more', () => {
+    const clock = manualClock();
+    const { pool } = testPool();
+    const feed = new Feed({ job: exampleJob, clock, pool, maxObservers: 3 });
+    const closed: string[] = [];
+    const watch = (addressBlock: string): ConnectionHandler =>
+      feed.watch({
+        ...deafConnection,
+        addressBlock,
+        close: (code) => closed.push(`${addressBlock} ${code}`),
+      });
+    for (let i = 0; i < 3; i++) watch('a');
+    expect(() => watch('a')).toThrow('The run already has 3 observers, which is the limit.');
+    watch('b');
+    expect(closed).toEqual([`a ${CloseCode.noFreeSlot}`]);
+    expect(() => watch('b')).toThrow('The run already has 3 observers');
+    feed.close('done');
+  });
+
+  it('limits the rate of new observers of one network, and not of others', () => {
+    const { pool } = testPool();
+    const feed = new Feed({ job: exampleJob, clock: manualClock(), pool });
+    const watch = (addressBlock: string): ConnectionHandler =>
+      feed.watch({ ...deafConnection, addressBlock });
+    const joinAndLeave = (): void => watch('a').onClose(1000, '');
+    for (let i = 0; i < 200; i++) joinAndLeave();
+    expect(joinAndLeave).toThrow('Too many new observers');
+    watch('b');
+    feed.close('done');
+  });
+
+  it('accepts no other messages from observers than pong and snapshot', async () => {
+    const { watch, feed } = await testFeed();
+    const wrong = watch();
+    await wrong.send({ type: 'ready' });
+    expect(wrong.end.closed?.code).toBe(4409);
+    expect(feed.observerCount).toBe(0);
+    const large = watch();
+    large.end.send(new Uint8Array((64 << 10) + 1));
+    await settle();
+    expect(large.end.closed?.code).toBe(4413);
+  });
+});
