@@ -9,11 +9,11 @@ import { Packr } from 'msgpackr';
 import WebSocket from 'ws';
 
 const PROTOCOL = 2;
-/** Close codes after which a worker does not reconnect (PROTOCOL.md, section 10). */
+/** Close codes after which a worker does not reconnect (PROTOCOL.md, section 9). */
 const ENDING_CODES = [4400, 4401, 4409, 4413, 4420, 4421, 4422, 4424, 4425, 4426, 4427];
 const msgpack = new Packr({ useRecords: false });
 
-/** Lays out a frame: header length, header, padding to a multiple of 4, payload (section 4). */
+/** Lays out a frame: header length, header, padding to a multiple of 4, payload (section 3). */
 export function encodeFrame(header, payload = new Uint8Array(0)) {
   const packed = msgpack.pack(header);
   const start = Math.ceil((4 + packed.length) / 4) * 4;
@@ -34,7 +34,7 @@ export function decodeFrame(frame) {
   };
 }
 
-/** Threefry-2x32 with 20 rounds (section 9). */
+/** Threefry-2x32 with 20 rounds (section 8). */
 function threefry([k0, k1], [c0, c1]) {
   const keys = [k0, k1, 0x1bd11bda ^ k0 ^ k1];
   let a = (c0 + k0) | 0;
@@ -51,7 +51,7 @@ function threefry([k0, k1], [c0, c1]) {
   return [a, b];
 }
 
-/** Multiplies one sample's input to a dropout layer by its mask (section 9). */
+/** Multiplies one sample's input to a dropout layer by its mask (section 8). */
 function applyDropout(values, rate, { seed, step, sample, layer }) {
   const threshold = Math.min(255, Math.floor(256 * rate + 0.5));
   const subkey = threefry([seed, 2], [step, sample]);
@@ -197,7 +197,7 @@ function checkModel({ topology, layout, microShard }) {
   });
 }
 
-/** Connects, and reconnects as section 8 says. */
+/** Connects, and reconnects as section 7 says. */
 function run(url, token, pauseMs = 500) {
   const socket = new WebSocket(url, { perMessageDeflate: false });
   const worker = new SmallestWorker((frame) => socket.send(frame));
