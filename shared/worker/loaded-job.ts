@@ -168,7 +168,7 @@ export class LoadedJob {
     const { lossSum, correct } = computed;
     const result = { samples, lossSum, correct, computeMs: elapsedMs() };
     if (end === gradient.length && encoding.kernel === null) sendEarly();
-    const last = { ...header, offset: 0, result };
+    const last = { ...header, offset: 0, result } as const;
     const isWhole = end === gradient.length && encoding.kernel === null && this.#encoder.isIdentity;
     const inPlace = isWhole ? frameInPlace(last, gradient) : null;
     this.#sentInPlace = inPlace !== null;
