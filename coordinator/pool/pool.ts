@@ -315,7 +315,7 @@ export class WorkerPool {
       type: 'welcome',
       protocol: PROTOCOL_VERSION,
       workerId: id,
-      codec: link.initialCodecs.codec,
+      codec: link.initialCodec.name,
       ...(link.updateCodec === null ? {} : { updateCodec: link.updateCodec }),
       ...(usesUpdates ? {} : { updates: false }),
       heartbeatMs: this.#heartbeatMs,

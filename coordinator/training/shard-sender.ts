@@ -86,7 +86,7 @@ export class ShardSender {
   /** Codec that a shard's gradient is requested in; null for the codec in the worker's welcome. */
   #encodingFor({ link }: Worker, samples: number): string | null {
     const { kernel } = this.#options;
-    if (link.codec === link.initialCodecs.codec) return null;
+    if (link.codec === link.initialCodec.name) return null;
     const hasFactors = kernel !== null && areFactorsSmaller(kernel, samples);
     return link.codec === FACTORS && !hasFactors ? null : link.codec;
   }
