@@ -13,8 +13,7 @@ import { getCodec } from '../codec/registry.ts';
 import { WeightsReplica } from '../codec/weights-replica.ts';
 import { checkLabels, viewShard, type Shard } from '../data/shard.ts';
 import type { GradientComputer } from '../engine/engine.ts';
-import type { Job } from '../model/job.ts';
-import { layoutOf } from '../model/layout.ts';
+import { layoutOf, sizeOf } from '../model/layout.ts';
 import { CloseCode, ProtocolError } from '../protocol/close-codes.ts';
 import { frameInPlace, openFrame, RESERVED_HEADER_BYTES, type OpenFrame } from '../protocol/frame.ts';
 import type { FromWorker, GradientMessage, Welcome } from '../protocol/messages.ts';
@@ -47,7 +46,8 @@ export class LoadedJob {
   readonly #kernel: DenseKernel | null;
   /** Null if the run has no updates. */
   readonly #replica: WeightsReplica | null;
-  readonly #data: Job['data'];
+  readonly #imageBytes: number;
+  readonly #classes: number;
   /** Buckets of gradients, back to front. */
   readonly #buckets: readonly Range[];
   readonly #connection: Connection;
@@ -68,14 +68,16 @@ export class LoadedJob {
     { codec, updateCodec, updates, job, bucketOffsets }: Welcome,
     connection: Connection,
   ) {
-    const { length } = layoutOf(job.layout);
+    const layout = layoutOf(job.layout);
+    const { length } = layout;
     this.#computer = computer;
-    this.#data = job.data;
+    this.#imageBytes = sizeOf(job.data.sampleShape);
+    this.#classes = job.data.classes;
     this.#connection = connection;
     this.#gradient = allocateBuffer(computer, length);
     this.#codec = getCodec(codec);
     this.#updateCodec = updateCodec === undefined ? null : getCodec(updateCodec);
-    this.#kernel = computer.supportsFactors === true ? factoredKernel(layoutOf(job.layout)) : null;
+    this.#kernel = computer.supportsFactors === true ? factoredKernel(layout) : null;
     const mayUpdate = updates !== false || updateCodec !== undefined;
     this.#replica = mayUpdate ? new WeightsReplica(length) : null;
     this.#buckets = bucketOffsets.map((from, i) => ({ from, to: bucketOffsets[i + 1] ?? length })).reverse();
@@ -224,8 +226,8 @@ export class LoadedJob {
   /** View of a payload. Returns the same object for the same payload, by which the engine recognizes prepared samples. */
   #view(payload: Uint8Array, samples: number): Shard {
     if (this.#lastView?.payload !== payload) {
-      const shard = viewShard(payload, samples, this.#data.sampleShape);
-      checkLabels(shard, this.#data.classes);
+      const shard = viewShard(payload, samples, this.#imageBytes);
+      checkLabels(shard, this.#classes);
       this.#lastView = { payload, shard };
     }
     return this.#lastView.shard;

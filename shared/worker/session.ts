@@ -1,4 +1,4 @@
-import { layoutOf } from '../model/layout.ts';
+import { layoutOf, type Layout } from '../model/layout.ts';
 import { CloseCode, FATAL_CLOSE_CODES, ProtocolError } from '../protocol/close-codes.ts';
 import {
   PROTOCOL_VERSION,
@@ -19,7 +19,8 @@ import { isComplete, receiveBucket, type ReceivedVector } from './receive-vector
 export interface SessionState {
   /** `greeting` until the welcome, `loading` until the model is built, then `working`. */
   readonly phase: 'greeting' | 'loading' | 'working' | 'ended';
-  readonly welcome: Welcome | null;
+  /** Values of the flat vector; 0 until the welcome. */
+  readonly vectorLength: number;
   /** Step of the weights in the engine. */
   readonly weightsStep: Step | null;
   /** Vectors received while the engine was busy: the newest weights, and the updates to them in order. */
@@ -84,7 +85,7 @@ export type Transition = readonly [SessionState, readonly SessionEffect[]];
 
 export const initialSession: SessionState = {
   phase: 'greeting',
-  welcome: null,
+  vectorLength: 0,
   weightsStep: null,
   nextVectors: [],
   partial: null,
@@ -148,13 +149,16 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
       const line = `${message.standby ? 'Standby' : 'Active again'}: ${message.reason}`;
       return [state, [{ type: 'report', line, standby }]];
     }
-    case 'welcome':
+    case 'welcome': {
       if (state.phase !== 'greeting') throw unexpected('A second welcome was received.');
       if (message.protocol !== PROTOCOL_VERSION) {
         throw new ProtocolError(CloseCode.unsupported, `This worker speaks protocol ${PROTOCOL_VERSION}.`);
       }
-      checkBucketOffsets(message);
-      return [{ ...state, phase: 'loading', welcome: message }, [{ type: 'load', welcome: message }]];
+      const layout = layoutOf(message.job.layout);
+      checkBucketOffsets(message.bucketOffsets, layout);
+      const next: SessionState = { ...state, phase: 'loading', vectorLength: layout.length };
+      return [next, [{ type: 'load', welcome: message }]];
+    }
     case 'weights':
     case 'update':
       if (state.phase !== 'working')
@@ -190,17 +194,16 @@ function onBucket(
       `An update to step ${message.step} does not follow the weights of step ${newest ?? 'none'}.`,
     );
   }
-  const vector = receiveBucket(state.partial, message, payload, vectorLength(state));
+  const vector = receiveBucket(state.partial, message, payload, state.vectorLength);
   if (!isComplete(vector)) return [{ ...state, partial: vector }, []];
   const nextVectors = vector.kind === 'weights' ? [vector] : [...state.nextVectors, vector];
   return startNext({ ...state, nextVectors, partial: null });
 }
 
 /** Checks offsets. The smallest offset above 0 must begin a tensor, because engines compute whole tensors. */
-function checkBucketOffsets({ bucketOffsets, job }: Welcome): void {
+function checkBucketOffsets(bucketOffsets: readonly number[], { slices, length }: Layout): void {
   const from = bucketOffsets[1];
   if (from === undefined) return;
-  const { slices, length } = layoutOf(job.layout);
   if (!slices.some(({ offset }) => offset === from)) {
     throw malformed(`The bucket offset ${from} is not the beginning of a tensor.`);
   }
@@ -208,9 +211,6 @@ function checkBucketOffsets({ bucketOffsets, job }: Welcome): void {
   if (beyond !== undefined)
     throw malformed(`The bucket offset ${beyond} is not below the length of ${length} values.`);
 }
-
-const vectorLength = ({ welcome }: SessionState): number =>
-  welcome === null ? 0 : layoutOf(welcome.job.layout).length;
 
 /** Prefetched samples for a shard without a payload. */
 function findPrefetched({ prefetched }: SessionState, { step, samples }: ShardMessage): Uint8Array {
