@@ -98,7 +98,7 @@ export function runSession(
     };
 
     const finish = (end: SessionEnd): void => {
-      liveness.stop();
+      stopWatching();
       signal.removeEventListener('abort', leave);
       connection.close(CloseCode.normal, 'done');
       const done = (): void => {
@@ -180,6 +180,8 @@ export function runSession(
       dispatch({ type: 'computed' });
     };
 
+    /** Number of times that the coordinator was heard. */
+    let eventCount = 0;
     let hasChecksums = false;
     const onFrame = (bytes: Uint8Array): void => {
       try {
@@ -191,7 +193,7 @@ export function runSession(
 
     const events: ConnectionEvents = {
       onOpen: () => {
-        liveness.reset();
+        eventCount++;
         send({
           type: 'hello',
           protocol: PROTOCOL_VERSION,
@@ -206,7 +208,7 @@ export function runSession(
         });
       },
       onFrame: (bytes) => {
-        liveness.reset();
+        eventCount++;
         onFrame(bytes);
       },
       onClose: (code, reason) => dispatch({ type: 'closed', code, reason }),
@@ -219,10 +221,11 @@ export function runSession(
       return;
     }
 
-    const liveness = watchLiveness(clock, () => {
+    const onSilent = (): void => {
       connection.terminate();
       dispatch({ type: 'closed', code: CloseCode.timeout, reason: 'the coordinator has gone silent' });
-    });
+    };
+    const stopWatching = watchLiveness(clock, () => eventCount, onSilent);
 
     signal.addEventListener('abort', leave);
     if (signal.aborted) leave();
