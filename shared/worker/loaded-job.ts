@@ -20,8 +20,7 @@ import type { FromWorker, GradientMessage, Welcome } from '../protocol/messages.
 import { frameFromWorker } from '../protocol/parse.ts';
 import type { Connection } from '../protocol/transport.ts';
 import type { Range } from '../util/range.ts';
-import type { ReceivedVector } from './receive-vector.ts';
-import type { PrefetchedSamples, ReceivedShard } from './session.ts';
+import type { PrefetchedSamples, ReceivedShard, ReceivedVector } from './session.ts';
 
 /** How the gradient of one shard is encoded. */
 interface Encoding {

@@ -12,12 +12,12 @@ import {
   advance,
   initialSession,
   type ReceivedShard,
+  type ReceivedVector,
   type PrefetchedSamples,
   type SessionEffect,
   type SessionEnd,
   type SessionEvent,
 } from './session.ts';
-import type { ReceivedVector } from './receive-vector.ts';
 import type { GradientComputerCache } from './gradient-computer-cache.ts';
 import { watchLiveness } from './liveness.ts';
 

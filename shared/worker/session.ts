@@ -11,7 +11,8 @@ import {
   type Welcome,
 } from '../protocol/messages.ts';
 import { parseFromCoordinator } from '../protocol/parse.ts';
-import { isComplete, receiveBucket, type ReceivedVector } from './receive-vector.ts';
+
+const BYTES_PER_WEIGHT = 4;
 
 /**
  * State of a worker during one connection. Immutable: advance() maps a state and an event to a new state and effects.
@@ -34,6 +35,21 @@ export interface SessionState {
   readonly hasAnswered: boolean;
   /** Whether the coordinator assigned a shard after an answer: only then are answers known to arrive undamaged. */
   readonly isAnswerAccepted: boolean;
+}
+
+/** Buckets of the weights of a step, or of the update to them, back to front. */
+export interface ReceivedVector {
+  readonly kind: 'weights' | 'update';
+  readonly step: Step;
+  readonly buckets: readonly VectorBucket[];
+}
+
+/** A received bucket. It ends where the bucket before it begins; the first bucket ends at the vector's end. */
+interface VectorBucket {
+  readonly offset: number;
+  readonly payload: Uint8Array;
+  /** Codec, if it differs from the welcome's. */
+  readonly encoding: string | undefined;
 }
 
 export interface ReceivedShard {
@@ -199,6 +215,43 @@ function onBucket(
   const nextVectors = vector.kind === 'weights' ? [vector] : [...state.nextVectors, vector];
   return startNext({ ...state, nextVectors, partial: null });
 }
+
+/**
+ * Adds a bucket to a partial vector.
+ * @param partial vector without its bucket with offset 0; null if there is none
+ * @param length values of the flat vector
+ * @returns the vector, complete once its last bucket has offset 0
+ * @throws ProtocolError (malformed, wrongLength) if the bucket does not continue the vector
+ */
+export function receiveBucket(
+  partial: ReceivedVector | null,
+  message: WeightsMessage | UpdateMessage,
+  payload: Uint8Array,
+  length: number,
+): ReceivedVector {
+  const { type: kind, step, offset } = message;
+  const isSame = partial?.kind === kind && partial.step === step;
+  const encoding = message.type === 'update' ? message.encoding : undefined;
+  let buckets = isSame ? partial.buckets : [];
+  if (kind === 'weights') {
+    const end = offset + payload.length / BYTES_PER_WEIGHT;
+    // A bucket that ends at the vector's end starts a new vector.
+    if (end === length) buckets = [];
+    const expected = buckets.at(-1)?.offset ?? length;
+    if (end !== expected) {
+      throw new ProtocolError(
+        CloseCode.wrongLength,
+        `A bucket of weights from ${offset} to ${end} must end at ${expected}.`,
+      );
+    }
+  }
+  const end = buckets.at(-1)?.offset ?? length;
+  if (offset >= end) throw malformed(`A bucket begins at ${offset}, but must begin before ${end}.`);
+  return { kind, step, buckets: [...buckets, { offset, payload, encoding }] };
+}
+
+/** Whether all buckets have arrived. */
+export const isComplete = ({ buckets }: ReceivedVector): boolean => buckets.at(-1)?.offset === 0;
 
 /** Checks offsets. The smallest offset above 0 must begin a tensor, because engines compute whole tensors. */
 function checkBucketOffsets(bucketOffsets: readonly number[], { slices, length }: Layout): void {
