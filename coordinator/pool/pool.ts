@@ -154,11 +154,7 @@ export class WorkerPool {
   }
 
   #handle(hello: Hello, connection: Connection): ConnectionHandler {
-    const { hasChecksums } = this.#options.mode;
-    const checked = withChecksums(connection);
-    const worker = this.#acceptWorker(hello, checked);
-    // The welcome has no checksum: the worker learns from it that the run is exact.
-    if (hasChecksums) checked.enableChecksums();
+    const worker = this.#acceptWorker(hello, connection);
     const maxBytes = (): number => this.#maxBytesFor(worker);
     return {
       onFrame: (bytes) => this.#onFrame(worker, bytes),
@@ -292,7 +288,7 @@ export class WorkerPool {
       },
       onMeasured: (deliveries) => worker.link.meter.recordDownload(deliveries),
     });
-    const worker: Worker = createWorker(hello, connection, {
+    const worker: Worker = createWorker(hello, mode.hasChecksums ? withChecksums(connection) : connection, {
       name,
       nowMs: clock.now(),
       codecs,
@@ -304,7 +300,10 @@ export class WorkerPool {
     });
     this.#probes.set(worker, probe);
     this.#preparing.set(worker.id, worker);
-    this.send(worker, this.#welcome(worker));
+    // Not over worker.connection, since a welcome has no checksum: the worker learns from it that the run is exact.
+    const welcome = frameFromCoordinator(this.#welcome(worker));
+    connection.send(welcome);
+    worker.stats.bytesDown += welcome.length;
     return worker;
   }
 

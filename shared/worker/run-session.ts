@@ -5,7 +5,7 @@ import { closeReason, CloseCode, ProtocolError } from '../protocol/close-codes.t
 import { PROTOCOL_VERSION, type FromWorker, type Welcome } from '../protocol/messages.ts';
 import { frameFromWorker } from '../protocol/parse.ts';
 import { verifyChecksum, withChecksums } from '../protocol/checksum.ts';
-import type { ConnectionEvents } from '../protocol/transport.ts';
+import type { Connection, ConnectionEvents } from '../protocol/transport.ts';
 import type { WorkerOptions } from './options.ts';
 import { LoadedJob } from './loaded-job.ts';
 import {
@@ -73,7 +73,7 @@ export function runSession(
         }
         case 'load':
           if (effect.welcome.job.microShard !== undefined) {
-            connection.enableChecksums();
+            connection = withChecksums(connection);
             hasChecksums = true;
           }
           computing = load(effect.welcome);
@@ -213,9 +213,9 @@ export function runSession(
       },
       onClose: (code, reason) => dispatch({ type: 'closed', code, reason }),
     };
-    let connection: ReturnType<typeof withChecksums>;
+    let connection: Connection;
     try {
-      connection = withChecksums(options.connect(options.url, events));
+      connection = options.connect(options.url, events);
     } catch (error) {
       resolve({ end: { outcome: 'refused', reason: errorMessage(error) }, isAnswerAccepted: false });
       return;
