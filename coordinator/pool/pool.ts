@@ -367,10 +367,21 @@ export class WorkerPool {
     try {
       const maxBytes = this.#maxBytesFor(worker);
       if (bytes.length > maxBytes) throw frameTooLargeError(bytes.length, maxBytes);
-      this.#onMessage(worker, this.#options.mode.hasChecksums ? verifyChecksum(bytes) : bytes);
+      this.#onMessage(worker, this.#options.mode.hasChecksums ? this.#verify(worker, bytes) : bytes);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.drop(worker, error.code, error.message);
+    }
+  }
+
+  /** @returns the frame without its checksum. @throws ProtocolError (checksumMismatch) */
+  #verify(worker: Worker, bytes: Uint8Array): Uint8Array {
+    try {
+      return verifyChecksum(bytes);
+    } catch (error) {
+      // A worker that leaves before the welcome arrives does not know yet that frames have checksums.
+      if (this.#preparing.has(worker.id) && isLeaving(bytes)) return bytes;
+      throw error;
     }
   }
 
@@ -428,5 +439,13 @@ export class WorkerPool {
 
   #allWorkers(): Worker[] {
     return [...this.workers.values(), ...this.#preparing.values()];
+  }
+}
+
+function isLeaving(frame: Uint8Array): boolean {
+  try {
+    return parseFromWorker(frame).message.type === 'leaving';
+  } catch {
+    return false;
   }
 }
