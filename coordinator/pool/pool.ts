@@ -13,7 +13,7 @@ import {
   type Step,
   type WorkerId,
 } from '../../shared/protocol/messages.ts';
-import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
+import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/frame.ts';
 import { verifyChecksum, withChecksums } from '../../shared/protocol/checksum.ts';
 import type { Connection } from '../../shared/protocol/transport.ts';
 import { BlockRateLimiter } from '../server/limits/block-rate-limiter.ts';

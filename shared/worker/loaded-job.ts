@@ -15,9 +15,14 @@ import { checkLabels, viewShard, type Shard } from '../data/shard.ts';
 import type { GradientComputer } from '../engine/engine.ts';
 import { layoutOf, sizeOf } from '../model/layout.ts';
 import { CloseCode, ProtocolError } from '../protocol/close-codes.ts';
-import { frameInPlace, openFrame, RESERVED_HEADER_BYTES, type OpenFrame } from '../protocol/frame.ts';
+import {
+  frameFromWorker,
+  frameInPlace,
+  openFrame,
+  RESERVED_HEADER_BYTES,
+  type OpenFrame,
+} from '../protocol/frame.ts';
 import type { FromWorker, GradientMessage, Welcome } from '../protocol/messages.ts';
-import { frameFromWorker } from '../protocol/parse.ts';
 import type { Connection } from '../protocol/transport.ts';
 import type { Range } from '../util/range.ts';
 import type { PrefetchedSamples, ReceivedShard, ReceivedVector } from './session.ts';

@@ -3,7 +3,7 @@ import { FACTORS } from '../codec/factors.ts';
 import { errorMessage } from '../util/error-message.ts';
 import { closeReason, CloseCode, ProtocolError } from '../protocol/close-codes.ts';
 import { PROTOCOL_VERSION, type FromWorker, type Welcome } from '../protocol/messages.ts';
-import { frameFromWorker } from '../protocol/parse.ts';
+import { frameFromWorker } from '../protocol/frame.ts';
 import { verifyChecksum, withChecksums } from '../protocol/checksum.ts';
 import type { Connection, ConnectionEvents } from '../protocol/transport.ts';
 import type { WorkerOptions } from './options.ts';

@@ -10,7 +10,7 @@ import {
   type WeightsMessage,
   type Welcome,
 } from '../protocol/messages.ts';
-import { parseFromCoordinator } from '../protocol/parse.ts';
+import { parseFromCoordinator } from '../protocol/frame.ts';
 
 const BYTES_PER_WEIGHT = 4;
 

@@ -13,7 +13,7 @@ import {
   type ShardId,
   type Step,
 } from '../../shared/protocol/messages.ts';
-import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
+import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/frame.ts';
 import { spawnWorker } from '../support/worker-process.ts';
 
 /** Samples for at least half a second of computation, which is long compared with a ping. */

@@ -6,7 +6,7 @@ import {
   ProtocolError,
 } from '../../shared/protocol/close-codes.ts';
 import { PROTOCOL_VERSION, type FromWorker } from '../../shared/protocol/messages.ts';
-import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/parse.ts';
+import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/frame.ts';
 import type { Connect, Connection } from '../../shared/protocol/transport.ts';
 import { backoffMs } from '../../shared/worker/backoff.ts';
 import { watchLiveness } from '../../shared/worker/liveness.ts';

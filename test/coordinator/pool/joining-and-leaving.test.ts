@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { CloseCode, ProtocolError } from '../../../shared/protocol/close-codes.ts';
 import { shardId, step } from '../../shared/protocol/examples.ts';
 import { withChecksums } from '../../../shared/protocol/checksum.ts';
-import { frameFromWorker } from '../../../shared/protocol/parse.ts';
+import { frameFromWorker } from '../../../shared/protocol/frame.ts';
 import { exampleHello } from '../../shared/protocol/examples.ts';
 import { settle } from '../../support/manual-clock.ts';
 import { testRunner } from '../training/step-harness.ts';

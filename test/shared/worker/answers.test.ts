@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { float16 } from '../../../shared/codec/packed.ts';
 import type { GradientComputer } from '../../../shared/engine/engine.ts';
-import { parseFromWorker } from '../../../shared/protocol/parse.ts';
+import { parseFromWorker } from '../../../shared/protocol/frame.ts';
 import { LoadedJob } from '../../../shared/worker/loaded-job.ts';
 import { exampleWelcome, shardId, step } from '../protocol/examples.ts';
 

@@ -1,9 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CloseCode, ProtocolError } from '../../../shared/protocol/close-codes.ts';
-import { encodeFrame } from '../../../shared/protocol/frame.ts';
+import {
+  encodeFrame,
+  parseFromCoordinator,
+  parseFromWorker,
+  type Received,
+} from '../../../shared/protocol/frame.ts';
 import type { FromCoordinator, FromWorker, Hello } from '../../../shared/protocol/messages.ts';
-import { parseFromCoordinator, parseFromWorker, type Received } from '../../../shared/protocol/parse.ts';
 import { exampleHello, fromCoordinatorExamples, fromWorkerExamples } from './examples.ts';
 import { checkProperty } from '../../support/property.ts';
 
