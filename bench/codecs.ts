@@ -2,7 +2,7 @@
 // weights as the coordinator makes it. Arguments: [values = 600810] [times = 100]
 import { UpdateEncoder } from '../coordinator/weights/update-encoder.ts';
 import { CODECS } from '../shared/codec/registry.ts';
-import { ErrorFeedbackEncoder } from '../shared/codec/error-feedback.ts';
+import { ErrorFeedback } from '../shared/codec/error-feedback.ts';
 import { openFrame } from '../shared/protocol/frame.ts';
 import type { Step } from '../shared/protocol/messages.ts';
 import { median } from './support/statistics.ts';
@@ -35,12 +35,12 @@ console.log(`${length} values, ${(length * 4) / 1e6} MB of float32; medians of $
 for (const codec of CODECS) {
   const payload = new Uint8Array(codec.bytes(length));
   const decoded = new Float32Array(length);
-  const feedback = new ErrorFeedbackEncoder(codec, length);
+  const feedback = new ErrorFeedback(length);
   console.log(`${codec.name}: ${payload.length} bytes`);
   console.log(`  encode            ${time(() => codec.encode(values, payload))}`);
   console.log(`  decode            ${time(() => void codec.decode(payload, length, decoded))}`);
   if (!codec.lossy) continue;
-  console.log(`  with feedback     ${time(() => feedback.encode(values, payload))}`);
+  console.log(`  with feedback     ${time(() => feedback.encode(codec, values, payload))}`);
   const shared = new UpdateEncoder(length, (step, offset, _codec, payloadBytes) =>
     openFrame({ type: 'update', step, offset }, payloadBytes),
   );

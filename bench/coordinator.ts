@@ -52,7 +52,7 @@ async function bareSide(workers: number): Promise<Side> {
   await all;
   const sum = new Float32Array(layout.length);
   const frame = Buffer.from(weights.buffer);
-  const shard = Buffer.alloc(shardBytes(BATCH / workers, [28, 28, 1]));
+  const shard = Buffer.alloc(shardBytes(BATCH / workers, 28 * 28));
   let answered: () => void = () => undefined;
   let missing = 0;
   for (const client of server.clients) {

@@ -14,7 +14,7 @@ import { shardBytes, viewShard, writeShard, type Shard } from '../shared/data/sh
 import { syntheticDigits } from '../shared/data/synthetic-digits.ts';
 import { ShardInputs } from '../shared/engine/shard-inputs.ts';
 import type { GradientComputer } from '../shared/engine/engine.ts';
-import { layoutOf } from '../shared/model/layout.ts';
+import { layoutOf, sizeOf } from '../shared/model/layout.ts';
 import type { Step } from '../shared/protocol/messages.ts';
 import { streamReport } from '../worker-node/engine/install/progress.ts';
 import { runProgram } from '../worker-node/util/run-program.ts';
@@ -48,9 +48,10 @@ const computers = { native: await open('native'), wasm: await open('wasm') };
 type Engine = keyof typeof computers;
 
 const shardOf = (numbers: Uint32Array): Shard => {
-  const payload = new Uint8Array(shardBytes(numbers.length, dataset.sampleShape));
-  writeShard(payload, numbers, dataset.train, dataset.sampleShape);
-  return viewShard(payload, numbers.length, dataset.sampleShape);
+  const imageBytes = sizeOf(dataset.sampleShape);
+  const payload = new Uint8Array(shardBytes(numbers.length, imageBytes));
+  writeShard(payload, numbers, dataset.train, imageBytes);
+  return viewShard(payload, numbers.length, imageBytes);
 };
 async function gradientOf(weights: Float32Array, step: Step, ...parts: [Engine, Uint32Array][]) {
   const total = new Float32Array(weights.length);

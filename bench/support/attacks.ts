@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import { PROTOCOL_VERSION, type FromWorker } from '../../shared/protocol/messages.ts';
-import { frameFromWorker } from '../../shared/protocol/parse.ts';
+import { frameFromWorker } from '../../shared/protocol/frame.ts';
 
 /** Starts an attack, which continues until its process ends. */
 type Attack = (url: URL) => Promise<void>;

@@ -1,3 +1,4 @@
+import type { Codec } from '../../shared/codec/codec.ts';
 import { getCodec, CODECS } from '../../shared/codec/registry.ts';
 import { FACTORS } from '../../shared/codec/factors.ts';
 import type { Job } from '../../shared/model/job.ts';
@@ -68,7 +69,8 @@ export function codecsInUse(links: Iterable<Parameters<typeof codecLabel>[0]>, r
 }
 
 /** Gradient codec that a welcome names, for shards that request no other. Factors must be requested shard by shard. */
-export const initialUplinkCodec = ({ up }: LinkCodecs): string => (up === FACTORS ? FLOAT32_LINK.up : up);
+export const initialUplinkCodec = ({ up }: LinkCodecs): Codec =>
+  getCodec(up === FACTORS ? FLOAT32_LINK.up : up);
 
 /** Whether weights are sent as updates. */
 export const sendsUpdates = ({ down }: LinkCodecs): boolean => getCodec(down).lossy;

@@ -1,11 +1,12 @@
+import type { Codec } from '../../shared/codec/codec.ts';
 import { initialUplinkCodec, sendsUpdates, type LinkCodecs } from './codecs.ts';
 import { LinkMeter } from './meter.ts';
 
 /** The link to one worker: its codecs and its measurements. */
 export interface WorkerLink {
   readonly meter: LinkMeter;
-  /** Codecs that the worker's welcome names; a null `updateCodec` means that weights are sent whole. */
-  readonly initialCodecs: { readonly codec: string; readonly updateCodec: string | null };
+  /** Codec of gradients that the worker's welcome names. */
+  readonly initialCodec: Codec;
   /** Codecs that the worker can be asked to use instead; empty if its codecs never change. */
   readonly switchableCodecs: readonly string[];
   /** Offsets at which the worker's vectors are split, ascending, the first is 0; [0] for vectors that travel whole. */
@@ -27,14 +28,13 @@ export interface WorkerLinkOptions {
 
 /** Link to a worker that has neither received nor answered anything yet. */
 export function createWorkerLink({ codecs, switchableCodecs, bucketOffsets }: WorkerLinkOptions): WorkerLink {
-  const updateCodec = sendsUpdates(codecs) ? codecs.down : null;
   return {
     meter: new LinkMeter(),
-    initialCodecs: { codec: initialUplinkCodec(codecs), updateCodec },
+    initialCodec: initialUplinkCodec(codecs),
     switchableCodecs,
     bucketOffsets,
     codec: codecs.up,
-    updateCodec,
+    updateCodec: sendsUpdates(codecs) ? codecs.down : null,
     lastAnswerMs: 0,
   };
 }

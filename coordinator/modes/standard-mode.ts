@@ -1,4 +1,3 @@
-import { addScores, type Score } from '../../shared/model/loss.ts';
 import type { Range } from '../../shared/util/range.ts';
 import { vectorKernels } from '../optimizer/kernels/vector.ts';
 import { splitEvenly } from '../scheduling/partition.ts';
@@ -19,7 +18,14 @@ export function standardMode(bucketOffsets: readonly number[]): RunMode {
     splitEvaluation: (samples) =>
       splitEvenly({ from: 0, to: samples }, Math.ceil(samples / SAMPLES_PER_EVALUATION_SHARD)),
     createSum: (total, samples) => new BucketedSum(total, bucketOffsets, samples),
-    sumScores: (scores) => sortBySample(scores).reduce<Score>(addScores, { lossSum: 0, correct: 0 }),
+    sumScores(scores) {
+      const total = { lossSum: 0, correct: 0 };
+      for (const { lossSum, correct } of sortBySample(scores)) {
+        total.lossSum += lossSum;
+        total.correct += correct;
+      }
+      return total;
+    },
   };
 }
 

@@ -1,7 +1,7 @@
 import type { Clock } from '../../shared/util/clock.ts';
 import { closeReason, CloseCode, ProtocolError } from '../../shared/protocol/close-codes.ts';
 import type { FromCoordinator } from '../../shared/protocol/messages.ts';
-import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
+import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/frame.ts';
 import type { Connection } from '../../shared/protocol/transport.ts';
 import { BlockRateLimiter } from '../server/limits/block-rate-limiter.ts';
 import { frameTooLargeError } from '../pool/handshake.ts';

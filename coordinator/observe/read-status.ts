@@ -2,7 +2,7 @@ import { invalidLinkMessage, parseCoordinatorLink } from '../../shared/protocol/
 import { errorMessage } from '../../shared/util/error-message.ts';
 import { closeReason, CloseCode } from '../../shared/protocol/close-codes.ts';
 import { PROTOCOL_VERSION, type EpochRecord, type RunMessage } from '../../shared/protocol/messages.ts';
-import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/parse.ts';
+import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/frame.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import type { Connect } from '../../shared/protocol/transport.ts';
 import { describeStatus, type RunStatus } from './describe-status.ts';

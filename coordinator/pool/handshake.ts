@@ -1,7 +1,7 @@
 import type { Clock } from '../../shared/util/clock.ts';
 import { closeReason, CloseCode, ProtocolError } from '../../shared/protocol/close-codes.ts';
 import type { Hello, Watch } from '../../shared/protocol/messages.ts';
-import { parseFromWorker } from '../../shared/protocol/parse.ts';
+import { parseFromWorker } from '../../shared/protocol/frame.ts';
 import type { Connection } from '../../shared/protocol/transport.ts';
 import type { ConnectionHandler } from '../server/websocket.ts';
 import { checkVersion } from './admission.ts';

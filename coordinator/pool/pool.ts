@@ -13,7 +13,7 @@ import {
   type Step,
   type WorkerId,
 } from '../../shared/protocol/messages.ts';
-import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
+import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/frame.ts';
 import { verifyChecksum, withChecksums } from '../../shared/protocol/checksum.ts';
 import type { Connection } from '../../shared/protocol/transport.ts';
 import { BlockRateLimiter } from '../server/limits/block-rate-limiter.ts';
@@ -154,11 +154,7 @@ export class WorkerPool {
   }
 
   #handle(hello: Hello, connection: Connection): ConnectionHandler {
-    const { hasChecksums } = this.#options.mode;
-    const checked = withChecksums(connection);
-    const worker = this.#acceptWorker(hello, checked);
-    // The welcome has no checksum: the worker learns from it that the run is exact.
-    if (hasChecksums) checked.enableChecksums();
+    const worker = this.#acceptWorker(hello, connection);
     const maxBytes = (): number => this.#maxBytesFor(worker);
     return {
       onFrame: (bytes) => this.#onFrame(worker, bytes),
@@ -292,7 +288,7 @@ export class WorkerPool {
       },
       onMeasured: (deliveries) => worker.link.meter.recordDownload(deliveries),
     });
-    const worker: Worker = createWorker(hello, connection, {
+    const worker: Worker = createWorker(hello, mode.hasChecksums ? withChecksums(connection) : connection, {
       name,
       nowMs: clock.now(),
       codecs,
@@ -304,7 +300,10 @@ export class WorkerPool {
     });
     this.#probes.set(worker, probe);
     this.#preparing.set(worker.id, worker);
-    this.send(worker, this.#welcome(worker));
+    // Not over worker.connection, since a welcome has no checksum: the worker learns from it that the run is exact.
+    const welcome = frameFromCoordinator(this.#welcome(worker));
+    connection.send(welcome);
+    worker.stats.bytesDown += welcome.length;
     return worker;
   }
 
@@ -315,7 +314,7 @@ export class WorkerPool {
       type: 'welcome',
       protocol: PROTOCOL_VERSION,
       workerId: id,
-      codec: link.initialCodecs.codec,
+      codec: link.initialCodec.name,
       ...(link.updateCodec === null ? {} : { updateCodec: link.updateCodec }),
       ...(usesUpdates ? {} : { updates: false }),
       heartbeatMs: this.#heartbeatMs,
@@ -368,10 +367,21 @@ export class WorkerPool {
     try {
       const maxBytes = this.#maxBytesFor(worker);
       if (bytes.length > maxBytes) throw frameTooLargeError(bytes.length, maxBytes);
-      this.#onMessage(worker, this.#options.mode.hasChecksums ? verifyChecksum(bytes) : bytes);
+      this.#onMessage(worker, this.#options.mode.hasChecksums ? this.#verify(worker, bytes) : bytes);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.drop(worker, error.code, error.message);
+    }
+  }
+
+  /** @returns the frame without its checksum. @throws ProtocolError (checksumMismatch) */
+  #verify(worker: Worker, bytes: Uint8Array): Uint8Array {
+    try {
+      return verifyChecksum(bytes);
+    } catch (error) {
+      // A worker that leaves before the welcome arrives does not know yet that frames have checksums.
+      if (this.#preparing.has(worker.id) && isLeaving(bytes)) return bytes;
+      throw error;
     }
   }
 
@@ -429,5 +439,13 @@ export class WorkerPool {
 
   #allWorkers(): Worker[] {
     return [...this.workers.values(), ...this.#preparing.values()];
+  }
+}
+
+function isLeaving(frame: Uint8Array): boolean {
+  try {
+    return parseFromWorker(frame).message.type === 'leaving';
+  } catch {
+    return false;
   }
 }

@@ -1,4 +1,5 @@
 import { shardBytes, viewShard, writeShard } from '../../shared/data/shard.ts';
+import { sizeOf } from '../../shared/model/layout.ts';
 import type { ShardId } from '../../shared/protocol/messages.ts';
 import type { GradientAnswer, GradientBucket } from '../integrity/answer.ts';
 import type { ReviewedRound } from '../integrity/answer-validator.ts';
@@ -42,9 +43,10 @@ export function describeRound(
     step,
     weights,
     samplesOf({ from, to }) {
-      const payload = new Uint8Array(shardBytes(to - from, sampleShape));
-      writeShard(payload, samples.subarray(from, to), split, sampleShape);
-      return viewShard(payload, to - from, sampleShape);
+      const imageBytes = sizeOf(sampleShape);
+      const payload = new Uint8Array(shardBytes(to - from, imageBytes));
+      writeShard(payload, samples.subarray(from, to), split, imageBytes);
+      return viewShard(payload, to - from, imageBytes);
     },
   };
 }

@@ -1,3 +1,4 @@
+import type { Codec } from '../../shared/codec/codec.ts';
 import { decodeFactored, FACTORS, type DenseKernel } from '../../shared/codec/factors.ts';
 import { getCodec } from '../../shared/codec/registry.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-codes.ts';
@@ -26,6 +27,9 @@ export interface DecodedBucket {
   /** Name of the bucket's codec. */
   readonly codec: string;
 }
+
+/** Codec of a bucket, or FACTORS. */
+type BucketCodec = Codec | typeof FACTORS;
 
 /** Largest difference of two float32 logits, and so of a sample's loss. Sums over a run stay finite in float64. */
 const MAX_SAMPLE_LOSS = 7e38;
@@ -60,7 +64,7 @@ export class AnswerDecoder {
         `The gradient of shard ${shard.id} has values that are not finite.`,
       );
     }
-    return { values, norm, codec };
+    return { values, norm, codec: codec === FACTORS ? FACTORS : codec.name };
   }
 
   /** Checks the answer to an evaluation shard. */
@@ -69,10 +73,10 @@ export class AnswerDecoder {
     if (payload.length > 0) throw new ProtocolError(CloseCode.wrongLength, 'An evaluation has no payload.');
   }
 
-  #decode(payload: Uint8Array, name: string, shard: AssignedShard, range: Range): Float32Array {
+  #decode(payload: Uint8Array, codec: BucketCodec, shard: AssignedShard, range: Range): Float32Array {
     const { kernel, buffers } = this.#options;
     const length = range.to - range.from;
-    if (name === FACTORS) {
+    if (codec === FACTORS) {
       if (kernel === null) {
         throw new ProtocolError(
           CloseCode.unexpected,
@@ -81,7 +85,6 @@ export class AnswerDecoder {
       }
       return decodeFactored(payload, kernel, shard.to - shard.from, range, buffers.acquire(length));
     }
-    const codec = getCodec(name);
     return codec.decode(payload, length, codec.lossy ? buffers.acquire(length) : undefined);
   }
 }
@@ -100,12 +103,15 @@ function bucketRange({ link }: Worker, { shard, offset }: GradientMessage, end: 
   return { from: offset, to: end };
 }
 
-/** Name of the codec of a bucket. @throws ProtocolError (unexpected) if the shard requested another one */
-function resolveCodec({ link, outstanding }: Worker, { shard, encoding }: GradientMessage): string {
+/** @throws ProtocolError (unexpected) if the shard requested another codec */
+function resolveCodec({ link, outstanding }: Worker, { shard, encoding }: GradientMessage): BucketCodec {
   const requested = outstanding.encodingOf(shard) ?? undefined;
-  if (encoding === requested) return encoding ?? link.initialCodecs.codec;
+  if (encoding === requested) {
+    if (encoding === undefined) return link.initialCodec;
+    return encoding === FACTORS ? FACTORS : getCodec(encoding);
+  }
   // Some gradients cannot be sent as factors.
-  if (encoding === undefined && requested === FACTORS) return link.initialCodecs.codec;
+  if (encoding === undefined && requested === FACTORS) return link.initialCodec;
   throw new ProtocolError(
     CloseCode.unexpected,
     encoding === undefined

@@ -1,6 +1,7 @@
 import { areFactorsSmaller, FACTORS, type DenseKernel } from '../../shared/codec/factors.ts';
 import type { Split } from '../../shared/data/dataset.ts';
 import { shardBytes, writeShard } from '../../shared/data/shard.ts';
+import { sizeOf } from '../../shared/model/layout.ts';
 import { openFrame } from '../../shared/protocol/frame.ts';
 import type { FromCoordinator, Step, Task, WorkerId } from '../../shared/protocol/messages.ts';
 import type { Range } from '../../shared/util/range.ts';
@@ -29,11 +30,13 @@ export interface ShardSenderOptions {
 /** Sends workers their shards, with the weights and samples that they lack. */
 export class ShardSender {
   readonly #options: ShardSenderOptions;
+  readonly #imageBytes: number;
   /** Samples that each worker has prefetched. */
   readonly #prefetched = new Map<WorkerId, Range & { readonly step: Step }>();
 
   constructor(options: ShardSenderOptions) {
     this.#options = options;
+    this.#imageBytes = sizeOf(options.sampleShape);
   }
 
   /** Sends a shard and the weights of its step. */
@@ -86,15 +89,14 @@ export class ShardSender {
   /** Codec that a shard's gradient is requested in; null for the codec in the worker's welcome. */
   #encodingFor({ link }: Worker, samples: number): string | null {
     const { kernel } = this.#options;
-    if (link.codec === link.initialCodecs.codec) return null;
+    if (link.codec === link.initialCodec.name) return null;
     const hasFactors = kernel !== null && areFactorsSmaller(kernel, samples);
     return link.codec === FACTORS && !hasFactors ? null : link.codec;
   }
 
   #sendSamples(worker: Worker, message: FromCoordinator, samples: Uint32Array | null, split: Split): void {
-    const { sampleShape } = this.#options;
-    const frame = openFrame(message, samples === null ? 0 : shardBytes(samples.length, sampleShape));
-    if (samples !== null) writeShard(frame.payload, samples, split, sampleShape);
+    const frame = openFrame(message, samples === null ? 0 : shardBytes(samples.length, this.#imageBytes));
+    if (samples !== null) writeShard(frame.payload, samples, split, this.#imageBytes);
     worker.connection.send(frame.bytes);
   }
 }

@@ -1,3 +1,5 @@
+import { CloseCode, ProtocolError } from '../protocol/close-codes.ts';
+
 /**
  * Encoding of a flat vector of float32 values for the network. Pure: the same values give the same bytes on every machine.
  *
@@ -29,3 +31,14 @@ export interface Codec {
    */
   decodeOnto(payload: Uint8Array, base: Float32Array, out: Float32Array): void;
 }
+
+/** Error for a payload that does not hold `length` values. */
+export const payloadLengthError = (
+  { name, bytes }: Pick<Codec, 'name' | 'bytes'>,
+  payload: Uint8Array,
+  length: number,
+): ProtocolError =>
+  new ProtocolError(
+    CloseCode.wrongLength,
+    `${length} ${name} values are ${bytes(length)} bytes; the payload has ${payload.length}.`,
+  );

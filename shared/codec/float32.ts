@@ -1,5 +1,4 @@
-import { checkPayloadLength } from './payload-length.ts';
-import type { Codec } from './codec.ts';
+import { payloadLengthError, type Codec } from './codec.ts';
 import { codecKernels } from './kernels/simd.ts';
 
 /**
@@ -19,7 +18,7 @@ export const float32: Codec = {
     residual.fill(0);
   },
   decode(payload, length) {
-    checkPayloadLength(float32, payload, length);
+    if (payload.length !== float32.bytes(length)) throw payloadLengthError(float32, payload, length);
     return valuesIn(payload, length);
   },
   decodeOnto: (payload, base, out) => codecKernels.add(base, float32.decode(payload, out.length), out),

@@ -1,5 +1,4 @@
-import { checkPayloadLength } from './payload-length.ts';
-import type { Codec } from './codec.ts';
+import { payloadLengthError, type Codec } from './codec.ts';
 import {
   type FormatKernels,
   type PackedArray,
@@ -16,7 +15,7 @@ export function packedCodec<N extends PackedArray>(
   packedIn: (payload: Uint8Array, length: number) => PackedVector<N>,
 ): Codec {
   const checked = (payload: Uint8Array, length: number): PackedVector<N> => {
-    checkPayloadLength({ name, bytes }, payload, length);
+    if (payload.length !== bytes(length)) throw payloadLengthError({ name, bytes }, payload, length);
     return packedIn(payload, length);
   };
   return {

@@ -1,4 +1,3 @@
-import { sizeOf } from '../model/layout.ts';
 import { CloseCode, ProtocolError } from '../protocol/close-codes.ts';
 
 /** Samples of one assignment to a worker. */
@@ -11,9 +10,12 @@ export interface Shard {
   readonly labels: Uint8Array;
 }
 
-/** Bytes of a shard's payload: for each sample 4 for its number, the image, and 1 for the label. */
-export function shardBytes(samples: number, sampleShape: readonly number[]): number {
-  return samples * (4 + sizeOf(sampleShape) + 1);
+/**
+ * Bytes of a shard's payload: for each sample 4 for its number, the image, and 1 for the label.
+ * @param imageBytes of one sample: the number of elements of the job's sample shape
+ */
+export function shardBytes(samples: number, imageBytes: number): number {
+  return samples * (4 + imageBytes + 1);
 }
 
 /** Writes the samples `numbers` of a split into a payload: numbers, then images, then labels. */
@@ -21,11 +23,9 @@ export function writeShard(
   payload: Uint8Array,
   numbers: Uint32Array,
   split: { readonly images: Uint8Array; readonly labels: Uint8Array },
-  sampleShape: readonly number[],
+  imageBytes: number,
 ): void {
-  const samples = numbers.length;
-  const imageBytes = sizeOf(sampleShape);
-  const view = viewShard(payload, samples, sampleShape);
+  const view = viewShard(payload, numbers.length, imageBytes);
   view.sampleNumbers.set(numbers);
   numbers.forEach((number, i) => {
     view.images.set(split.images.subarray(number * imageBytes, (number + 1) * imageBytes), i * imageBytes);
@@ -37,8 +37,8 @@ export function writeShard(
  * Views of a shard's payload, which must be 4-byte aligned.
  * @throws ProtocolError (malformed) if the payload's length is not that of `samples` samples
  */
-export function viewShard(payload: Uint8Array, samples: number, sampleShape: readonly number[]): Shard {
-  const expected = shardBytes(samples, sampleShape);
+export function viewShard(payload: Uint8Array, samples: number, imageBytes: number): Shard {
+  const expected = shardBytes(samples, imageBytes);
   if (payload.length !== expected) {
     throw new ProtocolError(
       CloseCode.malformed,
@@ -46,7 +46,7 @@ export function viewShard(payload: Uint8Array, samples: number, sampleShape: rea
     );
   }
   const imagesOffset = samples * 4;
-  const labelsOffset = imagesOffset + samples * sizeOf(sampleShape);
+  const labelsOffset = imagesOffset + samples * imageBytes;
   return {
     sampleNumbers: new Uint32Array(payload.buffer, payload.byteOffset, samples),
     images: payload.subarray(imagesOffset, labelsOffset),

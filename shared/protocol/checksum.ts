@@ -40,7 +40,7 @@ function mix(hash: number, word: number): number {
 }
 
 /** Copy of a frame, followed by its checksum (uint32, little-endian). */
-export function withChecksum(frame: Uint8Array): Uint8Array<ArrayBuffer> {
+function withChecksum(frame: Uint8Array): Uint8Array<ArrayBuffer> {
   const checked = new Uint8Array(frame.length + TRAILER_BYTES);
   checked.set(frame);
   new DataView(checked.buffer).setUint32(frame.length, checksum(frame), true);
@@ -62,18 +62,10 @@ export function verifyChecksum(checked: Uint8Array): Uint8Array {
   throw new ProtocolError(CloseCode.checksumMismatch, 'The checksum of a frame does not match its content.');
 }
 
-/** A connection that can append a checksum to each frame that it sends. */
-export interface ChecksumConnection extends Connection {
-  /** Appends checksums from the next frame on. */
-  enableChecksums(): void;
-}
-
-/** Wraps a connection. Checksums are off until enableChecksums() is called. */
-export function withChecksums(connection: Connection): ChecksumConnection {
-  let isEnabled = false;
+/** Wraps a connection so that it appends a checksum to each frame that it sends. */
+export function withChecksums(connection: Connection): Connection {
   return {
-    send: (frame) => connection.send(isEnabled ? withChecksum(frame) : frame),
-    enableChecksums: () => (isEnabled = true),
+    send: (frame) => connection.send(withChecksum(frame)),
     close: (code, reason) => connection.close(code, reason),
     terminate: () => connection.terminate(),
     get bufferedBytes() {

@@ -1,7 +1,14 @@
+import * as v from 'valibot';
 // The default entry compiles a function for each record definition, and a hostile header may contain many of them.
 import { addExtension, Packr, Unpackr } from 'msgpackr/index-no-eval';
+import { sanitizeForTerminal } from '../util/sanitize.ts';
 import { CloseCode, ProtocolError } from './close-codes.ts';
-import { isWithinMaxDepth } from './msgpack-depth.ts';
+import {
+  fromCoordinatorSchema,
+  fromWorkerSchema,
+  type FromCoordinator,
+  type FromWorker,
+} from './messages.ts';
 
 // Plain msgpack without records and extensions of msgpackr, so that libraries of all languages can decode it.
 const packr = new Packr({ useRecords: false, variableMapSize: true });
@@ -114,5 +121,157 @@ export function decodeFrame(bytes: Uint8Array, maxHeaderBytes = MAX_HEADER_BYTES
   const payload = new Uint8Array(bytes.buffer, bytes.byteOffset + start, bytes.length - start);
   return { header, payload: payload.byteOffset % 4 === 0 ? payload : payload.slice() };
 }
+
+/** A parsed message with its payload, which is empty for most types. */
+export interface Received<Message> {
+  readonly message: Message;
+  readonly payload: Uint8Array;
+}
+
+/** Parses a message of a worker or observer. @throws ProtocolError (malformed) for all other bytes */
+export function parseFromWorker(bytes: Uint8Array): Received<FromWorker> {
+  const { header, payload } = decodeFrame(bytes, MAX_WORKER_HEADER_BYTES);
+  return { message: parse(fromWorkerSchema, header), payload };
+}
+
+/** Parses a message of the coordinator. @throws ProtocolError (malformed) for all other bytes */
+export function parseFromCoordinator(bytes: Uint8Array): Received<FromCoordinator> {
+  const { header, payload } = decodeFrame(bytes);
+  return { message: parse(fromCoordinatorSchema, header), payload };
+}
+
+/** Frame of a message to the coordinator. */
+export function frameFromWorker(message: FromWorker, payload?: Uint8Array): Uint8Array<ArrayBuffer> {
+  return encodeFrame(message, payload);
+}
+
+/** Frame of a message to a worker or observer. */
+export function frameFromCoordinator(
+  message: FromCoordinator,
+  payload?: Uint8Array,
+): Uint8Array<ArrayBuffer> {
+  return encodeFrame(message, payload);
+}
+
+function parse<Schema extends v.GenericSchema>(schema: Schema, header: unknown): v.InferOutput<Schema> {
+  let result: v.SafeParseResult<Schema>;
+  try {
+    result = v.safeParse(schema, header, { abortEarly: true });
+  } catch {
+    throw malformed('The header of the frame could not be read.');
+  }
+  if (result.success) return result.output;
+  throw malformed(describeIssue(header, result.issues[0]));
+}
+
+/** Error message for an invalid header, with its type and field. Received texts are shortened and sanitized. */
+function describeIssue(header: unknown, issue: v.BaseIssue<unknown>): string {
+  const excerpt = (text: string, length: number): string => sanitizeForTerminal(text.slice(0, length));
+  const type = typeof header === 'object' && header !== null && 'type' in header ? header.type : undefined;
+  if (typeof type !== 'string') return 'Not a message: the field type is missing or is not a text.';
+  const field = v.getDotPath(issue);
+  if (field === 'type')
+    return `Not a message of this direction: no message has the type '${excerpt(type, 40)}'.`;
+  const message = `Not a message of this direction: ${excerpt(type, 40)}`;
+  if (field === null) return `${message} is invalid.`;
+  if (issue.received === 'undefined') return `${message} lacks the field ${excerpt(field, 100)}.`;
+  const expected = issue.expected === null ? '' : `; it should be ${excerpt(issue.expected, 80)}`;
+  return `${message} has ${excerpt(issue.received, 60)} in the field ${excerpt(field, 100)}${expected}.`;
+}
+
+/** Maximum nesting of a header. A model's topology has some ten levels. */
+const MAX_DEPTH = 64;
+
+/**
+ * Whether a msgpack value is nested at most MAX_DEPTH levels. Does not decode the value: a decoder is recursive and needs
+ * milliseconds for thousands of levels in a few bytes. Bytes that are not msgpack may pass.
+ */
+export function isWithinMaxDepth(bytes: Uint8Array): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  /** Number of missing values at each level. */
+  const remaining: number[] = [];
+  let at = 0;
+  while (at < bytes.length) {
+    const type = bytes[at] as number;
+    const [headBytes, bodyBytes, values] = readExtent(type, view, at);
+    at += headBytes + bodyBytes;
+    if (values > 0) {
+      remaining.push(values);
+      if (remaining.length > MAX_DEPTH) return false;
+      continue;
+    }
+    // This value is complete, and it may complete the values around it.
+    while (remaining.length > 0) {
+      const missing = (remaining.pop() ?? 1) - 1;
+      if (missing > 0) {
+        remaining.push(missing);
+        break;
+      }
+    }
+    if (remaining.length === 0) return true;
+  }
+  return true;
+}
+
+/** Bytes of the head and of the body of the value at an offset, and the number of values that it contains. */
+function readExtent(type: number, view: DataView, at: number): readonly [number, number, number] {
+  if (type < 0x80 || type >= 0xe0) return [1, 0, 0];
+  if (type < 0x90) return [1, 0, 2 * (type & 15)];
+  if (type < 0xa0) return [1, 0, type & 15];
+  if (type < 0xc0) return [1, type & 31, 0];
+  const fixed = FIXED_BODY_BYTES[type];
+  if (fixed !== undefined) return [1, fixed, 0];
+  const lengthBytes = LENGTH_BYTES[type] ?? 0;
+  if (lengthBytes === 0 || at + 1 + lengthBytes > view.byteLength) return [1, 0, 0];
+  const length =
+    lengthBytes === 1
+      ? view.getUint8(at + 1)
+      : lengthBytes === 2
+        ? view.getUint16(at + 1)
+        : view.getUint32(at + 1);
+  if (type === 0xdc || type === 0xdd) return [1 + lengthBytes, 0, length];
+  if (type === 0xde || type === 0xdf) return [1 + lengthBytes, 0, 2 * length];
+  // Extensions have one more byte, for their type.
+  return [1 + lengthBytes + (type >= 0xc7 && type <= 0xc9 ? 1 : 0), length, 0];
+}
+
+/** Body bytes of types of fixed size: floats, integers, small extensions. */
+const FIXED_BODY_BYTES: Readonly<Record<number, number>> = {
+  0xc0: 0,
+  0xc1: 0,
+  0xc2: 0,
+  0xc3: 0,
+  0xca: 4,
+  0xcb: 8,
+  0xcc: 1,
+  0xcd: 2,
+  0xce: 4,
+  0xcf: 8,
+  0xd0: 1,
+  0xd1: 2,
+  0xd2: 4,
+  0xd3: 8,
+  0xd4: 2,
+  0xd5: 3,
+  0xd6: 5,
+  0xd7: 9,
+  0xd8: 17,
+};
+/** Bytes of the length field of types that have one: binary, extensions, strings, arrays, maps. */
+const LENGTH_BYTES: Readonly<Record<number, number>> = {
+  0xc4: 1,
+  0xc5: 2,
+  0xc6: 4,
+  0xc7: 1,
+  0xc8: 2,
+  0xc9: 4,
+  0xd9: 1,
+  0xda: 2,
+  0xdb: 4,
+  0xdc: 2,
+  0xdd: 4,
+  0xde: 2,
+  0xdf: 4,
+};
 
 const malformed = (sentence: string): ProtocolError => new ProtocolError(CloseCode.malformed, sentence);

@@ -18,7 +18,16 @@
  */
 export { CloseCode, FATAL_CLOSE_CODES, ProtocolError } from './close-codes.ts';
 export { formatCoordinatorLink, parseCoordinatorLink, type CoordinatorLink } from './coordinator-link.ts';
-export { decodeFrame, encodeFrame, type DecodedFrame } from './frame.ts';
+export {
+  decodeFrame,
+  encodeFrame,
+  frameFromCoordinator,
+  frameFromWorker,
+  parseFromCoordinator,
+  parseFromWorker,
+  type DecodedFrame,
+  type Received,
+} from './frame.ts';
 export {
   PROTOCOL_VERSION,
   type EngineInfo,
@@ -26,10 +35,3 @@ export {
   type FromCoordinator,
   type FromWorker,
 } from './messages.ts';
-export {
-  frameFromCoordinator,
-  frameFromWorker,
-  parseFromCoordinator,
-  parseFromWorker,
-  type Received,
-} from './parse.ts';

@@ -71,21 +71,12 @@ const result = v.object({
 });
 /** Codec of a payload, if it differs from the welcome's. */
 const encoding = v.optional(text(40));
+const gradientFields = { type: v.literal('gradient'), step, shard: shardId, encoding };
 /** A bucket of a shard's gradient. The bucket with offset 0 is the last and has the result. */
-const gradient = v.pipe(
-  v.object({
-    type: v.literal('gradient'),
-    step,
-    shard: shardId,
-    offset: count,
-    encoding,
-    result: v.optional(result),
-  }),
-  v.check(
-    ({ offset, result: sums }) => (offset === 0) === (sums !== undefined),
-    'a result if and only if the offset is 0',
-  ),
-);
+const gradient = v.variant('offset', [
+  v.object({ ...gradientFields, offset: v.literal(0), result }),
+  v.object({ ...gradientFields, offset: positive, result: v.optional(v.undefined()) }),
+]);
 const evaluation = v.object({ type: v.literal('evaluation'), step, shard: shardId, result });
 const failed = v.object({ type: v.literal('failed'), step, shard: shardId, reason: readable(2000) });
 const leaving = v.object({ type: v.literal('leaving'), reason: readable(200) });

@@ -1,4 +1,5 @@
-import { ErrorFeedbackEncoder } from '../codec/error-feedback.ts';
+import type { Codec } from '../codec/codec.ts';
+import { ErrorFeedback } from '../codec/error-feedback.ts';
 import {
   areFactorsSmaller,
   encodeFactored,
@@ -12,21 +13,26 @@ import { getCodec } from '../codec/registry.ts';
 import { WeightsReplica } from '../codec/weights-replica.ts';
 import { checkLabels, viewShard, type Shard } from '../data/shard.ts';
 import type { GradientComputer } from '../engine/engine.ts';
-import type { Job } from '../model/job.ts';
-import { layoutOf } from '../model/layout.ts';
+import { layoutOf, sizeOf } from '../model/layout.ts';
 import { CloseCode, ProtocolError } from '../protocol/close-codes.ts';
-import { frameInPlace, openFrame, RESERVED_HEADER_BYTES, type OpenFrame } from '../protocol/frame.ts';
+import {
+  frameFromWorker,
+  frameInPlace,
+  openFrame,
+  RESERVED_HEADER_BYTES,
+  type OpenFrame,
+} from '../protocol/frame.ts';
 import type { FromWorker, GradientMessage, Welcome } from '../protocol/messages.ts';
-import { frameFromWorker } from '../protocol/parse.ts';
 import type { Connection } from '../protocol/transport.ts';
 import type { Range } from '../util/range.ts';
-import type { ReceivedVector } from './receive-vector.ts';
-import type { PrefetchedSamples, ReceivedShard } from './session.ts';
+import type { PrefetchedSamples, ReceivedShard, ReceivedVector } from './session.ts';
 
 /** How the gradient of one shard is encoded. */
 interface Encoding {
   /** Fields of its messages. */
   readonly fields: Pick<GradientMessage, 'encoding'>;
+  /** Codec of all values, or of none if the gradient is sent as factors. */
+  readonly codec: Codec;
   /** Kernel whose gradient is sent as factors; null if there is none. */
   readonly kernel: DenseKernel | null;
   readonly samples: number;
@@ -35,14 +41,17 @@ interface Encoding {
 /** A job that an engine has built, for one connection. Decodes weights and shards, and encodes answers. */
 export class LoadedJob {
   readonly #computer: GradientComputer;
-  readonly #encoder: ErrorFeedbackEncoder;
   /** Codec of gradients whose shard does not name another codec. */
-  readonly #codec: string;
-  readonly #updateCodec: string | undefined;
+  readonly #codec: Codec;
+  /** Codec of updates that do not name another codec; null if they must. */
+  readonly #updateCodec: Codec | null;
+  /** Null until a gradient is encoded with a lossy codec; its error is then part of all later gradients. */
+  #errorFeedback: ErrorFeedback | null = null;
   readonly #kernel: DenseKernel | null;
   /** Null if the run has no updates. */
   readonly #replica: WeightsReplica | null;
-  readonly #data: Job['data'];
+  readonly #imageBytes: number;
+  readonly #classes: number;
   /** Buckets of gradients, back to front. */
   readonly #buckets: readonly Range[];
   readonly #connection: Connection;
@@ -63,15 +72,16 @@ export class LoadedJob {
     { codec, updateCodec, updates, job, bucketOffsets }: Welcome,
     connection: Connection,
   ) {
-    const { length } = layoutOf(job.layout);
+    const layout = layoutOf(job.layout);
+    const { length } = layout;
     this.#computer = computer;
-    this.#data = job.data;
+    this.#imageBytes = sizeOf(job.data.sampleShape);
+    this.#classes = job.data.classes;
     this.#connection = connection;
     this.#gradient = allocateBuffer(computer, length);
-    this.#codec = codec;
-    this.#updateCodec = updateCodec;
-    this.#kernel = computer.supportsFactors === true ? factoredKernel(layoutOf(job.layout)) : null;
-    this.#encoder = new ErrorFeedbackEncoder(getCodec(codec), length);
+    this.#codec = getCodec(codec);
+    this.#updateCodec = updateCodec === undefined ? null : getCodec(updateCodec);
+    this.#kernel = computer.supportsFactors === true ? factoredKernel(layout) : null;
     const mayUpdate = updates !== false || updateCodec !== undefined;
     this.#replica = mayUpdate ? new WeightsReplica(length) : null;
     this.#buckets = bucketOffsets.map((from, i) => ({ from, to: bucketOffsets[i + 1] ?? length })).reverse();
@@ -100,11 +110,12 @@ export class LoadedJob {
       );
     }
     return this.#replica.applyUpdate(
-      buckets.map(({ offset, payload, encoding = this.#updateCodec }) => {
-        if (encoding === undefined) {
+      buckets.map(({ offset, payload, encoding }) => {
+        const codec = encoding === undefined ? this.#updateCodec : getCodec(encoding);
+        if (codec === null) {
           throw new ProtocolError(CloseCode.malformed, 'Neither the update nor the welcome names a codec.');
         }
-        return { offset, payload, codec: getCodec(encoding) };
+        return { offset, payload, codec };
       }),
     );
   }
@@ -168,37 +179,43 @@ export class LoadedJob {
     const { lossSum, correct } = computed;
     const result = { samples, lossSum, correct, computeMs: elapsedMs() };
     if (end === gradient.length && encoding.kernel === null) sendEarly();
-    const last = { ...header, offset: 0, result };
-    const isWhole = end === gradient.length && encoding.kernel === null && this.#encoder.isIdentity;
-    const inPlace = isWhole ? frameInPlace(last, gradient) : null;
+    const last = { ...header, offset: 0, result } as const;
+    const isWhole = end === gradient.length && encoding.kernel === null;
+    const isUnchanged = encoding.codec === float32 && this.#errorFeedback === null;
+    const inPlace = isWhole && isUnchanged ? frameInPlace(last, gradient) : null;
     this.#sentInPlace = inPlace !== null;
     return inPlace ?? this.#encode(last, gradient, { from: 0, to: end }, encoding);
   }
 
   /** Chooses the encoding of a gradient. @param requested codec that the shard names */
   #encodingFor(requested: string | undefined, samples: number): Encoding {
-    const hasFactors =
-      requested === FACTORS && this.#kernel !== null && areFactorsSmaller(this.#kernel, samples);
+    const codec = this.#codec;
+    if (requested === FACTORS && this.#kernel !== null && areFactorsSmaller(this.#kernel, samples)) {
+      return { fields: { encoding: FACTORS }, codec, kernel: this.#kernel, samples };
+    }
     // If factors are requested but not possible or not smaller, the welcome's codec is used.
-    const codec = requested === undefined || requested === FACTORS ? this.#codec : requested;
-    this.#encoder.setCodec(getCodec(codec));
-    if (hasFactors) return { fields: { encoding: FACTORS }, kernel: this.#kernel, samples };
-    return { fields: codec === this.#codec ? {} : { encoding: codec }, kernel: null, samples };
+    if (requested === undefined || requested === FACTORS || requested === codec.name) {
+      return { fields: {}, codec, kernel: null, samples };
+    }
+    return { fields: { encoding: requested }, codec: getCodec(requested), kernel: null, samples };
   }
 
   #encode(
     header: FromWorker,
     gradient: Float32Array,
     range: Range,
-    { kernel, samples }: Encoding,
+    { codec, kernel, samples }: Encoding,
   ): Uint8Array<ArrayBuffer> {
     if (kernel !== null) {
       const frame = this.#openFrame(header, range.from, factoredBytes(kernel, samples, range));
       encodeFactored(gradient, frame.payload, kernel, samples, range);
       return frame.bytes;
     }
-    const frame = this.#openFrame(header, range.from, this.#encoder.bytes(range.to - range.from));
-    this.#encoder.encode(gradient.subarray(range.from, range.to), frame.payload, range.from);
+    const values = gradient.subarray(range.from, range.to);
+    const frame = this.#openFrame(header, range.from, codec.bytes(values.length));
+    if (codec.lossy) this.#errorFeedback ??= new ErrorFeedback(gradient.length);
+    if (this.#errorFeedback === null) codec.encode(values, frame.payload);
+    else this.#errorFeedback.encode(codec, values, frame.payload, range.from);
     return frame.bytes;
   }
 
@@ -213,8 +230,8 @@ export class LoadedJob {
   /** View of a payload. Returns the same object for the same payload, by which the engine recognizes prepared samples. */
   #view(payload: Uint8Array, samples: number): Shard {
     if (this.#lastView?.payload !== payload) {
-      const shard = viewShard(payload, samples, this.#data.sampleShape);
-      checkLabels(shard, this.#data.classes);
+      const shard = viewShard(payload, samples, this.#imageBytes);
+      checkLabels(shard, this.#classes);
       this.#lastView = { payload, shard };
     }
     return this.#lastView.shard;

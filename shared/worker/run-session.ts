@@ -3,21 +3,21 @@ import { FACTORS } from '../codec/factors.ts';
 import { errorMessage } from '../util/error-message.ts';
 import { closeReason, CloseCode, ProtocolError } from '../protocol/close-codes.ts';
 import { PROTOCOL_VERSION, type FromWorker, type Welcome } from '../protocol/messages.ts';
-import { frameFromWorker } from '../protocol/parse.ts';
+import { frameFromWorker } from '../protocol/frame.ts';
 import { verifyChecksum, withChecksums } from '../protocol/checksum.ts';
-import type { ConnectionEvents } from '../protocol/transport.ts';
+import type { Connection, ConnectionEvents } from '../protocol/transport.ts';
 import type { WorkerOptions } from './options.ts';
 import { LoadedJob } from './loaded-job.ts';
 import {
   advance,
   initialSession,
   type ReceivedShard,
+  type ReceivedVector,
   type PrefetchedSamples,
   type SessionEffect,
   type SessionEnd,
   type SessionEvent,
 } from './session.ts';
-import type { ReceivedVector } from './receive-vector.ts';
 import type { GradientComputerCache } from './gradient-computer-cache.ts';
 import { watchLiveness } from './liveness.ts';
 
@@ -73,7 +73,7 @@ export function runSession(
         }
         case 'load':
           if (effect.welcome.job.microShard !== undefined) {
-            connection.enableChecksums();
+            connection = withChecksums(connection);
             hasChecksums = true;
           }
           computing = load(effect.welcome);
@@ -98,7 +98,7 @@ export function runSession(
     };
 
     const finish = (end: SessionEnd): void => {
-      liveness.stop();
+      stopWatching();
       signal.removeEventListener('abort', leave);
       connection.close(CloseCode.normal, 'done');
       const done = (): void => {
@@ -180,6 +180,8 @@ export function runSession(
       dispatch({ type: 'computed' });
     };
 
+    /** Number of times that the coordinator was heard. */
+    let eventCount = 0;
     let hasChecksums = false;
     const onFrame = (bytes: Uint8Array): void => {
       try {
@@ -191,7 +193,7 @@ export function runSession(
 
     const events: ConnectionEvents = {
       onOpen: () => {
-        liveness.reset();
+        eventCount++;
         send({
           type: 'hello',
           protocol: PROTOCOL_VERSION,
@@ -206,23 +208,24 @@ export function runSession(
         });
       },
       onFrame: (bytes) => {
-        liveness.reset();
+        eventCount++;
         onFrame(bytes);
       },
       onClose: (code, reason) => dispatch({ type: 'closed', code, reason }),
     };
-    let connection: ReturnType<typeof withChecksums>;
+    let connection: Connection;
     try {
-      connection = withChecksums(options.connect(options.url, events));
+      connection = options.connect(options.url, events);
     } catch (error) {
       resolve({ end: { outcome: 'refused', reason: errorMessage(error) }, isAnswerAccepted: false });
       return;
     }
 
-    const liveness = watchLiveness(clock, () => {
+    const onSilent = (): void => {
       connection.terminate();
       dispatch({ type: 'closed', code: CloseCode.timeout, reason: 'the coordinator has gone silent' });
-    });
+    };
+    const stopWatching = watchLiveness(clock, () => eventCount, onSilent);
 
     signal.addEventListener('abort', leave);
     if (signal.aborted) leave();

@@ -1,4 +1,4 @@
-import { layoutOf } from '../model/layout.ts';
+import { layoutOf, type Layout } from '../model/layout.ts';
 import { CloseCode, FATAL_CLOSE_CODES, ProtocolError } from '../protocol/close-codes.ts';
 import {
   PROTOCOL_VERSION,
@@ -10,8 +10,9 @@ import {
   type WeightsMessage,
   type Welcome,
 } from '../protocol/messages.ts';
-import { parseFromCoordinator } from '../protocol/parse.ts';
-import { isComplete, receiveBucket, type ReceivedVector } from './receive-vector.ts';
+import { parseFromCoordinator } from '../protocol/frame.ts';
+
+const BYTES_PER_WEIGHT = 4;
 
 /**
  * State of a worker during one connection. Immutable: advance() maps a state and an event to a new state and effects.
@@ -19,7 +20,8 @@ import { isComplete, receiveBucket, type ReceivedVector } from './receive-vector
 export interface SessionState {
   /** `greeting` until the welcome, `loading` until the model is built, then `working`. */
   readonly phase: 'greeting' | 'loading' | 'working' | 'ended';
-  readonly welcome: Welcome | null;
+  /** Values of the flat vector; 0 until the welcome. */
+  readonly vectorLength: number;
   /** Step of the weights in the engine. */
   readonly weightsStep: Step | null;
   /** Vectors received while the engine was busy: the newest weights, and the updates to them in order. */
@@ -33,6 +35,21 @@ export interface SessionState {
   readonly hasAnswered: boolean;
   /** Whether the coordinator assigned a shard after an answer: only then are answers known to arrive undamaged. */
   readonly isAnswerAccepted: boolean;
+}
+
+/** Buckets of the weights of a step, or of the update to them, back to front. */
+export interface ReceivedVector {
+  readonly kind: 'weights' | 'update';
+  readonly step: Step;
+  readonly buckets: readonly VectorBucket[];
+}
+
+/** A received bucket. It ends where the bucket before it begins; the first bucket ends at the vector's end. */
+interface VectorBucket {
+  readonly offset: number;
+  readonly payload: Uint8Array;
+  /** Codec, if it differs from the welcome's. */
+  readonly encoding: string | undefined;
 }
 
 export interface ReceivedShard {
@@ -84,7 +101,7 @@ export type Transition = readonly [SessionState, readonly SessionEffect[]];
 
 export const initialSession: SessionState = {
   phase: 'greeting',
-  welcome: null,
+  vectorLength: 0,
   weightsStep: null,
   nextVectors: [],
   partial: null,
@@ -148,13 +165,16 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
       const line = `${message.standby ? 'Standby' : 'Active again'}: ${message.reason}`;
       return [state, [{ type: 'report', line, standby }]];
     }
-    case 'welcome':
+    case 'welcome': {
       if (state.phase !== 'greeting') throw unexpected('A second welcome was received.');
       if (message.protocol !== PROTOCOL_VERSION) {
         throw new ProtocolError(CloseCode.unsupported, `This worker speaks protocol ${PROTOCOL_VERSION}.`);
       }
-      checkBucketOffsets(message);
-      return [{ ...state, phase: 'loading', welcome: message }, [{ type: 'load', welcome: message }]];
+      const layout = layoutOf(message.job.layout);
+      checkBucketOffsets(message.bucketOffsets, layout);
+      const next: SessionState = { ...state, phase: 'loading', vectorLength: layout.length };
+      return [next, [{ type: 'load', welcome: message }]];
+    }
     case 'weights':
     case 'update':
       if (state.phase !== 'working')
@@ -190,17 +210,53 @@ function onBucket(
       `An update to step ${message.step} does not follow the weights of step ${newest ?? 'none'}.`,
     );
   }
-  const vector = receiveBucket(state.partial, message, payload, vectorLength(state));
+  const vector = receiveBucket(state.partial, message, payload, state.vectorLength);
   if (!isComplete(vector)) return [{ ...state, partial: vector }, []];
   const nextVectors = vector.kind === 'weights' ? [vector] : [...state.nextVectors, vector];
   return startNext({ ...state, nextVectors, partial: null });
 }
 
+/**
+ * Adds a bucket to a partial vector.
+ * @param partial vector without its bucket with offset 0; null if there is none
+ * @param length values of the flat vector
+ * @returns the vector, complete once its last bucket has offset 0
+ * @throws ProtocolError (malformed, wrongLength) if the bucket does not continue the vector
+ */
+export function receiveBucket(
+  partial: ReceivedVector | null,
+  message: WeightsMessage | UpdateMessage,
+  payload: Uint8Array,
+  length: number,
+): ReceivedVector {
+  const { type: kind, step, offset } = message;
+  const isSame = partial?.kind === kind && partial.step === step;
+  const encoding = message.type === 'update' ? message.encoding : undefined;
+  let buckets = isSame ? partial.buckets : [];
+  if (kind === 'weights') {
+    const end = offset + payload.length / BYTES_PER_WEIGHT;
+    // A bucket that ends at the vector's end starts a new vector.
+    if (end === length) buckets = [];
+    const expected = buckets.at(-1)?.offset ?? length;
+    if (end !== expected) {
+      throw new ProtocolError(
+        CloseCode.wrongLength,
+        `A bucket of weights from ${offset} to ${end} must end at ${expected}.`,
+      );
+    }
+  }
+  const end = buckets.at(-1)?.offset ?? length;
+  if (offset >= end) throw malformed(`A bucket begins at ${offset}, but must begin before ${end}.`);
+  return { kind, step, buckets: [...buckets, { offset, payload, encoding }] };
+}
+
+/** Whether all buckets have arrived. */
+export const isComplete = ({ buckets }: ReceivedVector): boolean => buckets.at(-1)?.offset === 0;
+
 /** Checks offsets. The smallest offset above 0 must begin a tensor, because engines compute whole tensors. */
-function checkBucketOffsets({ bucketOffsets, job }: Welcome): void {
+function checkBucketOffsets(bucketOffsets: readonly number[], { slices, length }: Layout): void {
   const from = bucketOffsets[1];
   if (from === undefined) return;
-  const { slices, length } = layoutOf(job.layout);
   if (!slices.some(({ offset }) => offset === from)) {
     throw malformed(`The bucket offset ${from} is not the beginning of a tensor.`);
   }
@@ -208,9 +264,6 @@ function checkBucketOffsets({ bucketOffsets, job }: Welcome): void {
   if (beyond !== undefined)
     throw malformed(`The bucket offset ${beyond} is not below the length of ${length} values.`);
 }
-
-const vectorLength = ({ welcome }: SessionState): number =>
-  welcome === null ? 0 : layoutOf(welcome.job.layout).length;
 
 /** Prefetched samples for a shard without a payload. */
 function findPrefetched({ prefetched }: SessionState, { step, samples }: ShardMessage): Uint8Array {

@@ -2,7 +2,7 @@ import { afterAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import type { FromCoordinator, FromWorker } from '../../shared/protocol/messages.ts';
-import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/parse.ts';
+import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/frame.ts';
 import { testCoordinator, tinyTopology, waitForWorkersReady } from '../support/test-coordinator.ts';
 import { spawnWorker } from '../support/worker-process.ts';
 import { trainObserved } from '../support/training-run.ts';

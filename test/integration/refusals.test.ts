@@ -13,7 +13,7 @@ import {
   type ShardResult,
   type Step,
 } from '../../shared/protocol/messages.ts';
-import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/parse.ts';
+import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/frame.ts';
 import { waitForWorkerReady } from '../support/test-coordinator.ts';
 import { attackedRun } from '../support/attacked-run.ts';
 import { standardMode } from '../../coordinator/modes/standard-mode.ts';

@@ -1,13 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { checksum } from '../../shared/protocol/checksum.ts';
-import { decodeFrame, encodeFrame } from '../../shared/protocol/frame.ts';
+import {
+  decodeFrame,
+  encodeFrame,
+  parseFromCoordinator,
+  parseFromWorker,
+} from '../../shared/protocol/frame.ts';
 import { jobSchema } from '../../shared/model/job.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
 import { threefry2x32 } from '../../shared/random/threefry.ts';
 import { murmur3 } from '../../shared/worker/engine-fingerprint.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
-import { parseFromCoordinator, parseFromWorker } from '../../shared/protocol/parse.ts';
 import * as v from 'valibot';
 import { wasmEngine } from '../support/wasm-engine.ts';
 

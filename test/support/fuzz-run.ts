@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { PROTOCOL_VERSION, type Step } from '../../shared/protocol/messages.ts';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
-import { frameFromWorker } from '../../shared/protocol/parse.ts';
+import { frameFromWorker } from '../../shared/protocol/frame.ts';
 import { stubEngine } from './stub-engine.ts';
 import {
   testCoordinator,

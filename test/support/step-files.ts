@@ -2,6 +2,7 @@ import { Session, type Profiler } from 'node:inspector/promises';
 import { fileURLToPath } from 'node:url';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import type { Connect } from '../../shared/protocol/transport.ts';
+import type { Clock } from '../../shared/util/clock.ts';
 import { linkedPair } from './linked-connection.ts';
 import { stubEngine } from './stub-engine.ts';
 import { testCoordinator, tinyTopology, waitForWorkersReady } from './test-coordinator.ts';
@@ -12,15 +13,26 @@ const FOLDERS = ['coordinator/', 'shared/'];
 /** Number of the measured step; the steps before it load and set up what a run needs once. */
 const MEASURED_STEP = 3;
 
+/** Clock of this process. */
+const clock: Clock = {
+  now: () => performance.now(),
+  after(delayMs, callback) {
+    const timer = setTimeout(callback, delayMs);
+    return () => clearTimeout(timer);
+  },
+};
+
 /**
  * Finds the files of coordinator/ and shared/ in which a function was called during one training step, sorted. One worker
- * with the stub engine computes the step. Coordinator and worker share this process and exchange frames in memory.
+ * computes the step; coordinator and worker share this process. Engine, transport and clock are not counted: this file hands
+ * in a stub engine, connections in memory and the clock above.
  */
 export async function findStepFiles(): Promise<string[]> {
   const dataset = syntheticDigits({ seed: 1, trainCount: 64, testCount: 16 });
   const coordinator = await testCoordinator(dataset, {
     topology: tinyTopology([28, 28, 1], 10),
     batchSize: 8,
+    clock,
   });
   const connect: Connect = (_, events) => {
     const { left, right } = linkedPair((side) => (side === 'left' ? events : handler));
@@ -29,7 +41,7 @@ export async function findStepFiles(): Promise<string[]> {
     return left;
   };
   const engine = stubEngine({ perSampleMs: 0, tamper: (value) => value });
-  const worker = attachWorker(coordinator.url, 'worker', engine, connect);
+  const worker = attachWorker(coordinator.url, 'worker', engine, connect, clock);
   await waitForWorkersReady(coordinator, 1);
   const session = new Session();
   session.connect();
@@ -44,6 +56,7 @@ export async function findStepFiles(): Promise<string[]> {
       if (step === MEASURED_STEP + 1) measured = takeCoverage();
     },
     shouldStop: (steps) => steps > MEASURED_STEP,
+    clock,
   });
   const coverage = await measured;
   session.disconnect();

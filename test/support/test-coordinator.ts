@@ -4,7 +4,7 @@ import { prepareJob, type JobSettings, type PreparedJob } from '../../coordinato
 import type { OpenCoordinatorEngine } from '../../coordinator/integrity/reference-engine.ts';
 import type { ServerOptions } from '../../coordinator/server/http.ts';
 import type { Reporter } from '../../coordinator/report/reporter.ts';
-import { systemClock } from '../../shared/util/clock.ts';
+import { systemClock, type Clock } from '../../shared/util/clock.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Topology } from '../../shared/model/job.ts';
 
@@ -40,6 +40,8 @@ export async function testCoordinator(
     readonly codecs?: CodecRule;
     readonly openOwnEngine?: OpenCoordinatorEngine;
     readonly tls?: ServerOptions['tls'];
+    /** @default the platform's clock */
+    readonly clock?: Clock;
   } = {},
 ): Promise<TestCoordinator> {
   const report = recordingReport();
@@ -57,7 +59,7 @@ export async function testCoordinator(
     tls: settings.tls,
     ...(settings.buckets === true ? { usesBuckets: () => true } : {}),
     pageDir: 'dist/page',
-    clock: systemClock(globalThis),
+    clock: settings.clock ?? systemClock(globalThis),
     report,
     signal: stop.signal,
   });

@@ -28,13 +28,15 @@ export interface RunOptions {
   readonly shouldStop?: (steps: number) => boolean;
   readonly start?: ResumePoint;
   readonly checkpoint?: (position: Position, tally: EpochTotals, weights: Float32Array) => void;
+  /** @default the platform's clock */
+  readonly clock?: Clock;
 }
 
 /** Trains the job of a coordinator to its end on the connected workers. */
 export async function trainToEnd(
   { job, stepRunner, pool, initialWeights }: TestCoordinator,
   dataset: Dataset,
-  { beforeStep, shouldStop, start: resumeFrom, checkpoint }: RunOptions = {},
+  { beforeStep, shouldStop, start: resumeFrom, checkpoint, clock = systemClock(globalThis) }: RunOptions = {},
 ): Promise<RunResult> {
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
   const { weights } = optimizer;
@@ -60,7 +62,7 @@ export async function trainToEnd(
       },
       epochFinished: () => undefined,
     },
-    clock: systemClock(globalThis),
+    clock,
     signal: stop.signal,
     save: (record) => Promise.resolve(void history.push(record)),
     ...(resumeFrom === undefined ? {} : { resumeFrom }),

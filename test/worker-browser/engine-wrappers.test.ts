@@ -5,7 +5,7 @@ import { throttledEngine } from '../../worker-browser/engine-wrappers.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { oneWeightJob, slowEngine } from './slow-engine.ts';
 
-const shard = viewShard(new Uint8Array(6), 1, [1]);
+const shard = viewShard(new Uint8Array(6), 1, 1);
 
 describe('an engine that computes a share of the time', () => {
   const answerTime = async (share: number, abortAtMs = Infinity): Promise<number> => {

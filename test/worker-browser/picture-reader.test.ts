@@ -5,7 +5,7 @@ import { PictureReader } from '../../worker-browser/picture-reader.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { oneWeightJob, slowEngine } from './slow-engine.ts';
 
-const shard = viewShard(new Uint8Array(6), 1, [1]);
+const shard = viewShard(new Uint8Array(6), 1, 1);
 const picture = new Uint8Array([9]);
 const payloadOf = (weight: number) => new Uint8Array(new Float32Array([weight]).buffer);
 

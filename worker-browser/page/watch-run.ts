@@ -6,7 +6,7 @@ import {
   ProtocolError,
 } from '../../shared/protocol/close-codes.ts';
 import { PROTOCOL_VERSION, type FromWorker } from '../../shared/protocol/messages.ts';
-import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/parse.ts';
+import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/frame.ts';
 import type { Connect, Connection } from '../../shared/protocol/transport.ts';
 import { backoffMs } from '../../shared/worker/backoff.ts';
 import { watchLiveness } from '../../shared/worker/liveness.ts';
@@ -49,13 +49,14 @@ export function watchRun(options: RunWatchOptions): RunWatch {
   const open = (): void => {
     cancelWait = null;
     let hasClosed = false;
+    let frameCount = 0;
     if (!hasFinished) onEvent({ type: 'connecting' });
     const send = (message: FromWorker): void => current.send(frameFromWorker(message));
     const onLost = (code: number, reason: string): void => {
       if (hasClosed) return;
       hasClosed = true;
       connection = null;
-      liveness.stop();
+      stopWatching();
       if (code === CloseCode.unauthorized) {
         onEvent({ type: 'locked' });
         return;
@@ -68,10 +69,11 @@ export function watchRun(options: RunWatchOptions): RunWatch {
       if (!hasFinished) onEvent({ type: 'lost', reason });
       cancelWait = clock.after(waitMs, open);
     };
-    const liveness = watchLiveness(clock, () => {
+    const onSilent = (): void => {
       current.terminate();
       onLost(CloseCode.timeout, 'the coordinator has gone silent');
-    });
+    };
+    const stopWatching = watchLiveness(clock, () => frameCount, onSilent);
     const current = options.connect(url, {
       onOpen() {
         connection = current;
@@ -79,7 +81,7 @@ export function watchRun(options: RunWatchOptions): RunWatch {
       },
       onFrame(bytes) {
         if (hasClosed) return;
-        liveness.reset();
+        frameCount++;
         try {
           const { message, payload } = parseFromCoordinator(bytes);
           if (message.type === 'run') {

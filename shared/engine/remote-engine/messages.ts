@@ -104,3 +104,7 @@ export type FromEngine =
   | { readonly type: 'note'; readonly line: string }
   /** The device is gone; the engine cannot compute any more. */
   | { readonly type: 'lost'; readonly reason: string };
+
+/** Whether an array lies in memory that can be transferred with a message, not in shared memory. */
+export const isTransferable = (values: Float32Array): values is Float32Array<ArrayBuffer> =>
+  values.buffer instanceof ArrayBuffer;

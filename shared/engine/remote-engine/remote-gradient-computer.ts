@@ -1,8 +1,15 @@
 import type { Shard } from '../../data/shard.ts';
 import type { Step } from '../../protocol/messages.ts';
 import type { GradientComputer, ShardResult } from '../engine.ts';
-import type { EngineAnswers, EngineNotification, EngineRequest, JobId, ShardReference } from './messages.ts';
-import { isTransferable, WeightsChannel, type AllocateShared } from './weights-channel.ts';
+import {
+  isTransferable,
+  type EngineAnswers,
+  type EngineNotification,
+  type EngineRequest,
+  type JobId,
+  type ShardReference,
+} from './messages.ts';
+import { WeightsChannel, type AllocateShared } from './weights-channel.ts';
 
 export interface RemoteGradientComputerOptions {
   readonly connection: Requests;

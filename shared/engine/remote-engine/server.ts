@@ -1,17 +1,17 @@
 import type { Shard } from '../../data/shard.ts';
 import { errorMessage } from '../../util/error-message.ts';
 import type { Engine, GradientComputer } from '../engine.ts';
-import type {
-  CallId,
-  EngineAnswers,
-  EngineNotification,
-  EngineRequest,
-  FromEngine,
-  JobId,
-  ShardReference,
-  ToEngine,
+import {
+  isTransferable,
+  type CallId,
+  type EngineAnswers,
+  type EngineNotification,
+  type EngineRequest,
+  type FromEngine,
+  type JobId,
+  type ShardReference,
+  type ToEngine,
 } from './messages.ts';
-import { isTransferable } from './weights-channel.ts';
 
 /** Engine that a server has opened. */
 export interface ServedEngine {

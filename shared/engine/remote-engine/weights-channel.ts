@@ -1,4 +1,5 @@
 import { RESERVED_HEADER_BYTES } from '../../protocol/frame.ts';
+import { isTransferable } from './messages.ts';
 
 /** Allocates memory that the client's and the engine's thread both see. */
 export type AllocateShared = (bytes: number) => SharedArrayBuffer;
@@ -75,7 +76,3 @@ const ownsBuffer = (values: Float32Array): values is Float32Array<ArrayBuffer> =
   values.byteLength > MAX_READ_BYTES &&
   values.byteOffset <= RESERVED_HEADER_BYTES &&
   values.byteOffset + values.byteLength === values.buffer.byteLength;
-
-/** Whether an array lies in memory that can be transferred, not in shared memory. */
-export const isTransferable = (values: Float32Array): values is Float32Array<ArrayBuffer> =>
-  values.buffer instanceof ArrayBuffer;

@@ -4,7 +4,7 @@ import { compareGradients, compareScores } from '../../../coordinator/integrity/
 import { QuantizationSteps } from '../../../coordinator/integrity/quantization.ts';
 import { int4, scalesIn } from '../../../shared/codec/packed.ts';
 import { getCodec } from '../../../shared/codec/registry.ts';
-import { ErrorFeedbackEncoder } from '../../../shared/codec/error-feedback.ts';
+import { ErrorFeedback } from '../../../shared/codec/error-feedback.ts';
 import { Purpose, randomStream } from '../../../shared/random/stream.ts';
 import type { WorkerId } from '../../../shared/protocol/messages.ts';
 
@@ -45,21 +45,21 @@ function transmit(
   honest: readonly Float32Array[],
   lie: (value: number) => number,
 ) {
-  const encoder = new ErrorFeedbackEncoder(getCodec(codecs[0]), LENGTH);
+  const feedback = new ErrorFeedback(LENGTH);
   const steps = new QuantizationSteps();
   return honest.map((gradient, answer) => {
-    const codec = codecs[answer % codecs.length] ?? codecs[0];
-    encoder.setCodec(getCodec(codec));
+    const codec = getCodec(codecs[answer % codecs.length] ?? codecs[0]);
     return answerOf(
       [
         { from: 1_024, to: LENGTH },
         { from: 0, to: 1_024 },
       ].map(({ from, to }) => {
         const values = gradient.subarray(from, to).map(lie);
-        const payload = new Uint8Array(encoder.bytes(values.length));
-        encoder.encode(values, payload, from);
-        const decoded = getCodec(codec).decode(payload, values.length);
-        return { offset: from, values: decoded, quantizationLoss: steps.record(ann, from, codec, decoded) };
+        const payload = new Uint8Array(codec.bytes(values.length));
+        feedback.encode(codec, values, payload, from);
+        const decoded = codec.decode(payload, values.length);
+        const quantizationLoss = steps.record(ann, from, codec.name, decoded);
+        return { offset: from, values: decoded, quantizationLoss };
       }),
     );
   });

@@ -2,8 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { EngineFingerprints } from '../../../coordinator/modes/fingerprints.ts';
 import { CloseCode } from '../../../shared/protocol/close-codes.ts';
 import type { WorkerId } from '../../../shared/protocol/messages.ts';
-import { parseFromWorker } from '../../../shared/protocol/parse.ts';
-import { encodeFrame } from '../../../shared/protocol/frame.ts';
+import { encodeFrame, parseFromWorker } from '../../../shared/protocol/frame.ts';
 import { exampleHello } from '../../shared/protocol/examples.ts';
 
 const id = (name: string): WorkerId => name as WorkerId;

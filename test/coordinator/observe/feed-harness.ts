@@ -1,7 +1,7 @@
 import { Feed } from '../../../coordinator/observe/feed.ts';
 import type { ConnectionHandler } from '../../../coordinator/server/websocket.ts';
 import type { FromCoordinator, FromWorker } from '../../../shared/protocol/messages.ts';
-import { frameFromWorker, parseFromCoordinator, type Received } from '../../../shared/protocol/parse.ts';
+import { frameFromWorker, parseFromCoordinator, type Received } from '../../../shared/protocol/frame.ts';
 import { exampleJob, step } from '../../shared/protocol/examples.ts';
 import { linkedPair, type LinkedEnd } from '../../support/linked-connection.ts';
 import { settle } from '../../support/manual-clock.ts';

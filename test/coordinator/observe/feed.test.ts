@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Feed } from '../../../coordinator/observe/feed.ts';
-import { parseFromCoordinator } from '../../../shared/protocol/parse.ts';
+import { parseFromCoordinator } from '../../../shared/protocol/frame.ts';
 import { exampleEpoch, exampleJob, step } from '../../shared/protocol/examples.ts';
 import { settle } from '../../support/manual-clock.ts';
 import { testPool } from '../pool/pool-harness.ts';

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { CloseCode, ProtocolError } from '../../../shared/protocol/close-codes.ts';
 import { shardId, step } from '../../shared/protocol/examples.ts';
-import { frameFromWorker } from '../../../shared/protocol/parse.ts';
+import { withChecksums } from '../../../shared/protocol/checksum.ts';
+import { frameFromWorker } from '../../../shared/protocol/frame.ts';
 import { exampleHello } from '../../shared/protocol/examples.ts';
 import { settle } from '../../support/manual-clock.ts';
 import { testRunner } from '../training/step-harness.ts';
@@ -54,6 +55,37 @@ describe('a worker that reconnects before its previous connection times out', ()
     const [{ instance } = { instance: null }] = pool.workers.values();
     expect(instance).toMatch(/^[\w+/]{43}=$/);
     expect(instance).not.toContain(ANN);
+  });
+});
+
+describe('a worker of a run with checksums', () => {
+  async function joining() {
+    const test = testPool({ mode: { bucketOffsets: [0], hasChecksums: true } });
+    const client = test.connect();
+    await client.hello();
+    return { ...test, client };
+  }
+
+  it('may leave without a checksum before its welcome arrives', async () => {
+    const { client, events } = await joining();
+    await client.say({ type: 'leaving', reason: 'asked to leave' });
+    expect(client.closed).toEqual({ code: CloseCode.normal, reason: 'asked to leave' });
+    expect(events).toEqual(['refused: ann left before it was ready: asked to leave']);
+  });
+
+  it('is dropped for any other frame without a checksum', async () => {
+    const { client } = await joining();
+    await client.say({ type: 'ready' });
+    expect(client.closed?.code).toBe(CloseCode.checksumMismatch);
+  });
+
+  it('is dropped for a leaving without a checksum once it is ready', async () => {
+    const { client, pool } = await joining();
+    withChecksums(client.end).send(frameFromWorker({ type: 'ready' }));
+    await settle();
+    expect(pool.workers.size).toBe(1);
+    await client.say({ type: 'leaving', reason: 'asked to leave' });
+    expect(client.closed?.code).toBe(CloseCode.checksumMismatch);
   });
 });
 

@@ -11,7 +11,7 @@ import type {
   ShardResult,
   Step,
 } from '../../../shared/protocol/messages.ts';
-import { frameFromWorker, parseFromCoordinator, type Received } from '../../../shared/protocol/parse.ts';
+import { frameFromWorker, parseFromCoordinator, type Received } from '../../../shared/protocol/frame.ts';
 import { exampleHello, exampleJob } from '../../shared/protocol/examples.ts';
 import { linkedPair, type LinkedEnd } from '../../support/linked-connection.ts';
 import { manualClock, settle, type ManualClock } from '../../support/manual-clock.ts';

@@ -72,7 +72,7 @@ export function simulation(samples = 128) {
       worker.shards.push(message);
       const prefetch = client.received.findLast(({ message: { type } }) => type === 'prefetch');
       const bytes = payload.length > 0 ? payload : prefetch!.payload;
-      const { sampleNumbers } = viewShard(Uint8Array.from(bytes), message.samples, [2, 1, 1]);
+      const { sampleNumbers } = viewShard(Uint8Array.from(bytes), message.samples, 2);
       const gradient = trueGradient(message.step, sampleNumbers);
       const durationMs = worker.fixedMs + worker.perSampleMs * message.samples;
       idleAtMs = Math.max(clock.now(), idleAtMs) + durationMs;

@@ -3,6 +3,7 @@ import { BufferPool } from '../../../coordinator/weights/buffer-pool.ts';
 import { AnswerDecoder } from '../../../coordinator/training/decode-answer.ts';
 import type { AssignedShard } from '../../../coordinator/scheduling/partition.ts';
 import { CODECS } from '../../../shared/codec/registry.ts';
+import { float32 } from '../../../shared/codec/float32.ts';
 import { FACTORS, type DenseKernel } from '../../../shared/codec/factors.ts';
 import { CloseCode, ProtocolError } from '../../../shared/protocol/close-codes.ts';
 import type { GradientMessage, ShardResult, WorkerId } from '../../../shared/protocol/messages.ts';
@@ -33,7 +34,7 @@ const validPayload = payloadOf(1, -2, 3);
 /** A worker whose shard requests this codec. */
 const workerWith = (codec: string): Worker =>
   ({
-    link: { bucketOffsets: [0], initialCodecs: { codec: 'float32', updateCodec: null } },
+    link: { bucketOffsets: [0], initialCodec: float32 },
     outstanding: { encodingOf: () => (codec === 'float32' ? null : codec) },
   }) as unknown as Worker;
 

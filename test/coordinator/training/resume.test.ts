@@ -35,7 +35,7 @@ function answerAll(client: Client, onShard?: (answer: Float32Array) => boolean):
     const { images, sampleNumbers } = viewShard(
       payload.length > 0 ? payload.slice() : prefetched,
       message.samples,
-      [2, 1, 1],
+      2,
     );
     const pull = images.reduce((sum, value) => sum + value / 255, 0);
     const values = weights.map((weight, i) => weight * message.samples - pull * Math.cos(i));

@@ -17,7 +17,7 @@ describe('a round of gradients', () => {
     expect([...new Float32Array(weights!.payload.buffer, weights!.payload.byteOffset)]).toEqual([
       1, 2, 3, 4, 5, 6,
     ]);
-    const { sampleNumbers, images, labels } = viewShard(shard!.payload, 4, [2, 1, 1]);
+    const { sampleNumbers, images, labels } = viewShard(shard!.payload, 4, 2);
     expect([...sampleNumbers]).toEqual([3, 2, 1, 0]);
     expect([...images]).toEqual([6, 7, 4, 5, 2, 3, 0, 1]);
     expect([...labels]).toEqual([1, 0, 1, 0]);

@@ -91,7 +91,7 @@ function sampleNumbersOf(client: Client, task: string): number[] {
     if (message.type === 'prefetch') prefetched = Uint8Array.from(payload);
     if (message.type !== 'shard' || message.task !== task) return [];
     const samples = payload.length > 0 ? Uint8Array.from(payload) : prefetched;
-    return [...viewShard(samples, message.samples, [2, 1, 1]).sampleNumbers];
+    return [...viewShard(samples, message.samples, 2).sampleNumbers];
   });
 }
 

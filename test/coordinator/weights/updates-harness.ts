@@ -1,7 +1,7 @@
 import { WeightsReplica } from '../../../shared/codec/weights-replica.ts';
 import { float32 } from '../../../shared/codec/float32.ts';
 import { getCodec } from '../../../shared/codec/registry.ts';
-import { isComplete, receiveBucket, type ReceivedVector } from '../../../shared/worker/receive-vector.ts';
+import { isComplete, receiveBucket, type ReceivedVector } from '../../../shared/worker/session.ts';
 import type { Client, JoinOptions } from '../pool/pool-harness.ts';
 
 export const OFFSET = 4;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { float16 } from '../../../shared/codec/packed.ts';
 import type { GradientComputer } from '../../../shared/engine/engine.ts';
-import { parseFromWorker } from '../../../shared/protocol/parse.ts';
+import { parseFromWorker } from '../../../shared/protocol/frame.ts';
 import { LoadedJob } from '../../../shared/worker/loaded-job.ts';
 import { exampleWelcome, shardId, step } from '../protocol/examples.ts';
 
@@ -8,13 +9,13 @@ const LENGTH = 6;
 const oneSample = Uint8Array.of(7, 0, 0, 0, 200, 100, 1);
 
 /** A loaded job whose connection does not copy frames, and delivers them when the test calls deliver(). */
-function jobWithPendingFrames({ codec = 'float32', shared = false } = {}) {
+function jobWithPendingFrames({ codec = 'float32', shared = false, scale = 1 } = {}) {
   let answers = 0;
   const computer: GradientComputer = {
     ...(shared ? { allocateBuffer: (bytes: number) => new SharedArrayBuffer(bytes) } : {}),
     setWeights: () => undefined,
     gradient(_step, _shard, gradient) {
-      gradient.fill(++answers);
+      gradient.fill(++answers * scale);
       return Promise.resolve({ lossSum: answers, correct: 1 });
     },
     prepare: () => undefined,
@@ -37,8 +38,9 @@ function jobWithPendingFrames({ codec = 'float32', shared = false } = {}) {
   );
   const pending: Uint8Array[] = [];
   return {
-    async answer(shard: number, task: 'train' | 'evaluate' = 'train') {
-      const message = { type: 'shard', task, step: step(1), shard: shardId(shard), samples: 1 } as const;
+    async answer(shard: number, task: 'train' | 'evaluate' = 'train', encoding?: string) {
+      const fields = { task, step: step(1), shard: shardId(shard), samples: 1 };
+      const message = { type: 'shard', ...fields, ...(encoding === undefined ? {} : { encoding }) } as const;
       const frame = await job.answer({ message, payload: oneSample }, () => 1);
       pending.push(frame);
       bufferedBytes += frame.length;
@@ -94,4 +96,16 @@ it('a gradient in a smaller codec is encoded into other memory', async () => {
   const job = jobWithPendingFrames({ codec: 'float16', shared: true });
   const frame = await job.answer(1);
   expect(frame.buffer).not.toBeInstanceOf(SharedArrayBuffer);
+});
+
+it('a gradient in float32 makes up for the error of the gradient in a smaller codec before it', async () => {
+  const job = jobWithPendingFrames({ scale: 1 / 3 });
+  const frame = await job.answer(1, 'train', 'float16');
+  const error = Math.fround(1 / 3) - float16.decode(frame.slice(-float16.bytes(LENGTH)), LENGTH)[0]!;
+  expect(error).not.toBe(0);
+  for (const shard of [2, 3]) await job.answer(shard);
+  expect(job.deliver().slice(1)).toEqual([
+    gradientOf(2, Math.fround(Math.fround(2 / 3) + error)),
+    gradientOf(3, 1),
+  ]);
 });

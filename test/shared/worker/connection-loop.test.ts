@@ -166,6 +166,16 @@ describe('a silent coordinator', () => {
     expect(worker.coordinator.links).toHaveLength(2);
   });
 
+  it('is disconnected at the third check after its last frame; checks are 10 seconds apart', async () => {
+    const worker = await startWorker();
+    await worker.clock.advance(15_000);
+    await worker.coordinator.link.send({ type: 'ping', id: 1 });
+    await worker.clock.advance(24_999);
+    expect(worker.coordinator.link.end.closed).toBeNull();
+    await worker.clock.advance(1);
+    expect(worker.coordinator.link.end.closed?.code).toBe(1006);
+  });
+
   it('is not detected while it pings', async () => {
     const worker = await startWorker();
     for (let s = 0; s < 120; s += 15) {

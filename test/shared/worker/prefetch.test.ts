@@ -5,7 +5,7 @@ import {
   type SessionEffect,
   type SessionEvent,
 } from '../../../shared/worker/session.ts';
-import { frameFromCoordinator } from '../../../shared/protocol/parse.ts';
+import { frameFromCoordinator } from '../../../shared/protocol/frame.ts';
 import type { FromCoordinator } from '../../../shared/protocol/messages.ts';
 import { exampleWelcome, shardId, step } from '../protocol/examples.ts';
 

@@ -3,7 +3,7 @@ import type { Shard } from '../../../shared/data/shard.ts';
 import type { Engine, ShardResult, GradientBucket, GradientComputer } from '../../../shared/engine/engine.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import type { FromCoordinator, FromWorker } from '../../../shared/protocol/messages.ts';
-import { frameFromCoordinator, parseFromWorker } from '../../../shared/protocol/parse.ts';
+import { frameFromCoordinator, parseFromWorker } from '../../../shared/protocol/frame.ts';
 import type { Connect } from '../../../shared/protocol/transport.ts';
 import { runWorker } from '../../../shared/worker/connection-loop.ts';
 import type { WorkerOptions } from '../../../shared/worker/options.ts';

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CloseCode, FATAL_CLOSE_CODES } from '../../../shared/protocol/close-codes.ts';
 import type { FromCoordinator } from '../../../shared/protocol/messages.ts';
-import { frameFromCoordinator } from '../../../shared/protocol/parse.ts';
+import { frameFromCoordinator } from '../../../shared/protocol/frame.ts';
 import {
   advance,
   initialSession,

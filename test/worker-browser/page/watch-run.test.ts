@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { benchmarkJob } from '../../../shared/engine/benchmark-job.ts';
 import { PROTOCOL_VERSION, type RunMessage, type Step } from '../../../shared/protocol/messages.ts';
-import { frameFromCoordinator, parseFromWorker } from '../../../shared/protocol/parse.ts';
+import { frameFromCoordinator, parseFromWorker } from '../../../shared/protocol/frame.ts';
 import type { ConnectionEvents } from '../../../shared/protocol/transport.ts';
 import type { RunEvent } from '../../../worker-browser/page/run-state.ts';
 import { watchRun } from '../../../worker-browser/page/watch-run.ts';

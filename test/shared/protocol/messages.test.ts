@@ -1,9 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CloseCode, ProtocolError } from '../../../shared/protocol/close-codes.ts';
-import { encodeFrame } from '../../../shared/protocol/frame.ts';
+import {
+  encodeFrame,
+  parseFromCoordinator,
+  parseFromWorker,
+  type Received,
+} from '../../../shared/protocol/frame.ts';
 import type { FromCoordinator, FromWorker, Hello } from '../../../shared/protocol/messages.ts';
-import { parseFromCoordinator, parseFromWorker, type Received } from '../../../shared/protocol/parse.ts';
 import { exampleHello, fromCoordinatorExamples, fromWorkerExamples } from './examples.ts';
 import { checkProperty } from '../../support/property.ts';
 
@@ -180,6 +184,12 @@ describe('the error of a rejected message', () => {
       "Not a message of this direction: no message has the type 'gradeint'.",
     );
     expect(errorOf({ protocol: 1 })).toBe('Not a message: the field type is missing or is not a text.');
+    const bucket = { type: 'gradient', step: 3, shard: 17 };
+    expect(errorOf({ ...bucket, offset: 0 })).toMatch(/: gradient lacks the field result\.$/);
+    expect(errorOf({ ...bucket, offset: 4, result: {} })).toMatch(
+      /: gradient has Object in the field result; it should be undefined\.$/,
+    );
+    expect(errorOf({ ...bucket, offset: -1 })).toMatch(/: gradient has -1 in the field offset;/);
   });
 
   it('quotes at most one line of received text', () => {
