@@ -33,6 +33,8 @@ export interface PoolListener {
   /** @param code close code of a dropped worker; none if the worker closed the connection */
   left?(worker: Worker, reason: string, code?: CloseCode): void;
   answered?(worker: Worker, message: Extract<FromWorker, { shard: ShardId }>, payload: Uint8Array): void;
+  /** A worker could not compute a shard; its answer follows. */
+  shardFailed?(worker: Worker): void;
   refused?(reason: string): void;
   /** @param reason why steps are faster without the worker; null if it is active again */
   standbyChanged?(worker: Worker, reason: string | null): void;
@@ -138,8 +140,11 @@ export class WorkerPool {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Accepts a new connection. The client has to send a hello before the handshake's deadline. */
-  connect(connection: Connection): ConnectionHandler {
+  /**
+   * Accepts a new connection. The client has to send a hello before the handshake's deadline.
+   * @param onAccepted called with the receiver of the client's further frames, in place of the returned one
+   */
+  connect(connection: Connection, onAccepted: (receiver: ConnectionHandler) => void): ConnectionHandler {
     return this.#handshake.accept(connection, {
       acceptWorker: (hello) =>
         this.#finished === null
@@ -149,6 +154,7 @@ export class WorkerPool {
         checkToken(message.token, this.#options.rules);
         return this.#options.acceptObserver(connection);
       },
+      onAccepted,
       onRefused: (reason) => this.#emit((listener) => listener.refused?.(reason)),
     });
   }
@@ -408,6 +414,7 @@ export class WorkerPool {
         if (!this.workers.has(worker.id)) {
           throw new ProtocolError(CloseCode.unexpected, `A message of type ${message.type} before ready.`);
         }
+        if (message.type === 'failed') this.#emit((listener) => listener.shardFailed?.(worker));
         this.#emit((listener) => listener.answered?.(worker, message, payload));
         if (message.type === 'failed' || message.result !== undefined)
           worker.outstanding.delete(message.shard);
