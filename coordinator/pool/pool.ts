@@ -99,6 +99,8 @@ export class WorkerPool {
   readonly #handshake: Handshake;
   readonly #joins: BlockRateLimiter;
   readonly #heartbeatMs: number;
+  /** Time for which a worker may be silent, if that is longer than the default. */
+  #extendedSilenceMs = 0;
   readonly #heartbeat: Heartbeat;
   readonly #probes = new WeakMap<Worker, LinkProbe>();
   /** Reason why the run is over; null while it is not. */
@@ -109,13 +111,14 @@ export class WorkerPool {
     this.#handshake = new Handshake(options.clock);
     this.#joins = new BlockRateLimiter(options.clock, JOIN_LIMITS);
     this.#heartbeatMs = options.heartbeatMs ?? DEFAULT_HEARTBEAT_MS;
+    const { silenceTimeoutMs = DEFAULT_SILENCE_TIMEOUT_MS } = options;
     this.#heartbeat = new Heartbeat({
       clock: options.clock,
       intervalMs: this.#heartbeatMs,
-      silenceTimeoutMs: options.silenceTimeoutMs ?? DEFAULT_SILENCE_TIMEOUT_MS,
-      maxBufferedBytes: options.maxFrameBytes + MAX_BACKLOG_BYTES,
+      silenceTimeoutMs: () => Math.max(silenceTimeoutMs, this.#extendedSilenceMs),
       allWorkers: () => this.#allWorkers(),
       isPreparing: ({ id }) => this.#preparing.has(id),
+      isBackpressured: (worker) => this.isBackpressured(worker),
       ping: (worker, id) => this.send(worker, { type: 'ping', id }),
       drop: (worker, code, reason) => this.drop(worker, code, reason),
     });
@@ -216,8 +219,8 @@ export class WorkerPool {
   }
 
   /** Whether too many bytes wait to be sent, since the worker does not read them or its link is too slow. */
-  isBackpressured(worker: Worker): boolean {
-    return this.#heartbeat.isBackpressured(worker);
+  isBackpressured({ connection }: Worker): boolean {
+    return connection.bufferedBytes > this.#options.maxFrameBytes + MAX_BACKLOG_BYTES;
   }
 
   /** Puts a worker on standby, or makes it active again. @param reason why it is on standby; null if it is active */
@@ -238,9 +241,9 @@ export class WorkerPool {
     this.#emit((listener) => listener.codecChanged?.(worker, reason));
   }
 
-  /** Extends the time after which a silent worker is dropped, for shards that take long. */
+  /** Extends the time after which a silent worker is dropped, for shards that take long. Never shortens the default. */
   extendSilenceTimeout(ms: number): void {
-    this.#heartbeat.extendSilenceTimeout(ms);
+    this.#extendedSilenceMs = ms;
   }
 
   /** Ends the run: sends `finished` to all workers, also to those that join later, and closes their connections. */
