@@ -2,7 +2,7 @@ import { addScores, type Score } from '../../shared/model/loss.ts';
 import type { Range } from '../../shared/util/range.ts';
 import { vectorKernels } from '../optimizer/kernels/vector.ts';
 import { splitEvenly } from '../scheduling/partition.ts';
-import { SAMPLES_PER_EVALUATION_SHARD, sortBySample, type GradientSum, type RunMode } from './run-mode.ts';
+import { SAMPLES_PER_EVALUATION_SHARD, type GradientSum, type RunMode } from './run-mode.ts';
 
 /**
  * Fast mode: shards of any size, summed in the order of their samples, bucket by bucket.
@@ -19,7 +19,8 @@ export function standardMode(bucketOffsets: readonly number[]): RunMode {
     splitEvaluation: (samples) =>
       splitEvenly({ from: 0, to: samples }, Math.ceil(samples / SAMPLES_PER_EVALUATION_SHARD)),
     createSum: (total, samples) => new BucketedSum(total, bucketOffsets, samples),
-    sumScores: (scores) => sortBySample(scores).reduce<Score>(addScores, { lossSum: 0, correct: 0 }),
+    sumScores: (scores) =>
+      scores.toSorted((a, b) => a.from - b.from).reduce<Score>(addScores, { lossSum: 0, correct: 0 }),
   };
 }
 
