@@ -8,7 +8,7 @@ import type { AnswerValidator } from '../integrity/answer-validator.ts';
 import { describeCodecChange } from '../links/describe-link.ts';
 import { AdaptiveCodecs } from '../links/policy.ts';
 import type { Optimizer } from '../optimizer/optimizer.ts';
-import { BatchPartitioner, type BatchPartition } from '../scheduling/planner.ts';
+import { BatchPartitioner, type BatchPartition } from '../scheduling/partition.ts';
 import { WeightsPublisher } from '../weights/publisher.ts';
 import type { TrainingDiverged } from './errors.ts';
 import { Evaluator, type EvaluationInput } from './evaluate.ts';
