@@ -36,7 +36,7 @@ async function runEvaluate(modelDir: string, flags: EvaluateFlags, context: CliC
   ]);
   const clock = systemClock(globalThis);
   const report = createReporter(process.stdout, clock, 'text');
-  const interrupt = interruptWithNotice(report, 'Stopping.');
+  const interrupt = interruptWithNotice(report, () => 'Stopping.');
   const { signal } = interrupt;
   const note = (line: string): void => report.info(line);
   try {

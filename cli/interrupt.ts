@@ -79,12 +79,12 @@ interface InterruptReporter {
 
 /**
  * Stops a command in order at the first signal, and ends the process at once at the second.
- * @param sentence what the command does after the first signal
+ * @param describe returns a sentence that says what the command does after the first signal
  */
-export function interruptWithNotice(report: InterruptReporter, sentence: string): Interrupt {
+export function interruptWithNotice(report: InterruptReporter, describe: () => string): Interrupt {
   return listenForInterrupts({
     forceExitOn: SIGNALS,
-    onInterrupt: () => report.warn(`${sentence} Ctrl-C again stops at once.`),
+    onInterrupt: () => report.warn(`${describe()} Ctrl-C again stops at once.`),
     onForceExit: () => report.close(),
   });
 }

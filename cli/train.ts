@@ -108,7 +108,10 @@ export async function runTrain(flags: TrainFlags, context: CliContext): Promise<
   growHeap();
   const clock = systemClock(globalThis);
   const report = createReporter(process.stdout, clock, flags.log);
-  const interrupt = interruptWithNotice(report, 'Stopping; the trained model is saved.');
+  let trainedSteps = 0;
+  const interrupt = interruptWithNotice(report, () =>
+    trainedSteps > 0 ? 'Stopping; the trained model is saved.' : 'Stopping; there is nothing to save yet.',
+  );
   const { signal } = interrupt;
   // A log is read by others, and a QR code is for a camera in front of a screen.
   const isScreen = process.stdout.isTTY && flags.log === 'text';
@@ -148,6 +151,9 @@ export async function runTrain(flags: TrainFlags, context: CliContext): Promise<
       report,
       signal,
       chooseWorkerCount,
+      onSteps: (steps) => {
+        trainedSteps = steps;
+      },
       onListening: (urls, tls) =>
         addresses.printAddresses(urls, { ...flags, tls }, context, report, isScreen),
       afterRun: flags.keepOpen === true ? servePage : undefined,

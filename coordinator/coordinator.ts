@@ -2,12 +2,10 @@ import { layoutOf } from '../shared/model/layout.ts';
 import type { Clock, AbortSignalLike } from '../shared/util/clock.ts';
 import type { Job } from '../shared/model/job.ts';
 import type { EpochRecord } from '../shared/protocol/messages.ts';
-import type { Connection } from '../shared/protocol/transport.ts';
 import { BottleneckReporter } from './observe/bottleneck-reporter.ts';
 import { Feed } from './observe/feed.ts';
 import { logClients, Notices } from './observe/notices.ts';
 import { RefusalRateLimiter } from './server/limits/refusal-rate-limiter.ts';
-import type { ConnectionHandler } from './server/websocket.ts';
 import { exactMode } from './modes/exact-mode.ts';
 import { EngineFingerprints } from './modes/fingerprints.ts';
 import { standardMode } from './modes/standard-mode.ts';
@@ -150,7 +148,6 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
           })
         : report.info('A worker has joined: the run resumes.', { event: 'resumed' }),
   });
-  const connect = (connection: Connection): ConnectionHandler => pool.connect(connection);
   const routes = healthAndMetricsRoutes({
     rules,
     refusals,
@@ -165,7 +162,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     port: options.port,
     pageDir,
     maxFrameBytes,
-    connect,
+    connect: (...connected) => pool.connect(...connected),
     routes,
     tls: options.tls,
     hasToken: token !== undefined,

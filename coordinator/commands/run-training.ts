@@ -52,6 +52,8 @@ export interface TrainingRunOptions {
   readonly chooseWorkerCount: (job: Job) => Promise<number>;
   /** Called when workers can join. @param urls addresses of the coordinator, the nearest first */
   readonly onListening: (urls: readonly string[], tls: Certificate | undefined) => void;
+  /** Called when training begins and after each step. @param steps finished steps of the run, those of earlier processes included */
+  readonly onSteps?: (steps: number) => void;
   /** Called when the run is finished and its folder released; the page is served until it settles. @default the page ends */
   readonly afterRun?: ((outcome: TrainingRunOutcome, urls: readonly string[]) => Promise<void>) | undefined;
 }
@@ -178,7 +180,7 @@ async function trainAndSave(
   prepared: PreparedRun,
   { stepRunner, pool, feed, metrics, bottleneckReporter }: Coordinator,
   { folder, checkpoints }: RunOutput,
-  { program, clock, report, signal }: TrainingRunOptions,
+  { program, clock, report, signal, onSteps }: TrainingRunOptions,
 ): Promise<TrainingRunOutcome> {
   const { dataset, job, weights, optimizer, resumeFrom } = prepared;
   const save = (epochs: number, scores: TestScores | null): Promise<void> =>
@@ -188,6 +190,7 @@ async function trainAndSave(
     saveModel: (record) => save(record.epoch, record),
     warn: (line) => report.warn(line),
   });
+  onSteps?.(resumeFrom?.position.steps ?? 0);
   const training = train({
     job,
     dataset,
@@ -199,7 +202,10 @@ async function trainAndSave(
     signal,
     save: (record) => epochs.save(record),
     ...(resumeFrom === undefined ? {} : { resumeFrom }),
-    checkpoint: (...at) => checkpoints.record(...at),
+    checkpoint(when, position, totals) {
+      onSteps?.(position.steps);
+      return checkpoints.record(when, position, totals);
+    },
   });
   const trained = await Promise.race([training, rejectWhenLockLost(folder.lock.lost)]);
   let scores: TestScores | null = trained.last;

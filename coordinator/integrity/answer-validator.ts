@@ -1,7 +1,8 @@
 import type { Clock } from '../../shared/util/clock.ts';
-import type { Shard } from '../../shared/data/shard.ts';
+import type { Split } from '../../shared/data/dataset.ts';
+import { shardBytes, viewShard, writeShard, type Shard } from '../../shared/data/shard.ts';
 import type { Job } from '../../shared/model/job.ts';
-import { layoutOf, type Layout } from '../../shared/model/layout.ts';
+import { layoutOf, sizeOf, type Layout } from '../../shared/model/layout.ts';
 import { errorMessage } from '../../shared/util/error-message.ts';
 import { CloseCode } from '../../shared/protocol/close-codes.ts';
 import type { Step, WorkerId } from '../../shared/protocol/messages.ts';
@@ -37,15 +38,16 @@ export interface ReviewedRound {
   readonly step: Step;
   /** Weights of the round. */
   readonly weights: Float32Array;
-  /** Copies the samples at these positions. */
-  readonly samplesOf: (range: Range) => Shard;
+  readonly split: Split;
+  /** Sample numbers of the batch; shards are ranges of it. */
+  readonly samples: Uint32Array;
 }
 
 export interface ReviewedStep extends ReviewedRound {
   readonly answers: readonly GradientAnswer[];
   /** Gradient sum that is about to be applied. */
   readonly total: Float32Array;
-  /** See AnswerCollector. */
+  /** Whether the total has only buckets of these answers; else it may have buckets of gradients that never became complete. */
   readonly isSumOfAnswers: boolean;
 }
 
@@ -204,7 +206,7 @@ export class AnswerValidator {
     let decision: ReviewDecision = 'count';
     for (const answer of pickSuspectShards(reviewed.answers, this.#options.random)) {
       if (this.#banned.has(answer.worker)) continue;
-      const shard = reviewed.samplesOf(answer);
+      const shard = this.#copySamples(reviewed, answer);
       const own = await this.#attempt(() => this.#options.referenceEngine.evaluate(reviewed.weights, shard));
       if (own === null) return decision;
       const comparison = compareScores(answer, own);
@@ -238,8 +240,7 @@ export class AnswerValidator {
     const i = this.#spotChecks.next(candidates, clock.now());
     const answer = i === null ? undefined : answers[i];
     if (i === null || answer === undefined) return;
-    const shard = reviewed.samplesOf(answer);
-    const snapshot = { ...reviewed, weights: weights.slice(), samplesOf: () => shard };
+    const snapshot = { ...reviewed, weights: weights.slice() };
     const onConfirmed = (): void =>
       this.#outlierFilter.confirm(measurements[i] as AnswerMeasurement, measurements);
     const startedMs = clock.now();
@@ -263,7 +264,7 @@ export class AnswerValidator {
     onConfirmed: () => void,
   ): Promise<CheckResult> {
     const { referenceEngine } = this.#options;
-    const shard = reviewed.samplesOf(answer);
+    const shard = this.#copySamples(reviewed, answer);
     const own = await this.#attempt(() => referenceEngine.gradient(reviewed.step, reviewed.weights, shard));
     const comparison = own === null ? null : compareGradients(answer, own);
     if (comparison === null) return 'unknown';
@@ -273,6 +274,13 @@ export class AnswerValidator {
     onConfirmed();
     this.#spotChecks.confirm(answer.worker);
     return 'right';
+  }
+
+  #copySamples({ samples, split }: ReviewedRound, { from, to }: Range): Shard {
+    const imageBytes = sizeOf(this.#options.job.data.sampleShape);
+    const payload = new Uint8Array(shardBytes(to - from, imageBytes));
+    writeShard(payload, samples.subarray(from, to), split, imageBytes);
+    return viewShard(payload, to - from, imageBytes);
   }
 
   /** @returns whether the worker was banned */

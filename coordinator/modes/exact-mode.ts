@@ -4,7 +4,7 @@ import { PairwiseSum } from '../../shared/model/pairwise-sum.ts';
 import type { Range } from '../../shared/util/range.ts';
 import { alignedBlocks, microShardCount, splitBlock } from './aligned-blocks.ts';
 import type { EngineFingerprints } from './fingerprints.ts';
-import { SAMPLES_PER_EVALUATION_SHARD, sortBySample, type GradientSum, type RunMode } from './run-mode.ts';
+import { SAMPLES_PER_EVALUATION_SHARD, type GradientSum, type RunMode } from './run-mode.ts';
 
 /**
  * Mode that gives the same bits for any number of workers: shards are whole micro-shards, summed along one fixed binary tree.
@@ -33,7 +33,7 @@ export function exactMode(microShardSize: number, fingerprints: EngineFingerprin
     createSum: (total, samples) => new PairwiseReducer(total, samples, microShardSize, buffers),
     sumScores(scores) {
       const sum = new PairwiseSum<Score>(addScores);
-      for (const { lossSum, correct, ...range } of sortBySample(scores)) {
+      for (const { lossSum, correct, ...range } of scores.toSorted((a, b) => a.from - b.from)) {
         sum.push({ lossSum, correct }, microShardCount(range, microShardSize));
       }
       return sum.total();

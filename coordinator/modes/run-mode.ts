@@ -42,6 +42,3 @@ export interface RunMode extends BatchSplitter {
 
 /** Small enough that workers finish an evaluation together, large enough that messages cost little. */
 export const SAMPLES_PER_EVALUATION_SHARD = 250;
-
-export const sortBySample = (scores: readonly ShardScore[]): ShardScore[] =>
-  scores.toSorted((a, b) => a.from - b.from);

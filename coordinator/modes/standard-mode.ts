@@ -1,7 +1,7 @@
 import type { Range } from '../../shared/util/range.ts';
 import { vectorKernels } from '../optimizer/kernels/vector.ts';
 import { splitEvenly } from '../scheduling/partition.ts';
-import { SAMPLES_PER_EVALUATION_SHARD, sortBySample, type GradientSum, type RunMode } from './run-mode.ts';
+import { SAMPLES_PER_EVALUATION_SHARD, type GradientSum, type RunMode } from './run-mode.ts';
 
 /**
  * Fast mode: shards of any size, summed in the order of their samples, bucket by bucket.
@@ -20,7 +20,7 @@ export function standardMode(bucketOffsets: readonly number[]): RunMode {
     createSum: (total, samples) => new BucketedSum(total, bucketOffsets, samples),
     sumScores(scores) {
       const total = { lossSum: 0, correct: 0 };
-      for (const { lossSum, correct } of sortBySample(scores)) {
+      for (const { lossSum, correct } of scores.toSorted((a, b) => a.from - b.from)) {
         total.lossSum += lossSum;
         total.correct += correct;
       }

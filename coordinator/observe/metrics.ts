@@ -77,9 +77,7 @@ export class Metrics implements TrainingListener {
       joined: () => joined.inc(),
       left: () => left.inc(),
       refused: () => refused.inc(),
-      answered: (_, { type }) => {
-        if (type === 'failed') failed.inc();
-      },
+      shardFailed: () => failed.inc(),
     });
   }
 

@@ -15,6 +15,8 @@ export interface HandshakeHandler {
   acceptWorker(hello: Hello): ConnectionHandler;
   /** Admits an observer, a read-only client. */
   acceptObserver(message: Watch): ConnectionHandler;
+  /** Called with the receiver of all further frames, before the next one is read. */
+  onAccepted(receiver: ConnectionHandler): void;
   onRefused(reason: string): void;
 }
 
@@ -30,8 +32,8 @@ export class Handshake {
     this.#clock = clock;
   }
 
+  /** Accepts a new connection. @returns the receiver of its first frame; see onAccepted for the others */
   accept(connection: Connection, handler: HandshakeHandler): ConnectionHandler {
-    let accepted: ConnectionHandler | null = null;
     let refused = false;
     const closeWith = (error: ProtocolError): void => {
       refused = true;
@@ -51,36 +53,23 @@ export class Handshake {
     };
     this.#pending.add(closeWith);
     return {
-      get authenticated() {
-        return accepted !== null;
-      },
-      get maxMessageBytes() {
-        return accepted === null ? MAX_HELLO_BYTES : (accepted.maxMessageBytes ?? Infinity);
-      },
-      get answersPerFrame() {
-        return accepted?.answersPerFrame ?? 0;
-      },
+      authenticated: false,
+      maxMessageBytes: MAX_HELLO_BYTES,
       onFrame(frame) {
         // Frames may still arrive until the connection is closed.
         if (refused) return;
-        if (accepted !== null) {
-          accepted.onFrame(frame);
-          return;
-        }
         try {
           const message = parseFirstMessage(frame);
-          accepted =
+          const receiver =
             message.type === 'hello' ? handler.acceptWorker(message) : handler.acceptObserver(message);
           stopWaiting();
+          handler.onAccepted(receiver);
         } catch (error) {
           if (!(error instanceof ProtocolError)) throw error;
           refuse(error);
         }
       },
-      onClose(code, reason) {
-        stopWaiting();
-        accepted?.onClose(code, reason);
-      },
+      onClose: stopWaiting,
     };
   }
 

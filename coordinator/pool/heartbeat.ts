@@ -5,13 +5,13 @@ import type { Worker } from './worker.ts';
 export interface HeartbeatOptions {
   readonly clock: Clock;
   readonly intervalMs: number;
-  /** Time without a message after which a worker is dropped; see also extendSilenceTimeout(). */
-  readonly silenceTimeoutMs: number;
-  /** Unsent bytes from which a worker counts as backpressured. */
-  readonly maxBufferedBytes: number;
+  /** Time without a message after which a worker is dropped. */
+  readonly silenceTimeoutMs: () => number;
   readonly allWorkers: () => readonly Worker[];
   /** Whether a worker is still building the model. */
   readonly isPreparing: (worker: Worker) => boolean;
+  /** Whether too many bytes wait to be sent to a worker. */
+  readonly isBackpressured: (worker: Worker) => boolean;
   readonly ping: (worker: Worker, id: number) => void;
   readonly drop: (worker: Worker, code: CloseCode, reason: string) => void;
 }
@@ -24,7 +24,6 @@ const READY_TIMEOUT_MS = 60_000;
 /** Pings all workers at intervals. Drops silent workers and workers that do not read their messages. */
 export class Heartbeat {
   readonly #options: HeartbeatOptions;
-  #silenceTimeoutMs: number;
   /** Number of pings so far, those of link probes included. */
   #pingCount = 0;
   #lastPing: { readonly id: number; readonly sentMs: number } | null = null;
@@ -32,7 +31,6 @@ export class Heartbeat {
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
-    this.#silenceTimeoutMs = options.silenceTimeoutMs;
     this.#cancel = options.clock.after(options.intervalMs, () => this.#pingAll());
   }
 
@@ -46,16 +44,6 @@ export class Heartbeat {
     return this.#lastPing?.id === id ? this.#options.clock.now() - this.#lastPing.sentMs : null;
   }
 
-  /** Extends the time after which silent workers are dropped, for shards that take long. Never shortens the default. */
-  extendSilenceTimeout(ms: number): void {
-    this.#silenceTimeoutMs = Math.max(this.#options.silenceTimeoutMs, ms);
-  }
-
-  /** Whether too many bytes wait to be sent, since the worker does not read them or its link is too slow. */
-  isBackpressured({ connection }: Worker): boolean {
-    return connection.bufferedBytes > this.#options.maxBufferedBytes;
-  }
-
   stop(): void {
     this.#cancel();
   }
@@ -63,20 +51,18 @@ export class Heartbeat {
   #pingAll(): void {
     const { clock, intervalMs, allWorkers, isPreparing, ping, drop } = this.#options;
     const nowMs = clock.now();
+    const silenceTimeoutMs = this.#options.silenceTimeoutMs();
     const id = this.nextPingId();
     this.#lastPing = { id, sentMs: nowMs };
     for (const worker of allWorkers()) {
       const silentMs = nowMs - worker.health.lastMessageMs;
       // The warm-up of an engine on its first shard may block the worker's only thread.
       const isWarmingUp = worker.health.acceptedAnswers === 0 && worker.outstanding.size > 0;
-      if (
-        silentMs >
-        (isWarmingUp ? Math.max(this.#silenceTimeoutMs, WARM_UP_TIMEOUT_MS) : this.#silenceTimeoutMs)
-      ) {
+      if (silentMs > (isWarmingUp ? Math.max(silenceTimeoutMs, WARM_UP_TIMEOUT_MS) : silenceTimeoutMs)) {
         drop(worker, CloseCode.timeout, `No message for ${Math.round(silentMs / 1000)} s.`);
       } else if (isPreparing(worker) && nowMs - worker.joinedAtMs > READY_TIMEOUT_MS) {
         drop(worker, CloseCode.timeout, `Not ready within ${READY_TIMEOUT_MS / 1000} s.`);
-      } else if (this.#backpressuredMs(worker, nowMs) > this.#silenceTimeoutMs) {
+      } else if (this.#backpressuredMs(worker, nowMs) > silenceTimeoutMs) {
         drop(worker, CloseCode.timeout, 'The worker does not read its messages.');
       } else {
         ping(worker, id);
@@ -87,7 +73,7 @@ export class Heartbeat {
 
   /** Time for which too many bytes have been waiting to be sent. */
   #backpressuredMs(worker: Worker, nowMs: number): number {
-    worker.health.backpressuredSinceMs = this.isBackpressured(worker)
+    worker.health.backpressuredSinceMs = this.#options.isBackpressured(worker)
       ? (worker.health.backpressuredSinceMs ?? nowMs)
       : null;
     return worker.health.backpressuredSinceMs === null ? 0 : nowMs - worker.health.backpressuredSinceMs;

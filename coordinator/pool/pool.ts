@@ -33,6 +33,8 @@ export interface PoolListener {
   /** @param code close code of a dropped worker; none if the worker closed the connection */
   left?(worker: Worker, reason: string, code?: CloseCode): void;
   answered?(worker: Worker, message: Extract<FromWorker, { shard: ShardId }>, payload: Uint8Array): void;
+  /** A worker could not compute a shard; its answer follows. */
+  shardFailed?(worker: Worker): void;
   refused?(reason: string): void;
   /** @param reason why steps are faster without the worker; null if it is active again */
   standbyChanged?(worker: Worker, reason: string | null): void;
@@ -97,6 +99,8 @@ export class WorkerPool {
   readonly #handshake: Handshake;
   readonly #joins: BlockRateLimiter;
   readonly #heartbeatMs: number;
+  /** Time for which a worker may be silent, if that is longer than the default. */
+  #extendedSilenceMs = 0;
   readonly #heartbeat: Heartbeat;
   readonly #probes = new WeakMap<Worker, LinkProbe>();
   /** Reason why the run is over; null while it is not. */
@@ -107,13 +111,14 @@ export class WorkerPool {
     this.#handshake = new Handshake(options.clock);
     this.#joins = new BlockRateLimiter(options.clock, JOIN_LIMITS);
     this.#heartbeatMs = options.heartbeatMs ?? DEFAULT_HEARTBEAT_MS;
+    const { silenceTimeoutMs = DEFAULT_SILENCE_TIMEOUT_MS } = options;
     this.#heartbeat = new Heartbeat({
       clock: options.clock,
       intervalMs: this.#heartbeatMs,
-      silenceTimeoutMs: options.silenceTimeoutMs ?? DEFAULT_SILENCE_TIMEOUT_MS,
-      maxBufferedBytes: options.maxFrameBytes + MAX_BACKLOG_BYTES,
+      silenceTimeoutMs: () => Math.max(silenceTimeoutMs, this.#extendedSilenceMs),
       allWorkers: () => this.#allWorkers(),
       isPreparing: ({ id }) => this.#preparing.has(id),
+      isBackpressured: (worker) => this.isBackpressured(worker),
       ping: (worker, id) => this.send(worker, { type: 'ping', id }),
       drop: (worker, code, reason) => this.drop(worker, code, reason),
     });
@@ -138,8 +143,11 @@ export class WorkerPool {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Accepts a new connection. The client has to send a hello before the handshake's deadline. */
-  connect(connection: Connection): ConnectionHandler {
+  /**
+   * Accepts a new connection. The client has to send a hello before the handshake's deadline.
+   * @param onAccepted called with the receiver of the client's further frames, in place of the returned one
+   */
+  connect(connection: Connection, onAccepted: (receiver: ConnectionHandler) => void): ConnectionHandler {
     return this.#handshake.accept(connection, {
       acceptWorker: (hello) =>
         this.#finished === null
@@ -149,6 +157,7 @@ export class WorkerPool {
         checkToken(message.token, this.#options.rules);
         return this.#options.acceptObserver(connection);
       },
+      onAccepted,
       onRefused: (reason) => this.#emit((listener) => listener.refused?.(reason)),
     });
   }
@@ -206,8 +215,8 @@ export class WorkerPool {
   }
 
   /** Whether too many bytes wait to be sent, since the worker does not read them or its link is too slow. */
-  isBackpressured(worker: Worker): boolean {
-    return this.#heartbeat.isBackpressured(worker);
+  isBackpressured({ connection }: Worker): boolean {
+    return connection.bufferedBytes > this.#options.maxFrameBytes + MAX_BACKLOG_BYTES;
   }
 
   /** Puts a worker on standby, or makes it active again. @param reason why it is on standby; null if it is active */
@@ -228,9 +237,9 @@ export class WorkerPool {
     this.#emit((listener) => listener.codecChanged?.(worker, reason));
   }
 
-  /** Extends the time after which a silent worker is dropped, for shards that take long. */
+  /** Extends the time after which a silent worker is dropped, for shards that take long. Never shortens the default. */
   extendSilenceTimeout(ms: number): void {
-    this.#heartbeat.extendSilenceTimeout(ms);
+    this.#extendedSilenceMs = ms;
   }
 
   /** Ends the run: sends `finished` to all workers, also to those that join later, and closes their connections. */
@@ -418,6 +427,7 @@ export class WorkerPool {
         if (!this.workers.has(worker.id)) {
           throw new ProtocolError(CloseCode.unexpected, `A message of type ${message.type} before ready.`);
         }
+        if (message.type === 'failed') this.#emit((listener) => listener.shardFailed?.(worker));
         this.#emit((listener) => listener.answered?.(worker, message, payload));
         if (message.type === 'failed' || message.result !== undefined)
           worker.outstanding.delete(message.shard);

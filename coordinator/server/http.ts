@@ -5,7 +5,6 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { Clock } from '../../shared/util/clock.ts';
 import { CloseCode } from '../../shared/protocol/close-codes.ts';
-import type { Connection } from '../../shared/protocol/transport.ts';
 import type { BlockRateLimits } from './limits/block-rate-limiter.ts';
 import { readDescriptorLimit, connectionLimitsFor } from './limits/connection-limits.ts';
 import { ReceiveBudget } from './limits/receive-budget.ts';
@@ -19,7 +18,7 @@ import {
   type PendingLimits,
 } from './limits/pending-connections.ts';
 import type { Routes } from './routes.ts';
-import { attachWebSocket, CLOSE_GRACE_MS, type ConnectionHandler, type UpgradedSocket } from './websocket.ts';
+import { attachWebSocket, CLOSE_GRACE_MS, type AttachOptions, type UpgradedSocket } from './websocket.ts';
 
 export interface ServerOptions {
   readonly host: string;
@@ -29,7 +28,7 @@ export interface ServerOptions {
   readonly pageDir: string;
   /** Size of the largest frame that a client needs to send. */
   readonly maxFrameBytes: number;
-  readonly connect: (connection: Connection) => ConnectionHandler;
+  readonly connect: AttachOptions['connect'];
   /** Routes that take precedence over the page. */
   readonly routes: Routes;
   /** Certificate and key, both PEM; with them the server uses https and wss. */

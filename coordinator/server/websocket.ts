@@ -28,7 +28,15 @@ export type UpgradedSocket = Duplex & Pick<Socket, 'remoteAddress' | 'remotePort
 
 export interface AttachOptions {
   readonly clock: Clock;
-  readonly connect: (connection: Connection) => ConnectionHandler;
+  /**
+   * Called with each new connection.
+   * @param onAccepted call it with a handler that replaces the returned one, such as after a handshake
+   * @returns handler of the first frames
+   */
+  readonly connect: (
+    connection: Connection,
+    onAccepted: (handler: ConnectionHandler) => void,
+  ) => ConnectionHandler;
   readonly receiveBudget: ReceiveBudget;
   /** Called once when the client has been admitted. */
   readonly onAdmitted: () => void;
@@ -131,14 +139,16 @@ export function attachWebSocket(webSocket: WebSocket, socket: UpgradedSocket, op
     }
     account.setHeldBytes(receiveTiming.unfinishedMemoryBytes);
   });
-  handler = connect(connection);
+  handler = connect(connection, (accepted) => {
+    handler = accepted;
+  });
   webSocket.on('message', (data: RawData, isBinary: boolean) => {
     receiveTiming.endMessage();
     if (!accept(isBinary ? frameCost(data as Buffer) : 1)) return;
     if (isBinary) {
-      handler.onFrame(data as Buffer);
+      handler?.onFrame(data as Buffer);
       account.setHeldBytes(0);
-      if (isPending && handler.authenticated !== false) {
+      if (isPending && handler?.authenticated !== false) {
         isPending = false;
         onAdmitted();
       }

@@ -7,7 +7,6 @@ import type { Range } from '../../shared/util/range.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import { vectorKernels } from '../optimizer/kernels/vector.ts';
 import type { Worker } from '../pool/worker.ts';
-import type { BufferPool } from '../weights/buffer-pool.ts';
 import type { AssignedShard } from '../scheduling/partition.ts';
 
 export interface AnswerDecoderOptions {
@@ -15,12 +14,10 @@ export interface AnswerDecoderOptions {
   readonly gradientLength: number;
   /** Kernel whose gradient can be sent as factors; null if the model has none. */
   readonly kernel: DenseKernel | null;
-  /** Buffers for decoded values. */
-  readonly buffers: BufferPool;
 }
 
 export interface DecodedBucket {
-  /** View of the payload where the codec allows it, else in a buffer of the pool. */
+  /** View of the payload where the codec allows it, else a buffer of the decoder. */
   readonly values: Float32Array;
   /** Euclidean norm of the values. */
   readonly norm: number;
@@ -37,6 +34,7 @@ const MAX_SAMPLE_LOSS = 7e38;
 /** Decodes and checks answers of workers. All methods throw ProtocolError with the code and sentence for the worker. */
 export class AnswerDecoder {
   readonly #options: AnswerDecoderOptions;
+  readonly #buffers = new BufferPool();
 
   constructor(options: AnswerDecoderOptions) {
     this.#options = options;
@@ -73,8 +71,13 @@ export class AnswerDecoder {
     if (payload.length > 0) throw new ProtocolError(CloseCode.wrongLength, 'An evaluation has no payload.');
   }
 
+  /** Frees the buffers of all decoded values. */
+  releaseBuffers(): void {
+    this.#buffers.releaseAll();
+  }
+
   #decode(payload: Uint8Array, codec: BucketCodec, shard: AssignedShard, range: Range): Float32Array {
-    const { kernel, buffers } = this.#options;
+    const { kernel } = this.#options;
     const length = range.to - range.from;
     if (codec === FACTORS) {
       if (kernel === null) {
@@ -83,9 +86,34 @@ export class AnswerDecoder {
           'This model has no kernel whose gradient can be sent as factors.',
         );
       }
-      return decodeFactored(payload, kernel, shard.to - shard.from, range, buffers.acquire(length));
+      return decodeFactored(payload, kernel, shard.to - shard.from, range, this.#buffers.acquire(length));
     }
-    return codec.decode(payload, length, codec.lossy ? buffers.acquire(length) : undefined);
+    return codec.decode(payload, length, codec.lossy ? this.#buffers.acquire(length) : undefined);
+  }
+}
+
+/** Buffers that a round decodes gradients into and the next round reuses, which saves megabytes of garbage each step. */
+export class BufferPool {
+  /** Free buffers by length. */
+  #free = new Map<number, Float32Array[]>();
+  #acquired: Float32Array[] = [];
+
+  /** @returns a vector of this length with arbitrary values; not acquired again before `releaseAll` */
+  acquire(length: number): Float32Array {
+    const buffer = this.#free.get(length)?.pop() ?? new Float32Array(length);
+    this.#acquired.push(buffer);
+    return buffer;
+  }
+
+  /** Frees all buffers that were acquired since the last call, and drops buffers that were not. */
+  releaseAll(): void {
+    this.#free = new Map();
+    for (const buffer of this.#acquired) {
+      const sameLength = this.#free.get(buffer.length);
+      if (sameLength === undefined) this.#free.set(buffer.length, [buffer]);
+      else sameLength.push(buffer);
+    }
+    this.#acquired = [];
   }
 }
 

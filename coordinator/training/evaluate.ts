@@ -1,13 +1,11 @@
 import type { Split } from '../../shared/data/dataset.ts';
 import type { Score } from '../../shared/model/loss.ts';
 import type { Step, WorkerId } from '../../shared/protocol/messages.ts';
-import type { Answer } from '../integrity/answer.ts';
 import type { AnswerValidator } from '../integrity/answer-validator.ts';
 import type { WorkerPool } from '../pool/pool.ts';
 import type { Worker } from '../pool/worker.ts';
 import { ThroughputTracker } from '../scheduling/throughput.ts';
 import type { WeightsPublisher } from '../weights/publisher.ts';
-import { describeRound } from './collect-answers.ts';
 import type { RoundExecutor, ShardTiming } from './round-executor.ts';
 import type { RunMode } from '../modes/run-mode.ts';
 
@@ -24,8 +22,6 @@ export interface EvaluatorOptions {
   readonly publisher: WeightsPublisher;
   readonly executor: RoundExecutor;
   readonly validator: AnswerValidator | null;
-  /** Shape of one sample, such as [28, 28, 1]. */
-  readonly sampleShape: readonly number[];
 }
 
 /** Shards per worker: one travels while the other is computed. */
@@ -63,7 +59,7 @@ export class Evaluator implements ShardTiming {
     input: EvaluationInput,
     onProgress?: (done: number, total: number) => void,
   ): Promise<Score | null> {
-    const { pool, mode, publisher, executor, validator, sampleShape } = this.#options;
+    const { pool, mode, publisher, executor, validator } = this.#options;
     const { count } = input.split;
     const samples = Uint32Array.from({ length: count }, (_, i) => i);
     pool.lockFingerprint();
@@ -82,16 +78,12 @@ export class Evaluator implements ShardTiming {
         depth: DEPTH,
       },
     );
-    const answers: Answer[] = [];
     let done = 0;
-    for await (const { shard, score } of round) {
-      if (score === null) continue;
-      const { worker, from, to } = shard;
-      answers.push({ worker, from, to, lossSum: score.lossSum, correct: score.correct });
-      done += to - from;
+    for await (const { shard } of round) {
+      done += shard.to - shard.from;
       onProgress?.(done, count);
     }
-    const reviewed = { ...describeRound({ ...input, samples }, publisher.current, sampleShape), answers };
+    const reviewed = { ...input, samples, weights: publisher.current, answers: round.answers };
     const decision = (await validator?.reviewEvaluation(reviewed)) ?? 'count';
     return decision === 'count' ? round.score : null;
   }

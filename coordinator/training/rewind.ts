@@ -98,8 +98,8 @@ export class RewindController {
 
   #afterLossSpike({ steps, loss }: FinishedStep): RunPosition | null {
     const { classes, stepRunner, report } = this.#options;
-    const typical = this.#lossSpikes.typicalLoss ?? Math.log(classes);
     if (!this.#lossSpikes.record(loss)) return null;
+    const typical = this.#lossSpikes.typicalLoss ?? Math.log(classes);
     const observation = `The loss jumped from ${typical.toPrecision(2)} to ${loss.toPrecision(2)} at step ${steps}`;
     const position = steps > this.#spikeStep ? this.#restore(steps - 1) : null;
     if (position === null) {
@@ -154,9 +154,8 @@ export class LossSpikeDetector {
    * @returns whether it is a jump; a jump does not change the median
    */
   record(loss: number): boolean {
-    const { typicalLoss } = this;
-    const limit = Math.max(MAX_TIMES_MEDIAN * (typicalLoss ?? Infinity), MAX_TIMES_CHANCE * this.#chanceLoss);
-    if (!(loss <= limit)) return true;
+    const isUsual = loss <= MAX_TIMES_CHANCE * this.#chanceLoss;
+    if (!isUsual && !(loss <= MAX_TIMES_MEDIAN * (this.typicalLoss ?? Infinity))) return true;
     this.#recent = [...this.#recent, loss].slice(-LOSS_WINDOW);
     return false;
   }

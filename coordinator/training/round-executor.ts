@@ -9,17 +9,15 @@ import type {
   Task,
   WorkerId,
 } from '../../shared/protocol/messages.ts';
-import { AsyncQueue } from '../../shared/util/async-queue.ts';
 import type { AbortSignalLike, Clock } from '../../shared/util/clock.ts';
-import type { QuantizationLoss } from '../integrity/answer.ts';
+import type { GradientAnswer, GradientBucket } from '../integrity/answer.ts';
 import type { QuantizationSteps } from '../integrity/quantization.ts';
 import type { WorkerPool } from '../pool/pool.ts';
 import type { Worker } from '../pool/worker.ts';
 import type { AssignedShard } from '../scheduling/partition.ts';
 import { ShardDeadline } from '../scheduling/throughput.ts';
-import { BufferPool } from '../weights/buffer-pool.ts';
 import { AnswerDecoder } from './decode-answer.ts';
-import { DivergenceDetector, Interrupted, TrainingDiverged } from './errors.ts';
+import { Interrupted, TrainingDiverged } from './errors.ts';
 import {
   advanceRound,
   nextStragglerCheckMs,
@@ -30,7 +28,7 @@ import {
   type RoundStart,
   type RoundTransition,
 } from './round.ts';
-import type { RunMode, ShardScore } from '../modes/run-mode.ts';
+import type { RunMode } from '../modes/run-mode.ts';
 import type { RoundInput, ShardSender } from './shard-sender.ts';
 
 /** Records how long workers take, and predicts when a shard is a straggler. */
@@ -42,22 +40,22 @@ export interface ShardTiming {
 export interface RoundRequest extends RoundInput {
   readonly task: Task;
   readonly timing: ShardTiming;
+  /** Whether the buckets of a gradient are held back until all of them have arrived. @default false */
+  readonly holdsIncomplete?: boolean;
 }
 
 /** Assignment of a round's samples to workers. */
 export type RoundPlan = Omit<RoundStart, 'samples' | 'nextId' | 'superseded' | 'stragglerAfterMs'>;
 
-/** A checked part of a shard's answer: a bucket of its gradient, or an evaluation. */
-export interface ReceivedBucket {
+/** A checked part of a shard's answer. */
+export interface ReceivedPart {
   readonly shard: AssignedShard;
-  /** Sum over the shard's samples; empty for an evaluation. Valid until the next round starts. */
-  readonly values: Float32Array;
-  /** Position of the first value in the flat vector. */
-  readonly offset: number;
-  readonly quantizationLoss: QuantizationLoss | null;
-  /** Sums over the shard's samples, with the Euclidean norm of the whole gradient; null before the shard's last bucket. */
-  readonly score: (Score & { readonly norm: number }) | null;
+  /** Sums over the shard's samples, back to front; none for an evaluation. Valid until the next round starts. */
+  readonly buckets: readonly GradientBucket[];
 }
+
+/** Buckets of a gradient so far, back to front, and the Euclidean norm of their values. */
+type PartialGradient = Pick<GradientAnswer, 'buckets' | 'norm'>;
 
 /** Options that all rounds of a run share. */
 export interface RoundContext {
@@ -84,15 +82,13 @@ const CHECK_INTERVAL_MS = 1_000;
 /** Performs the effects of round.ts with the workers of a pool, one round at a time. */
 export class RoundExecutor {
   readonly #options: RoundExecutorOptions;
-  readonly #buffers = new BufferPool();
   readonly #deadline = new ShardDeadline();
   readonly #decoder: AnswerDecoder;
   #running: RunningRound | null = null;
 
   constructor(options: RoundExecutorOptions) {
     this.#options = options;
-    const { gradientLength, kernel } = options;
-    this.#decoder = new AnswerDecoder({ gradientLength, kernel, buffers: this.#buffers });
+    this.#decoder = new AnswerDecoder(options);
   }
 
   /** Shards that workers still compute although their answers are no longer needed. */
@@ -109,7 +105,7 @@ export class RoundExecutor {
   start(request: RoundRequest, plan: RoundPlan): RunningRound {
     const previous = this.#running;
     previous?.dispose();
-    this.#buffers.releaseAll();
+    this.#decoder.releaseBuffers();
     const start: RoundStart = {
       ...plan,
       samples: request.samples.length,
@@ -124,20 +120,25 @@ export class RoundExecutor {
 }
 
 /** A round in progress. After its last answer it still receives answers to superseded shards, until it is disposed. */
-export class RunningRound implements AsyncIterable<ReceivedBucket> {
+export class RunningRound implements AsyncIterable<ReceivedPart> {
   readonly #options: RoundExecutorOptions;
   readonly #decoder: AnswerDecoder;
   readonly #deadline: ShardDeadline;
   readonly #request: RoundRequest;
   readonly #start: RoundStart;
-  readonly #received = new AsyncQueue<ReceivedBucket>();
-  readonly #scores: ShardScore[] = [];
+  /** Parts that the loop has not consumed, in the order of arrival. */
+  readonly #received: ReceivedPart[] = [];
+  readonly #answers: GradientAnswer[] = [];
   readonly #divergence = new DivergenceDetector();
-  /** Offset of the last bucket, and norm of all buckets, of each shard whose gradient is incomplete. */
-  readonly #partial = new Map<ShardId, { readonly offset: number; readonly norm: number }>();
+  /** Gradients that are incomplete. */
+  readonly #partial = new Map<ShardId, PartialGradient>();
   /** Shards of this round by worker, answered or not. */
   readonly #assigned = new Map<WorkerId, Set<ShardId>>();
   readonly #cleanUp: (() => void)[] = [];
+  /** End of the round, with the error that the loop throws after the parts received before; null while it runs. */
+  #ending: { readonly error: Error | null } | null = null;
+  /** Resumes a loop that waits for the next part. */
+  #wake: () => void = () => undefined;
   #cancelStragglerCheck: () => void = () => undefined;
   #unsubscribe: () => void = () => undefined;
   #round: Round;
@@ -173,18 +174,29 @@ export class RunningRound implements AsyncIterable<ReceivedBucket> {
     this.#unsubscribe();
   }
 
-  /** Buckets in the order of arrival. Leaving the loop ends the round. @throws TrainingDiverged, Interrupted */
-  async *[Symbol.asyncIterator](): AsyncGenerator<ReceivedBucket, void, undefined> {
+  /** Parts of answers in the order of arrival. Leaving the loop ends the round. @throws TrainingDiverged, Interrupted */
+  async *[Symbol.asyncIterator](): AsyncGenerator<ReceivedPart, void, undefined> {
     try {
-      yield* this.#received;
+      for (;;) {
+        const part = this.#received.shift();
+        if (part !== undefined) yield part;
+        else if (this.#ending === null) await new Promise<void>((resolve) => (this.#wake = resolve));
+        else if (this.#ending.error === null) return;
+        else throw this.#ending.error;
+      }
     } finally {
       this.#end(null);
     }
   }
 
-  /** Sums over all samples; complete after the last bucket. */
+  /** Accepted answers so far. Those to an evaluation have no buckets. */
+  get answers(): readonly GradientAnswer[] {
+    return this.#answers;
+  }
+
+  /** Sums over all samples; complete after the last part. */
   get score(): Score {
-    return this.#options.mode.sumScores(this.#scores);
+    return this.#options.mode.sumScores(this.#answers);
   }
 
   get superseded(): readonly AssignedShard[] {
@@ -202,7 +214,7 @@ export class RunningRound implements AsyncIterable<ReceivedBucket> {
   }
 
   get #isEnded(): boolean {
-    return this.#received.isEnded;
+    return this.#ending !== null;
   }
 
   get #hasNoWorkers(): boolean {
@@ -343,42 +355,41 @@ export class RunningRound implements AsyncIterable<ReceivedBucket> {
     if (answer.type === 'gradient') this.#acceptBucket(worker, shard, answer, payload);
     else {
       this.#decoder.checkEvaluation(shard, answer.result, payload);
-      this.#acceptLast(worker, shard, answer.result, {
-        shard,
-        values: NO_VALUES,
-        offset: 0,
-        quantizationLoss: null,
-        score: { ...scoreOf(answer.result), norm: 0 },
-      });
+      this.#acceptLast(worker, { shard, buckets: [] }, answer.result, NO_GRADIENT);
     }
   }
 
-  #acceptBucket(worker: Worker, shard: AssignedShard, bucket: GradientMessage, payload: Uint8Array): void {
-    const before = this.#partial.get(shard.id) ?? { offset: this.#options.gradientLength, norm: 0 };
-    const decoded = this.#decoder.decodeBucket(worker, shard, bucket, payload, before.offset);
-    const { values, codec } = decoded;
-    const { offset, result } = bucket;
-    const norm = Math.hypot(decoded.norm, before.norm);
-    const quantizationLoss = this.#options.quantization?.record(worker.id, offset, codec, values) ?? null;
-    const received = { shard, values, offset, quantizationLoss };
-    if (result === undefined) {
-      this.#partial.set(shard.id, { offset, norm });
-      this.#received.push({ ...received, score: null });
-    } else {
-      this.#acceptLast(worker, shard, result, { ...received, score: { ...scoreOf(result), norm } });
+  #acceptBucket(worker: Worker, shard: AssignedShard, message: GradientMessage, payload: Uint8Array): void {
+    const { gradientLength, quantization } = this.#options;
+    const before = this.#partial.get(shard.id) ?? NO_GRADIENT;
+    const end = before.buckets.at(-1)?.offset ?? gradientLength;
+    const { values, norm, codec } = this.#decoder.decodeBucket(worker, shard, message, payload, end);
+    const { offset, result } = message;
+    const quantizationLoss = quantization?.record(worker.id, offset, codec, values) ?? null;
+    const bucket = { offset, values, quantizationLoss };
+    const gradient = { buckets: [...before.buckets, bucket], norm: Math.hypot(norm, before.norm) };
+    const isHeld = this.#request.holdsIncomplete === true;
+    const part = { shard, buckets: isHeld ? gradient.buckets : [bucket] };
+    if (result !== undefined) {
+      this.#acceptLast(worker, part, result, gradient);
+      return;
     }
+    this.#partial.set(shard.id, gradient);
+    if (!isHeld) this.#receive(part);
   }
 
-  #acceptLast(worker: Worker, shard: AssignedShard, result: ShardResult, received: ReceivedBucket): void {
+  #acceptLast(worker: Worker, part: ReceivedPart, result: ShardResult, gradient: PartialGradient): void {
     const { pool, clock } = this.#options;
     const { task } = this.#request;
+    const { shard } = part;
     this.#deadline.record(clock.now() - shard.assignedAtMs);
     worker.stats.record(task, result.samples);
     pool.extendSilenceTimeout(this.#deadline.timeoutMs);
     pool.recordAccepted(worker);
     this.#recordTime(worker, shard, task === 'train' ? result : null);
-    this.#scores.push({ from: shard.from, to: shard.to, ...scoreOf(result) });
-    this.#received.push(received);
+    const { from, to } = shard;
+    this.#answers.push({ worker: worker.id, from, to, ...scoreOf(result), ...gradient });
+    this.#receive(part);
     this.#dispatch({ type: 'answered', shard: shard.id });
   }
 
@@ -406,13 +417,42 @@ export class RunningRound implements AsyncIterable<ReceivedBucket> {
     if (this.#options.signal.aborted && this.#hasNoWorkers) this.#end(new Interrupted());
   }
 
+  #receive(part: ReceivedPart): void {
+    this.#received.push(part);
+    this.#wake();
+  }
+
+  /** Ends the round, unless it has ended. */
   #end(error: Error | null): void {
-    if (error === null) this.#received.end();
-    else this.#received.fail(error);
+    this.#ending ??= { error };
+    this.#wake();
     for (const cleanUp of this.#cleanUp.splice(0)) cleanUp();
   }
 }
 
-const NO_VALUES = new Float32Array(0);
+const NO_GRADIENT: PartialGradient = { buckets: [], norm: 0 };
 
 const scoreOf = ({ lossSum, correct }: ShardResult): Score => ({ lossSum, correct });
+
+/** Tells a training that diverges from wrong workers, by the answers of a round that are not finite. */
+export class DivergenceDetector {
+  readonly #reporters = new Set<Worker>();
+
+  get hasReports(): boolean {
+    return this.#reporters.size > 0;
+  }
+
+  /**
+   * Records an answer that is not finite.
+   * @param asked workers of the round
+   * @param present all workers of the pool
+   * @returns whether training diverges: two or more workers of this round have had answers accepted before, and all of them
+   *   report values that are not finite. New workers alone cannot end a run.
+   */
+  record(worker: Worker, asked: readonly WorkerId[], present: Iterable<Worker>): boolean {
+    this.#reporters.add(worker);
+    const inRound = new Set([...asked, ...[...this.#reporters].map(({ id }) => id)]);
+    const proven = [...present].filter(({ id, health }) => inRound.has(id) && health.acceptedAnswers > 0);
+    return proven.length > 1 && proven.every((other) => this.#reporters.has(other));
+  }
+}

@@ -8,9 +8,8 @@ import type { AnswerValidator } from '../integrity/answer-validator.ts';
 import { describeCodecChange } from '../links/describe-link.ts';
 import { AdaptiveCodecs } from '../links/policy.ts';
 import type { Optimizer } from '../optimizer/optimizer.ts';
-import { BatchPartitioner, type BatchPartition } from '../scheduling/planner.ts';
+import { BatchPartitioner, type BatchPartition } from '../scheduling/partition.ts';
 import { WeightsPublisher } from '../weights/publisher.ts';
-import { AnswerCollector, describeRound } from './collect-answers.ts';
 import type { TrainingDiverged } from './errors.ts';
 import { Evaluator, type EvaluationInput } from './evaluate.ts';
 import { RoundExecutor, type RoundContext } from './round-executor.ts';
@@ -73,7 +72,6 @@ export class StepRunner {
       validator,
       publisher: this.#publisher,
       executor: this.#executor,
-      sampleShape: job.data.sampleShape,
     });
   }
 
@@ -103,7 +101,7 @@ export class StepRunner {
     isRetry: boolean,
   ): Promise<StepResult | null> {
     const { step, samples, optimizer } = input;
-    const { job, mode, validator } = this.#options;
+    const { mode, validator } = this.#options;
 
     const partition = this.#partitioner.partition(samples.length, this.#executor.superseded);
     // While the first layers are still being computed, the last layers' buckets are applied and sent; a retry has no time for
@@ -111,7 +109,10 @@ export class StepRunner {
     const appliesEarly = !isRetry && this.#sendsBuckets(partition);
 
     this.#publisher.beginStep(step, optimizer);
-    const round = this.#executor.start({ ...input, task: 'train', timing: this.#partitioner }, partition);
+    const round = this.#executor.start(
+      { ...input, task: 'train', timing: this.#partitioner, holdsIncomplete: !appliesEarly },
+      partition,
+    );
     // Sent now, while workers compute.
     if (nextSamples !== undefined) {
       this.#sender.prefetch(
@@ -121,23 +122,22 @@ export class StepRunner {
     }
     if (appliesEarly) optimizer.begin();
 
-    const collector = new AnswerCollector(!appliesEarly);
     const sum = mode.createSum(optimizer.gradientSum, samples.length);
     const deferred: Range[] = [];
     try {
-      for await (const received of round) {
-        for (const { values, offset } of collector.add(received)) {
-          for (const range of sum.add(received.shard, values, offset)) {
+      for await (const { shard, buckets } of round) {
+        for (const { values, offset } of buckets) {
+          for (const range of sum.add(shard, values, offset)) {
             if (appliesEarly && range.from > 0) this.#apply(input, range);
             else deferred.push(range);
           }
         }
       }
-      const { answers, isSumOfAnswers } = collector;
       const reviewed = {
-        ...describeRound(input, this.#publisher.current, job.data.sampleShape),
-        answers,
-        isSumOfAnswers,
+        ...input,
+        weights: this.#publisher.current,
+        answers: round.answers,
+        isSumOfAnswers: !appliesEarly,
         total: optimizer.gradientSum,
       };
       if ((await validator?.review(reviewed)) === 'repeat') {

@@ -8,7 +8,13 @@ import type { Reporter, TrainingListener } from '../report/reporter.ts';
 import type { EpochTotals, Position } from '../run/checkpoint.ts';
 import type { CheckpointReason } from '../run/checkpoint-writer.ts';
 import { Interrupted } from './errors.ts';
-import { EMPTY_EPOCH_TOTALS, EpochMetrics, type ResumePoint, type TrainingResult } from './progress.ts';
+import {
+  EMPTY_EPOCH_TOTALS,
+  epochRecord,
+  type EpochAverages,
+  type ResumePoint,
+  type TrainingResult,
+} from './progress.ts';
 import { RewindController } from './rewind.ts';
 import { batches, epochOrder, stepsPerEpoch } from './sampler.ts';
 import type { StepRunner } from './step.ts';
@@ -56,15 +62,17 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
     for (let { epoch } = start; epoch <= job.epochs && !isStopping(); epoch++) {
       const epochBatches = [...batches(epochOrder(job.seed, epoch, dataset.train.count), job.batchSize)];
       let index = epoch === start.epoch ? start.step : 0;
-      const metrics = new EpochMetrics(clock, index > 0 ? resumeFrom?.tally : undefined);
+      const sums = { ...((index > 0 ? resumeFrom?.tally : undefined) ?? EMPTY_EPOCH_TOTALS) };
+      const startedMs = clock.now() - sums.seconds * 1000;
+      const totals = (): EpochTotals => ({ ...sums, seconds: (clock.now() - startedMs) / 1000 });
       const checkpoint = (when: CheckpointReason): Promise<void> | undefined =>
-        options.checkpoint?.(when, { epoch, step: index, steps: trained.steps }, metrics.state());
+        options.checkpoint?.(when, { epoch, step: index, steps: trained.steps }, totals());
       checkpointStopped = () => checkpoint('stop');
       report.epochStarted(epoch, job.epochs, steps);
       rewinds.beginEpoch();
 
       while (index < epochBatches.length) {
-        rewinds.beforeStep({ index, steps: trained.steps, tally: metrics.state() });
+        rewinds.beforeStep({ index, steps: trained.steps, tally: totals() });
         const samples = epochBatches[index] as Uint32Array;
         const step = trained.steps as Step;
         const result = await stepRunner.run(
@@ -81,16 +89,18 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
         if (earlier !== null) {
           trained.steps = earlier.steps;
           index = earlier.index;
-          metrics.restore(earlier.tally);
+          Object.assign(sums, earlier.tally);
           await checkpoint('rewound');
           continue;
         }
-        metrics.add(samples.length, result);
+        sums.samples += samples.length;
+        sums.lossSum += result.lossSum;
+        sums.correct += result.correct;
         report.stepFinished({
           epoch,
           step: index,
           steps,
-          ...metrics.averages(),
+          ...averagesOf(totals()),
           workers: pool.workers.size,
           batch: { lossSum: result.lossSum, correct: result.correct, samples: samples.length },
           weights: { step: trained.steps as Step, source: optimizer },
@@ -99,12 +109,12 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
         if (isStopping()) return trained;
       }
 
-      const training = metrics.averages();
+      const training = averagesOf(totals());
       const validation = await stepRunner.evaluate(
         { step: trained.steps as Step, weights: optimizer.weights, split: dataset.test },
         (done, total) => report.evaluated?.(done, total),
       );
-      const record = metrics.record({ epoch, training, validation, dataset, pool });
+      const record = epochRecord({ epoch, training, seconds: totals().seconds, validation, dataset, pool });
       trained.epochs = epoch;
       trained.last = record;
       report.epochFinished(record, job.epochs, steps);
@@ -119,3 +129,9 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
   }
   return trained;
 }
+
+const averagesOf = ({ samples, lossSum, correct, seconds }: EpochTotals): EpochAverages => ({
+  loss: lossSum / samples,
+  accuracy: correct / samples,
+  samplesPerSecond: samples / seconds,
+});

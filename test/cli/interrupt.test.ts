@@ -57,7 +57,7 @@ test('only a second signal of forceExitOn ends the process', () => {
 
 test('a command with a notice says once what it does, and closes its report before it ends at once', () => {
   const report = { warn: vi.fn(), close: vi.fn() };
-  opened.push(interruptWithNotice(report, 'Stopping.'));
+  opened.push(interruptWithNotice(report, () => 'Stopping.'));
   send('SIGTERM');
   expect(report.warn).toHaveBeenCalledExactlyOnceWith('Stopping. Ctrl-C again stops at once.');
   expect(report.close).not.toHaveBeenCalled();

@@ -48,7 +48,7 @@ test('Ctrl-C finishes the step, saves and exits with code 130', async () => {
   await waitForOutput(run, /Epoch 2\/10000: 5 steps/);
   run.kill('SIGINT');
   expect(await run.ended, run.output()).toBe(130);
-  expect(run.output()).toContain('Ctrl-C again stops at once');
+  expect(run.output()).toContain('Stopping; the trained model is saved. Ctrl-C again stops at once.');
   expect(run.output()).toMatch(/Resume it:\n.* train --resume .*stopped/);
   const evaluated = gradcast('evaluate', join(scratch, 'stopped/model'), '--data', data, '--engine', 'wasm');
   expect(await evaluated.ended, evaluated.output()).toBe(0);

@@ -36,7 +36,7 @@ export async function findStepFiles(): Promise<string[]> {
   });
   const connect: Connect = (_, events) => {
     const { left, right } = linkedPair((side) => (side === 'left' ? events : handler));
-    const handler = coordinator.pool.connect(right);
+    let handler = coordinator.pool.connect(right, (accepted) => (handler = accepted));
     queueMicrotask(() => events.onOpen());
     return left;
   };

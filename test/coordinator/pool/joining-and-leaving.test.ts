@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { ConnectionHandler } from '../../../coordinator/server/websocket.ts';
 import { CloseCode, ProtocolError } from '../../../shared/protocol/close-codes.ts';
 import { shardId, step } from '../../shared/protocol/examples.ts';
 import { withChecksums } from '../../../shared/protocol/checksum.ts';
@@ -114,16 +115,17 @@ describe('a worker that does not read its messages', () => {
   function slowReader() {
     const made = testRunner();
     const socket = { bufferedBytes: 0, sentBytes: 0, closed: null as string | null };
-    const owner = made.pool.connect({
-      send: (frame) => void (socket.sentBytes += frame.length),
-      close: (_, reason) => {
+    const connection = {
+      send: (frame: Uint8Array) => void (socket.sentBytes += frame.length),
+      close: (_: number, reason: string) => {
         socket.closed = reason;
       },
       terminate: () => undefined,
       get bufferedBytes() {
         return socket.bufferedBytes;
       },
-    });
+    };
+    let owner: ConnectionHandler = made.pool.connect(connection, (accepted) => (owner = accepted));
     const say = (message: Parameters<typeof frameFromWorker>[0]) => owner.onFrame(frameFromWorker(message));
     say({ ...exampleHello, name: 'slow' });
     say({ type: 'ready' });

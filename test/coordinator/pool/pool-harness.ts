@@ -37,7 +37,7 @@ export class Client {
         ? { onFrame: (frame) => this.#receive(parseFromCoordinator(frame)), onClose: () => undefined }
         : owner,
     );
-    const owner: ConnectionHandler = pool.connect(right);
+    let owner: ConnectionHandler = pool.connect(right, (accepted) => (owner = accepted));
     this.end = left;
   }
 

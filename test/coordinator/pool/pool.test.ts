@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { ConnectionHandler } from '../../../coordinator/server/websocket.ts';
 import { CloseCode } from '../../../shared/protocol/close-codes.ts';
 import { encodeFrame } from '../../../shared/protocol/frame.ts';
 import { settle } from '../../support/manual-clock.ts';
@@ -50,12 +51,13 @@ describe('a pool', () => {
     const { pool, events, clock } = testPool({ rules: { token: 'secret', maxWorkers: 10 } });
     const closed: number[] = [];
     const sent: Uint8Array[] = [];
-    const owner = pool.connect({
+    const connection = {
       bufferedBytes: 0,
-      send: (frame) => sent.push(frame),
-      close: (code) => closed.push(code),
+      send: (frame: Uint8Array) => sent.push(frame),
+      close: (code: number) => closed.push(code),
       terminate: () => undefined,
-    });
+    };
+    let owner: ConnectionHandler = pool.connect(connection, (accepted) => (owner = accepted));
     const hello = (token: string) =>
       encodeFrame({
         type: 'hello',

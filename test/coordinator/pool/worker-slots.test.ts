@@ -67,11 +67,11 @@ it('only a worker with an outstanding shard may send large messages', async () =
   const { pool, connect } = testPool({ maxFrameBytes: 1 << 20 });
   const handlers: { readonly maxMessageBytes?: number }[] = [];
   const connectToPool = pool.connect.bind(pool);
-  pool.connect = (connection) => {
-    const handler = connectToPool(connection);
-    handlers.push(handler);
-    return handler;
-  };
+  pool.connect = (connection, onAccepted) =>
+    connectToPool(connection, (handler) => {
+      handlers.push(handler);
+      onAccepted(handler);
+    });
   const client = connect();
   await client.hello();
   await client.say({ type: 'ready' });

@@ -7,6 +7,7 @@ import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { selfSignedCertificate } from '../../../coordinator/server/tls.ts';
 import { isOriginAllowed, explainOriginRefusal } from '../../../coordinator/server/access.ts';
+import { CloseCode } from '../../../shared/protocol/close-codes.ts';
 import { systemClock } from '../../../shared/util/clock.ts';
 import { startServer, type RunningServer, type ServerOptions } from '../../../coordinator/server/http.ts';
 
@@ -148,6 +149,40 @@ describe('the number of connections', () => {
     }
     expect(await firstLine(await dial())).toBe('closed');
   });
+});
+
+it('a handler that takes over receives the next frame, even of the same packet, with limits of its own', async () => {
+  const received: string[] = [];
+  let onClosed: (code: number) => void = () => undefined;
+  const closed = new Promise<number>((resolve) => (onClosed = resolve));
+  await serve({
+    connect: (connection, onAccepted) => ({
+      authenticated: false,
+      onFrame() {
+        received.push('first');
+        onAccepted({
+          onFrame() {
+            received.push('next');
+            connection.send(Uint8Array.of(1));
+          },
+          onClose: onClosed,
+          maxMessageBytes: 1_000,
+          answersPerFrame: 1,
+        });
+      },
+      onClose: () => received.push('closed'),
+    }),
+  });
+  const socket = await dial();
+  socket.write(upgrade());
+  expect(await firstLine(socket)).toBe('HTTP/1.1 101 Switching Protocols');
+  // Masked binary frames of one byte: more than a client may send that is sent nothing.
+  socket.write(Buffer.concat(Array.from({ length: 101 }, () => Buffer.of(0x82, 0x81, 0, 0, 0, 0, 1))));
+  await expect.poll(() => received.length).toBe(101);
+  // The beginning of a frame of a megabyte.
+  socket.write(Buffer.concat([Buffer.of(0x82, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0), Buffer.alloc(160 << 10)]));
+  expect(await closed).toBe(CloseCode.tooLarge);
+  expect(received).toEqual(['first', ...Array.from({ length: 100 }, () => 'next')]);
 });
 
 it('a client that leaves without admission counts as a refusal of its address', async () => {

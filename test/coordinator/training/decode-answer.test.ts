@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { BufferPool } from '../../../coordinator/weights/buffer-pool.ts';
-import { AnswerDecoder } from '../../../coordinator/training/decode-answer.ts';
+import { AnswerDecoder, BufferPool } from '../../../coordinator/training/decode-answer.ts';
 import type { AssignedShard } from '../../../coordinator/scheduling/partition.ts';
 import { CODECS } from '../../../shared/codec/registry.ts';
 import { float32 } from '../../../shared/codec/float32.ts';
@@ -50,20 +49,12 @@ function decode(
   payload: Uint8Array,
   { codec = 'float32', length = 3, kernel, of = shard }: DecodeOptions = {},
 ) {
-  const decoder = new AnswerDecoder({
-    gradientLength: length,
-    kernel: kernel ?? null,
-    buffers: new BufferPool(),
-  });
+  const decoder = new AnswerDecoder({ gradientLength: length, kernel: kernel ?? null });
   const encoded = codec === 'float32' ? message : { ...message, encoding: codec };
   return decoder.decodeBucket(workerWith(codec), of, encoded, payload, length);
 }
 const evaluate = (result: ShardResult, payload: Uint8Array): void =>
-  new AnswerDecoder({ gradientLength: 3, kernel: null, buffers: new BufferPool() }).checkEvaluation(
-    shard,
-    result,
-    payload,
-  );
+  new AnswerDecoder({ gradientLength: 3, kernel: null }).checkEvaluation(shard, result, payload);
 
 function refusalOf(check: () => unknown): ProtocolError | null {
   try {
@@ -179,4 +170,19 @@ describe('an answer', () => {
       refusalOf(() => decode({ ...gradient, result: { ...sums, samples: 31 } }, validPayload))?.message,
     ).toBe('Shard 5 has 32 samples; the answer is for 31.');
   });
+});
+
+it('a buffer pool acquires distinct buffers, reuses those of the last round, and drops the others', () => {
+  const pool = new BufferPool();
+  const first = [pool.acquire(3), pool.acquire(3), pool.acquire(5)];
+  expect(first.map(({ length }) => length)).toEqual([3, 3, 5]);
+  expect(new Set(first).size).toBe(3);
+  pool.releaseAll();
+  const second = [pool.acquire(3), pool.acquire(3), pool.acquire(3)];
+  expect(new Set(second).size).toBe(3);
+  expect(second.filter((buffer) => first.includes(buffer))).toHaveLength(2);
+  pool.releaseAll();
+  // The buffer of five values was not acquired in the second round.
+  expect(first).not.toContain(pool.acquire(5));
+  expect(second).toContain(pool.acquire(3));
 });

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Worker } from '../../../coordinator/pool/worker.ts';
-import { DivergenceDetector } from '../../../coordinator/training/errors.ts';
+import { DivergenceDetector } from '../../../coordinator/training/round-executor.ts';
 
 /** A worker with the fields that the detector reads. */
 const worker = (id: string, acceptedAnswers: number): Worker =>

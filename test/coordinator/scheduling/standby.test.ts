@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { ProbationSchedule } from '../../../coordinator/scheduling/planner.ts';
+import { ProbationSchedule } from '../../../coordinator/scheduling/standby.ts';
 import type { WorkerId } from '../../../shared/protocol/messages.ts';
 
 it('probes a worker on standby with four shards after fifty steps, then at intervals that double', () => {
