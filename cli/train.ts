@@ -110,7 +110,7 @@ export async function runTrain(flags: TrainFlags, context: CliContext): Promise<
   const report = createReporter(process.stdout, clock, flags.log);
   let trainedSteps = 0;
   const interrupt = interruptWithNotice(report, () =>
-    trainedSteps > 0 ? 'Stopping; the trained model is saved.' : 'Stopping; there is nothing to save yet.',
+    trainedSteps > 0 ? 'Stopping; the trained model is saved.' : 'Stopping; no step is finished yet.',
   );
   const { signal } = interrupt;
   // A log is read by others, and a QR code is for a camera in front of a screen.
