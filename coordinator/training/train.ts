@@ -1,5 +1,6 @@
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Job } from '../../shared/model/job.ts';
+import type { Score } from '../../shared/model/loss.ts';
 import type { EpochRecord, Step } from '../../shared/protocol/messages.ts';
 import type { AbortSignalLike, Clock } from '../../shared/util/clock.ts';
 import type { Optimizer } from '../optimizer/optimizer.ts';
@@ -67,15 +68,18 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
         rewinds.beforeStep({ index, steps: trained.steps, tally: metrics.state() });
         const samples = epochBatches[index] as Uint32Array;
         const step = trained.steps as Step;
-        const result = await stepRunner.run(
+        // Taken from the weights that the step is computed with.
+        const penalty = optimizer.penalty();
+        const computed = await stepRunner.run(
           { step, samples, split: dataset.train, optimizer },
           epochBatches[index + 1],
         );
+        const result = { ...computed, lossSum: computed.lossSum + samples.length * penalty };
         trained.steps++;
         index++;
         const earlier = await rewinds.afterStep({
           steps: trained.steps,
-          loss: result.lossSum / samples.length,
+          loss: computed.lossSum / samples.length,
           isLastOfEpoch: index === epochBatches.length,
         });
         if (earlier !== null) {
@@ -100,13 +104,11 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
       }
 
       const training = metrics.averages();
-      const validation = await stepRunner.evaluate(
-        { step: trained.steps as Step, weights: optimizer.weights, split: dataset.test },
-        (done, total) => report.evaluated?.(done, total),
-      );
+      const validation = await evaluateAverage(options, trained.steps as Step);
       const record = metrics.record({ epoch, training, validation, dataset, pool });
       trained.epochs = epoch;
       trained.last = record;
+      optimizer.plateau?.endEpoch(record);
       report.epochFinished(record, job.epochs, steps);
       await options.save(record);
       const next = { epoch: epoch + 1, step: 0, steps: trained.steps };
@@ -118,4 +120,21 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
     if (trained.steps > 0) await checkpointStopped();
   }
   return trained;
+}
+
+/** Scores of the weights that are saved, with the model's penalty. They are those of the step unless an average is kept. */
+async function evaluateAverage(
+  { optimizer, stepRunner, dataset, report }: TrainingOptions,
+  step: Step,
+): Promise<Score> {
+  const { averagedWeights: weights } = optimizer;
+  const isAverage = weights !== optimizer.weights;
+  // Workers that were sent the step's own weights need these, and afterwards the step's own again.
+  if (isAverage) stepRunner.rewind?.();
+  const { lossSum, correct } = await stepRunner.evaluate(
+    { step, weights, split: dataset.test },
+    (done, total) => report.evaluated?.(done, total),
+  );
+  if (isAverage) stepRunner.rewind?.();
+  return { lossSum: lossSum + dataset.test.count * optimizer.penalty(weights), correct };
 }

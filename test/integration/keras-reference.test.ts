@@ -73,7 +73,7 @@ test('ten steps without dropout equal those of Keras', needsMnist, async () => {
       });
     }
     optimizer.gradientSum.set(gradient);
-    optimizer.apply(128);
+    optimizer.apply({ step, samples: 128 });
   }
   layout.slices.forEach(({ offset, size }, tensor) => {
     const l2 = reference.tensors[tensor]!.final.l2;

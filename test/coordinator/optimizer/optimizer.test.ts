@@ -21,7 +21,7 @@ const trainable = (size: number) => layoutOf([{ shape: [size], trainable: true }
 /** Applies a gradient sum. */
 function apply(optimizer: Optimizer, gradientSum: ArrayLike<number>, samples: number): void {
   optimizer.gradientSum.set(gradientSum);
-  optimizer.apply(samples);
+  optimizer.apply({ step: 0, samples });
 }
 
 describe("Adadelta by Keras' rule", () => {
@@ -101,9 +101,9 @@ it.each([[5], [8191], [20001]])(
       }
       // Sums in the optimizer's own memory and elsewhere have the same bits.
       expect(inRanges.gradientSum).toEqual(elsewhere);
-      inRanges.apply(16, { from: middle, to: size });
-      inRanges.apply(16, { from: 0, to: middle });
-      atOnce.apply(16);
+      inRanges.apply({ step, samples: 16 }, { from: middle, to: size });
+      inRanges.apply({ step, samples: 16 }, { from: 0, to: middle });
+      atOnce.apply({ step, samples: 16 });
     }
     expect(inRanges.weights).toEqual(atOnce.weights);
     expect(inRanges.state).toEqual(atOnce.state);
@@ -121,7 +121,7 @@ describe('a transaction', () => {
     const before = vectorsOf(optimizer);
     optimizer.begin();
     optimizer.gradientSum.set([5, 6, 7, 8]);
-    optimizer.apply(2, { from: 2, to: 4 });
+    optimizer.apply({ step: 1, samples: 2 }, { from: 2, to: 4 });
     return { optimizer, before };
   }
 
@@ -129,7 +129,7 @@ describe('a transaction', () => {
     const { optimizer, before } = openTransaction();
     expect([...optimizer.committedWeights]).toEqual(before[0]);
     expect([...optimizer.weights]).not.toEqual(before[0]);
-    optimizer.apply(2, { from: 0, to: 2 });
+    optimizer.apply({ step: 1, samples: 2 }, { from: 0, to: 2 });
     optimizer.commit();
     expect(optimizer.committedWeights).toBe(optimizer.weights);
     expect([...optimizer.weights]).not.toEqual(before[0]);
@@ -143,7 +143,7 @@ describe('a transaction', () => {
     // A second rollback, and one after a commit, change nothing.
     optimizer.rollback();
     optimizer.begin();
-    optimizer.apply(2);
+    optimizer.apply({ step: 2, samples: 2 });
     optimizer.commit();
     const after = vectorsOf(optimizer);
     optimizer.rollback();
