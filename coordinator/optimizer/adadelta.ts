@@ -26,12 +26,13 @@ export const adadeltaDefaults = { learningRate: 1, rho: 0.95, epsilon: 1e-8 };
  * u divides by the updated a. Every operation rounds to float32, which gives Keras' own bits.
  */
 export function adadelta({ rho, epsilon }: SettingsOf<'adadelta'>): UpdateRule {
+  const fresh = complement(rho);
   return {
     state: { meanSquareGradient: 0, meanSquareUpdate: 0 },
     needsWholeTensors: false,
     update({ kernels, weights, gradientSum, samples, state, learningRate }) {
       const vectors = { changed: [weights, ...state], read: [gradientSum] };
-      kernels.run('adadelta', vectors, [samples, learningRate, rho, complement(rho), epsilon]);
+      kernels.run('adadelta', vectors, [samples, learningRate, rho, fresh, epsilon]);
     },
   };
 }

@@ -47,7 +47,7 @@ export type Job = v.InferOutput<typeof jobSchema>;
  */
 export const receivedJobSchema = v.object({
   ...jobSchema.entries,
-  optimizer: v.looseObject({ name: v.string() }),
+  optimizer: v.looseObject({ name: v.pipe(v.string(), v.maxLength(40)) }),
 }) as unknown as typeof jobSchema;
 export type Topology = Job['topology'];
 export type LayoutEntry = Job['layout'][number];
