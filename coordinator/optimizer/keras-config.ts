@@ -1,6 +1,6 @@
 import { isRecord } from '../../shared/model/keras-layer.ts';
 import type { ScheduleOptions } from './common-options.ts';
-import type { OptimizerOptions } from './optimizer-options.ts';
+import type { OptimizerOptions } from './hyperparameters.ts';
 
 /** Key of a setting in Keras, with the key here, or a function that converts the value. */
 type Keys = Readonly<Record<string, string>>;
@@ -69,7 +69,7 @@ const OFF: readonly string[] = ['loss_scale_factor', 'decay'];
  * optimizerFromKeras({ class_name: 'SGD', config: { learning_rate: 0.1, momentum: 0.9 } });
  */
 export function optimizerFromKeras(serialized: unknown): OptimizerOptions {
-  const { className, config } = readObject(serialized, 'optimizer');
+  const { className, config } = readObject(serialized, 'an optimizer');
   const optimizer = Object.hasOwn(OPTIMIZERS, className) ? OPTIMIZERS[className] : undefined;
   if (optimizer === undefined) {
     throw new Error(
@@ -155,7 +155,7 @@ const SCHEDULES: Readonly<Record<string, { readonly name: ScheduleOptions['name'
 
 function readSchedule(serialized: unknown): object {
   if (serialized === undefined) return {};
-  const { className, config } = readObject(serialized, 'learning rate');
+  const { className, config } = readObject(serialized, 'a learning rate');
   const found = Object.hasOwn(SCHEDULES, className) ? SCHEDULES[className] : undefined;
   if (found === undefined) {
     throw new Error(
@@ -185,5 +185,5 @@ function readObject(
 ): { readonly className: string; readonly config: Readonly<Record<string, unknown>> } {
   const { class_name: className, config } = isRecord(serialized) ? serialized : {};
   if (typeof className === 'string' && isRecord(config)) return { className, config };
-  throw new Error(`The model file has a ${subject} that is not one of Keras. Choose one with --optimizer.`);
+  throw new Error(`The model file has ${subject} that is not one of Keras. Choose one with --optimizer.`);
 }

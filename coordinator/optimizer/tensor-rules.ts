@@ -1,10 +1,24 @@
-import type { Slice } from '../../shared/model/layout.ts';
-import type { ConstraintSettings, TensorRule } from '../../shared/model/optimizer-settings.ts';
-import type { VectorKernels } from './kernels/vector.ts';
+import * as v from 'valibot';
+import type { Job } from '../../shared/model/job.ts';
+import { layoutOf, type Slice } from '../../shared/model/layout.ts';
+import {
+  optimizerSchema,
+  type ConstraintSettings,
+  type TensorRule,
+} from '../../shared/model/optimizer-settings.ts';
+import { vectorKernels, type VectorKernels } from './kernels/vector.ts';
 import { f32 } from './update-rule.ts';
 
 /** Keras' backend.epsilon(). */
 const EPSILON = f32(1e-7);
+
+/** Penalty of a saved model's regularizers, which is part of its loss; 0 without any. */
+export function modelPenalty({ optimizer, layout }: Job, weights: Float32Array): number {
+  // A model of another version may have an optimizer that this one does not know.
+  const { success, output } = v.safeParse(optimizerSchema, optimizer);
+  if (!success || output.tensorRules === undefined) return 0;
+  return sumPenalties(output.tensorRules, layoutOf(layout).slices, weights, vectorKernels);
+}
 
 /** Sum of the penalties of tensors, l1 sum |w| + l2 sum w^2 for each. @param kernels kernels of the weights' memory */
 export function sumPenalties(

@@ -16,7 +16,7 @@ step s is
 in float64, with the powers of ten as literals, so that a tensor has gradients from 1e-12 to 1e4.
 
 Values are float32 as base64 of their bytes, little-endian, all tensors of a step one after the other. A case has the optimizer's
-serialized configuration, the parts of names without weight decay, and the weights after each step; with a moving average, also the
+serialized configuration, the penalties and constraints of tensors, the parts of names without weight decay, and the weights after each step; with a moving average, also the
 weights that Keras ends a training with. A schedule has the learning rate of each of the listed steps.
 """
 
@@ -97,6 +97,9 @@ CASES = {
     "muon without nesterov": lambda: o.Muon(
         0.02, nesterov=False, momentum=0.9, rms_rate=None, adam_lr_ratio=0.5, weight_decay=0.01
     ),
+    "sgd penalties": lambda: o.SGD(0.1, momentum=0.5),
+    "sgd constraints": lambda: o.SGD(0.1, clipvalue=1.0),
+    "adam unit norm and penalty": lambda: o.Adam(0.05),
     "muon, no matrix": lambda: o.Muon(exclude_layers=["dense"]),
 }
 
@@ -120,6 +123,31 @@ SCHEDULE_STEPS = [0, 1, 2, 3, 7, 49, 50, 51, 59, 60, 99, 100, 101, 123, 125, 299
 SCHEDULE_STEPS += [777, 900, 901, 999, 1000, 1001, 1099, 1100, 1101, 1500, 123456]
 
 
+# Penalties and constraints of tensors, as the implementation's own settings, with those of Keras.
+c = keras.constraints
+r = keras.regularizers
+RULES = {
+    "sgd penalties": [
+        (0, {"penalty": {"l1": 0, "l2": 0.05}}, r.L2(0.05), None),
+        (1, {"penalty": {"l1": 0.02, "l2": 0}}, r.L1(0.02), None),
+        (2, {"penalty": {"l1": 0.01, "l2": 0.03}}, r.L1L2(0.01, 0.03), None),
+    ],
+    "sgd constraints": [
+        (0, {"constraint": {"name": "maxNorm", "maxValue": 0.9, "axes": [0]}}, None, c.MaxNorm(0.9)),
+        (1, {"constraint": {"name": "nonNegative"}}, None, c.NonNeg()),
+        (
+            2,
+            {"constraint": {"name": "minMaxNorm", "minValue": 0.8, "maxValue": 1.5, "rate": 0.7, "axes": [0, 1, 2]}},
+            None,
+            c.MinMaxNorm(0.8, 1.5, rate=0.7, axis=[0, 1, 2]),
+        ),
+    ],
+    "adam unit norm and penalty": [
+        (0, {"penalty": {"l1": 0, "l2": 0.5}, "constraint": {"name": "unitNorm", "axes": [1]}}, r.L2(0.5), c.UnitNorm(1)),
+    ],
+}
+
+
 def encoded(arrays):
     flat = np.concatenate([np.asarray(a, np.float32).reshape(-1) for a in arrays])
     return base64.b64encode(flat.astype("<f4").tobytes()).decode()
@@ -136,17 +164,31 @@ def run(name, optimizer):
     assert [v.path for v in variables] == [path for path, _ in TENSORS]
     if excluded:
         optimizer.exclude_from_weight_decay(var_names=excluded)
+    rules = RULES.get(name, [])
+    for t, _, _, constraint in rules:
+        variables[t].constraint = constraint
     optimizer.build(variables)
-    weights = []
+    weights, penalties = [], []
     for step in range(STEPS):
-        gradients = [tf.constant(gradient(step, t, shape)) for t, (_, shape) in enumerate(TENSORS)]
-        optimizer.apply(gradients, variables)
+        with tf.GradientTape() as tape:
+            # A loss whose gradient is the given one.
+            loss = sum(
+                tf.reduce_sum(v.value * gradient(step, t, shape))
+                for t, (v, (_, shape)) in enumerate(zip(variables, TENSORS))
+            )
+            penalty = sum([regularizer(variables[t].value) for t, _, regularizer, _ in rules if regularizer])
+            loss += penalty
+        penalties.append(float(penalty))
+        optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
         weights.append(encoded(v.numpy() for v in variables))
     record = {"name": name, "optimizer": keras.saving.serialize_keras_object(optimizer)}
     # get_config of Muon leaves this one out.
     if "Muon" in type(optimizer).__name__:
         record["optimizer"]["config"].setdefault("ns_steps", optimizer.ns_steps)
     record["noDecay"] = excluded
+    if rules:
+        record["tensorRules"] = [{"tensor": t, **rule} for t, rule, _, _ in rules]
+        record["penalties"] = penalties
     record["weights"] = weights
     if optimizer.use_ema:
         optimizer.finalize_variable_values(variables)

@@ -208,8 +208,10 @@ function sharedKernels(): VectorKernels {
 }
 
 /** Kernels for any vectors. A changed vector is not copied if its memory has kernels of its own. */
-export const vectorKernels: Pick<VectorKernels, 'finiteNorm' | 'addInto' | 'run'> = {
+export const vectorKernels: Omit<VectorKernels, 'multiply'> = {
   finiteNorm: (values) => sharedKernels().finiteNorm(values),
+  sumSquares: (values) => sharedKernels().sumSquares(values),
+  sumMagnitudes: (values) => sharedKernels().sumMagnitudes(values),
   addInto: (total, part) => (kernelsByMemory.get(total.buffer) ?? sharedKernels()).addInto(total, part),
   run: (pass, vectors, scalars) => {
     const [first] = vectors.changed;

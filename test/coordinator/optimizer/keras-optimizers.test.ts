@@ -7,6 +7,7 @@ import { createOptimizer, type Optimizer } from '../../../coordinator/optimizer/
 import { resolveOptimizer } from '../../../coordinator/optimizer/optimizer-options.ts';
 import { createSchedule } from '../../../coordinator/optimizer/schedules.ts';
 import { scaleOptimizer } from '../../../coordinator/model/model.ts';
+import type { TensorRule } from '../../../shared/model/optimizer-settings.ts';
 import { layoutOf } from '../../../shared/model/layout.ts';
 import { hashedTensor, lowbias32 } from '../../support/hashed-values.ts';
 import { checkProperty } from '../../support/property.ts';
@@ -20,6 +21,8 @@ interface Reference {
     readonly noDecay: string[];
     readonly weights: string[];
     readonly final?: string;
+    readonly tensorRules?: TensorRule[];
+    readonly penalties?: number[];
   }[];
   readonly schedules: { readonly name: string; readonly schedule: unknown; readonly rates: string }[];
 }
@@ -47,14 +50,17 @@ function gradientOf(step: number): Float32Array {
   return gradient;
 }
 
-function createFor({ optimizer, noDecay }: Reference['cases'][number]): Optimizer {
+function createFor({ optimizer, noDecay, tensorRules }: Reference['cases'][number]): Optimizer {
   const options = optimizerFromKeras(optimizer);
   const settings = resolveOptimizer(noDecay.length === 0 ? options : { ...options, noDecay }, {
     names,
     steps: 100,
     adadelta: scaleOptimizer(128),
   });
-  const created = createOptimizer(settings, layout);
+  const created = createOptimizer(
+    tensorRules === undefined ? settings : { ...settings, tensorRules },
+    layout,
+  );
   layout.slices.forEach((slice, t) => {
     const shape = slice.shape.length === 0 ? [1] : slice.shape;
     created.weights.set(hashedTensor(t, names[t]!, { ...slice, shape }), slice.offset);
@@ -62,8 +68,9 @@ function createFor({ optimizer, noDecay }: Reference['cases'][number]): Optimize
   return created;
 }
 
-/** Whether a rule or clip takes a norm, whose sum Keras adds in another order. */
-const takesNorm = (name: string): boolean => /norm|lamb|muon|accumulation, ema/.test(name);
+/** Whether a rule, clip or constraint takes a norm, whose sum Keras adds in another order, or a penalty its slope. */
+const takesNorm = (name: string): boolean =>
+  /norm|lamb|muon|accumulation, ema|penalties|constraints/.test(name);
 
 describe("the weights of Keras' optimizers", () => {
   it.each(reference.cases.filter(({ name }) => !takesNorm(name)))('$name: the same bits', (each) => {
@@ -88,6 +95,8 @@ describe("the weights of Keras' optimizers", () => {
         });
       };
       each.weights.forEach((expected, step) => {
+        const penalty = each.penalties?.[step] ?? 0;
+        expect(Math.abs(optimizer.penalty() - penalty)).toBeLessThanOrEqual(1e-6 * penalty);
         optimizer.gradientSum.set(gradientOf(step));
         optimizer.apply({ step, samples: 1 });
         compare(optimizer.weights, expected);
