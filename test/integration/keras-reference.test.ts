@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { prepareJob } from '../../coordinator/model/model.ts';
 import { openDataset } from '../../coordinator/data/load-dataset.ts';
+import { optimizerFromKeras } from '../../coordinator/optimizer/keras-config.ts';
 import { createOptimizer } from '../../coordinator/optimizer/optimizer.ts';
 import { defaultTopology } from '../../shared/model/default-topology.ts';
 import type { Topology } from '../../shared/model/job.ts';
@@ -79,5 +80,37 @@ test('ten steps without dropout equal those of Keras', needsMnist, async () => {
     const l2 = reference.tensors[tensor]!.final.l2;
     expect(norm(weights.subarray(offset, offset + size)) / l2).toBeCloseTo(1, 3);
   });
+  computer.dispose();
+});
+
+test('twenty steps with Adam and a cosine schedule have the losses of Keras', needsMnist, async () => {
+  const adam = JSON.parse(
+    readFileSync(new URL('../reference/keras-adam-steps.json', import.meta.url), 'utf8'),
+  ) as { readonly optimizer: unknown; readonly losses: number[] };
+  const dataset = await openDataset(
+    { data: process.env.MNIST_DIR ?? '', seed: 1, limit: 2048 },
+    recordingReport(),
+  );
+  const topology = withoutDropout(defaultTopology([28, 28, 1], 10));
+  const settings = { batchSize: 128, epochs: 2, seed: 1, topology };
+  const { job } = await prepareJob(dataset, { ...settings, optimizer: optimizerFromKeras(adam.optimizer) });
+  const layout = layoutOf(job.layout);
+  const optimizer = createOptimizer(job.optimizer, layout);
+  optimizer.weights.set(referenceWeights(layout.slices, layout.length));
+  const computer = await (await wasmEngine()).load(job);
+  const gradient = new Float32Array(layout.length);
+  for (const [step, expected] of adam.losses.entries()) {
+    const from = (step * 128) % 2048;
+    computer.setWeights(optimizer.weights);
+    const shard = {
+      sampleNumbers: Uint32Array.from({ length: 128 }, (_, i) => from + i),
+      images: dataset.train.images.subarray(from * 784, (from + 128) * 784),
+      labels: dataset.train.labels.subarray(from, from + 128),
+    };
+    const { lossSum } = await computer.gradient(step as Step, shard, gradient);
+    expect(Math.abs(lossSum / 128 - expected), `step ${step}`).toBeLessThan(1e-4);
+    optimizer.gradientSum.set(gradient);
+    optimizer.apply({ step, samples: 128 });
+  }
   computer.dispose();
 });

@@ -17,7 +17,8 @@ in float64, with the powers of ten as literals, so that a tensor has gradients f
 
 Values are float32 as base64 of their bytes, little-endian, all tensors of a step one after the other. A case has the optimizer's
 serialized configuration, the penalties and constraints of tensors, the parts of names without weight decay, and the weights after each step; with a moving average, also the
-weights that Keras ends a training with. A schedule has the learning rate of each of the listed steps.
+weights that Keras ends a training with. A schedule has the learning rate of each of the listed steps, a plateau that after each of its
+epochs' scores.
 """
 
 import base64
@@ -196,6 +197,29 @@ def run(name, optimizer):
     return record
 
 
+PLATEAUS = [
+    {"factor": 0.5, "patience": 2},
+    {"factor": 0.3, "patience": 1, "min_delta": 0.05, "cooldown": 2, "min_lr": 0.01},
+    {"monitor": "val_accuracy", "mode": "max", "factor": 0.7, "patience": 3, "min_delta": 0.0, "cooldown": 1},
+]
+
+
+def plateau(config):
+    class Model:
+        optimizer = o.SGD(0.1)
+
+    callback = keras.callbacks.ReduceLROnPlateau(**config)
+    callback.set_model(Model())
+    callback.on_train_begin()
+    u = hashed(40, 99).astype(np.float64) / 2.0**32
+    scores = [float(round(value + 1 / (1 + i), 4)) for i, value in enumerate(u)]
+    rates = []
+    for epoch, score in enumerate(scores):
+        callback.on_epoch_end(epoch, {callback.monitor: score})
+        rates.append(callback.model.optimizer.learning_rate.numpy())
+    return {"config": config, "scores": scores, "rates": encoded(rates)}
+
+
 def main():
     record = {
         "madeBy": "test/reference/keras_optimizers.py",
@@ -223,7 +247,9 @@ def main():
         }
         for name, schedule in SCHEDULES.items()
     ]
-    out += '  "schedules": [\n' + ",\n".join("    " + line(rate) for rate in rates) + "\n  ]\n}\n"
+    out += '  "schedules": [\n' + ",\n".join("    " + line(rate) for rate in rates) + "\n  ],\n"
+    plateaus = [plateau(config) for config in PLATEAUS]
+    out += '  "plateaus": [\n' + ",\n".join("    " + line(each) for each in plateaus) + "\n  ]\n}\n"
     sys.stdout.write(out)
 
 

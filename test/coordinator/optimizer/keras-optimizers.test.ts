@@ -5,9 +5,11 @@ import { describe, expect, it } from 'vitest';
 import { optimizerFromKeras } from '../../../coordinator/optimizer/keras-config.ts';
 import { createOptimizer, type Optimizer } from '../../../coordinator/optimizer/optimizer.ts';
 import { resolveOptimizer } from '../../../coordinator/optimizer/optimizer-options.ts';
+import { Plateau } from '../../../coordinator/optimizer/plateau.ts';
 import { createSchedule } from '../../../coordinator/optimizer/schedules.ts';
 import { scaleOptimizer } from '../../../coordinator/model/model.ts';
 import type { TensorRule } from '../../../shared/model/optimizer-settings.ts';
+import type { EpochRecord } from '../../../shared/protocol/messages.ts';
 import { layoutOf } from '../../../shared/model/layout.ts';
 import { hashedTensor, lowbias32 } from '../../support/hashed-values.ts';
 import { checkProperty } from '../../support/property.ts';
@@ -23,6 +25,11 @@ interface Reference {
     readonly final?: string;
     readonly tensorRules?: TensorRule[];
     readonly penalties?: number[];
+  }[];
+  readonly plateaus: {
+    readonly config: Readonly<Record<string, number>> & { readonly monitor?: 'val_accuracy' };
+    readonly scores: number[];
+    readonly rates: string;
   }[];
   readonly schedules: { readonly name: string; readonly schedule: unknown; readonly rates: string }[];
 }
@@ -117,6 +124,36 @@ it.each(reference.schedules)("the schedule $name has Keras' learning rates", ({ 
     else expect(Math.abs(rateAt(step) - expected)).toBeLessThanOrEqual(1e-6 * expected);
   });
 });
+
+it.each(reference.plateaus)(
+  "a plateau with $config has Keras' learning rates",
+  ({ config, scores, rates }) => {
+    const {
+      monitor = 'val_loss' as 'val_loss' | 'val_accuracy',
+      factor = 0.1,
+      patience = 10,
+      min_delta = 1e-4,
+      cooldown = 0,
+      min_lr = 0,
+    } = config;
+    const settings = {
+      name: 'plateau' as const,
+      monitor,
+      factor,
+      patience,
+      minDelta: min_delta,
+      cooldown,
+      minLearningRate: min_lr,
+    };
+    const plateau = new Plateau(settings, 0.1);
+    const actual = scores.map((score) => {
+      plateau.endEpoch({ [monitor]: score } as unknown as EpochRecord);
+      return plateau.state.learningRate;
+    });
+    expect(Float32Array.from(actual)).toEqual(decode(rates));
+    expect(new Set(actual).size).toBeGreaterThan(2);
+  },
+);
 
 describe('a step', () => {
   const cuts = fc.uniqueArray(fc.integer({ min: 1, max: layout.length - 1 }), { maxLength: 6 });
