@@ -29,7 +29,6 @@ export function adadelta({ rho, epsilon }: SettingsOf<'adadelta'>): UpdateRule {
   const fresh = complement(rho);
   return {
     state: { meanSquareGradient: 0, meanSquareUpdate: 0 },
-    needsWholeTensors: false,
     update({ kernels, weights, gradientSum, samples, state, learningRate }) {
       const vectors = { changed: [weights, ...state], read: [gradientSum] };
       kernels.run('adadelta', vectors, [samples, learningRate, rho, fresh, epsilon]);

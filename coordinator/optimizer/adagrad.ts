@@ -24,7 +24,6 @@ export const adagradDefaults = { learningRate: 0.001, initialAccumulator: 0.1, e
 export function adagrad({ initialAccumulator, epsilon }: SettingsOf<'adagrad'>): UpdateRule {
   return {
     state: { accumulator: initialAccumulator },
-    needsWholeTensors: false,
     update({ kernels, weights, gradientSum, samples, state, learningRate }) {
       const vectors = { changed: [weights, ...state], read: [gradientSum] };
       kernels.run('adagrad', vectors, [samples, learningRate, epsilon]);

@@ -37,7 +37,6 @@ export function adam({
 }: Omit<SettingsOf<'adam' | 'adamw'>, 'name'>): UpdateRule {
   return {
     state: { momentum: 0, velocity: 0, ...(amsgrad ? { maxVelocity: 0 } : {}) },
-    needsWholeTensors: false,
     update({ kernels, weights, gradientSum, samples, state, learningRate, iteration }) {
       const alpha = adamRate(learningRate, beta1, beta2, iteration);
       const vectors = { changed: [weights, ...state], read: [gradientSum] };

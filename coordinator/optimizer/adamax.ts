@@ -27,7 +27,6 @@ export const adamaxDefaults = { learningRate: 0.001, beta1: 0.9, beta2: 0.999, e
 export function adamax({ beta1, beta2, epsilon }: SettingsOf<'adamax'>): UpdateRule {
   return {
     state: { momentum: 0, norm: 0 },
-    needsWholeTensors: false,
     update({ kernels, weights, gradientSum, samples, state, learningRate, iteration }) {
       const divisor = f32(1 - power(beta1, iteration + 1));
       const vectors = { changed: [weights, ...state], read: [gradientSum] };

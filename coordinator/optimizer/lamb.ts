@@ -30,7 +30,6 @@ export function lamb({ beta1, beta2, epsilon }: SettingsOf<'lamb'>, { slices }: 
   const direction = new Float32Array(Math.max(...slices.map(({ size }) => size)));
   return {
     state: { momentum: 0, velocity: 0 },
-    needsWholeTensors: true,
     update({ kernels, weights, gradientSum, samples, state, learningRate, iteration }) {
       const u = direction.subarray(0, weights.length);
       kernels.run('lambDirection', { changed: [u, ...state], read: [gradientSum] }, [

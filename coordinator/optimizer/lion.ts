@@ -23,7 +23,6 @@ export const lionDefaults = { learningRate: 0.001, beta1: 0.9, beta2: 0.99 };
 export function lion({ beta1, beta2 }: SettingsOf<'lion'>): UpdateRule {
   return {
     state: { momentum: 0 },
-    needsWholeTensors: false,
     update({ kernels, weights, gradientSum, samples, state, learningRate }) {
       const scalars = [samples, learningRate, beta1, complement32(beta1), beta2, complement32(beta2)];
       kernels.run('lion', { changed: [weights, ...state], read: [gradientSum] }, scalars);

@@ -67,7 +67,6 @@ export function muon(settings: SettingsOf<'muon'>, { slices }: Layout): UpdateRu
   const orthogonalize = newtonSchulz(settings, matrices);
   return {
     state: { momentum: 0, velocity: 0 },
-    needsWholeTensors: true,
     update(step) {
       const { kernels, weights, gradientSum, samples, state, learningRate, iteration, tensor } = step;
       const [momenta, velocities] = state as [Float32Array, Float32Array];

@@ -32,7 +32,6 @@ export function nadam({ beta1, beta2, epsilon }: SettingsOf<'nadam'>): UpdateRul
   const product = momentumProduct(beta1);
   return {
     state: { momentum: 0, velocity: 0 },
-    needsWholeTensors: false,
     update({ kernels, weights, gradientSum, samples, state, learningRate, iteration }) {
       const now = momentumAt(beta1, iteration);
       const next = momentumAt(beta1, iteration + 1);

@@ -12,12 +12,13 @@ import { lion } from './lion.ts';
 import { muon } from './muon.ts';
 import { nadam } from './nadam.ts';
 import { Plateau } from './plateau.ts';
-import { changesGradient, clipGradient, takeMean, wholeRanges, type TensorPart } from './prepare-gradient.ts';
+import { changesGradient, clipGradient, takeMean, type TensorPart } from './prepare-gradient.ts';
 import { rmsprop } from './rmsprop.ts';
 import { createSchedule } from './schedules.ts';
 import { sgd } from './sgd.ts';
 import { constrain, sumPenalties } from './tensor-rules.ts';
 import { f32, type OptimizerState, type UpdateRule } from './update-rule.ts';
+import { findCutRange, updatesWholeTensors, wholeRanges, type WholeRange } from './whole-gradient.ts';
 
 /** A step whose gradient is applied. */
 export interface AppliedStep {
@@ -83,9 +84,10 @@ class TransactionalOptimizer implements Optimizer {
   readonly #ruleState: readonly Float32Array[];
   /** Mean gradient; null if the rule takes the gradient sum itself. */
   readonly #gradient: Float32Array | null;
+  readonly #wholeTensors: boolean;
   readonly #runs: readonly Run[];
   /** Ranges of the vector that cannot be applied in parts. */
-  readonly #wholeRanges: readonly Range[];
+  readonly #wholeRanges: readonly WholeRange[];
   readonly #rateAt: ((step: number) => number) | null;
   readonly #vectors: readonly Float32Array[];
   /** Copies of the vectors, allocated by the first transaction and reused. */
@@ -111,11 +113,9 @@ class TransactionalOptimizer implements Optimizer {
     this.#kernels = kernels;
     this.#ruleState = others.slice(0, Object.keys(rule.state).length);
     this.#gradient = hasGradient ? (others.at(-1) as Float32Array) : null;
+    this.#wholeTensors = updatesWholeTensors(settings.name);
     this.#runs = runsOf(slices);
-    this.#wholeRanges = [
-      ...wholeRanges(settings, slices),
-      ...this.#wholeTensors().map(({ offset, size }) => ({ from: offset, to: offset + size })),
-    ];
+    this.#wholeRanges = wholeRanges(settings, slices);
     this.#rateAt = createSchedule(settings);
     const { schedule, learningRate } = settings;
     this.plateau = schedule?.name === 'plateau' ? new Plateau(schedule, learningRate) : null;
@@ -142,7 +142,7 @@ class TransactionalOptimizer implements Optimizer {
   }
 
   needsWholeGradient(offsets: readonly number[]): boolean {
-    return this.#wholeRanges.some(({ from, to }) => offsets.some((offset) => from < offset && offset < to));
+    return this.#wholeRanges.length > 0 && findCutRange(this.#wholeRanges, offsets) !== undefined;
   }
 
   begin(): void {
@@ -222,7 +222,7 @@ class TransactionalOptimizer implements Optimizer {
         iteration: accumulate === undefined ? step : Math.floor(step / accumulate),
         tensor,
       });
-    if (this.#rule.needsWholeTensors) for (const part of this.#partsOf(run)) update(part, part.tensor);
+    if (this.#wholeTensors) for (const part of this.#partsOf(run)) update(part, part.tensor);
     else update(run, null);
   }
 
@@ -271,19 +271,6 @@ class TransactionalOptimizer implements Optimizer {
       const part = { from: Math.max(from, offset), to: Math.min(to, offset + size), tensor };
       return part.from < part.to ? [part] : [];
     });
-  }
-
-  /** Trained tensors that the rule, or a constraint with norms, needs whole. */
-  #wholeTensors(): Slice[] {
-    const { tensorRules = [] } = this.#settings;
-    const hasNorm = (tensor: number): boolean =>
-      tensorRules.some(
-        ({ tensor: other, constraint }) =>
-          other === tensor && constraint !== undefined && constraint.name !== 'nonNegative',
-      );
-    return this.#slices.filter(
-      ({ trainable }, tensor) => trainable && (this.#rule.needsWholeTensors || hasNorm(tensor)),
-    );
   }
 }
 

@@ -1,4 +1,3 @@
-import type { Slice } from '../../shared/model/layout.ts';
 import type { OptimizerSettings } from '../../shared/model/optimizer-settings.ts';
 import type { Range } from '../../shared/util/range.ts';
 import type { VectorKernels } from './kernels/vector.ts';
@@ -82,15 +81,4 @@ export function clipGradient(
   } else if (clipValue !== undefined) {
     for (const vector of vectors) kernels.run('clip', { changed: [vector] }, [clipValue]);
   }
-}
-
-/** Ranges of tensors whose gradient the settings need whole. */
-export function wholeRanges(
-  { clipNorm, globalClipNorm }: OptimizerSettings,
-  slices: readonly Slice[],
-): readonly Range[] {
-  const trained = slices.filter(({ trainable }) => trainable);
-  const ranges = trained.map(({ offset, size }) => ({ from: offset, to: offset + size }));
-  if (globalClipNorm !== undefined) return [{ from: ranges[0]?.from ?? 0, to: ranges.at(-1)?.to ?? 0 }];
-  return clipNorm === undefined ? [] : ranges;
 }

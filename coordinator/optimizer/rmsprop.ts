@@ -42,7 +42,6 @@ export function rmsprop({ rho, momentum, epsilon, centered }: SettingsOf<'rmspro
       ...(centered ? { averageGradient: 0 } : {}),
       ...(hasMomentum ? { momentum: 0 } : {}),
     },
-    needsWholeTensors: false,
     update({ kernels, weights, gradientSum, samples, state, learningRate }) {
       const vectors = { changed: [weights, ...state], read: [gradientSum] };
       const scalars = [samples, learningRate, rho, complement(rho), epsilon];

@@ -26,7 +26,6 @@ export function sgd({ momentum, nesterov }: SettingsOf<'sgd'>): UpdateRule {
   const hasMomentum = momentum !== 0;
   return {
     state: hasMomentum ? { momentum: 0 } : {},
-    needsWholeTensors: false,
     update({ kernels, weights, gradientSum, samples, state, learningRate }) {
       const vectors = { changed: [weights, ...state], read: [gradientSum] };
       if (hasMomentum)

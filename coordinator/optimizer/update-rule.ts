@@ -25,9 +25,7 @@ export interface RuleUpdate {
 export interface UpdateRule {
   /** Names of the rule's vectors, with the value that each is filled with at the start. */
   readonly state: Readonly<Record<string, number>>;
-  /** Whether an update needs a tensor's whole gradient, so that it is called for one whole tensor at a time. */
-  readonly needsWholeTensors: boolean;
-  /** Updates weights and state in place. */
+  /** Updates weights and state in place. Called for one whole tensor at a time if updatesWholeTensors says so. */
   readonly update: (update: RuleUpdate) => void;
   /** Weight decay of a tensor, if it is not that of the settings. */
   readonly weightDecayOf?: (slice: Slice, tensor: number) => number | undefined;

@@ -25,7 +25,45 @@ export function multiply(
     const a1 = a0 + aRowBytes;
     const a2 = a1 + aRowBytes;
     const a3 = a2 + aRowBytes;
-    for (let column: usize = 0; column < rowBytes; column += 16) {
+    let column: usize = 0;
+    // Two vectors at a time: half of a cache line of each row of b.
+    for (; column + 32 <= rowBytes; column += 32) {
+      let s0 = f32x4.splat(0);
+      let s1 = f32x4.splat(0);
+      let s2 = f32x4.splat(0);
+      let s3 = f32x4.splat(0);
+      let t0 = f32x4.splat(0);
+      let t1 = f32x4.splat(0);
+      let t2 = f32x4.splat(0);
+      let t3 = f32x4.splat(0);
+      let at = b + column;
+      for (let k: usize = 0; k < <usize>inner << 2; k += 4, at += rowBytes) {
+        const left = v128.load(at);
+        const right = v128.load(at, 16);
+        let value = v128.load32_splat(a0 + k);
+        s0 = f32x4.add(s0, f32x4.mul(value, left));
+        t0 = f32x4.add(t0, f32x4.mul(value, right));
+        value = v128.load32_splat(a1 + k);
+        s1 = f32x4.add(s1, f32x4.mul(value, left));
+        t1 = f32x4.add(t1, f32x4.mul(value, right));
+        value = v128.load32_splat(a2 + k);
+        s2 = f32x4.add(s2, f32x4.mul(value, left));
+        t2 = f32x4.add(t2, f32x4.mul(value, right));
+        value = v128.load32_splat(a3 + k);
+        s3 = f32x4.add(s3, f32x4.mul(value, left));
+        t3 = f32x4.add(t3, f32x4.mul(value, right));
+      }
+      const offset = <usize>row * rowBytes + column;
+      store(product, addend, offset, s0, factor4);
+      store(product, addend, offset + 16, t0, factor4);
+      store(product, addend, offset + rowBytes, s1, factor4);
+      store(product, addend, offset + rowBytes + 16, t1, factor4);
+      store(product, addend, offset + 2 * rowBytes, s2, factor4);
+      store(product, addend, offset + 2 * rowBytes + 16, t2, factor4);
+      store(product, addend, offset + 3 * rowBytes, s3, factor4);
+      store(product, addend, offset + 3 * rowBytes + 16, t3, factor4);
+    }
+    for (; column < rowBytes; column += 16) {
       let s0 = f32x4.splat(0);
       let s1 = f32x4.splat(0);
       let s2 = f32x4.splat(0);
