@@ -83,23 +83,41 @@ test('ten steps without dropout equal those of Keras', needsMnist, async () => {
   computer.dispose();
 });
 
-test('twenty steps with Adam and a cosine schedule have the losses of Keras', needsMnist, async () => {
-  const adam = JSON.parse(
-    readFileSync(new URL('../reference/keras-adam-steps.json', import.meta.url), 'utf8'),
-  ) as { readonly optimizer: unknown; readonly losses: number[] };
+interface AdamReference {
+  readonly optimizer: unknown;
+  readonly losses: number[];
+  readonly regularized: {
+    readonly topology: Topology;
+    readonly optimizer: unknown;
+    readonly losses: number[];
+  };
+}
+
+const adam = JSON.parse(
+  readFileSync(new URL('../reference/keras-adam-steps.json', import.meta.url), 'utf8'),
+) as AdamReference;
+
+/** Losses of steps on the first 2,048 samples of MNIST, with the penalty of the weights. */
+async function trainAsKeras(topology: Topology, serialized: unknown, steps: number): Promise<number[]> {
   const dataset = await openDataset(
     { data: process.env.MNIST_DIR ?? '', seed: 1, limit: 2048 },
     recordingReport(),
   );
-  const topology = withoutDropout(defaultTopology([28, 28, 1], 10));
-  const settings = { batchSize: 128, epochs: 2, seed: 1, topology };
-  const { job } = await prepareJob(dataset, { ...settings, optimizer: optimizerFromKeras(adam.optimizer) });
+  const settings = {
+    batchSize: 128,
+    epochs: 2,
+    seed: 1,
+    topology,
+    optimizer: optimizerFromKeras(serialized),
+  };
+  const { job } = await prepareJob(dataset, settings);
   const layout = layoutOf(job.layout);
   const optimizer = createOptimizer(job.optimizer, layout);
   optimizer.weights.set(referenceWeights(layout.slices, layout.length));
   const computer = await (await wasmEngine()).load(job);
   const gradient = new Float32Array(layout.length);
-  for (const [step, expected] of adam.losses.entries()) {
+  const losses: number[] = [];
+  for (let step = 0; step < steps; step++) {
     const from = (step * 128) % 2048;
     computer.setWeights(optimizer.weights);
     const shard = {
@@ -108,9 +126,20 @@ test('twenty steps with Adam and a cosine schedule have the losses of Keras', ne
       labels: dataset.train.labels.subarray(from, from + 128),
     };
     const { lossSum } = await computer.gradient(step as Step, shard, gradient);
-    expect(Math.abs(lossSum / 128 - expected), `step ${step}`).toBeLessThan(1e-4);
+    losses.push(lossSum / 128 + optimizer.penalty());
     optimizer.gradientSum.set(gradient);
     optimizer.apply({ step, samples: 128 });
   }
   computer.dispose();
+  return losses;
+}
+
+test.each([
+  ['Adam and a cosine schedule', withoutDropout(defaultTopology([28, 28, 1], 10)), adam],
+  ['regularizers and constraints', adam.regularized.topology, adam.regularized],
+])('steps with %s have the losses of Keras', needsMnist, async (_, topology, { optimizer, losses }) => {
+  const actual = await trainAsKeras(topology, optimizer, losses.length);
+  losses.forEach((expected, step) => {
+    expect(Math.abs(actual[step]! - expected), `step ${step}`).toBeLessThan(1e-4);
+  });
 });
