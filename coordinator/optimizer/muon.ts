@@ -99,7 +99,7 @@ interface Orthogonalizer {
 
 const padded = (count: number): number => (count + 3) & ~3;
 
-/** Newton's and Schulz' iteration, in one memory for the largest of the matrices. */
+/** Newton's and Schulz' iteration, in one memory for the largest of the matrices. Rows are padded with zeros, which products keep. */
 function newtonSchulz(
   { iterations, coefficients: [k0, k1, k2] }: SettingsOf<'muon'>,
   matrices: readonly Slice[],
@@ -110,44 +110,45 @@ function newtonSchulz(
   }));
   const largest = (values: (side: { short: number; long: number }) => number): number =>
     Math.max(0, ...sides.map(values));
-  const wide = largest(({ short, long }) => short * padded(long));
-  const square = largest(({ short }) => short * padded(short));
+  const wideLength = largest(({ short, long }) => short * padded(long));
+  const squareLength = largest(({ short }) => short * padded(short));
   const { kernels, vectors } = residentMatrices([
     largest(({ short, long }) => short * long),
-    wide,
-    wide,
+    wideLength,
+    wideLength,
     largest(({ short, long }) => long * padded(short)),
-    square,
-    square,
+    squareLength,
+    squareLength,
+    squareLength,
   ]);
-  type Vectors = [Float32Array, Float32Array, Float32Array, Float32Array, Float32Array, Float32Array];
-  const [flat, matrixA, matrixB, transposed, gram, polynomial] = vectors as Vectors;
+  const vector = (i: number): Float32Array => vectors[i] as Float32Array;
+  const [flat, transposed] = [vector(0), vector(3)];
+  const [gram, scaled, polynomial] = [vector(4), vector(5), vector(6)];
   return {
     input: ({ size }) => flat.subarray(0, size),
     run({ shape: [rows = 1, columns = 1], size }) {
       const input = flat.subarray(0, size);
-      const isTall = rows > columns;
-      const short = Math.min(rows, columns);
-      const long = Math.max(rows, columns);
       const norm = f32(f32(Math.sqrt(f32(kernels.sumSquares(input)))) + f32(1e-7));
-      const [longStride, shortStride] = [padded(long), padded(short)];
-      let [x, next] = [matrixA, matrixB];
-      // Padding is zeros; products of zeros keep it so.
-      x.fill(0);
-      next.fill(0);
-      transposed.fill(0);
+      const [short, long] = [Math.min(rows, columns), Math.max(rows, columns)];
+      const [shortStride, longStride] = [padded(short), padded(long)];
+      /** Strides of the row and column of x in the input, which is transposed if it has more rows than columns. */
+      const [rowStride, columnStride] = rows > columns ? [1, columns] : [columns, 1];
+      let [x, next] = [vector(1), vector(2)];
+      // The padding of another matrix lies elsewhere.
+      for (const matrix of [x, next, transposed]) matrix.fill(0);
       for (let row = 0; row < short; row++) {
         for (let column = 0; column < long; column++) {
-          const from = isTall ? column * columns + row : row * columns + column;
-          x[row * longStride + column] = (input[from] as number) / norm;
+          const value = input[row * rowStride + column * columnStride] as number;
+          x[row * longStride + column] = value / norm;
         }
       }
+      const squares = { rows: short, columns: shortStride };
       for (let i = 0; i < iterations; i++) {
         for (let row = 0; row < short; row++) {
           for (let column = 0; column < long; column++)
             transposed[column * shortStride + row] = x[row * longStride + column] as number;
         }
-        const squares = { rows: short, columns: shortStride };
+        // a = x x'
         kernels.multiply({
           ...squares,
           product: gram,
@@ -156,22 +157,23 @@ function newtonSchulz(
           inner: long,
           leftStride: longStride,
         });
-        // (k2 a) a + k1 a: k2 a is a scaled copy.
-        polynomial.set(gram);
-        kernels.run('scale', { changed: [polynomial.subarray(0, short * shortStride)] }, [k2, 1]);
+        // (k2 a) a + k1 a
+        scaled.set(gram);
+        kernels.run('scale', { changed: [scaled.subarray(0, short * shortStride)] }, [k2, 1]);
         kernels.multiply({
           ...squares,
-          product: transposed,
-          left: polynomial,
+          product: polynomial,
+          left: scaled,
           right: gram,
           addend: gram,
           factor: k1,
           inner: short,
           leftStride: shortStride,
         });
+        // The polynomial of a, times x, + k0 x
         kernels.multiply({
           product: next,
-          left: transposed,
+          left: polynomial,
           right: x,
           addend: x,
           factor: k0,
@@ -180,15 +182,11 @@ function newtonSchulz(
           columns: longStride,
           leftStride: shortStride,
         });
-        transposed.fill(0);
         [x, next] = [next, x];
       }
       for (let row = 0; row < short; row++) {
-        for (let column = 0; column < long; column++) {
-          input[isTall ? column * columns + row : row * columns + column] = x[
-            row * longStride + column
-          ] as number;
-        }
+        for (let column = 0; column < long; column++)
+          input[row * rowStride + column * columnStride] = x[row * longStride + column] as number;
       }
     },
   };

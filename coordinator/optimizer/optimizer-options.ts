@@ -39,6 +39,8 @@ export function resolveOptimizer(options: OptimizerOptions, context: OptimizerCo
   if (clips.length > 1)
     throw new Error('An optimizer has one of clipNorm, globalClipNorm and clipValue, not two of them.');
   const defaults = name === 'adadelta' ? context.adadelta : DEFAULTS[name];
+  if (schedule?.name === 'piecewise' && learningRate !== undefined)
+    throw new Error('The schedule piecewise has its own rates. Leave out the learning rate.');
   const rate = schedule?.name === 'piecewise' ? schedule.rates[0] : learningRate;
   const complete = withoutUndefined({
     ...defaults,

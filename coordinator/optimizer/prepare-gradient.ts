@@ -26,8 +26,8 @@ export const changesGradient = (settings: OptimizerSettings): boolean =>
   ) || settings.tensorRules?.some(({ penalty }) => penalty !== undefined) === true;
 
 /**
- * Computes the mean gradient of a range with the penalties of its tensors, in float32.
- * @returns whether it is ready to be applied; false if it was only added to those of earlier steps
+ * Computes the mean gradient of a range with the penalties of its tensors, in float32: of this step, or with accumulation of the
+ * steps since the last update. In a step without an update it is only added to those of earlier steps.
  */
 export function takeMean(
   { kernels, weights, gradientSum, gradient, accumulated }: GradientVectors,
@@ -35,7 +35,7 @@ export function takeMean(
   parts: readonly TensorPart[],
   settings: OptimizerSettings,
   { samples, isUpdate }: { readonly samples: number; readonly isUpdate: boolean },
-): boolean {
+): void {
   const of = (vector: Float32Array, { from, to }: Range): Float32Array => vector.subarray(from, to);
   const mean = of(gradient, range);
   kernels.run('mean', { changed: [mean], read: [of(gradientSum, range)] }, [samples]);
@@ -46,15 +46,14 @@ export function takeMean(
       kernels.run('penalize', vectors, [penalty.l1, penalty.l2]);
     }
   }
-  if (accumulated === null) return true;
+  if (accumulated === null) return;
   const sum = of(accumulated, range);
   if (!isUpdate) {
     kernels.addInto(sum, mean);
-    return false;
+    return;
   }
   kernels.run('meanOfSteps', { changed: [mean], read: [sum] }, [settings.accumulate ?? 1]);
   sum.fill(0);
-  return true;
 }
 
 /**

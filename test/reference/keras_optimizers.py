@@ -7,7 +7,7 @@ How to run it:
     pip install tensorflow-cpu==2.21 keras==3.15.1
     python test/reference/keras_optimizers.py > test/reference/keras-optimizers.json
 
-Prints JSON to stdout. Tensors t = 0..3: a kernel, a bias, a convolution kernel and a scalar. Initial values are those of `filling`
+Prints JSON to stdout. Tensors t = 0..3 of most cases: a kernel, a bias, a convolution kernel and a scalar. Initial values are those of `filling`
 in hashed.py (names end with kernel or bias; the scalar is element 0 of a vector of one). The gradient of element i of tensor t in
 step s is
 
@@ -38,6 +38,8 @@ from hashed import filling, hashed
 
 STEPS = 10
 TENSORS = [("dense/kernel", (7, 5)), ("dense/bias", (5,)), ("conv/kernel", (3, 3, 2, 3)), ("scale/gamma", ())]
+# Matrices of other proportions, for Muon.
+MATRICES = [("wide/kernel", (3, 9)), ("square/kernel", (8, 8)), ("tall/kernel", (17, 5)), ("embedding/embeddings", (6, 4))]
 POWERS = [1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3, 1e4]
 
 o = keras.optimizers
@@ -98,6 +100,8 @@ CASES = {
     "muon without nesterov": lambda: o.Muon(
         0.02, nesterov=False, momentum=0.9, rms_rate=None, adam_lr_ratio=0.5, weight_decay=0.01
     ),
+    "muon, matrices": lambda: o.Muon(0.01),
+    "lamb, matrices": lambda: o.Lamb(0.01),
     "sgd penalties": lambda: o.SGD(0.1, momentum=0.5),
     "sgd constraints": lambda: o.SGD(0.1, clipvalue=1.0),
     "adam unit norm and penalty": lambda: o.Adam(0.05),
@@ -155,14 +159,15 @@ def encoded(arrays):
 
 
 def run(name, optimizer):
+    tensors = MATRICES if "matrices" in name else TENSORS
     excluded = ["bias", "gamma"] if "without bias" in name else []
     # A variable's path has the name of its layer, which Muon and the exclusions look at.
     variables = []
-    for t, (path, shape) in enumerate(TENSORS):
+    for t, (path, shape) in enumerate(tensors):
         layer, own = path.split("/")
         with keras.name_scope(layer):
             variables.append(keras.Variable(initial(t, path, shape), name=own))
-    assert [v.path for v in variables] == [path for path, _ in TENSORS]
+    assert [v.path for v in variables] == [path for path, _ in tensors]
     if excluded:
         optimizer.exclude_from_weight_decay(var_names=excluded)
     rules = RULES.get(name, [])
@@ -175,14 +180,15 @@ def run(name, optimizer):
             # A loss whose gradient is the given one.
             loss = sum(
                 tf.reduce_sum(v.value * gradient(step, t, shape))
-                for t, (v, (_, shape)) in enumerate(zip(variables, TENSORS))
+                for t, (v, (_, shape)) in enumerate(zip(variables, tensors))
             )
             penalty = sum([regularizer(variables[t].value) for t, _, regularizer, _ in rules if regularizer])
             loss += penalty
         penalties.append(float(penalty))
         optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
         weights.append(encoded(v.numpy() for v in variables))
-    record = {"name": name, "optimizer": keras.saving.serialize_keras_object(optimizer)}
+    record = {"name": name, "tensors": [{"name": path, "shape": list(shape)} for path, shape in tensors]}
+    record["optimizer"] = keras.saving.serialize_keras_object(optimizer)
     # get_config of Muon leaves this one out.
     if "Muon" in type(optimizer).__name__:
         record["optimizer"]["config"].setdefault("ns_steps", optimizer.ns_steps)
@@ -229,7 +235,6 @@ def main():
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
-        "tensors": [{"name": name, "shape": list(shape)} for name, shape in TENSORS],
         "scheduleSteps": SCHEDULE_STEPS,
     }
 

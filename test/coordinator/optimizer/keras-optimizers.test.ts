@@ -10,15 +10,15 @@ import { createSchedule } from '../../../coordinator/optimizer/schedules.ts';
 import { scaleOptimizer } from '../../../coordinator/model/model.ts';
 import type { TensorRule } from '../../../shared/model/optimizer-settings.ts';
 import type { EpochRecord } from '../../../shared/protocol/messages.ts';
-import { layoutOf } from '../../../shared/model/layout.ts';
+import { layoutOf, type Layout } from '../../../shared/model/layout.ts';
 import { hashedTensor, lowbias32 } from '../../support/hashed-values.ts';
 import { checkProperty } from '../../support/property.ts';
 
 interface Reference {
-  readonly tensors: { readonly name: string; readonly shape: number[] }[];
   readonly scheduleSteps: number[];
   readonly cases: {
     readonly name: string;
+    readonly tensors: { readonly name: string; readonly shape: number[] }[];
     readonly optimizer: unknown;
     readonly noDecay: string[];
     readonly weights: string[];
@@ -37,15 +37,16 @@ interface Reference {
 const reference = JSON.parse(
   readFileSync(new URL('../../reference/keras-optimizers.json', import.meta.url), 'utf8'),
 ) as Reference;
-const names = reference.tensors.map(({ name }) => name);
-const layout = layoutOf(reference.tensors.map(({ shape }) => ({ shape, trainable: true })));
+type Case = Reference['cases'][number];
+const layoutFor = ({ tensors }: Case): Layout =>
+  layoutOf(tensors.map(({ shape }) => ({ shape, trainable: true })));
 
 function decode(base64: string): Float32Array {
   return new Float32Array(Uint8Array.from(Buffer.from(base64, 'base64')).buffer);
 }
 
 /** Gradient of a step, as test/reference/keras_optimizers.py computes it. */
-function gradientOf(step: number): Float32Array {
+function gradientOf(step: number, layout: Layout): Float32Array {
   const gradient = new Float32Array(layout.length);
   layout.slices.forEach(({ offset, size }, t) => {
     for (let i = 0; i < size; i++) {
@@ -57,7 +58,10 @@ function gradientOf(step: number): Float32Array {
   return gradient;
 }
 
-function createFor({ optimizer, noDecay, tensorRules }: Reference['cases'][number]): Optimizer {
+function createFor(each: Case): Optimizer {
+  const { optimizer, noDecay, tensorRules } = each;
+  const layout = layoutFor(each);
+  const names = each.tensors.map(({ name }) => name);
   const options = optimizerFromKeras(optimizer);
   const settings = resolveOptimizer(noDecay.length === 0 ? options : { ...options, noDecay }, {
     names,
@@ -83,7 +87,7 @@ describe("the weights of Keras' optimizers", () => {
   it.each(reference.cases.filter(({ name }) => !takesNorm(name)))('$name: the same bits', (each) => {
     const optimizer = createFor(each);
     each.weights.forEach((expected, step) => {
-      optimizer.gradientSum.set(gradientOf(step));
+      optimizer.gradientSum.set(gradientOf(step, layoutFor(each)));
       optimizer.apply({ step, samples: 1 });
       expect(optimizer.weights, `step ${step}`).toEqual(decode(expected));
     });
@@ -104,7 +108,7 @@ describe("the weights of Keras' optimizers", () => {
       each.weights.forEach((expected, step) => {
         const penalty = each.penalties?.[step] ?? 0;
         expect(Math.abs(optimizer.penalty() - penalty)).toBeLessThanOrEqual(1e-6 * penalty);
-        optimizer.gradientSum.set(gradientOf(step));
+        optimizer.gradientSum.set(gradientOf(step, layoutFor(each)));
         optimizer.apply({ step, samples: 1 });
         compare(optimizer.weights, expected);
       });
@@ -115,7 +119,7 @@ describe("the weights of Keras' optimizers", () => {
 
 it.each(reference.schedules)("the schedule $name has Keras' learning rates", ({ schedule, rates }) => {
   const options = optimizerFromKeras({ class_name: 'SGD', config: { learning_rate: schedule } });
-  const settings = resolveOptimizer(options, { names, steps: 100, adadelta: scaleOptimizer(128) });
+  const settings = resolveOptimizer(options, { names: [], steps: 100, adadelta: scaleOptimizer(128) });
   const rateAt = createSchedule(settings)!;
   decode(rates).forEach((expected, i) => {
     const step = reference.scheduleSteps[i]!;
@@ -156,7 +160,7 @@ it.each(reference.plateaus)(
 );
 
 describe('a step', () => {
-  const cuts = fc.uniqueArray(fc.integer({ min: 1, max: layout.length - 1 }), { maxLength: 6 });
+  const cuts = fc.uniqueArray(fc.integer({ min: 1, max: 90 }), { maxLength: 6 });
 
   it('applied in any ranges has the bits of one that is applied at once, for rules that allow it', () => {
     checkProperty(
@@ -164,9 +168,10 @@ describe('a step', () => {
         const atOnce = createFor(each);
         const inRanges = createFor(each);
         fc.pre(!inRanges.needsWholeGradient(offsets));
-        const ends = [layout.length, ...offsets.toSorted((a, b) => b - a), 0];
+        const ends = [layoutFor(each).length, ...offsets.toSorted((a, b) => b - a), 0];
         for (let step = 0; step < 5; step++) {
-          for (const { gradientSum } of [atOnce, inRanges]) gradientSum.set(gradientOf(step));
+          for (const { gradientSum } of [atOnce, inRanges])
+            gradientSum.set(gradientOf(step, layoutFor(each)));
           atOnce.apply({ step, samples: 3 });
           ends.slice(1).forEach((from, i) => inRanges.apply({ step, samples: 3 }, { from, to: ends[i]! }));
         }
@@ -180,7 +185,12 @@ describe('a step', () => {
   it('needs the whole gradient of a tensor for its norm, and of all tensors for the global norm', () => {
     const needs = (name: string, ...offsets: number[]): boolean =>
       createFor(reference.cases.find((each) => each.name === name)!).needsWholeGradient(offsets);
-    const [, bias, conv] = layout.slices.map(({ offset }) => offset) as [number, number, number, number];
+    const [, bias, conv] = layoutFor(reference.cases[0]!).slices.map(({ offset }) => offset) as [
+      number,
+      number,
+      number,
+      number,
+    ];
     expect(needs('adam', 0, 3, bias + 1)).toBe(false);
     for (const name of ['sgd clipnorm', 'lamb', 'muon']) {
       expect(needs(name, 0, bias, conv)).toBe(false);
@@ -194,7 +204,7 @@ describe('a step', () => {
     const repeated = createFor(each);
     const straight = createFor(each);
     for (let step = 0; step < 6; step++) {
-      for (const { gradientSum } of [repeated, straight]) gradientSum.set(gradientOf(step));
+      for (const { gradientSum } of [repeated, straight]) gradientSum.set(gradientOf(step, layoutFor(each)));
       straight.apply({ step, samples: 1 });
       repeated.begin();
       repeated.apply({ step, samples: 1 });

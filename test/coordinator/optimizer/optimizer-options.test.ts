@@ -66,6 +66,10 @@ describe('the settings of a job', () => {
       { name: 'sgd', schedule: { name: 'piecewise', boundaries: [1, 2], rates: [1] } },
       'one more rate than boundaries',
     ],
+    [
+      { name: 'sgd', learningRate: 1, schedule: { name: 'piecewise', boundaries: [1], rates: [1, 0.1] } },
+      'The schedule piecewise has its own rates',
+    ],
     [{ name: 'sgd', clipNorm: 1, clipValue: 1 }, 'not two of them'],
     [{ name: 'sgd', noDecay: ['beta'] }, 'No tensor of the model has beta in its name'],
   ])('%o is an error', (options, message) => {
