@@ -139,7 +139,7 @@ export function addOptimizerOptions(command: Command): Command {
   command.addOption(
     new Option(
       '--optimizer <name>',
-      'optimizer, by the rule and with the defaults of Keras (default: adadelta)',
+      'optimizer, by the rule and with the defaults of Keras (default: adadelta, scaled to the batch size)',
     )
       .choices(OPTIMIZER_NAMES)
       .helpGroup(optimizers),
