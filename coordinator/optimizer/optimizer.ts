@@ -43,7 +43,7 @@ export interface Optimizer {
   readonly weights: Float32Array;
   /** Weights of the last committed step. Read only. */
   readonly committedWeights: Float32Array;
-  /** Weights to evaluate and to save: the moving average of the trained ones if there is one, else `weights` themselves. */
+  /** Weights to evaluate, save and show: the moving average of the trained ones if there is one, else `committedWeights`. */
   readonly averagedWeights: Float32Array;
   /** Vector that a step's gradients are summed into. */
   readonly gradientSum: Float32Array;
@@ -127,9 +127,11 @@ class TransactionalOptimizer implements Optimizer {
   }
 
   get averagedWeights(): Float32Array {
-    const average = this.state[AVERAGE];
-    if (average === undefined) return this.weights;
-    const weights = this.weights.slice();
+    const { committedWeights } = this;
+    const current = this.state[AVERAGE];
+    if (current === undefined) return committedWeights;
+    const average = (this.#isOpen ? this.#copies[this.#vectors.indexOf(current)] : undefined) ?? current;
+    const weights = committedWeights.slice();
     for (const { from, to, trainable } of this.#runs) {
       if (trainable) weights.set(average.subarray(from, to), from);
     }

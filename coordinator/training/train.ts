@@ -8,6 +8,7 @@ import type { WorkerPool } from '../pool/pool.ts';
 import type { Reporter, TrainingListener } from '../report/reporter.ts';
 import type { EpochTotals, Position } from '../run/checkpoint.ts';
 import type { CheckpointReason } from '../run/checkpoint-writer.ts';
+import type { WeightsSource } from '../weights/publisher.ts';
 import { Interrupted } from './errors.ts';
 import { EMPTY_EPOCH_TOTALS, EpochMetrics, type ResumePoint, type TrainingResult } from './progress.ts';
 import { RewindController } from './rewind.ts';
@@ -51,6 +52,12 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
     stepRunner,
     report,
   });
+  /** Weights that observers are shown: those that are saved. */
+  const shown: WeightsSource = {
+    get committedWeights() {
+      return optimizer.averagedWeights;
+    },
+  };
   let checkpointStopped = (): Promise<void> | undefined => undefined;
 
   try {
@@ -97,7 +104,7 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
           ...metrics.averages(),
           workers: pool.workers.size,
           batch: { lossSum: result.lossSum, correct: result.correct, samples: samples.length },
-          weights: { step: trained.steps as Step, source: optimizer },
+          weights: { step: trained.steps as Step, source: shown },
         });
         await checkpoint(isStopping() ? 'stop' : 'step');
         if (isStopping()) return trained;

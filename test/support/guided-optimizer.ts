@@ -11,7 +11,9 @@ export function guidedOptimizer(optimizer: Optimizer, reference: () => Float32Ar
   const gradientSum = new Float32Array(weights.length);
   return {
     weights,
-    averagedWeights: weights,
+    get averagedWeights() {
+      return optimizer.averagedWeights;
+    },
     plateau: null,
     penalty: () => 0,
     needsWholeGradient: () => false,

@@ -151,6 +151,30 @@ describe('a transaction', () => {
   });
 });
 
+describe('a moving average', () => {
+  it('takes the place of trained values alone, and stays that of the last committed step', () => {
+    const layout = layoutOf([
+      { shape: [2], trainable: true },
+      { shape: [1], trainable: false },
+    ]);
+    const settings = { name: 'sgd', learningRate: 1, momentum: 0, nesterov: false } as const;
+    const optimizer = createOptimizer({ ...settings, ema: { momentum: 0.5 } }, layout);
+    const step = (number: number): void => {
+      optimizer.gradientSum.set([-1, -2, 3]);
+      optimizer.apply({ step: number, samples: 1 });
+    };
+    step(0);
+    step(1);
+    expect([...optimizer.averagedWeights]).toEqual([1.5, 3, 6]);
+    optimizer.begin();
+    step(2);
+    expect([...optimizer.averagedWeights]).toEqual([1.5, 3, 6]);
+    optimizer.commit();
+    expect([...optimizer.averagedWeights]).toEqual([2.25, 4.5, 9]);
+    expect([...optimizer.weights]).toEqual([3, 6, 9]);
+  });
+});
+
 describe('values that are not trainable', () => {
   const layout = layoutOf([
     { shape: [1], trainable: true },
