@@ -27,6 +27,8 @@ import { loadDataset as loadAnyDataset, userCacheDir } from './data/load-dataset
 import { codecRuleFor } from './links/codecs.ts';
 import { prepareJob } from './model/model.ts';
 import { createOptimizer } from './optimizer/optimizer.ts';
+import type { OptimizerOptions } from './optimizer/hyperparameters.ts';
+import { modelPenalty } from './optimizer/tensor-rules.ts';
 import { plainReporter } from './report/plain.ts';
 import { combineListeners, type Reporter } from './report/reporter.ts';
 import { modelToSave, saveModel as writeModel } from './run/model-folder.ts';
@@ -38,14 +40,33 @@ export type { Job, Topology } from '../shared/model/job.ts';
 export type { EpochRecord } from '../shared/protocol/messages.ts';
 export type { Progress, Reporter } from './report/reporter.ts';
 
+export type { AdadeltaOptions } from './optimizer/adadelta.ts';
+export type { AdagradOptions } from './optimizer/adagrad.ts';
+export type { AdamOptions } from './optimizer/adam.ts';
+export type { AdamaxOptions } from './optimizer/adamax.ts';
+export type { AdamWOptions } from './optimizer/adamw.ts';
+export type { CommonOptions, ScheduleOptions } from './optimizer/common-options.ts';
+export type { LambOptions } from './optimizer/lamb.ts';
+export type { LionOptions } from './optimizer/lion.ts';
+export type { MuonOptions } from './optimizer/muon.ts';
+export type { NadamOptions } from './optimizer/nadam.ts';
+export type { RmspropOptions } from './optimizer/rmsprop.ts';
+export type { SgdOptions } from './optimizer/sgd.ts';
+
 /**
- * The optimizer of a job, by name, with its hyperparameters.
+ * An optimizer by name, with those hyperparameters that are not the defaults. It computes as Keras' optimizer of that name.
  * @example
  * ```ts
- * const optimizer: Optimizer = { name: 'adadelta', learningRate: 1, rho: 0.95, epsilon: 1e-8 };
+ * const optimizer: Optimizer = {
+ *   name: 'adamw',
+ *   learningRate: 3e-4,
+ *   weightDecay: 0.01,
+ *   noDecay: ['bias', 'gamma'],
+ *   schedule: { name: 'cosine', warmupSteps: 100 },
+ * };
  * ```
  */
-export type Optimizer = Job['optimizer'];
+export type Optimizer = OptimizerOptions;
 
 /**
  * Encoding of gradients and weights on a link: `auto` chooses for each link, `float32` is exact.
@@ -299,12 +320,9 @@ export async function createJob(dataset: Dataset, options: JobOptions = {}): Pro
     seed,
     topology,
     microShard,
+    optimizer,
   });
-  return {
-    job: optimizer === undefined ? job : { ...job, optimizer },
-    initialWeights,
-    weightNames,
-  };
+  return { job, initialWeights, weightNames };
 }
 
 /**
@@ -376,10 +394,10 @@ export async function train(coordinator: Coordinator, options: TrainOptions): Pr
     signal,
     async save(record) {
       history.push(record);
-      await onEpoch?.(record, weights.slice());
+      await onEpoch?.(record, optimizer.averagedWeights.slice());
     },
   });
-  return { weights: weights.slice(), steps, history };
+  return { weights: optimizer.averagedWeights.slice(), steps, history };
 }
 
 /**
@@ -394,9 +412,14 @@ export async function evaluate(
   coordinator: Coordinator,
   { dataset, weights }: { readonly dataset: Dataset; readonly weights: Float32Array },
 ): Promise<{ readonly loss: number; readonly accuracy: number }> {
-  const { stepRunner } = findRunning(coordinator).internals;
-  const { lossSum, correct } = await stepRunner.evaluate({ step: 0 as Step, weights, split: dataset.test });
-  return { loss: lossSum / dataset.test.count, accuracy: correct / dataset.test.count };
+  const { internals, job } = findRunning(coordinator);
+  const { lossSum, correct } = await internals.stepRunner.evaluate({
+    step: 0 as Step,
+    weights,
+    split: dataset.test,
+  });
+  const { count } = dataset.test;
+  return { loss: lossSum / count + modelPenalty(job, weights), accuracy: correct / count };
 }
 
 /**

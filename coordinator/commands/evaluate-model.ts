@@ -5,6 +5,7 @@ import type { Step } from '../../shared/protocol/messages.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import { describeTransposition } from '../data/dataset-warnings.ts';
 import { openDataset } from '../data/load-dataset.ts';
+import { modelPenalty } from '../optimizer/tensor-rules.ts';
 import { EVALUATING, type Reporter } from '../report/reporter.ts';
 import { loadModel } from '../run/model-folder.ts';
 import { Interrupted } from '../training/errors.ts';
@@ -71,7 +72,10 @@ export async function evaluateModel(
         signal,
       ),
     );
-    return { loss: lossSum / dataset.test.count, accuracy: correct / dataset.test.count };
+    return {
+      loss: lossSum / dataset.test.count + modelPenalty(job, weights),
+      accuracy: correct / dataset.test.count,
+    };
   } catch (error) {
     if (error instanceof Interrupted || signal.aborted) return null;
     throw error;

@@ -21,6 +21,7 @@ import {
 } from '../run/run-folder.ts';
 import { acquireRunLock } from '../run/run-lock.ts';
 import { readModelFile } from '../run/model-file.ts';
+import type { OptimizerOptions } from '../optimizer/hyperparameters.ts';
 import { createOptimizer, type Optimizer } from '../optimizer/optimizer.ts';
 import type { ResumePoint } from '../training/progress.ts';
 
@@ -35,6 +36,8 @@ export interface PrepareRunFlags {
   readonly transpose?: boolean;
   readonly limit?: number;
   readonly model?: string;
+  /** @default Adadelta, scaled to the batch size */
+  readonly optimizer?: OptimizerOptions | undefined;
   readonly out?: string;
   /** Whether the result must be the same, bit for bit, for any number of workers. */
   readonly exact?: boolean;
@@ -155,8 +158,10 @@ async function resumeRun(
   );
   const { dataset, dataDigest } = matchCheckpointData(stored, checkpoint);
   checkSameData(checkpoint, dataset);
-  const prepared = await prepareJob(dataset, job);
+  // The run keeps its optimizer; this job is replaced by the checkpoint's.
+  const prepared = await prepareJob(dataset, { ...job, optimizer: undefined });
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
+  if (checkpoint.plateau !== undefined) optimizer.plateau?.restore(checkpoint.plateau);
   const weights = restoreVectors(checkpoint, optimizer, prepared.initialWeights.length);
   const folder = await reopenRunFolder(resolve(dir), position.epoch, lock);
   const earlierInterval = await readCheckpointInterval(folder.dir);

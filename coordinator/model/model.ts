@@ -5,6 +5,7 @@ import { defaultTopology } from '../../shared/model/default-topology.ts';
 import { expandTopology } from '../../shared/model/expand-topology.ts';
 import { fitInput, takesBytes } from '../../shared/model/fit-input.ts';
 import { withTfjsInitializers } from '../../shared/model/initializers.ts';
+import type { SettingsOf } from '../../shared/model/optimizer-settings.ts';
 import type { Job, Topology } from '../../shared/model/job.ts';
 import {
   moveSoftmaxLast,
@@ -12,6 +13,11 @@ import {
   withLogits,
   withSeededInitializers,
 } from '../../shared/model/topology.ts';
+import { extractTensorRules } from './extract-tensor-rules.ts';
+import { adadeltaDefaults } from '../optimizer/adadelta.ts';
+import type { OptimizerOptions } from '../optimizer/hyperparameters.ts';
+import { resolveOptimizer } from '../optimizer/optimizer-options.ts';
+import { stepsPerEpoch } from '../training/sampler.ts';
 import { registerOrthogonal } from './orthogonal.ts';
 import { fillWeights, type NamedWeights } from '../run/weights-file.ts';
 import { explainModelError, withLayerNames } from './model-errors.ts';
@@ -26,6 +32,8 @@ export interface JobSettings {
   readonly topology?: Topology | undefined;
   /** Initial weights. @default those of the topology's initializers */
   readonly weights?: NamedWeights | undefined;
+  /** @default Adadelta, scaled to the batch size */
+  readonly optimizer?: OptimizerOptions | undefined;
 }
 
 /** Job with the initial weights of its model. */
@@ -39,9 +47,6 @@ export interface PreparedJob {
   readonly notes: readonly string[];
 }
 
-/** Keras 1.2's defaults for Adadelta. */
-const ADADELTA_DEFAULTS = { name: 'adadelta', learningRate: 1, rho: 0.95, epsilon: 1e-8 } as const;
-
 /** Batch size of Adadelta's defaults. */
 const REFERENCE_BATCH_SIZE = 128;
 /** Largest measured ratio to that batch size. */
@@ -52,12 +57,13 @@ const MAX_BATCH_FACTOR = 8;
  * its averages decay as much as in k steps. See docs/decisions/0023-larger-batches.md.
  * @param batchSize samples of a step, at most the size of the training set
  */
-export function scaleOptimizer(batchSize: number): Job['optimizer'] {
+export function scaleOptimizer(batchSize: number): SettingsOf<'adadelta'> {
   const factor = Math.min(MAX_BATCH_FACTOR, Math.max(1, batchSize / REFERENCE_BATCH_SIZE));
   return {
-    ...ADADELTA_DEFAULTS,
-    learningRate: ADADELTA_DEFAULTS.learningRate * factor,
-    rho: ADADELTA_DEFAULTS.rho ** factor,
+    name: 'adadelta',
+    ...adadeltaDefaults,
+    learningRate: adadeltaDefaults.learningRate * factor,
+    rho: adadeltaDefaults.rho ** factor,
   };
 }
 
@@ -67,7 +73,8 @@ export function scaleOptimizer(batchSize: number): Job['optimizer'] {
  */
 export async function prepareJob(dataset: Dataset, settings: JobSettings): Promise<PreparedJob> {
   const { batchSize, epochs, seed, microShard } = settings;
-  const { topology: fitted, outputs } = moveSoftmaxLast(fitModel(dataset, settings.topology));
+  const extracted = extractTensorRules(fitModel(dataset, settings.topology));
+  const { topology: fitted, outputs } = moveSoftmaxLast(extracted.topology);
   // Workers rewrite the topology like this. An error is thrown here, before a worker joins.
   withLogits(withKeyedDropout(fitted));
 
@@ -80,11 +87,17 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
     const classes = checkOutput(built.model, dataset, outputs);
     checkTensors(built.entries, built.names);
     const bytes = takesBytes(topology);
+    const optimizer = resolveOptimizer(settings.optimizer ?? { name: 'adadelta' }, {
+      names: built.names,
+      steps: epochs * stepsPerEpoch(dataset.train.count, batchSize),
+      adadelta: scaleOptimizer(Math.min(batchSize, dataset.train.count)),
+    });
+    const tensorRules = extracted.forTensors(built.names, built.entries);
     const job: Job = {
       topology,
       layout: built.entries,
       loss: 'categoricalCrossentropy',
-      optimizer: scaleOptimizer(Math.min(batchSize, dataset.train.count)),
+      optimizer: tensorRules.length === 0 ? optimizer : { ...optimizer, tensorRules },
       batchSize,
       epochs,
       seed,

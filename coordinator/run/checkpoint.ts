@@ -3,6 +3,7 @@ import { open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { jobSchema } from '../../shared/model/job.ts';
+import { plateauStateSchema } from '../optimizer/plateau.ts';
 import { describeDiskError } from '../files/disk-error.ts';
 import { makeFolder } from '../files/make-folder.ts';
 import { readRegularFile } from '../files/read-file.ts';
@@ -19,6 +20,8 @@ const header = v.object({
   engineFingerprint: v.optional(v.string()),
   /** SHA-256 of images and labels; missing in checkpoints of earlier versions. */
   dataDigest: v.optional(v.string()),
+  /** State of a plateau schedule; missing without one. */
+  plateau: v.optional(plateauStateSchema),
   vectors: v.array(v.object({ name: v.string(), length: count })),
 });
 type Header = v.InferOutput<typeof header>;

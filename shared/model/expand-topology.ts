@@ -108,9 +108,9 @@ function rejectUnsupported(model: LayerConfig): void {
 }
 
 function unsupportedError(layer: LayerConfig, key: string, value: unknown, expected: string): Error {
-  if (/_(regularizer|constraint)$/.test(key)) {
+  if (key === 'activity_regularizer') {
     return new Error(
-      `${layerLabel(layer)} has ${/^[aeiou]/.test(key) ? 'an' : 'a'} ${key}, which would be ignored: ${expected}. Remove it from the model.`,
+      `${layerLabel(layer)} has an ${key}, which would be ignored: ${expected}. Remove it from the model.`,
     );
   }
   const shown = JSON.stringify(isLayer(value) ? value.class_name : value).slice(0, 80);

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { optimizerSchema } from './optimizer-settings.ts';
 import { sanitizeForTerminal } from '../util/sanitize.ts';
 
 const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
@@ -22,12 +23,7 @@ export const jobSchema = v.object({
   topology: v.record(v.string(), v.unknown()),
   layout: v.pipe(v.array(layoutEntry), v.minLength(1)),
   loss: v.literal('categoricalCrossentropy'),
-  optimizer: v.object({
-    name: v.literal('adadelta'),
-    learningRate: finite,
-    rho: finite,
-    epsilon: finite,
-  }),
+  optimizer: optimizerSchema,
   batchSize: positive,
   epochs: count,
   seed: uint32,
@@ -45,5 +41,13 @@ export const jobSchema = v.object({
   }),
 });
 export type Job = v.InferOutput<typeof jobSchema>;
+/**
+ * Job as a worker reads it. The coordinator alone applies the optimizer, so a worker accepts any that has a name, also one that
+ * it does not know. No code of a worker reads another field of it, which is why the type is that of a known one.
+ */
+export const receivedJobSchema = v.object({
+  ...jobSchema.entries,
+  optimizer: v.looseObject({ name: v.pipe(v.string(), v.maxLength(40)) }),
+}) as unknown as typeof jobSchema;
 export type Topology = Job['topology'];
 export type LayoutEntry = Job['layout'][number];

@@ -119,16 +119,34 @@ const isZeroPenalty = (regularizer: unknown): boolean =>
   ['L1', 'L2', 'L1L2'].includes(regularizer.class_name) &&
   Object.values(regularizer.config).every((weight) => weight === 0 || weight === null);
 
-/** Regularizer. Workers compute only the gradient of the loss, so that only zero penalties are supported. */
+/** Regularizer of a layer's output. Workers compute only the gradient of the loss, so that only zero penalties are supported. */
 export const noPenalty: Rule = {
   accepts: (value) => value === null || isZeroPenalty(value),
-  expected: 'no regularizer is supported',
+  expected: 'no penalty on the output of a layer is supported',
 };
 
-/** Constraint of weights, which updates do not apply. */
-export const noConstraint: Rule = {
-  accepts: (value) => value === null,
-  expected: 'no constraint is supported',
+const isFactor = (value: unknown): boolean =>
+  value === undefined || value === null || (Number.isFinite(value) && Number(value) >= 0);
+
+/** Penalty on weights, which the coordinator adds to the loss. */
+export const regularizer: Rule = {
+  accepts: (value) =>
+    value === null ||
+    (isLayer(value) &&
+      ['L1', 'L2', 'L1L2'].includes(value.class_name) &&
+      isFactor(value.config.l1) &&
+      isFactor(value.config.l2)),
+  expected: 'supported are L1, L2 and L1L2',
+};
+
+/** Constraint of weights, which the coordinator applies after each update. */
+export const constraint: Rule = {
+  accepts: (value) =>
+    value === null ||
+    (isLayer(value) &&
+      ['MaxNorm', 'NonNeg', 'UnitNorm', 'MinMaxNorm'].includes(value.class_name) &&
+      [value.config.axis ?? 0].flat().every(Number.isInteger)),
+  expected: 'supported are MaxNorm, NonNeg, UnitNorm and MinMaxNorm',
 };
 
 /** Initializer, which expandInitializer() checks. */
@@ -159,8 +177,8 @@ export function tensors(...names: readonly string[]): Record<string, Rule> {
   return Object.fromEntries(
     names.flatMap((name) => [
       [`${name}_initializer`, initializer],
-      [`${name}_regularizer`, noPenalty],
-      [`${name}_constraint`, noConstraint],
+      [`${name}_regularizer`, regularizer],
+      [`${name}_constraint`, constraint],
     ]),
   );
 }

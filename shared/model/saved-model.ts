@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { errorMessage } from '../util/error-message.ts';
-import { jobSchema, type Job } from './job.ts';
+import { receivedJobSchema, type Job } from './job.ts';
 import { layoutOf } from './layout.ts';
 
 /** Metadata of a saved model. */
@@ -14,7 +14,7 @@ const metadataSchema = v.object({
   val_loss: v.nullable(v.number()),
   val_accuracy: v.nullable(v.number()),
   /** Job without the topology, which model.json contains as modelTopology. */
-  job: v.omit(jobSchema, ['topology']),
+  job: v.omit(receivedJobSchema, ['topology']),
 });
 export type ModelMetadata = v.InferOutput<typeof metadataSchema>;
 
