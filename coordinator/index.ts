@@ -397,7 +397,9 @@ export async function train(coordinator: Coordinator, options: TrainOptions): Pr
       await onEpoch?.(record, optimizer.averagedWeights.slice());
     },
   });
-  return { weights: optimizer.averagedWeights.slice(), steps, history };
+  // The average has no values before the first step.
+  const trained = steps > 0 ? optimizer.averagedWeights : weights;
+  return { weights: trained.slice(), steps, history };
 }
 
 /**
@@ -413,6 +415,8 @@ export async function evaluate(
   { dataset, weights }: { readonly dataset: Dataset; readonly weights: Float32Array },
 ): Promise<{ readonly loss: number; readonly accuracy: number }> {
   const { internals, job } = findRunning(coordinator);
+  // Workers may have other weights with the number of the same step.
+  internals.stepRunner.rewind();
   const { lossSum, correct } = await internals.stepRunner.evaluate({
     step: 0 as Step,
     weights,
