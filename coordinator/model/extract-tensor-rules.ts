@@ -3,11 +3,11 @@ import {
   copyModel,
   isLayer,
   isModel,
+  layerLabel,
   layersOf,
   nestedLayers,
   type LayerConfig,
 } from '../../shared/model/keras-layer.ts';
-import { layerLabel } from '../../shared/model/keras-layer.ts';
 import type { Slice } from '../../shared/model/layout.ts';
 import type { ConstraintSettings, TensorRule } from '../../shared/model/optimizer-settings.ts';
 
@@ -40,7 +40,7 @@ export interface ExtractedRules {
   /**
    * The rules of the tensors of the built model.
    * @param names of the tensors, in the order of the slices
-   * @throws Error naming the layer if one of its tensors is not found
+   * @throws Error naming the layer if one of its tensors, or an axis of a constraint, is not found
    */
   readonly forTensors: (
     names: readonly string[],
@@ -124,7 +124,8 @@ function collect(layer: LayerConfig, prefixes: readonly string[], found: FoundRu
   }
 }
 
-function readRule({ key, value }: FoundRule, rank: number): Omit<TensorRule, 'tensor'> {
+/** @throws Error naming the layer if a constraint has an axis that the tensor does not have */
+function readRule({ label, key, value }: FoundRule, rank: number): Omit<TensorRule, 'tensor'> {
   const { class_name: className, config } = value;
   const number = (name: string, standard: number): number =>
     typeof config[name] === 'number' ? config[name] : standard;
@@ -134,9 +135,15 @@ function readRule({ key, value }: FoundRule, rank: number): Omit<TensorRule, 'te
     const l2 = className === 'L1' ? 0 : number('l2', standard);
     return l1 === 0 && l2 === 0 ? {} : { penalty: { l1, l2 } };
   }
-  const axes = [config.axis ?? 0]
-    .flat()
-    .map((axis) => (Number(axis) < 0 ? Number(axis) + rank : Number(axis)));
+  const { axis = 0 } = config;
+  const given = axis === null ? Array.from({ length: rank }, (_, i) => i) : [axis].flat().map(Number);
+  const beyond = given.find((each) => each < -rank || each >= rank);
+  if (beyond !== undefined) {
+    throw new Error(
+      `${label} has a ${key} over axis ${beyond}, but its tensor has ${rank} axes. Change it in the model.`,
+    );
+  }
+  const axes = given.map((each) => (each < 0 ? each + rank : each));
   return { constraint: readConstraint(className, number, axes) };
 }
 

@@ -1,4 +1,4 @@
-import { isLayer } from './keras-layer.ts';
+import { isLayer, ownEntry } from './keras-layer.ts';
 
 /** Rule for one key of a layer's configuration: the values that gradcast computes as Keras does. */
 export interface Rule {
@@ -126,28 +126,45 @@ export const noPenalty: Rule = {
 };
 
 const isFactor = (value: unknown): boolean =>
-  value === undefined || value === null || (Number.isFinite(value) && Number(value) >= 0);
+  value === null || (Number.isFinite(value) && Number(value) >= 0);
+/** null stands for all axes. */
+const isAxes = (value: unknown): boolean => value === null || [value].flat().every(Number.isInteger);
+
+/** Rule for an object of one of these classes, whose configuration has only keys with accepted values. */
+const oneOfClasses = (
+  classes: Readonly<Record<string, Readonly<Record<string, Rule['accepts']>>>>,
+  expected: string,
+): Rule => ({
+  accepts(value) {
+    if (!isLayer(value)) return value === null;
+    const keys = ownEntry(classes, value.class_name);
+    if (keys === undefined) return false;
+    return Object.entries(value.config).every(([key, setting]) => ownEntry(keys, key)?.(setting) === true);
+  },
+  expected,
+});
 
 /** Penalty on weights, which the coordinator adds to the loss. */
-export const regularizer: Rule = {
-  accepts: (value) =>
-    value === null ||
-    (isLayer(value) &&
-      ['L1', 'L2', 'L1L2'].includes(value.class_name) &&
-      isFactor(value.config.l1) &&
-      isFactor(value.config.l2)),
-  expected: 'supported are L1, L2 and L1L2',
-};
+export const regularizer: Rule = oneOfClasses(
+  { L1: { l1: isFactor }, L2: { l2: isFactor }, L1L2: { l1: isFactor, l2: isFactor } },
+  'supported are L1, L2 and L1L2, with factors of 0 or more',
+);
 
 /** Constraint of weights, which the coordinator applies after each update. */
-export const constraint: Rule = {
-  accepts: (value) =>
-    value === null ||
-    (isLayer(value) &&
-      ['MaxNorm', 'NonNeg', 'UnitNorm', 'MinMaxNorm'].includes(value.class_name) &&
-      [value.config.axis ?? 0].flat().every(Number.isInteger)),
-  expected: 'supported are MaxNorm, NonNeg, UnitNorm and MinMaxNorm',
-};
+export const constraint: Rule = oneOfClasses(
+  {
+    MaxNorm: { max_value: Number.isFinite, axis: isAxes },
+    NonNeg: {},
+    UnitNorm: { axis: isAxes },
+    MinMaxNorm: {
+      min_value: Number.isFinite,
+      max_value: Number.isFinite,
+      rate: Number.isFinite,
+      axis: isAxes,
+    },
+  },
+  'supported are MaxNorm, NonNeg, UnitNorm and MinMaxNorm, with the keys of Keras and finite numbers',
+);
 
 /** Initializer, which expandInitializer() checks. */
 export const initializer: Rule = { accepts: () => true, expected: 'an initializer' };

@@ -105,6 +105,12 @@ it('finds the tensors of layers within layers', async () => {
   });
 });
 
+it('takes the norm over all axes if a constraint has no axis, as Keras does', async () => {
+  const constraints = { kernel_constraint: layer('MaxNorm', { max_value: 2, axis: null }) };
+  const { rules } = await prepare(flatten, layer('Dense', { units: 4, name: 'd', ...constraints }));
+  expect(rules).toEqual({ 'd/kernel': { constraint: { name: 'maxNorm', maxValue: 2, axes: [0, 1] } } });
+});
+
 it('leaves out frozen tensors, as Keras does, and changes nothing in a model without rules', async () => {
   const frozen = layer('Dense', { units: 4, name: 'd', trainable: false, kernel_regularizer: l2(1) });
   expect((await prepare(flatten, frozen)).rules).toEqual({});
@@ -119,6 +125,19 @@ it.each([
     /supported are L1, L2/,
   ],
   ['a negative penalty', { kernel_regularizer: layer('L2', { l2: -1 }) }, /supported are L1, L2/],
+  ['a factor that is no number', { kernel_regularizer: layer('L1', { l1: '1' }) }, /factors of 0 or more/],
+  ['a key of another class', { kernel_regularizer: layer('L2', { l1: 1 }) }, /supported are L1, L2/],
+  [
+    'a limit that is no number',
+    { kernel_constraint: layer('MaxNorm', { max_value: '3' }) },
+    /finite numbers/,
+  ],
+  ['an unknown key', { kernel_constraint: layer('UnitNorm', { axes: 1 }) }, /supported are MaxNorm/],
+  [
+    'an axis that a tensor does not have',
+    { bias_constraint: layer('UnitNorm', { axis: -2 }) },
+    /bias_constraint over axis -2, but its tensor has 1 axes/,
+  ],
   ['an unknown constraint', { bias_constraint: layer('Own', {}) }, /supported are MaxNorm, NonNeg/],
 ])('rejects %s with the layer and the supported ones', async (_, config, message) => {
   const model = prepare(flatten, layer('Dense', { units: 4, name: 'd', ...config }));
