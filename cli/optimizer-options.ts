@@ -43,7 +43,7 @@ type Spec = readonly [flag: string, help: string, parse?: (text: string) => unkn
 const OPTIMIZER_SPECS: readonly Spec[] = [
   [
     '--learning-rate <rate>',
-    "learning rate; with a schedule, the full one (default: Keras' of the optimizer)",
+    "learning rate; with a schedule, the full one (default: Keras' of the optimizer; adadelta: 1, scaled)",
     numberFrom('zero'),
   ],
   ['--momentum <part>', 'part of the last update that is repeated (sgd, rmsprop, muon)', fraction],
@@ -139,7 +139,7 @@ export function addOptimizerOptions(command: Command): Command {
   command.addOption(
     new Option(
       '--optimizer <name>',
-      'optimizer, by the rule and with the defaults of Keras (default: adadelta, scaled to the batch size)',
+      'optimizer by the rule of Keras, and but for adadelta with its defaults (default: adadelta, scaled to the batch size)',
     )
       .choices(OPTIMIZER_NAMES)
       .helpGroup(optimizers),

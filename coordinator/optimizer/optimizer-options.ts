@@ -41,7 +41,8 @@ export function resolveOptimizer(options: OptimizerOptions, context: OptimizerCo
   const defaults = name === 'adadelta' ? context.adadelta : DEFAULTS[name];
   if (schedule?.name === 'piecewise' && learningRate !== undefined)
     throw new Error('The schedule piecewise has its own rates. Leave out the learning rate.');
-  const rate = schedule?.name === 'piecewise' ? schedule.rates[0] : learningRate;
+  if (ema !== undefined) rejectUnknownKeys('The moving average', ema, ['momentum', 'overwriteSteps']);
+  const rate = schedule?.name === 'piecewise' ? [schedule.rates].flat()[0] : learningRate;
   const complete = withoutUndefined({
     ...defaults,
     ...withoutUndefined(own),

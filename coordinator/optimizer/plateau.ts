@@ -7,7 +7,7 @@ const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
 /** State of a plateau schedule after an epoch, which checkpoints contain. */
 export const plateauStateSchema = v.object({
-  learningRate: v.number(),
+  learningRate: v.pipe(v.number(), v.finite(), v.minValue(0)),
   /** Best score so far; null before the first epoch. */
   best: v.nullable(v.number()),
   /** Epochs since then. */

@@ -125,8 +125,9 @@ export const noPenalty: Rule = {
   expected: 'no penalty on the output of a layer is supported',
 };
 
-const isFactor = (value: unknown): boolean =>
-  value === null || (Number.isFinite(value) && Number(value) >= 0);
+const isFloat32 = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isFinite(Math.fround(value));
+const isFactor = (value: unknown): boolean => value === null || (isFloat32(value) && value >= 0);
 /** null stands for all axes. */
 const isAxes = (value: unknown): boolean => value === null || [value].flat().every(Number.isInteger);
 
@@ -153,13 +154,13 @@ export const regularizer: Rule = oneOfClasses(
 /** Constraint of weights, which the coordinator applies after each update. */
 export const constraint: Rule = oneOfClasses(
   {
-    MaxNorm: { max_value: Number.isFinite, axis: isAxes },
+    MaxNorm: { max_value: isFloat32, axis: isAxes },
     NonNeg: {},
     UnitNorm: { axis: isAxes },
     MinMaxNorm: {
-      min_value: Number.isFinite,
-      max_value: Number.isFinite,
-      rate: Number.isFinite,
+      min_value: isFloat32,
+      max_value: isFloat32,
+      rate: isFloat32,
       axis: isAxes,
     },
   },

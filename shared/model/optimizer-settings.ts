@@ -3,10 +3,16 @@ import * as v from 'valibot';
 // The optimizer of a job: its rule with all hyperparameters, and what is done before and after the rule. Absent settings are off.
 // The coordinator alone applies it. See coordinator/optimizer/ for the formulas.
 
-const finite = v.pipe(v.number(), v.finite());
+/** The optimizer rounds numbers to float32. */
+const finite = v.pipe(
+  v.number(),
+  v.check((value) => Number.isFinite(Math.fround(value)), 'it is too large'),
+);
 const nonNegative = v.pipe(finite, v.minValue(0));
 const positive = v.pipe(finite, v.gtValue(0));
 const fraction = v.pipe(finite, v.minValue(0), v.maxValue(1));
+/** Part that an average keeps, where a correction for the first updates divides by the rest. */
+const decay = v.pipe(finite, v.minValue(0), v.ltValue(1));
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const positiveCount = v.pipe(count, v.minValue(1));
 /** Positions of tensors in the layout, from 0. */
@@ -50,6 +56,10 @@ const scheduleSchema = v.variant('name', [
     v.check(
       ({ boundaries, rates }) => rates.length === boundaries.length + 1,
       'one more rate than boundaries',
+    ),
+    v.check(
+      ({ boundaries }) => boundaries.every((boundary, i) => i === 0 || boundary > (boundaries[i - 1] ?? 0)),
+      'the boundaries do not ascend',
     ),
   ),
   v.object({
@@ -124,7 +134,7 @@ const common = {
   accumulate: v.optional(v.pipe(count, v.minValue(2))),
   tensorRules: v.optional(v.array(tensorRuleSchema)),
 };
-const adamFields = { ...common, beta1: fraction, beta2: fraction, epsilon: nonNegative };
+const adamFields = { ...common, beta1: decay, beta2: decay, epsilon: nonNegative };
 
 /** Optimizer of a job by name, with all hyperparameters. */
 export const optimizerSchema = v.variant('name', [

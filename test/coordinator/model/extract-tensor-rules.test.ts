@@ -125,6 +125,7 @@ it.each([
     /supported are L1, L2/,
   ],
   ['a negative penalty', { kernel_regularizer: layer('L2', { l2: -1 }) }, /supported are L1, L2/],
+  ['a factor beyond float32', { kernel_regularizer: layer('L2', { l2: 1e39 }) }, /supported are L1, L2/],
   ['a factor that is no number', { kernel_regularizer: layer('L1', { l1: '1' }) }, /factors of 0 or more/],
   ['a key of another class', { kernel_regularizer: layer('L2', { l1: 1 }) }, /supported are L1, L2/],
   [

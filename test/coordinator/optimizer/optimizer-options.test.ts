@@ -59,13 +59,22 @@ describe('the settings of a job', () => {
   it.each([
     [{ name: 'adan' }, 'There is no optimizer adan. Use one of adadelta, adagrad,'],
     [{ name: 'adam', momentum: 1 }, 'The optimizer adam has no option momentum. It has learningRate,'],
-    [{ name: 'adam', beta1: 2 }, 'The optimizer adam has a wrong beta1: Expected <=1 but received 2.'],
+    [{ name: 'adam', beta1: 2 }, 'The optimizer adam has a wrong beta1: Expected <1 but received 2.'],
     [{ name: 'sgd', schedule: { name: 'step' } }, 'There is no schedule step.'],
     [{ name: 'sgd', schedule: { name: 'cosine', power: 1 } }, 'The schedule cosine has no option power.'],
     [
       { name: 'sgd', schedule: { name: 'piecewise', boundaries: [1, 2], rates: [1] } },
       'one more rate than boundaries',
     ],
+    [{ name: 'sgd', schedule: { name: 'piecewise' } }, 'The optimizer sgd has a wrong schedule.boundaries'],
+    [
+      { name: 'sgd', schedule: { name: 'piecewise', boundaries: [2, 1], rates: [3, 2, 1] } },
+      'the boundaries do not ascend',
+    ],
+    [{ name: 'nadam', beta2: 1 }, 'The optimizer nadam has a wrong beta2: Expected <1 but received 1.'],
+    [{ name: 'sgd', clipNorm: 1e39 }, 'The optimizer sgd has a wrong clipNorm: it is too large.'],
+    [{ name: 'sgd', learningRate: Infinity }, 'The optimizer sgd has a wrong learningRate: it is too large.'],
+    [{ name: 'sgd', ema: { momentun: 0.9 } }, 'The moving average has no option momentun. It has momentum,'],
     [
       { name: 'sgd', learningRate: 1, schedule: { name: 'piecewise', boundaries: [1], rates: [1, 0.1] } },
       'The schedule piecewise has its own rates',
