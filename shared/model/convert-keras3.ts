@@ -3,7 +3,6 @@ import {
   isLayer,
   isModel,
   isRecord,
-  layerLabel,
   layersOf,
   walkLayers,
   type LayerConfig,
@@ -50,11 +49,8 @@ export function convertKeras3(model: LayerConfig): void {
     const { config } = layer;
     renameKey(layer, 'batch_shape', 'batch_input_shape');
     for (const key of ['activation', 'recurrent_activation']) {
-      if (typeof config[key] !== 'string' || snakeCase(config[key]) !== 'hard_sigmoid') continue;
-      throw new Error(
-        `${layerLabel(layer)} has the ${key} hard_sigmoid, which is another function in Keras 3 (relu6(x + 3) / 6) than ` +
-          'in TensorFlow.js. Use sigmoid.',
-      );
+      if (typeof config[key] === 'string' && snakeCase(config[key]) === 'hard_sigmoid')
+        config[key] = 'hard_sigmoid_keras3';
     }
     dropMirroredLayer(layer);
     if (layer.inbound_nodes !== undefined)
@@ -109,11 +105,19 @@ function dropMirroredLayer({ config }: LayerConfig): void {
 /** Converts a call from Keras 3's { args, kwargs } to Keras 2's [[name, node, tensor, arguments], ...]. */
 function convertNode(node: unknown): unknown {
   if (!isRecord(node)) return node;
-  const kwargs = isRecord(node.kwargs) ? node.kwargs : {};
-  const tensors = [node.args].flat(9).map((tensor) => {
-    const history = isLayer(tensor) ? asArray(tensor.config.keras_history) : [];
-    if (history.length === 3) return [...history, kwargs];
+  const kwargs = isRecord(node.kwargs) ? (convertTensors(node.kwargs) as Record<string, unknown>) : {};
+  return [node.args].flat(9).map((tensor) => {
+    const reference = convertTensors(tensor);
+    if (Array.isArray(reference)) return [...(reference as unknown[]), kwargs];
     throw new Error('The model calls a layer with an argument that is not a tensor, which is not supported.');
   });
-  return tensors;
+}
+
+/** Replaces Keras 3's tensors, at any depth, by [name, node, tensor]. */
+function convertTensors(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(convertTensors);
+  if (!isRecord(value)) return value;
+  const history = isLayer(value) ? asArray(value.config.keras_history) : [];
+  if (history.length === 3) return history;
+  return Object.fromEntries(Object.entries(value).map(([key, nested]) => [key, convertTensors(nested)]));
 }

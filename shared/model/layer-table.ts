@@ -11,8 +11,11 @@ import {
   firstAxes,
   flag,
   initializer,
+  inputNames,
   nested,
   noiseShape,
+  numbers,
+  range,
   sizesWithWildcard,
   noPenalty,
   oneOf,
@@ -24,7 +27,7 @@ import {
 } from './layer-rules.ts';
 
 // Every layer that gradcast trains, with every key of its configuration and the values that tfjs-layers 4.22 (with the
-// corrections of shared/engine) computes as Keras 2 does. Sources: the constructors and get_config of both. Other classes and
+// corrections of shared/engine) computes as Keras 2 and 3 do. Sources: the constructors and get_config of both. Other classes and
 // keys are rejected, so compare a new key with Keras (test/reference) before you add it.
 
 type Rules = Readonly<Record<string, Rule>>;
@@ -66,9 +69,9 @@ const CELL: Rules = {
   activation,
   use_bias: flag,
   ...tensors('kernel', 'recurrent', 'bias'),
-  dropout: absent,
-  recurrent_dropout: absent,
-  // The seed has no effect without dropout.
+  dropout: finiteNumber,
+  recurrent_dropout: finiteNumber,
+  // Random numbers are keyed by the seed of the run.
   seed: any,
 };
 /** Keys of LSTM and GRU cells. `implementation` does not change the result. */
@@ -81,7 +84,7 @@ const LSTM_CELL: Rules = { ...GATED_CELL, unit_forget_bias: { ...flag, defaultVa
 const GRU_CELL: Rules = { ...GATED_CELL, reset_after: flag };
 const RECURRENT: Rules = {
   return_sequences: flag,
-  return_state: absent,
+  return_state: flag,
   go_backwards: flag,
   stateful: absent,
   unroll: any,
@@ -99,6 +102,31 @@ const NORMALIZATION: Rules = {
   ...tensors('beta', 'gamma'),
 };
 
+const ATTENTION: Rules = {
+  dropout: finiteNumber,
+  seed: any,
+  // A way to compute the same.
+  flash_attention: any,
+  use_causal_mask: flag,
+};
+const HEADS: Rules = {
+  ...ATTENTION,
+  use_bias: flag,
+  use_gate: absent,
+  sliding_window: absent,
+  activity_regularizer: noPenalty,
+  ...tensors('kernel', 'bias'),
+};
+
+/** Keys of layers that change images at random. */
+const AUGMENTATION: Rules = { seed: any, data_format: dataFormat };
+const MOVING: Rules = {
+  ...AUGMENTATION,
+  fill_mode: oneOf('reflect', 'wrap', 'constant', 'nearest'),
+  fill_value: finiteNumber,
+  interpolation: oneOf('bilinear', 'nearest'),
+};
+
 const TABLE: Readonly<Record<string, Rules>> = {
   InputLayer: { sparse: absent, ragged: absent, optional: absent, type_spec: absent },
   Dense: {
@@ -110,6 +138,15 @@ const TABLE: Readonly<Record<string, Rules>> = {
   },
   Activation: { activation },
   Dropout: { rate: finiteNumber, seed: any, noise_shape: noiseShape },
+  AlphaDropout: { rate: finiteNumber, seed: any, noise_shape: noiseShape },
+  GaussianDropout: { rate: finiteNumber, seed: any },
+  GaussianNoise: { stddev: finiteNumber, seed: any },
+  RandomFlip: { ...AUGMENTATION, mode: oneOf('horizontal_and_vertical', 'horizontal', 'vertical') },
+  RandomRotation: { ...MOVING, factor: range },
+  RandomTranslation: { ...MOVING, height_factor: range, width_factor: range },
+  RandomZoom: { ...MOVING, height_factor: range, width_factor: range },
+  RandomContrast: { ...AUGMENTATION, factor: range, value_range: numbers },
+  RandomBrightness: { ...AUGMENTATION, factor: range, value_range: numbers },
   Flatten: { data_format: dataFormat },
   Reshape: { target_shape: sizesWithWildcard },
   Permute: { dims: wholeNumbers },
@@ -152,7 +189,7 @@ const TABLE: Readonly<Record<string, Rules>> = {
   LeakyReLU: { alpha: finiteNumber },
   ThresholdedReLU: { theta: finiteNumber },
   PReLU: { ...tensors('alpha'), shared_axes: firstAxes },
-  ELU: { alpha: oneOf(1) },
+  ELU: { alpha: finiteNumber },
   Softmax: { axis: { ...strictlyOneOf(-1, [-1]), defaultValue: -1 } },
 
   BatchNormalization: {
@@ -169,6 +206,40 @@ const TABLE: Readonly<Record<string, Rules>> = {
     synchronized: absent,
   },
   LayerNormalization: { ...NORMALIZATION, axis: wholeNumbers, rms_scaling: absent },
+  GroupNormalization: { ...NORMALIZATION, axis: wholeNumber, groups: wholeNumber },
+  // Keras computes other axes only where shapes fit by chance.
+  RMSNormalization: { axis: strictlyOneOf(-1, [-1]), epsilon: finiteNumber, ...tensors('scale') },
+  UnitNormalization: { axis: wholeNumbers },
+  // adapt() stores its statistics with the weights, not in the topology.
+  Normalization: { axis: wholeNumbers, mean: numbers, variance: numbers, invert: flag },
+
+  MultiHeadAttention: {
+    ...HEADS,
+    num_heads: counts,
+    key_dim: counts,
+    value_dim: counts,
+    output_shape: counts,
+    attention_axes: strictlyOneOf(1, [1]),
+    input_order: inputNames,
+    // Keras 2 writes the shapes with which it was built.
+    query_shape: any,
+    key_shape: any,
+    value_shape: any,
+  },
+  GroupQueryAttention: {
+    ...HEADS,
+    input_order: inputNames,
+    head_dim: counts,
+    num_query_heads: counts,
+    num_key_value_heads: counts,
+  },
+  Attention: {
+    ...ATTENTION,
+    use_scale: flag,
+    score_mode: oneOf('dot', 'concat'),
+    ...tensors('scale', 'concat_score_weight'),
+  },
+  AdditiveAttention: { ...ATTENTION, use_scale: flag, ...tensors('scale') },
 
   Add: {},
   Multiply: {},

@@ -16,8 +16,10 @@ Before the step, every tensor of a model is filled as hashed.py describes.
 
 The batch: SAMPLES images of pixels() in hashed.py, divided by 255 as float32; labels count up. The loss is
 the SUM of the categorical cross-entropy. For a tensor that is not trained, the gradient's place holds SAMPLES x
-its change in the step. Dropout is off (rate 0): its masks are tested elsewhere. Batch normalization is not fused: fused,
+its change in the step. Random layers of Keras 3 use the numbers of keyed.py. Batch normalization is not fused: fused,
 TensorFlow takes the unbiased variance for the moving one, which Keras 3 does not.
+
+Keras 3 computes in float64 where TensorFlow can, Keras 2 in float32.
 
 Figures of a tensor's gradient g: its norm, and the sums of s_k[i] g[i] for k = 0..3, where s_k[i] is 1 if the highest bit
 of lowbias32(4 i + k + 99) is set, else -1: an error of a size d changes each by about d.
@@ -39,6 +41,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras2
 from hashed import filling, hashed, pixels
+from keyed import keyed
 
 SHAPE = (9, 8, 2)
 SAMPLES = 4
@@ -66,11 +69,11 @@ def step(keras, model):
     images = images.reshape((SAMPLES, *model.input_shape[1:])) if model.input_shape[1] else images
     with tf.GradientTape() as tape:
         probabilities = model(images, training=True)
-        loss = keras.losses.CategoricalCrossentropy(reduction="sum")(
-            np.eye(CLASSES, dtype=np.float32)[labels], probabilities
-        )
+        target = np.eye(CLASSES, dtype=np.float32)[labels]
+        loss = keras.losses.CategoricalCrossentropy(reduction="sum")(target, probabilities)
     variables = [w.value if keras is keras3 else w for w in trainable]
-    gradients = [np.array(tf.convert_to_tensor(g)) for g in tape.gradient(loss, variables)]
+    gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
+    gradients = [np.array(tf.convert_to_tensor(g)) for g in gradients]
     changes = [(np.array(w) - b) * SAMPLES for w, b in zip(others, before)]
     tensors = [(w.name, list(w.shape), i < len(trainable)) for i, w in enumerate(weights)]
     return float(loss), tensors, gradients + changes
@@ -96,9 +99,26 @@ def smaller(value):
     return {k: smaller(v) for k, v in value.items() if v is not None and k not in left_out}
 
 
+def step3(text):
+    """step() of a model of Keras 3, in float64 if TensorFlow has all of its ops in float64."""
+    for floatx in ["float64", "float32"]:
+        keras3.config.set_floatx(floatx)
+        try:
+            model = keras3.models.model_from_json(text.replace("float32", floatx))
+            with keyed(model):
+                return step(keras3, model)
+        except (TypeError, tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
+            if floatx == "float32":
+                raise
+            print(f"in float32: {error}"[:200], file=sys.stderr)
+        finally:
+            keras3.config.set_floatx("float32")
+
+
 def record(name, keras, model, whole=False):
-    topology = json.loads(model.to_json())
-    loss, tensors, gradients = step(keras, model)
+    text = model.to_json()
+    topology = json.loads(text)
+    loss, tensors, gradients = step3(text) if keras is keras3 else step(keras, model)
     return {
         "name": name,
         "topology": topology if whole else smaller(topology),
@@ -288,6 +308,117 @@ def kinds3():
     yield "Keras 3: a frozen model called for inference", graph(
         lambda x: frozen(inner())(x, training=False), keras=keras3
     )
+    for model in [attention3, normalization3, activations3, random3, recurrent3]:
+        yield from ((f"Keras 3: {name}", built) for name, built in model())
+
+
+def picture3(*layers):
+    """Model of Keras 3 around layers between two convolutions."""
+    L = keras3.layers
+    return image(L.Conv2D(4, 3, activation="tanh"), *layers, L.Conv2D(2, 2), keras=keras3)
+
+
+def series3(*layers):
+    """Model of Keras 3 around layers on 9 vectors of 6 values."""
+    return rows(keras3.layers.Dense(6, activation="tanh"), *layers, keras=keras3)
+
+
+def attention3():
+    L = keras3.layers
+    vectors = lambda x, units=6: L.Dense(units, activation="tanh")(L.Reshape((9, 16))(x))
+    fewer = lambda x: L.Dense(5, activation="tanh")(L.Reshape((8, 18))(x))
+    once = lambda layer, **more: graph(lambda x: (lambda y: layer(y, y, **more))(vectors(x)), keras=keras3)
+    yield "MultiHeadAttention", once(L.MultiHeadAttention(2, 3))
+    yield "MultiHeadAttention, causal", once(L.MultiHeadAttention(2, 3), use_causal_mask=True)
+    yield "MultiHeadAttention of other sizes", once(L.MultiHeadAttention(3, 2, value_dim=4, output_shape=5, use_bias=False))
+    yield "MultiHeadAttention with dropout", once(L.MultiHeadAttention(2, 3, dropout=0.3))
+    yield "MultiHeadAttention to other steps", graph(
+        lambda x: L.MultiHeadAttention(2, 3)(vectors(x), fewer(x)), keras=keras3
+    )
+    yield "MultiHeadAttention with keys", graph(
+        lambda x: L.MultiHeadAttention(2, 3)(vectors(x), value=vectors(x, 4), key=vectors(x, 3)), keras=keras3
+    )
+    yield "GroupQueryAttention", once(L.GroupQueryAttention(3, 4, 2))
+    for use_scale in [False, True]:
+        plain = lambda layer: graph(lambda x: (lambda y: layer([y, vectors(x)]))(vectors(x)), keras=keras3)
+        yield f"Attention, scale {use_scale}", plain(L.Attention(use_scale=use_scale))
+        yield f"Attention of sums, scale {use_scale}", plain(L.Attention(use_scale=use_scale, score_mode="concat"))
+        yield f"AdditiveAttention, scale {use_scale}", plain(L.AdditiveAttention(use_scale=use_scale))
+    yield "Attention with keys, causal", graph(
+        lambda x: L.Attention(dropout=0.2)([vectors(x), vectors(x, 4), vectors(x)], use_causal_mask=True), keras=keras3
+    )
+
+
+def normalization3():
+    L = keras3.layers
+    yield "GroupNormalization", picture3(L.GroupNormalization(2))
+    yield "GroupNormalization by channel, plain", picture3(L.GroupNormalization(-1, center=False, scale=False))
+    yield "GroupNormalization of rows", picture3(L.GroupNormalization(3, axis=2, epsilon=0.01))
+    yield "GroupNormalization of sequences", series3(L.GroupNormalization(3))
+    yield "LayerNormalization of two axes", picture3(L.LayerNormalization(axis=(1, 3)))
+    yield "RMSNormalization", picture3(L.RMSNormalization(epsilon=0.01))
+    yield "UnitNormalization", picture3(L.UnitNormalization())
+    yield "UnitNormalization of two axes", picture3(L.UnitNormalization(axis=[1, 3]))
+    yield "Normalization", image(L.Normalization(mean=[0.3, 0.5], variance=[0.2, 0.1]), L.Conv2D(3, 3), keras=keras3)
+    yield "Normalization of one value", picture3(L.Normalization(axis=None, mean=0.1, variance=2.0, invert=True))
+
+
+def activations3():
+    L = keras3.layers
+    more = "celu exponential hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu log_sigmoid log_softmax mish"
+    for name in f"{more} relu6 soft_shrink sparse_plus sparse_sigmoid squareplus tanh_shrink".split():
+        yield f"activation {name}", image(L.Conv2D(3, 3, activation=name), L.Rescaling(4), L.Activation(name), keras=keras3)
+    yield "LSTM of other activations", series3(L.LSTM(3, activation="leaky_relu", recurrent_activation="hard_sigmoid"))
+    yield "ELU 0.4", picture3(L.ELU(alpha=0.4))
+
+
+def random3():
+    L = keras3.layers
+    yield "Dropout", picture3(L.Dropout(0.4), L.SpatialDropout2D(0.3), L.Dropout(0.2, noise_shape=(None, 1, None, None)))
+    yield "SpatialDropout1D", series3(L.SpatialDropout1D(0.3))
+    yield "SpatialDropout3D", image(L.Reshape((3, 3, 8, 2)), L.Dense(3), L.SpatialDropout3D(0.4), keras=keras3)
+    yield "GaussianNoise", picture3(L.GaussianNoise(0.3))
+    yield "GaussianDropout", picture3(L.GaussianDropout(0.3))
+    yield "AlphaDropout of rate 1/4", picture3(L.AlphaDropout(0.25), L.AlphaDropout(0.5, noise_shape=(None, 1, 1, None)))
+    augment = lambda *layers: image(*layers, L.Conv2D(3, 3), keras=keras3)
+    for mode in ["reflect", "wrap", "constant", "nearest"]:
+        for way in ["bilinear", "nearest"]:
+            more = {"fill_mode": mode, "interpolation": way, "fill_value": 0.2 if mode == "constant" else 0.0}
+            yield f"RandomRotation {mode} {way}", augment(L.RandomRotation(0.2, **more))
+            yield f"RandomTranslation {mode} {way}", augment(L.RandomTranslation(0.3, (-0.4, 0.1), **more))
+            yield f"RandomZoom {mode} {way}", augment(L.RandomZoom((-0.3, 0.5), 0.2, **more))
+    yield "RandomZoom of one factor", augment(L.RandomZoom(0.4))
+    for mode in ["horizontal", "vertical", "horizontal_and_vertical"]:
+        yield f"RandomFlip {mode}", augment(L.RandomFlip(mode))
+    yield "RandomContrast", augment(L.RandomContrast(0.5, value_range=(0.1, 0.9)), L.RandomContrast((0.3, 0.6)))
+    yield "RandomBrightness", augment(L.RandomBrightness(0.3, value_range=(0, 1)), L.RandomBrightness((0.0, 0.002)))
+
+
+def recurrent3():
+    L = keras3.layers
+    for recurrent in [L.SimpleRNN, L.LSTM, L.GRU]:
+        name = recurrent.__name__
+        variants = {name: {}} if recurrent is not L.GRU else {name: {}, "GRU, reset before": {"reset_after": False}}
+        for name, more in variants.items():
+            yield f"{name} with dropout", series3(L.Dropout(0.2), recurrent(4, dropout=0.3, **more), L.Dropout(0.1))
+            yield f"{name} with recurrent dropout", series3(recurrent(4, recurrent_dropout=0.4, **more))
+            yield f"{name} with both dropouts", series3(recurrent(4, dropout=0.3, recurrent_dropout=0.4, **more))
+            both = L.Bidirectional(recurrent(3, dropout=0.3, recurrent_dropout=0.2, **more), merge_mode="sum")
+            yield f"Bidirectional {name} with dropout", series3(both, L.Dropout(0.1))
+        state = lambda x, recurrent=recurrent: recurrent(4, return_state=True, return_sequences=True, go_backwards=True)(
+            L.Reshape((9, 16))(x)
+        )
+        yield f"{name} with its state", graph(lambda x, state=state: L.Concatenate()([L.Flatten()(y) for y in state(x)]), keras=keras3)
+        yield f"{name} with an initial state", graph(
+            lambda x, state=state, recurrent=recurrent: (
+                lambda y, *states: recurrent(4)(y, initial_state=list(states) if len(states) > 1 else states[0])
+            )(*state(x)),
+            keras=keras3,
+        )
+    cells = lambda: [L.LSTMCell(4, dropout=0.2), L.GRUCell(3, recurrent_dropout=0.3)]
+    yield "RNN of cells with dropout", series3(L.RNN(cells(), return_sequences=True), L.Dropout(0.1))
+    for merge in ["concat", "ave", "mul"]:
+        yield f"Bidirectional, {merge}", series3(L.Bidirectional(L.GRU(3, return_sequences=True), merge_mode=merge))
 
 
 def random_models(count, seed):
@@ -354,9 +485,12 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--random", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", help="print only models of Keras 3 whose name contains this")
     options = parser.parse_args()
     if options.random > 0:
         records = [record(name, keras2, model) for name, model in random_models(options.random, options.seed)]
+    elif options.only is not None:
+        records = [record(name, keras3, model) for name, model in kinds3() if options.only in name]
     else:
         records = [record(name, keras2, model, whole=name == "Conv2D same") for name, model in kinds()]
         records += [record(name, keras3, model, whole="functional" in name) for name, model in kinds3()]

@@ -12,6 +12,7 @@ import { RELU_GRAD, reluGrad, reluGradGradient, reluGradient } from './relu-grad
 import { withExplicitPadding } from './same-padding.ts';
 import { type SimdKernels, simdKernels } from './simd.ts';
 import { sum, unsortedSegmentSum } from './sums.ts';
+import { transform } from './transform.ts';
 
 export interface WasmKernelOptions {
   /** False disables gradcast's own WebAssembly, as on a platform without SIMD. Default true. */
@@ -64,6 +65,7 @@ const factories: Record<string, Factory> = {
   MaxPoolGrad: maxPoolGrad,
   [RELU_GRAD]: (tf, _stock, simd) => reluGrad(tf, simd),
   Sum: sum,
+  Transform: transform,
   UnsortedSegmentSum: unsortedSegmentSum,
 };
 

@@ -29,7 +29,7 @@ describe('expandTopology rejects what would be ignored or computed otherwise tha
       { interpolation: 'bicubic' },
       'interpolation "bicubic": supported are nearest, bilinear',
     ],
-    ['Dense', { activation: 'mish' }, 'activation "mish": supported are linear, relu'],
+    ['Dense', { activation: 'glu' }, 'activation "glu": supported are linear, relu'],
     ['Dense', { activation: layer('LeakyReLU') }, 'activation "LeakyReLU"'],
     ['Dense', { dtype: 'float16' }, 'dtype "float16": only float32 is supported'],
     ['Dense', { dtype: plain('Policy', { name: 'mixed_float16' }) }, 'dtype "mixed_float16"'],
@@ -38,7 +38,11 @@ describe('expandTopology rejects what would be ignored or computed otherwise tha
     ['InputLayer', { dtype: 'uint8', batch_input_shape: [null, 4] }, 'dtype "uint8"'],
     ['PReLU', { shared_axes: [3] }, 'shared_axes [3]: supported are [1], [1, 2]'],
     ['PReLU', { shared_axes: [2, 3] }, 'shared_axes [2,3]'],
-    ['ELU', { alpha: 0.5 }, 'alpha 0.5: only 1 is supported'],
+    ['RMSNormalization', { axis: 1 }, 'axis 1: supported are -1, [-1]'],
+    ['MultiHeadAttention', { attention_axes: [1, 2] }, 'attention_axes [1,2]'],
+    ['MultiHeadAttention', { use_gate: true }, 'use_gate true'],
+    ['RandomRotation', { fill_mode: 'mirror' }, 'fill_mode "mirror"'],
+    ['RandomZoom', { height_factor: [0.1, 0.2, 0.3] }, 'height_factor [0.1,0.2,0.3]'],
     ['Softmax', { axis: 1 }, 'axis 1'],
     ['Concatenate', { axis: 0 }, 'axis 0: axis 0 is the batch'],
     ['BatchNormalization', { renorm: true }, 'renorm true'],
@@ -48,7 +52,6 @@ describe('expandTopology rejects what would be ignored or computed otherwise tha
     ['LayerNormalization', { rms_scaling: true }, 'rms_scaling true'],
     ['Embedding', { mask_zero: true }, 'mask_zero true'],
     ['LSTM', { stateful: true }, 'stateful true'],
-    ['LSTM', { return_state: true }, 'return_state true'],
     ['LSTM', { time_major: true }, 'time_major true'],
     ['Bidirectional', { layer: layer('LSTM'), merge_mode: null }, 'merge_mode null'],
     [
@@ -96,12 +99,9 @@ describe('expandTopology rejects what would be ignored or computed otherwise tha
     );
   });
 
-  it('layers that draw unkeyed random numbers', () => {
-    expect(() => expandTopology(sequential(input, layer('GaussianNoise', { stddev: 1 })))).toThrow(
-      'Layer x (GaussianNoise) draws its own random numbers',
-    );
-    expect(() => expandTopology(sequential(input, layer('LSTM', { units: 3, dropout: 0.5 })))).toThrow(
-      'Layer x (LSTM) draws its own random numbers',
+  it('layers whose random numbers depend on the batch', () => {
+    expect(() => expandTopology(sequential(input, layer('RandomCrop', { height: 3, width: 3 })))).toThrow(
+      'Layer x (RandomCrop) is of a class that gradcast does not train. It crops a whole batch alike',
     );
   });
 
