@@ -95,6 +95,11 @@ export const wholeNumbers: Rule = {
   expected: 'only whole numbers are supported',
 };
 
+export const wholeNumbersOrNull: Rule = {
+  ...wholeNumbers,
+  accepts: (value) => value === null || wholeNumbers.accepts(value),
+};
+
 /** Activations, by the names of Keras. `gelu_tanh` and `hard_sigmoid_keras3` are names of gradcast. */
 export const activation: Rule = oneOf(
   'linear',

@@ -23,6 +23,7 @@ import {
   tensors,
   wholeNumber,
   wholeNumbers,
+  wholeNumbersOrNull,
   type Rule,
 } from './layer-rules.ts';
 
@@ -50,19 +51,23 @@ const CONV: Rules = {
   strides: counts,
   padding,
   data_format: dataFormat,
-  // tfjs ignores the rate in a depthwise convolution and has no gradient of other dilated convolutions; see DILATED.
-  dilation_rate: everyDimension(1),
-  groups: oneOf(1),
+  dilation_rate: counts,
   activation,
   use_bias: flag,
   activity_regularizer: noPenalty,
 };
 const CONV_WITH_FILTERS: Rules = { ...CONV, filters: counts, ...tensors('kernel', 'bias') };
-/** Keys of convolutions with a dilated gradient in shared/engine. */
-const DILATED: Rules = { dilation_rate: counts };
-const TRANSPOSED: Rules = { ...CONV_WITH_FILTERS, output_padding: absent };
+const TRANSPOSED: Rules = {
+  ...CONV_WITH_FILTERS,
+  // TensorFlow has no dilated transposed convolutions on CPUs.
+  dilation_rate: everyDimension(1),
+  groups: oneOf(1),
+  output_padding: wholeNumbersOrNull,
+};
+/** Keys of convolutions that compute each channel alone. */
+const DEPTHWISE: Rules = { ...CONV, groups: oneOf(1), depth_multiplier: counts };
 const POOL: Rules = { pool_size: counts, strides: countsOrNull, padding, data_format: dataFormat };
-const GLOBAL_POOL: Rules = { data_format: dataFormat, keepdims: absent };
+const GLOBAL_POOL: Rules = { data_format: dataFormat, keepdims: flag };
 
 const CELL: Rules = {
   units: counts,
@@ -152,22 +157,26 @@ const TABLE: Readonly<Record<string, Rules>> = {
   Permute: { dims: wholeNumbers },
   RepeatVector: { n: counts },
 
-  Conv1D: { ...CONV_WITH_FILTERS, ...DILATED, padding: causalPadding, data_format: channelsLast },
-  Conv2D: { ...CONV_WITH_FILTERS, ...DILATED },
-  Conv3D: { ...CONV_WITH_FILTERS, data_format: channelsLast },
+  Conv1D: { ...CONV_WITH_FILTERS, groups: counts, padding: causalPadding, data_format: channelsLast },
+  Conv2D: { ...CONV_WITH_FILTERS, groups: counts },
+  Conv3D: { ...CONV_WITH_FILTERS, groups: counts, data_format: channelsLast },
+  Conv1DTranspose: { ...TRANSPOSED, data_format: channelsLast },
   Conv2DTranspose: TRANSPOSED,
-  DepthwiseConv2D: {
-    ...CONV,
+  Conv3DTranspose: { ...TRANSPOSED, data_format: channelsLast },
+  DepthwiseConv1D: { ...DEPTHWISE, data_format: channelsLast, ...tensors('depthwise', 'bias') },
+  DepthwiseConv2D: { ...DEPTHWISE, data_format: channelsLast, ...tensors('depthwise', 'bias') },
+  SeparableConv1D: {
+    ...DEPTHWISE,
+    padding: causalPadding,
     data_format: channelsLast,
-    depth_multiplier: counts,
-    ...tensors('depthwise', 'bias'),
+    filters: counts,
+    ...tensors('depthwise', 'pointwise', 'bias'),
   },
   SeparableConv2D: {
-    ...CONV,
+    ...DEPTHWISE,
     // With channels first, tfjs adds the bias along the wrong axis.
     data_format: channelsLast,
     filters: counts,
-    depth_multiplier: counts,
     ...tensors('depthwise', 'pointwise', 'bias'),
   },
 
@@ -177,13 +186,25 @@ const TABLE: Readonly<Record<string, Rules>> = {
   AveragePooling1D: { ...POOL, data_format: channelsLast },
   AveragePooling2D: POOL,
   AveragePooling3D: { ...POOL, data_format: channelsLast },
-  GlobalMaxPooling1D: { ...GLOBAL_POOL, data_format: channelsLast },
+  GlobalMaxPooling1D: GLOBAL_POOL,
   GlobalMaxPooling2D: GLOBAL_POOL,
-  GlobalAveragePooling1D: { ...GLOBAL_POOL, data_format: channelsLast },
+  GlobalMaxPooling3D: GLOBAL_POOL,
+  GlobalAveragePooling1D: GLOBAL_POOL,
   GlobalAveragePooling2D: GLOBAL_POOL,
+  GlobalAveragePooling3D: GLOBAL_POOL,
   ZeroPadding2D: { padding: wholeNumbers, data_format: dataFormat },
   Cropping2D: { cropping: wholeNumbers, data_format: dataFormat },
-  UpSampling2D: { size: counts, data_format: dataFormat, interpolation: oneOf('nearest', 'bilinear') },
+  ZeroPadding1D: { padding: wholeNumbers, data_format: dataFormat },
+  ZeroPadding3D: { padding: wholeNumbers, data_format: dataFormat },
+  Cropping1D: { cropping: wholeNumbers, data_format: dataFormat },
+  Cropping3D: { cropping: wholeNumbers, data_format: dataFormat },
+  UpSampling1D: { size: counts },
+  UpSampling2D: {
+    size: counts,
+    data_format: dataFormat,
+    interpolation: oneOf('nearest', 'bilinear', 'bicubic', 'lanczos3', 'lanczos5'),
+  },
+  UpSampling3D: { size: counts, data_format: dataFormat },
 
   ReLU: { max_value: finiteNumber, negative_slope: finiteNumber, threshold: finiteNumber },
   LeakyReLU: { alpha: finiteNumber },

@@ -308,7 +308,7 @@ def kinds3():
     yield "Keras 3: a frozen model called for inference", graph(
         lambda x: frozen(inner())(x, training=False), keras=keras3
     )
-    for model in [attention3, normalization3, activations3, random3, recurrent3]:
+    for model in [attention3, normalization3, activations3, random3, recurrent3, resizing3, convolution3]:
         yield from ((f"Keras 3: {name}", built) for name, built in model())
 
 
@@ -419,6 +419,62 @@ def recurrent3():
     yield "RNN of cells with dropout", series3(L.RNN(cells(), return_sequences=True), L.Dropout(0.1))
     for merge in ["concat", "ave", "mul"]:
         yield f"Bidirectional, {merge}", series3(L.Bidirectional(L.GRU(3, return_sequences=True), merge_mode=merge))
+
+
+def volume3(*layers, first=True):
+    """Model of Keras 3 around layers on volumes of [4, 3, 6, 3] values."""
+    L = keras3.layers
+    start = [L.Dense(3, activation="tanh")] if first else []
+    return image(L.Reshape((4, 3, 6, 2)), *start, *layers, keras=keras3)
+
+
+def resizing3():
+    L = keras3.layers
+    yield "ZeroPadding1D and Cropping1D", series3(L.ZeroPadding1D((2, 1)), L.Conv1D(2, 2), L.Cropping1D((1, 2)), L.ZeroPadding1D(2))
+    yield "ZeroPadding3D and Cropping3D", volume3(
+        L.ZeroPadding3D(((1, 0), (2, 1), (0, 3))), L.Dense(2), L.Cropping3D(((0, 1), (1, 1), (2, 0))), L.ZeroPadding3D(1)
+    )
+    yield "UpSampling1D", series3(L.UpSampling1D(3), L.Conv1D(2, 2))
+    yield "UpSampling3D", volume3(L.UpSampling3D((2, 1, 3)), L.Conv3D(2, 2))
+    for way in ["bicubic", "lanczos3", "lanczos5"]:
+        yield f"UpSampling2D {way}", picture3(L.UpSampling2D((3, 2), interpolation=way))
+    first = {"data_format": "channels_first"}
+    yield "Volumes, channels first", volume3(L.ZeroPadding3D((1, 0, 2), **first), L.Cropping3D((0, 1, 1), **first), L.UpSampling3D(2, **first))
+
+
+def convolution3():
+    L = keras3.layers
+    for padding in ["valid", "same"]:
+        p = {"padding": padding}
+        yield f"Conv1D {padding}, groups", series3(L.Conv1D(4, 2, groups=2, **p), L.Conv1D(6, 3, groups=2, dilation_rate=2, **p))
+        yield f"Conv2D {padding}, groups", picture3(L.Conv2D(6, (2, 3), groups=2, strides=(2, 1), activation="relu", **p))
+        yield f"Conv3D {padding}, dilated", volume3(L.Conv3D(3, (2, 2, 3), dilation_rate=(1, 2, 2), **p))
+        yield f"Conv3D {padding}, groups", volume3(L.Conv3D(6, 2, groups=3, use_bias=False, activation="tanh", **p))
+        yield f"Conv1DTranspose {padding}", series3(L.Conv1DTranspose(4, 3, strides=2, activation="tanh", **p))
+        yield f"Conv1DTranspose {padding}, no strides", series3(L.Conv1DTranspose(4, 4, use_bias=False, **p))
+        yield f"Conv1DTranspose {padding}, long strides", series3(L.Conv1DTranspose(2, 2, strides=3, **p))
+        yield f"Conv3DTranspose {padding}", volume3(L.Conv3DTranspose(2, (2, 3, 2), strides=(1, 2, 3), **p))
+        # TensorFlow has no strides of two sizes.
+        yield f"Conv2DTranspose {padding}, output_padding", picture3(
+            L.Conv2DTranspose(3, (3, 4), strides=(2, 3), output_padding=(1, 2), activation="relu", **p)
+        )
+        yield f"Conv1DTranspose {padding}, output_padding", series3(L.Conv1DTranspose(3, 4, strides=3, output_padding=1, **p))
+        yield f"DepthwiseConv1D {padding}", series3(L.DepthwiseConv1D(3, strides=2, depth_multiplier=2, activation="tanh", **p))
+        yield f"DepthwiseConv1D {padding}, dilated", series3(L.DepthwiseConv1D(3, dilation_rate=2, **p))
+        yield f"DepthwiseConv2D {padding}, dilated", picture3(L.DepthwiseConv2D((2, 3), dilation_rate=2, depth_multiplier=2, **p))
+        yield f"SeparableConv1D {padding}", series3(L.SeparableConv1D(4, 3, strides=2, depth_multiplier=2, activation="relu", **p))
+        yield f"SeparableConv1D {padding}, dilated", series3(L.SeparableConv1D(4, 2, dilation_rate=3, use_bias=False, **p))
+        yield f"SeparableConv2D {padding}, dilated", picture3(L.SeparableConv2D(4, (3, 2), dilation_rate=2, activation="relu", **p))
+    yield "Conv1D causal, groups", series3(L.Conv1D(4, 3, groups=2, padding="causal", dilation_rate=2))
+    end = lambda *layers: image(*layers, L.Flatten(), L.Dense(CLASSES, activation="softmax"), keras=keras3, head=False)
+    for kind in ["Average", "Max"]:
+        pool = lambda axes, **more: getattr(L, f"Global{kind}Pooling{axes}D")(**more)
+        yield f"Global{kind}Pooling3D", end(L.Reshape((4, 3, 6, 2)), L.Dense(3), pool(3))
+        yield f"Global{kind}Pooling1D, keepdims", end(L.Reshape((9, 16)), L.Dense(3), pool(1, keepdims=True), L.Conv1D(2, 1))
+        yield f"Global{kind}Pooling2D, keepdims", end(L.Conv2D(3, 2), pool(2, keepdims=True), L.Conv2D(2, 1))
+        yield f"Global{kind}Pooling3D, keepdims", end(L.Reshape((4, 3, 6, 2)), L.Dense(3), pool(3, keepdims=True), L.Conv3D(2, 1))
+        first = {"data_format": "channels_first"}
+        yield f"Global{kind}Pooling, channels first", end(L.Conv2D(3, 2), pool(2, keepdims=True, **first), L.Dense(2))
 
 
 def random_models(count, seed):

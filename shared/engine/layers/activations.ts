@@ -1,6 +1,6 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import type { TF } from '../../util/tf.ts';
-import { ownLayer, numberOf, singleInput, type Inputs, type LayerClass } from './stock.ts';
+import { ownLayer, numberOf, singleInput, type Inputs, type LayerClass, type LayerFactory } from './stock.ts';
 
 type Activation = (tf: TF, x: tfjs.Tensor) => tfjs.Tensor;
 
@@ -56,7 +56,7 @@ export function registerActivations(tf: TF): void {
 }
 
 /** ELU with any alpha; tfjs-layers computes only 1. */
-export function eluLayer(tf: TF): LayerClass {
+function eluLayer(tf: TF): LayerClass {
   return class ELU extends ownLayer(tf) {
     static readonly className = 'ELU';
 
@@ -67,3 +67,5 @@ export function eluLayer(tf: TF): LayerClass {
     }
   };
 }
+
+export const activationLayers: readonly LayerFactory[] = [eluLayer];

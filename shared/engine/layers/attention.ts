@@ -8,6 +8,7 @@ import {
   type CallArguments,
   type Inputs,
   type LayerClass,
+  type LayerFactory,
   type OwnLayer,
   type Weight,
 } from './stock.ts';
@@ -213,7 +214,7 @@ function headsLayer(tf: TF, className: string, headsOf: (layer: OwnLayer) => Hea
 }
 
 /** MultiHeadAttention, which tfjs-layers lacks. Its inputs are query, value and, if it is not the value, key. */
-export const multiHeadAttentionLayer = (tf: TF): LayerClass =>
+const multiHeadAttentionLayer = (tf: TF): LayerClass =>
   headsLayer(tf, 'MultiHeadAttention', (layer) => {
     const heads = numberOf(layer, 'numHeads', 1);
     const keySize = numberOf(layer, 'keyDim', 1);
@@ -221,7 +222,7 @@ export const multiHeadAttentionLayer = (tf: TF): LayerClass =>
   });
 
 /** GroupQueryAttention, which tfjs-layers lacks. */
-export const groupQueryAttentionLayer = (tf: TF): LayerClass =>
+const groupQueryAttentionLayer = (tf: TF): LayerClass =>
   headsLayer(tf, 'GroupQueryAttention', (layer) => {
     const size = numberOf(layer, 'headDim', 1);
     return {
@@ -294,7 +295,14 @@ function plainAttentionLayer(tf: TF, className: string): LayerClass {
 }
 
 /** Attention, which tfjs-layers lacks. */
-export const attentionLayer = (tf: TF): LayerClass => plainAttentionLayer(tf, 'Attention');
+const attentionLayer = (tf: TF): LayerClass => plainAttentionLayer(tf, 'Attention');
 
 /** AdditiveAttention, which tfjs-layers lacks. */
-export const additiveAttentionLayer = (tf: TF): LayerClass => plainAttentionLayer(tf, 'AdditiveAttention');
+const additiveAttentionLayer = (tf: TF): LayerClass => plainAttentionLayer(tf, 'AdditiveAttention');
+
+export const attentionLayers: readonly LayerFactory[] = [
+  multiHeadAttentionLayer,
+  groupQueryAttentionLayer,
+  attentionLayer,
+  additiveAttentionLayer,
+];

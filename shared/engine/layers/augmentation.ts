@@ -7,6 +7,7 @@ import {
   type CallArguments,
   type Inputs,
   type LayerClass,
+  type LayerFactory,
   type OwnLayer,
 } from './stock.ts';
 
@@ -81,7 +82,7 @@ function moveAffine(
 }
 
 /** RandomRotation by an angle in the range of `factor` turns, about the center. */
-export const randomRotationLayer = (tf: TF): LayerClass =>
+const randomRotationLayer = (tf: TF): LayerClass =>
   augmentationLayer(tf, 'RandomRotation', {
     numbers: 1,
     change: (x, [u], layer) => {
@@ -98,7 +99,7 @@ export const randomRotationLayer = (tf: TF): LayerClass =>
   });
 
 /** RandomTranslation by parts of height and width. */
-export const randomTranslationLayer = (tf: TF): LayerClass =>
+const randomTranslationLayer = (tf: TF): LayerClass =>
   augmentationLayer(tf, 'RandomTranslation', {
     numbers: 2,
     change: (x, [u, v], layer) => {
@@ -109,7 +110,7 @@ export const randomTranslationLayer = (tf: TF): LayerClass =>
   });
 
 /** RandomZoom by factors of height and width; without a range of the width both are the same. */
-export const randomZoomLayer = (tf: TF): LayerClass =>
+const randomZoomLayer = (tf: TF): LayerClass =>
   augmentationLayer(tf, 'RandomZoom', {
     numbers: 2,
     change: (x, [u, v], layer) => {
@@ -124,7 +125,7 @@ export const randomZoomLayer = (tf: TF): LayerClass =>
   });
 
 /** RandomFlip of a half of the samples, along the axes of `mode` together, as Keras 3 does. */
-export const randomFlipLayer = (tf: TF): LayerClass =>
+const randomFlipLayer = (tf: TF): LayerClass =>
   augmentationLayer(tf, 'RandomFlip', {
     numbers: 1,
     change: (x, [u], { settings }) => {
@@ -142,7 +143,7 @@ const valueRange = ({ settings }: OwnLayer): Range => {
 };
 
 /** RandomContrast: distances from each channel's mean times a factor in 1 - lower to 1 + upper. */
-export const randomContrastLayer = (tf: TF): LayerClass =>
+const randomContrastLayer = (tf: TF): LayerClass =>
   augmentationLayer(tf, 'RandomContrast', {
     numbers: 1,
     change: (x, [u], layer) => {
@@ -155,7 +156,7 @@ export const randomContrastLayer = (tf: TF): LayerClass =>
   });
 
 /** RandomBrightness: a number in the range of `factor`, times that of the values, is added to all pixels of a sample. */
-export const randomBrightnessLayer = (tf: TF): LayerClass =>
+const randomBrightnessLayer = (tf: TF): LayerClass =>
   augmentationLayer(tf, 'RandomBrightness', {
     numbers: 1,
     change: (x, [u], layer) => {
@@ -164,3 +165,12 @@ export const randomBrightnessLayer = (tf: TF): LayerClass =>
       return tf.clipByValue(tf.add(x, tf.reshape(added, [-1, 1, 1, 1])), low, high);
     },
   });
+
+export const augmentationLayers: readonly LayerFactory[] = [
+  randomRotationLayer,
+  randomTranslationLayer,
+  randomZoomLayer,
+  randomFlipLayer,
+  randomContrastLayer,
+  randomBrightnessLayer,
+];

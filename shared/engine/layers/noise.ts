@@ -10,6 +10,7 @@ import {
   type CallArguments,
   type Inputs,
   type LayerClass,
+  type LayerFactory,
   type OwnLayer,
 } from './stock.ts';
 
@@ -51,19 +52,19 @@ function noiseLayer(
 }
 
 /** Dropout with masks keyed by (seed, step, sample, layer). */
-export const keyedDropoutLayer = (tf: TF): LayerClass =>
+const keyedDropoutLayer = (tf: TF): LayerClass =>
   noiseLayer(tf, KEYED_DROPOUT, (x, draw, layer) =>
     tf.mul(x, draw(numberOf(layer, 'rate', 0), maskShape(layer, x))),
   );
 
 /** GaussianNoise with keyed numbers. */
-export const gaussianNoiseLayer = (tf: TF): LayerClass =>
+const gaussianNoiseLayer = (tf: TF): LayerClass =>
   noiseLayer(tf, 'GaussianNoise', (x, draw, layer) =>
     tf.add(x, tf.mul(draw('normal', x.shape), numberOf(layer, 'stddev', 0))),
   );
 
 /** GaussianDropout with keyed numbers: x times numbers of mean 1 and deviation sqrt(rate / (1 - rate)). */
-export const gaussianDropoutLayer = (tf: TF): LayerClass =>
+const gaussianDropoutLayer = (tf: TF): LayerClass =>
   noiseLayer(tf, 'GaussianDropout', (x, draw, layer) => {
     const rate = numberOf(layer, 'rate', 0);
     return tf.mul(x, tf.add(1, tf.mul(draw('normal', x.shape), Math.sqrt(rate / (1 - rate)))));
@@ -73,7 +74,7 @@ export const gaussianDropoutLayer = (tf: TF): LayerClass =>
 const SELU_MINIMUM = -1.6732632423543772 * 1.0507009873554805;
 
 /** AlphaDropout with keyed masks: dropped elements get the least value of SELU, and mean and variance are kept. */
-export const alphaDropoutLayer = (tf: TF): LayerClass =>
+const alphaDropoutLayer = (tf: TF): LayerClass =>
   noiseLayer(tf, 'AlphaDropout', (x, draw, layer) => {
     const configured = numberOf(layer, 'rate', 0);
     // The rate of the mask, a multiple of 1 / 256.
@@ -83,3 +84,10 @@ export const alphaDropoutLayer = (tf: TF): LayerClass =>
     const mixed = tf.add(tf.mul(x, kept), tf.mul(SELU_MINIMUM, tf.sub(1, kept)));
     return tf.add(tf.mul(mixed, scale), -scale * SELU_MINIMUM * rate);
   });
+
+export const noiseLayers: readonly LayerFactory[] = [
+  keyedDropoutLayer,
+  gaussianNoiseLayer,
+  gaussianDropoutLayer,
+  alphaDropoutLayer,
+];

@@ -12,6 +12,7 @@ import {
   type Config,
   type Inputs,
   type LayerClass,
+  type LayerFactory,
   type Weight,
 } from './stock.ts';
 
@@ -47,7 +48,7 @@ interface StockLayerNormalization extends tfjs.layers.Layer {
  * BatchNormalization as Keras computes it. The layer of tfjs-layers does not train without scale or center or over another axis
  * than the last, and uses the statistics of the batch when it is frozen.
  */
-export function batchNormalizationLayer(tf: TF): LayerClass {
+function batchNormalizationLayer(tf: TF): LayerClass {
   return class BatchNormalization extends stockLayer<StockBatchNormalization>(tf, 'BatchNormalization') {
     static readonly className = 'BatchNormalization';
 
@@ -140,7 +141,7 @@ function normalizeByBatch(
 }
 
 /** LayerNormalization that also trains without scale or center, unlike the layer of tfjs-layers. */
-export function layerNormalizationLayer(tf: TF): LayerClass {
+function layerNormalizationLayer(tf: TF): LayerClass {
   return class LayerNormalization extends stockLayer<StockLayerNormalization>(tf, 'LayerNormalization') {
     static readonly className = 'LayerNormalization';
 
@@ -161,7 +162,7 @@ export function layerNormalizationLayer(tf: TF): LayerClass {
 }
 
 /** GroupNormalization, which tfjs-layers lacks: groups of channels are normalized for each sample. Source: Wu and He, 2018. */
-export function groupNormalizationLayer(tf: TF): LayerClass {
+function groupNormalizationLayer(tf: TF): LayerClass {
   return class GroupNormalization extends ownLayer(tf) {
     static readonly className = 'GroupNormalization';
     #gamma: Weight | null = null;
@@ -208,7 +209,7 @@ export function groupNormalizationLayer(tf: TF): LayerClass {
 }
 
 /** RMSNormalization, which tfjs-layers lacks: x / sqrt(mean(x^2) + epsilon) x scale. Source: Zhang and Sennrich, 2019. */
-export function rmsNormalizationLayer(tf: TF): LayerClass {
+function rmsNormalizationLayer(tf: TF): LayerClass {
   return class RMSNormalization extends ownLayer(tf) {
     static readonly className = 'RMSNormalization';
     #scale: Weight | null = null;
@@ -231,7 +232,7 @@ export function rmsNormalizationLayer(tf: TF): LayerClass {
 }
 
 /** UnitNormalization, which tfjs-layers lacks: x divided by its norm. */
-export function unitNormalizationLayer(tf: TF): LayerClass {
+function unitNormalizationLayer(tf: TF): LayerClass {
   return class UnitNormalization extends ownLayer(tf) {
     static readonly className = 'UnitNormalization';
 
@@ -253,7 +254,7 @@ const SMALLEST_SQUARE = 1e-24;
 const SMALLEST_DEVIATION = 1e-7;
 
 /** Normalization by a mean and a variance in the configuration, which tfjs-layers lacks. */
-export function inputNormalizationLayer(tf: TF): LayerClass {
+function inputNormalizationLayer(tf: TF): LayerClass {
   return class Normalization extends ownLayer(tf) {
     static readonly className = 'Normalization';
 
@@ -276,3 +277,12 @@ export function inputNormalizationLayer(tf: TF): LayerClass {
     }
   };
 }
+
+export const normalizationLayers: readonly LayerFactory[] = [
+  batchNormalizationLayer,
+  layerNormalizationLayer,
+  groupNormalizationLayer,
+  rmsNormalizationLayer,
+  unitNormalizationLayer,
+  inputNormalizationLayer,
+];

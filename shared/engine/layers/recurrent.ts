@@ -8,6 +8,7 @@ import {
   type Config,
   type Inputs,
   type LayerClass,
+  type LayerFactory,
   type Weight,
 } from './stock.ts';
 
@@ -237,9 +238,9 @@ function recurrentLayer(tf: TF, kind: Kind): LayerClass {
   };
 }
 
-export const simpleRnnLayer = (tf: TF): LayerClass => recurrentLayer(tf, 'SimpleRNN');
-export const lstmLayer = (tf: TF): LayerClass => recurrentLayer(tf, 'LSTM');
-export const gruLayer = (tf: TF): LayerClass => recurrentLayer(tf, 'GRU');
+const simpleRnnLayer = (tf: TF): LayerClass => recurrentLayer(tf, 'SimpleRNN');
+const lstmLayer = (tf: TF): LayerClass => recurrentLayer(tf, 'LSTM');
+const gruLayer = (tf: TF): LayerClass => recurrentLayer(tf, 'GRU');
 
 /** Cell of a recurrentLayer(), for RNN and StackedRNNCells. */
 function recurrentCell(tf: TF, kind: Kind): LayerClass {
@@ -259,9 +260,9 @@ function recurrentCell(tf: TF, kind: Kind): LayerClass {
   };
 }
 
-export const simpleRnnCellLayer = (tf: TF): LayerClass => recurrentCell(tf, 'SimpleRNN');
-export const lstmCellLayer = (tf: TF): LayerClass => recurrentCell(tf, 'LSTM');
-export const gruCellLayer = (tf: TF): LayerClass => recurrentCell(tf, 'GRU');
+const simpleRnnCellLayer = (tf: TF): LayerClass => recurrentCell(tf, 'SimpleRNN');
+const lstmCellLayer = (tf: TF): LayerClass => recurrentCell(tf, 'LSTM');
+const gruCellLayer = (tf: TF): LayerClass => recurrentCell(tf, 'GRU');
 
 /**
  * Changes a cell so that the reset gate applies after the product with the recurrent kernel, and this product has its own bias.
@@ -322,7 +323,7 @@ type FromConfig = (cls: LayerClass, config: Config, customObjects?: object) => t
  * RNN that can be built twice from one configuration, as Bidirectional does, and whose cells may have dropout. tfjs-layers would
  * store the built cell in the configuration.
  */
-export function rnnLayer(tf: TF): LayerClass {
+function rnnLayer(tf: TF): LayerClass {
   const Stock = stockLayer<StockRecurrent>(tf, 'RNN') as (new (config: Config) => StockRecurrent) & {
     readonly fromConfig: FromConfig;
   };
@@ -349,7 +350,7 @@ interface StockBidirectional extends tfjs.layers.Layer {
 }
 
 /** Bidirectional whose second layer draws its own random numbers, numbered after those of the first. */
-export function bidirectionalLayer(tf: TF): LayerClass {
+function bidirectionalLayer(tf: TF): LayerClass {
   return class Bidirectional extends stockLayer<StockBidirectional>(tf, 'Bidirectional') {
     static readonly className = 'Bidirectional';
 
@@ -360,3 +361,14 @@ export function bidirectionalLayer(tf: TF): LayerClass {
     }
   };
 }
+
+export const recurrentLayers: readonly LayerFactory[] = [
+  simpleRnnLayer,
+  lstmLayer,
+  gruLayer,
+  simpleRnnCellLayer,
+  lstmCellLayer,
+  gruCellLayer,
+  rnnLayer,
+  bidirectionalLayer,
+];

@@ -1,81 +1,27 @@
 import type { TF } from '../../util/tf.ts';
-import { eluLayer, registerActivations } from './activations.ts';
-import {
-  additiveAttentionLayer,
-  attentionLayer,
-  groupQueryAttentionLayer,
-  multiHeadAttentionLayer,
-} from './attention.ts';
-import {
-  randomBrightnessLayer,
-  randomContrastLayer,
-  randomFlipLayer,
-  randomRotationLayer,
-  randomTranslationLayer,
-  randomZoomLayer,
-} from './augmentation.ts';
-import { conv1dLayer, conv2dLayer } from './convolution.ts';
-import { alphaDropoutLayer, gaussianDropoutLayer, gaussianNoiseLayer, keyedDropoutLayer } from './noise.ts';
-import { flattenLayer, reshapeLayer, timeDistributedLayer, upSampling2dLayer } from './reshaping.ts';
-import {
-  bidirectionalLayer,
-  gruCellLayer,
-  gruLayer,
-  lstmCellLayer,
-  lstmLayer,
-  rnnLayer,
-  simpleRnnCellLayer,
-  simpleRnnLayer,
-} from './recurrent.ts';
-import {
-  batchNormalizationLayer,
-  groupNormalizationLayer,
-  inputNormalizationLayer,
-  layerNormalizationLayer,
-  rmsNormalizationLayer,
-  unitNormalizationLayer,
-} from './normalization.ts';
-import { reluLayer, thresholdedReluLayer } from './relu.ts';
-import { stockLayerClasses, type LayerClass } from './stock.ts';
+import { activationLayers, registerActivations } from './activations.ts';
+import { attentionLayers } from './attention.ts';
+import { augmentationLayers } from './augmentation.ts';
+import { convolutionLayers } from './convolution.ts';
+import { noiseLayers } from './noise.ts';
+import { normalizationLayers } from './normalization.ts';
+import { recurrentLayers } from './recurrent.ts';
+import { reluLayers } from './relu.ts';
+import { reshapingLayers } from './reshaping.ts';
+import { resizingLayers } from './resizing.ts';
+import { stockLayerClasses } from './stock.ts';
 
-const FACTORIES: readonly ((tf: TF) => LayerClass)[] = [
-  additiveAttentionLayer,
-  alphaDropoutLayer,
-  attentionLayer,
-  batchNormalizationLayer,
-  bidirectionalLayer,
-  conv1dLayer,
-  conv2dLayer,
-  eluLayer,
-  flattenLayer,
-  gaussianDropoutLayer,
-  gaussianNoiseLayer,
-  groupNormalizationLayer,
-  groupQueryAttentionLayer,
-  gruCellLayer,
-  gruLayer,
-  inputNormalizationLayer,
-  keyedDropoutLayer,
-  layerNormalizationLayer,
-  lstmCellLayer,
-  lstmLayer,
-  multiHeadAttentionLayer,
-  randomBrightnessLayer,
-  randomContrastLayer,
-  randomFlipLayer,
-  randomRotationLayer,
-  randomTranslationLayer,
-  randomZoomLayer,
-  reluLayer,
-  reshapeLayer,
-  rmsNormalizationLayer,
-  rnnLayer,
-  simpleRnnCellLayer,
-  simpleRnnLayer,
-  thresholdedReluLayer,
-  timeDistributedLayer,
-  unitNormalizationLayer,
-  upSampling2dLayer,
+const FACTORIES = [
+  ...activationLayers,
+  ...attentionLayers,
+  ...augmentationLayers,
+  ...convolutionLayers,
+  ...noiseLayers,
+  ...normalizationLayers,
+  ...recurrentLayers,
+  ...reluLayers,
+  ...reshapingLayers,
+  ...resizingLayers,
 ];
 
 const registered = new WeakSet<object>();

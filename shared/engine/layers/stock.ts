@@ -13,6 +13,9 @@ export interface LayerClass {
   readonly className: string;
 }
 
+/** Makes a layer class for the layers of tf. */
+export type LayerFactory = (tf: TF) => LayerClass;
+
 /** Weight of a layer. */
 export interface Weight {
   read(): tfjs.Tensor;

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
 import { cellsInsideImage } from '../../../shared/engine/gradient-corrections.ts';
-import { interpolationMatrix } from '../../../shared/engine/layers/reshaping.ts';
+import { interpolationMatrix } from '../../../shared/engine/layers/resizing.ts';
 import { randomContext, type MaskSource } from '../../../shared/engine/layers/random-source.ts';
 import { buildModel } from '../../../shared/engine/model.ts';
 import { expandTopology } from '../../../shared/model/expand-topology.ts';

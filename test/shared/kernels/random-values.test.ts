@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { inverseNormal } from '../../../shared/kernels/masks/inverse-normal.ts';
-import { fillRandomValues, type Draw } from '../../../shared/kernels/masks/random-values.ts';
+import { fillRandomValues, inverseNormal, type Draw } from '../../../shared/kernels/masks/random-values.ts';
 import { checkProperty } from '../../support/property.ts';
 
 const range = (length: number): number[] => Array.from({ length }, (_, i) => i);

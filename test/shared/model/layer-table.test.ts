@@ -10,8 +10,8 @@ const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\
 
 describe('expandTopology rejects what would be ignored or computed otherwise than by Keras:', () => {
   it.each<[string, object, string]>([
-    ['Conv2D', { groups: 2 }, 'groups 2: only 1 is supported'],
-    ['SeparableConv2D', { dilation_rate: [2, 2] }, 'dilation_rate [2,2]: only 1 is supported'],
+    ['Conv2D', { groups: 0 }, 'groups 0: only whole numbers above 0'],
+    ['Conv2DTranspose', { dilation_rate: [2, 2] }, 'dilation_rate [2,2]: only 1 is supported'],
     ['Conv2D', { padding: 'causal' }, 'padding "causal": supported are valid, same'],
     [
       'Conv1D',
@@ -20,15 +20,11 @@ describe('expandTopology rejects what would be ignored or computed otherwise tha
     ],
     ['SeparableConv2D', { data_format: 'channels_first' }, 'data_format "channels_first"'],
     ['Conv3D', { data_format: 'channels_first' }, 'data_format "channels_first"'],
-    ['DepthwiseConv2D', { dilation_rate: 2 }, 'dilation_rate 2'],
-    ['Conv2DTranspose', { output_padding: [1, 1] }, 'output_padding [1,1]: it is not supported'],
+    ['DepthwiseConv2D', { dilation_rate: 0.5 }, 'dilation_rate 0.5'],
+    ['Conv2DTranspose', { output_padding: 'one' }, 'output_padding "one": only whole numbers'],
     ['MaxPooling1D', { data_format: 'channels_first' }, 'data_format "channels_first"'],
-    ['GlobalAveragePooling2D', { keepdims: true }, 'keepdims true: it is not supported'],
-    [
-      'UpSampling2D',
-      { interpolation: 'bicubic' },
-      'interpolation "bicubic": supported are nearest, bilinear',
-    ],
+    ['GlobalAveragePooling2D', { keepdims: 2 }, 'keepdims 2: only true and false'],
+    ['UpSampling2D', { interpolation: 'area' }, 'interpolation "area": supported are nearest, bilinear'],
     ['Dense', { activation: 'glu' }, 'activation "glu": supported are linear, relu'],
     ['Dense', { activation: layer('LeakyReLU') }, 'activation "LeakyReLU"'],
     ['Dense', { dtype: 'float16' }, 'dtype "float16": only float32 is supported'],
