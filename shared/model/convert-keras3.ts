@@ -45,6 +45,7 @@ export function isKeras3(topology: LayerConfig, version: unknown): boolean {
 
 /** Rewrites the settings of Keras 3 as those of Keras 2, in place. @throws Error if one has no equivalent in Keras 2 */
 export function convertKeras3(model: LayerConfig): void {
+  for (const outer of [model, ...walkLayers(model)].filter(isModel)) dropMasks(outer);
   for (const layer of [model, ...walkLayers(model)]) {
     const { config } = layer;
     renameKey(layer, 'batch_shape', 'batch_input_shape');
@@ -62,6 +63,36 @@ export function convertKeras3(model: LayerConfig): void {
   }
   for (const outer of [model, ...walkLayers(model)].filter(isModel)) renumberSequentialCalls(outer);
 }
+
+/**
+ * Removes the masks of calls and the operations that only compute masks, in place. Keras 3 writes both; engines find the masks from
+ * the layers that make them.
+ */
+function dropMasks(model: LayerConfig): void {
+  const layers = layersOf(model);
+  for (const node of layers.flatMap((layer) => asArray(layer.inbound_nodes))) {
+    const kwargs = isRecord(node) ? node.kwargs : null;
+    if (isRecord(kwargs)) for (const key of MASK_ARGUMENTS) Reflect.deleteProperty(kwargs, key);
+  }
+  const isUsed = (layer: LayerConfig, rest: readonly LayerConfig[]): boolean =>
+    JSON.stringify([model.config.output_layers, rest.map((other) => other.inbound_nodes)]).includes(
+      JSON.stringify(layer.config.name ?? layer.name),
+    );
+  let kept = layers;
+  for (;;) {
+    const used = kept.filter((layer) => !isOperation(layer) || isUsed(layer, kept));
+    if (used.length === kept.length) break;
+    kept = used;
+  }
+  if (kept.length < layers.length) model.config.layers = kept;
+}
+
+/** Arguments of calls with the masks of inputs. */
+const MASK_ARGUMENTS = ['mask', 'query_mask', 'value_mask', 'key_mask'];
+
+/** Whether a layer is an operation on tensors, such as those that make masks. */
+const isOperation = (layer: LayerConfig): boolean =>
+  String((layer as { module?: unknown }).module).startsWith('keras.src.ops');
 
 /**
  * Renumbers the calls of nested Sequential models. Keras 3 numbers only the calls by other models. Keras 2 and tfjs also count

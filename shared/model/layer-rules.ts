@@ -183,11 +183,10 @@ export const sizesWithWildcard: Rule = {
   expected: 'only whole numbers are supported',
 };
 
-/** Axes that share one value, which must be the first axes, because the WebAssembly kernel repeats whole tensors. */
-export const firstAxes: Rule = {
-  accepts: (value) =>
-    value === 1 || (Array.isArray(value) && value.toSorted().every((axis, i) => axis === i + 1)),
-  expected: 'supported are [1], [1, 2] and so on',
+/** Equation of an EinsumDense: two lists of axes, and the axes of the result. */
+export const equation: Rule = {
+  accepts: (value) => typeof value === 'string' && /^[a-z]+,[a-z]+->[a-z]+$/.test(value.replaceAll(' ', '')),
+  expected: 'supported are equations such as abc,cd->abd',
 };
 
 export const nested: Rule = { accepts: isLayer, expected: 'only a layer is supported' };

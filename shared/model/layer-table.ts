@@ -6,9 +6,9 @@ import {
   counts,
   countsOrNull,
   dtype,
+  equation,
   everyDimension,
   finiteNumber,
-  firstAxes,
   flag,
   initializer,
   inputNames,
@@ -94,8 +94,7 @@ const RECURRENT: Rules = {
   stateful: absent,
   unroll: any,
   time_major: absent,
-  // Layers that create masks are rejected.
-  zero_output_for_mask: any,
+  zero_output_for_mask: flag,
   input_length: any,
   activity_regularizer: noPenalty,
 };
@@ -209,7 +208,7 @@ const TABLE: Readonly<Record<string, Rules>> = {
   ReLU: { max_value: finiteNumber, negative_slope: finiteNumber, threshold: finiteNumber },
   LeakyReLU: { alpha: finiteNumber },
   ThresholdedReLU: { theta: finiteNumber },
-  PReLU: { ...tensors('alpha'), shared_axes: firstAxes },
+  PReLU: { ...tensors('alpha'), shared_axes: wholeNumbers },
   ELU: { alpha: finiteNumber },
   Softmax: { axis: { ...strictlyOneOf(-1, [-1]), defaultValue: -1 } },
 
@@ -262,6 +261,7 @@ const TABLE: Readonly<Record<string, Rules>> = {
   },
   AdditiveAttention: { ...ATTENTION, use_scale: flag, ...tensors('scale') },
 
+  Subtract: {},
   Add: {},
   Multiply: {},
   Average: {},
@@ -277,7 +277,7 @@ const TABLE: Readonly<Record<string, Rules>> = {
     output_dim: counts,
     ...tensors('embeddings'),
     activity_regularizer: noPenalty,
-    mask_zero: absent,
+    mask_zero: flag,
     input_length: any,
   },
   SimpleRNN: { ...CELL, ...RECURRENT },
@@ -294,6 +294,16 @@ const TABLE: Readonly<Record<string, Rules>> = {
     num_constants: absent,
   },
   TimeDistributed: { layer: nested },
+  Masking: { mask_value: finiteNumber },
+  Identity: {},
+  EinsumDense: {
+    equation,
+    output_shape: sizesWithWildcard,
+    activation,
+    bias_axes: any,
+    ...tensors('kernel', 'bias'),
+    activity_regularizer: noPenalty,
+  },
   Rescaling: { scale: finiteNumber, offset: finiteNumber },
 };
 

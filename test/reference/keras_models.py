@@ -96,7 +96,13 @@ def smaller(value):
     if not isinstance(value, dict):
         return value
     left_out = ("module", "registered_name", "build_config", "compile_config", "backend")
-    return {k: smaller(v) for k, v in value.items() if v is not None and k not in left_out}
+    # The module tells operations from layers.
+    operation = str(value.get("module")).startswith("keras.src.ops")
+    return {
+        k: smaller(v)
+        for k, v in value.items()
+        if v is not None and (k not in left_out or (operation and k == "module"))
+    }
 
 
 def step3(text):
@@ -308,7 +314,7 @@ def kinds3():
     yield "Keras 3: a frozen model called for inference", graph(
         lambda x: frozen(inner())(x, training=False), keras=keras3
     )
-    for model in [attention3, normalization3, activations3, random3, recurrent3, resizing3, convolution3]:
+    for model in [attention3, normalization3, activations3, random3, recurrent3, resizing3, convolution3, masks3, more3]:
         yield from ((f"Keras 3: {name}", built) for name, built in model())
 
 
@@ -475,6 +481,46 @@ def convolution3():
         yield f"Global{kind}Pooling3D, keepdims", end(L.Reshape((4, 3, 6, 2)), L.Dense(3), pool(3, keepdims=True), L.Conv3D(2, 1))
         first = {"data_format": "channels_first"}
         yield f"Global{kind}Pooling, channels first", end(L.Conv2D(3, 2), pool(2, keepdims=True, **first), L.Dense(2))
+
+
+def masks3():
+    """Models with masks. Of the pixels 0 .. 255, Rescaling to 0 .. 3 makes a quarter 0."""
+    L = keras3.layers
+    words = lambda x: L.Embedding(4, 5, mask_zero=True)(L.Rescaling(3.9)(L.Flatten()(L.Cropping2D((3, 1))(x))))
+    # Relu makes some steps zeros.
+    steps = lambda x: L.Masking()(L.Dense(2, activation="relu")(L.Reshape((9, 16))(x)))
+    for kind, start in {"Embedding": words, "Masking": steps}.items():
+        masked = lambda *layers, start=start: graph(lambda x: keras3.Sequential(list(layers))(start(x)), keras=keras3)
+        plain = lambda make, start=start: graph(lambda x: make(start(x)), keras=keras3)
+        yield f"{kind}, GlobalAveragePooling1D", plain(lambda x: L.GlobalAveragePooling1D()(L.Dense(4)(x)))
+        for recurrent in [L.SimpleRNN, L.LSTM, L.GRU]:
+            name = recurrent.__name__
+            yield f"{kind}, {name}", plain(lambda x, recurrent=recurrent: recurrent(3)(L.LayerNormalization()(x)))
+            yield f"{kind}, {name} twice", plain(
+                lambda x, recurrent=recurrent: recurrent(4)(recurrent(3, return_sequences=True, go_backwards=True)(x))
+            )
+        yield f"{kind}, Bidirectional", plain(lambda x: L.GRU(2)(L.Bidirectional(L.LSTM(3, return_sequences=True))(x)))
+        yield f"{kind}, TimeDistributed", plain(lambda x: L.LSTM(3)(L.TimeDistributed(L.Dense(4))(x)))
+        yield f"{kind}, Add", plain(lambda x: L.GRU(3)(L.Add()([x, L.Activation("tanh")(x)])))
+        yield f"{kind}, a layer without masks", plain(lambda x: L.GRU(3)(L.Conv1D(3, 2)(x)))
+        yield f"{kind}, attention", plain(lambda x: L.GlobalAveragePooling1D()(L.MultiHeadAttention(2, 3)(x, x)))
+        yield f"{kind}, plain attention", plain(lambda x: L.GRU(2)(L.Attention()([x, x], use_causal_mask=True)))
+
+
+def more3():
+    L = keras3.layers
+    for axes in [[2], [3], [2, 3], [1, 3]]:
+        yield f"PReLU shared along {axes}", picture3(L.PReLU(shared_axes=axes))
+    yield "Subtract", graph(lambda x: L.Subtract()([L.Conv2D(3, 3)(x), L.Conv2D(1, 3)(x)]), keras=keras3)
+    yield "Identity", picture3(L.Identity())
+    yield "Dot, normalized", graph(lambda x: L.Dot(axes=2, normalize=True)([L.Dense(4)(L.Reshape((9, 16))(x))] * 2), keras=keras3)
+    for equation, size, bias in [
+        ("abc,cd->abd", (9, 4), "d"),
+        ("abc,bcd->abd", (9, 4), "bd"),
+        ("abc,cde->abde", (9, 4, 3), "de"),
+        ("abc,cd->adb", (4, 9), None),
+    ]:
+        yield f"EinsumDense {equation}", series3(L.EinsumDense(equation, size, bias_axes=bias, activation="tanh"))
 
 
 def random_models(count, seed):

@@ -1,13 +1,29 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import type { TF } from '../../util/tf.ts';
-import { ownLayer, numberOf, singleInput, type Inputs, type LayerClass, type LayerFactory } from './stock.ts';
+import {
+  numberOf,
+  ownLayer,
+  singleInput,
+  stockLayer,
+  type CallArguments,
+  type Inputs,
+  type LayerClass,
+  type LayerFactory,
+  type OwnLayer,
+  type Weight,
+} from './stock.ts';
 
-type Activation = (tf: TF, x: tfjs.Tensor) => tfjs.Tensor;
+/** Activation of tfjs-layers. */
+export interface Activation {
+  apply(x: tfjs.Tensor): tfjs.Tensor;
+}
+
+type Compute = (tf: TF, x: tfjs.Tensor) => tfjs.Tensor;
 
 /** x where it is above the bound, else 0, without Greater, which has no gradient. */
 const above = (tf: TF, x: tfjs.Tensor, bound: number): tfjs.Tensor => tf.mul(x, tf.step(tf.sub(x, bound)));
 
-const hardSigmoid: Activation = (tf, x) => tf.clipByValue(tf.add(tf.div(x, 6), 0.5), 0, 1);
+const hardSigmoid: Compute = (tf, x) => tf.clipByValue(tf.add(tf.div(x, 6), 0.5), 0, 1);
 
 /** Exponential linear unit with any alpha. */
 function elu(tf: TF, x: tfjs.Tensor, alpha: number): tfjs.Tensor {
@@ -15,7 +31,7 @@ function elu(tf: TF, x: tfjs.Tensor, alpha: number): tfjs.Tensor {
 }
 
 /** Keras' activations that tfjs-layers lacks or has otherwise, by their names in camelCase, with Keras' default arguments. */
-const ACTIVATIONS: Readonly<Record<string, Activation>> = {
+const ACTIVATIONS: Readonly<Record<string, Compute>> = {
   celu: (tf, x) => tf.elu(x),
   exponential: (tf, x) => tf.exp(x),
   geluTanh: (tf, x) => {
@@ -40,7 +56,7 @@ const ACTIVATIONS: Readonly<Record<string, Activation>> = {
 /** Registers the activations of this file for layers that are built from topologies. */
 export function registerActivations(tf: TF): void {
   for (const [name, compute] of Object.entries(ACTIVATIONS)) {
-    class Activation extends tf.serialization.Serializable {
+    class OwnActivation extends tf.serialization.Serializable {
       static readonly className = name;
 
       apply(x: tfjs.Tensor): tfjs.Tensor {
@@ -51,8 +67,36 @@ export function registerActivations(tf: TF): void {
         return {};
       }
     }
-    tf.serialization.registerClass(Activation);
+    tf.serialization.registerClass(OwnActivation);
   }
+}
+
+/** Activation by its name in camelCase. */
+export function activationOf(tf: TF, { settings }: OwnLayer): Activation | null {
+  const name = typeof settings.activation === 'string' ? settings.activation : 'linear';
+  if (name === 'linear') return null;
+  const Activation = tf.serialization.SerializationMap.getMap().classNameMap[name]?.[0];
+  if (Activation === undefined) throw new Error(`There is no activation ${name}.`);
+  return new Activation() as unknown as Activation;
+}
+
+interface StockPrelu extends tfjs.layers.Layer {
+  readonly sharedAxes: readonly number[] | null;
+  readonly alpha: Weight;
+}
+
+/** PReLU that shares its slopes along any axes; on WebAssembly tfjs repeats only whole tensors. */
+function preluLayer(tf: TF): LayerClass {
+  return class PReLU extends stockLayer<StockPrelu>(tf, 'PReLU') {
+    static readonly className = 'PReLU';
+
+    override call(inputs: Inputs, kwargs: CallArguments): Inputs {
+      const shared = [...(this.sharedAxes ?? [])].toSorted((a, b) => a - b);
+      if (shared.every((axis, i) => axis === i + 1)) return super.call(inputs, kwargs);
+      const x = singleInput(inputs);
+      return tf.tidy(() => tf.sub(tf.relu(x), tf.mul(this.alpha.read(), tf.relu(tf.neg(x)))));
+    }
+  };
 }
 
 /** ELU with any alpha; tfjs-layers computes only 1. */
@@ -68,4 +112,4 @@ function eluLayer(tf: TF): LayerClass {
   };
 }
 
-export const activationLayers: readonly LayerFactory[] = [eluLayer];
+export const activationLayers: readonly LayerFactory[] = [eluLayer, preluLayer];

@@ -1,5 +1,6 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import type { TF } from '../../util/tf.ts';
+import { activationOf, type Activation } from './activations.ts';
 import {
   convolve,
   convolveDepthwise,
@@ -23,10 +24,6 @@ import {
   type OwnLayer,
   type Weight,
 } from './stock.ts';
-
-interface Activation {
-  apply(x: tfjs.Tensor): tfjs.Tensor;
-}
 
 interface StockConvolution extends tfjs.layers.Layer {
   padding: string;
@@ -139,15 +136,6 @@ function convolutionLayer(tf: TF, axes: 1 | 2 | 3): LayerClass {
 const conv1dLayer = (tf: TF): LayerClass => convolutionLayer(tf, 1);
 const conv2dLayer = (tf: TF): LayerClass => convolutionLayer(tf, 2);
 const conv3dLayer = (tf: TF): LayerClass => convolutionLayer(tf, 3);
-
-/** Activation by its name in camelCase. */
-function activationOf(tf: TF, { settings }: OwnLayer): Activation | null {
-  const name = typeof settings.activation === 'string' ? settings.activation : 'linear';
-  if (name === 'linear') return null;
-  const Activation = tf.serialization.SerializationMap.getMap().classNameMap[name]?.[0];
-  if (Activation === undefined) throw new Error(`There is no activation ${name}.`);
-  return new Activation() as unknown as Activation;
-}
 
 /** Settings of a convolution of `axes` axes. */
 function settingsOf({ settings }: OwnLayer, axes: number): Convolution & { readonly size: number[] } {

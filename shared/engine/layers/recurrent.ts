@@ -31,6 +31,8 @@ interface StockCell extends tfjs.layers.Layer {
 /** Layer that applies a cell to every step. */
 interface StockRecurrent extends tfjs.layers.Layer {
   readonly cell: tfjs.layers.Layer;
+  readonly goBackwards: boolean;
+  readonly returnSequences: boolean;
 }
 
 /** Settings of the dropout of a cell. */
@@ -68,6 +70,8 @@ interface CellSettings {
   readonly recurrentDropout: number;
   readonly implementation?: number;
   readonly number: number;
+  /** Whether outputs of masked steps are 0, not those of the step before. */
+  readonly zeroOutputForMask: boolean;
 }
 
 const cellSettings = (config: Config): CellSettings => ({
@@ -76,6 +80,7 @@ const cellSettings = (config: Config): CellSettings => ({
   dropout: Number(config.dropout ?? 0),
   recurrentDropout: Number(config.recurrentDropout ?? 0),
   number: Number(config.number ?? 0),
+  zeroOutputForMask: config.zeroOutputForMask === true,
 });
 
 /** Configuration for the class of tfjs-layers. */
@@ -210,6 +215,24 @@ function withCellMasks<T extends Inputs>(
   });
 }
 
+/** Sets the outputs of masked steps to 0. */
+function zeroMasked(
+  tf: TF,
+  { goBackwards, returnSequences }: StockRecurrent,
+  results: Inputs,
+  { mask }: CallArguments,
+): Inputs {
+  if (mask === undefined || mask === null || !returnSequences) return results;
+  return tf.tidy(() => {
+    const [output, ...states] = [results].flat();
+    if (output === undefined) return results;
+    const [samples = 0, steps = 0] = (mask as tfjs.Tensor).shape;
+    const inOrder = goBackwards ? tf.reverse(mask as tfjs.Tensor, 1) : (mask as tfjs.Tensor);
+    const zeroed = tf.mul(output, tf.reshape(inOrder, [samples, steps, 1]));
+    return Array.isArray(results) ? [zeroed, ...states] : zeroed;
+  });
+}
+
 /** SimpleRNN, LSTM or GRU with keyed dropout and, for a GRU, reset_after, Keras' default, which tfjs-layers lacks. */
 function recurrentLayer(tf: TF, kind: Kind): LayerClass {
   return class extends stockLayer<StockRecurrent>(tf, kind) {
@@ -229,7 +252,8 @@ function recurrentLayer(tf: TF, kind: Kind): LayerClass {
 
     override call(inputs: Inputs, kwargs: CallArguments): Inputs {
       const [samples = 0] = singleInput(inputs).shape;
-      return withCellMasks(tf, this, samples, kwargs, () => super.call(inputs, kwargs));
+      const output = withCellMasks(tf, this, samples, kwargs, () => super.call(inputs, kwargs));
+      return this.#settings.zeroOutputForMask ? zeroMasked(tf, this, output, kwargs) : output;
     }
 
     override getConfig(): tfjs.serialization.ConfigDict {

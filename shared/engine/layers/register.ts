@@ -3,6 +3,8 @@ import { activationLayers, registerActivations } from './activations.ts';
 import { attentionLayers } from './attention.ts';
 import { augmentationLayers } from './augmentation.ts';
 import { convolutionLayers } from './convolution.ts';
+import { maskLayers } from './masks.ts';
+import { mergingLayers } from './merging.ts';
 import { noiseLayers } from './noise.ts';
 import { normalizationLayers } from './normalization.ts';
 import { recurrentLayers } from './recurrent.ts';
@@ -16,6 +18,8 @@ const FACTORIES = [
   ...attentionLayers,
   ...augmentationLayers,
   ...convolutionLayers,
+  ...maskLayers,
+  ...mergingLayers,
   ...noiseLayers,
   ...normalizationLayers,
   ...recurrentLayers,

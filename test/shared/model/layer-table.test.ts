@@ -32,8 +32,8 @@ describe('expandTopology rejects what would be ignored or computed otherwise tha
     ['Dense', { trainable: 'no' }, 'trainable "no"'],
     ['InputLayer', { sparse: true }, 'sparse true'],
     ['InputLayer', { dtype: 'uint8', batch_input_shape: [null, 4] }, 'dtype "uint8"'],
-    ['PReLU', { shared_axes: [3] }, 'shared_axes [3]: supported are [1], [1, 2]'],
-    ['PReLU', { shared_axes: [2, 3] }, 'shared_axes [2,3]'],
+    ['PReLU', { shared_axes: [0.5] }, 'shared_axes [0.5]: only whole numbers'],
+    ['EinsumDense', { equation: 'ab,bc' }, 'equation "ab,bc"'],
     ['RMSNormalization', { axis: 1 }, 'axis 1: supported are -1, [-1]'],
     ['MultiHeadAttention', { attention_axes: [1, 2] }, 'attention_axes [1,2]'],
     ['MultiHeadAttention', { use_gate: true }, 'use_gate true'],
@@ -46,7 +46,8 @@ describe('expandTopology rejects what would be ignored or computed otherwise tha
     ['BatchNormalization', { virtual_batch_size: 8 }, 'virtual_batch_size 8'],
     ['BatchNormalization', { synchronized: true }, 'synchronized true'],
     ['LayerNormalization', { rms_scaling: true }, 'rms_scaling true'],
-    ['Embedding', { mask_zero: true }, 'mask_zero true'],
+    ['Embedding', { mask_zero: 1 }, 'mask_zero 1: only true and false'],
+    ['LSTM', { zero_output_for_mask: 1 }, 'zero_output_for_mask 1'],
     ['LSTM', { stateful: true }, 'stateful true'],
     ['LSTM', { time_major: true }, 'time_major true'],
     ['Bidirectional', { layer: layer('LSTM'), merge_mode: null }, 'merge_mode null'],
@@ -79,7 +80,7 @@ describe('expandTopology rejects what would be ignored or computed otherwise tha
     expect(() => expandTopology(deep)).toThrow(message);
   });
 
-  it.each(['Masking', 'Lambda', 'TFOpLambda', 'Resizing', 'MyLayer', 'constructor'])(
+  it.each(['SpectralNormalization', 'Lambda', 'TFOpLambda', 'Resizing', 'MyLayer', 'constructor'])(
     'class %s',
     (className) => {
       expect(() => expandTopology(sequential(input, layer(className)))).toThrow(
