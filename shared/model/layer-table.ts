@@ -123,7 +123,7 @@ const HEADS: Rules = {
 };
 
 /** Keys of layers that change images at random. */
-const AUGMENTATION: Rules = { seed: any, data_format: dataFormat };
+const AUGMENTATION: Rules = { seed: any, rng_type: any, data_format: dataFormat };
 const MOVING: Rules = {
   ...AUGMENTATION,
   fill_mode: oneOf('reflect', 'wrap', 'constant', 'nearest'),
@@ -142,9 +142,9 @@ const TABLE: Readonly<Record<string, Rules>> = {
   },
   Activation: { activation },
   Dropout: { rate: finiteNumber, seed: any, noise_shape: noiseShape },
-  AlphaDropout: { rate: finiteNumber, seed: any, noise_shape: noiseShape },
-  GaussianDropout: { rate: finiteNumber, seed: any },
-  GaussianNoise: { stddev: finiteNumber, seed: any },
+  AlphaDropout: { rate: finiteNumber, seed: any, rng_type: any, noise_shape: noiseShape },
+  GaussianDropout: { rate: finiteNumber, seed: any, rng_type: any },
+  GaussianNoise: { stddev: finiteNumber, seed: any, rng_type: any },
   RandomFlip: { ...AUGMENTATION, mode: oneOf('horizontal_and_vertical', 'horizontal', 'vertical') },
   RandomRotation: { ...MOVING, factor: range },
   RandomTranslation: { ...MOVING, height_factor: range, width_factor: range },
@@ -245,6 +245,8 @@ const TABLE: Readonly<Record<string, Rules>> = {
     query_shape: any,
     key_shape: any,
     value_shape: any,
+    // Keras 2's way to keep scores of a softmax finite.
+    softmax_robust_masking: any,
   },
   GroupQueryAttention: {
     ...HEADS,

@@ -5,7 +5,6 @@ import {
   ownLayer,
   singleInput,
   singleShape,
-  type CallArguments,
   type Inputs,
   type LayerClass,
   type LayerFactory,
@@ -126,7 +125,7 @@ export function applyMasks(tf: TF, model: tfjs.layers.Layer): void {
         : SEVERAL_MASKS.has(className)
           ? found
           : ofSteps(found[0] ?? null, className);
-      const results = call(inputs, { ...(kwargs as CallArguments), mask });
+      const results = call(inputs, { ...kwargs, mask });
       const [output] = [results].flat();
       if (outputMask === null || output === undefined) return results;
       // A layer may return its input, which has a mask of its own.
