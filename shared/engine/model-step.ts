@@ -2,7 +2,7 @@ import type * as tfjs from '@tensorflow/tfjs';
 import { withoutInitialWeights } from '../model/initializers.ts';
 import type { Job } from '../model/job.ts';
 import { withKeyedDropout, withLogits } from '../model/topology.ts';
-import { registerKeyedDropout, type DropoutContext, type MaskSource } from './keyed-dropout.ts';
+import { randomContext, type MaskSource } from './layers/random-source.ts';
 import { DenseFactorHooks, type KernelFactors, type OnFactors } from './dense-factors.ts';
 import { buildModel, type BuiltModel } from './model.ts';
 import type { TF } from '../util/tf.ts';
@@ -38,14 +38,13 @@ export interface ModelStep {
     onGradient: OnGradient | undefined,
     onFactors: OnFactors,
   ): { logits: tfjs.Tensor; parts: tfjs.Tensor[] };
-  /** Logits of a forward pass without dropout: [samples, classes]. */
+  /** Logits of a forward pass without random layers: [samples, classes]. */
   logits(input: tfjs.Tensor): tfjs.Tensor;
 }
 
 /** Builds a job's model. @throws Error with a sentence if it cannot be built */
 export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
-  const dropout: DropoutContext = { masks: null };
-  registerKeyedDropout(tf, dropout);
+  const random = randomContext(tf);
   const built = await buildModel(tf, withoutInitialWeights(withLogits(withKeyedDropout(job.topology))));
   try {
     checkLayout(built, job);
@@ -68,7 +67,7 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
     const samples = input.shape[0];
     const before = variables.map((variable) => (trainable.includes(variable) ? null : variable.clone()));
     let logits: tfjs.Tensor | undefined;
-    dropout.masks = masks;
+    random.masks = masks;
     try {
       const loss = (): tfjs.Scalar => {
         logits = tf.keep(model.apply(input, { training: true }) as tfjs.Tensor);
@@ -87,7 +86,7 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
       logits?.dispose();
       throw error;
     } finally {
-      dropout.masks = null;
+      random.masks = null;
       before.forEach((old, i) => old !== null && variables[i]?.assign(old));
     }
   };

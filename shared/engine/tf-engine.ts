@@ -6,7 +6,7 @@ import type { EngineInfo } from '../protocol/messages.ts';
 import type { Engine, GradientBucket, GradientComputer } from './engine.ts';
 import type { KernelFactors } from './dense-factors.ts';
 import { withMicroShards } from './micro-shards.ts';
-import type { MaskSource } from './keyed-dropout.ts';
+import type { MaskSource } from './layers/random-source.ts';
 import type { TF } from '../util/tf.ts';
 import { createModelStep, type ModelStep } from './model-step.ts';
 import { ShardInputs } from './shard-inputs.ts';
@@ -99,8 +99,8 @@ export function createGradientComputer(
       const { logits, parts } = tf.tidy(() => {
         try {
           const target = tf.tensor(inputs.target(), [shard.labels.length, classes]);
-          const masks: MaskSource = (layer, rate, shape) =>
-            tf.tensor(inputs.mask(layer, rate, sizeOf(shape)), shape);
+          const masks: MaskSource = (layer, draw, shape) =>
+            tf.tensor(inputs.mask(layer, draw, sizeOf(shape)), shape);
           return isFactored
             ? modelStep.factoredGradient(inputOf(inputs.images()), target, masks, onGradient, onFactors)
             : modelStep.gradient(inputOf(inputs.images()), target, masks, onGradient);

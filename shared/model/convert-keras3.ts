@@ -3,7 +3,6 @@ import {
   isLayer,
   isModel,
   isRecord,
-  layerLabel,
   layersOf,
   walkLayers,
   type LayerConfig,
@@ -46,15 +45,13 @@ export function isKeras3(topology: LayerConfig, version: unknown): boolean {
 
 /** Rewrites the settings of Keras 3 as those of Keras 2, in place. @throws Error if one has no equivalent in Keras 2 */
 export function convertKeras3(model: LayerConfig): void {
+  for (const outer of [model, ...walkLayers(model)].filter(isModel)) dropMasks(outer);
   for (const layer of [model, ...walkLayers(model)]) {
     const { config } = layer;
     renameKey(layer, 'batch_shape', 'batch_input_shape');
     for (const key of ['activation', 'recurrent_activation']) {
-      if (typeof config[key] !== 'string' || snakeCase(config[key]) !== 'hard_sigmoid') continue;
-      throw new Error(
-        `${layerLabel(layer)} has the ${key} hard_sigmoid, which is another function in Keras 3 (relu6(x + 3) / 6) than ` +
-          'in TensorFlow.js. Use sigmoid.',
-      );
+      if (typeof config[key] === 'string' && snakeCase(config[key]) === 'hard_sigmoid')
+        config[key] = 'hard_sigmoid_keras3';
     }
     dropMirroredLayer(layer);
     if (layer.inbound_nodes !== undefined)
@@ -66,6 +63,36 @@ export function convertKeras3(model: LayerConfig): void {
   }
   for (const outer of [model, ...walkLayers(model)].filter(isModel)) renumberSequentialCalls(outer);
 }
+
+/**
+ * Removes the masks of calls and the operations that only compute masks, in place. Keras 3 writes both; engines find the masks from
+ * the layers that make them.
+ */
+function dropMasks(model: LayerConfig): void {
+  const layers = layersOf(model);
+  for (const node of layers.flatMap((layer) => asArray(layer.inbound_nodes))) {
+    const kwargs = isRecord(node) ? node.kwargs : null;
+    if (isRecord(kwargs)) for (const key of MASK_ARGUMENTS) Reflect.deleteProperty(kwargs, key);
+  }
+  const isUsed = (layer: LayerConfig, rest: readonly LayerConfig[]): boolean =>
+    JSON.stringify([model.config.output_layers, rest.map((other) => other.inbound_nodes)]).includes(
+      JSON.stringify(layer.config.name ?? layer.name),
+    );
+  let kept = layers;
+  for (;;) {
+    const used = kept.filter((layer) => !isOperation(layer) || isUsed(layer, kept));
+    if (used.length === kept.length) break;
+    kept = used;
+  }
+  if (kept.length < layers.length) model.config.layers = kept;
+}
+
+/** Arguments of calls with the masks of inputs. */
+const MASK_ARGUMENTS = ['mask', 'query_mask', 'value_mask', 'key_mask'];
+
+/** Whether a layer is an operation on tensors, such as those that make masks. */
+const isOperation = (layer: LayerConfig): boolean =>
+  String((layer as { module?: unknown }).module).startsWith('keras.src.ops');
 
 /**
  * Renumbers the calls of nested Sequential models. Keras 3 numbers only the calls by other models. Keras 2 and tfjs also count
@@ -109,11 +136,19 @@ function dropMirroredLayer({ config }: LayerConfig): void {
 /** Converts a call from Keras 3's { args, kwargs } to Keras 2's [[name, node, tensor, arguments], ...]. */
 function convertNode(node: unknown): unknown {
   if (!isRecord(node)) return node;
-  const kwargs = isRecord(node.kwargs) ? node.kwargs : {};
-  const tensors = [node.args].flat(9).map((tensor) => {
-    const history = isLayer(tensor) ? asArray(tensor.config.keras_history) : [];
-    if (history.length === 3) return [...history, kwargs];
+  const kwargs = isRecord(node.kwargs) ? (convertTensors(node.kwargs) as Record<string, unknown>) : {};
+  return [node.args].flat(9).map((tensor) => {
+    const reference = convertTensors(tensor);
+    if (Array.isArray(reference)) return [...(reference as unknown[]), kwargs];
     throw new Error('The model calls a layer with an argument that is not a tensor, which is not supported.');
   });
-  return tensors;
+}
+
+/** Replaces Keras 3's tensors, at any depth, by [name, node, tensor]. */
+function convertTensors(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(convertTensors);
+  if (!isRecord(value)) return value;
+  const history = isLayer(value) ? asArray(value.config.keras_history) : [];
+  if (history.length === 3) return history;
+  return Object.fromEntries(Object.entries(value).map(([key, nested]) => [key, convertTensors(nested)]));
 }

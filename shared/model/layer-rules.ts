@@ -95,7 +95,12 @@ export const wholeNumbers: Rule = {
   expected: 'only whole numbers are supported',
 };
 
-/** Activations that tfjs-layers and Keras 2 compute alike. */
+export const wholeNumbersOrNull: Rule = {
+  ...wholeNumbers,
+  accepts: (value) => value === null || wholeNumbers.accepts(value),
+};
+
+/** Activations, by the names of Keras. `gelu_tanh` and `hard_sigmoid_keras3` are names of gradcast. */
 export const activation: Rule = oneOf(
   'linear',
   'relu',
@@ -111,7 +116,45 @@ export const activation: Rule = oneOf(
   'silu',
   'gelu',
   'hard_sigmoid',
+  'hard_sigmoid_keras3',
+  'celu',
+  'exponential',
+  'gelu_tanh',
+  'hard_shrink',
+  'hard_silu',
+  'hard_tanh',
+  'leaky_relu',
+  'log_sigmoid',
+  'log_softmax',
+  'mish',
+  'soft_shrink',
+  'sparse_plus',
+  'sparse_sigmoid',
+  'squareplus',
+  'tanh_shrink',
 );
+
+/** Number, or the two ends of a range. */
+export const range: Rule = {
+  accepts: (value) =>
+    value === null ||
+    Number.isFinite(value) ||
+    (Array.isArray(value) && value.length === 2 && value.every(Number.isFinite)),
+  expected: 'only a number or a range of two numbers is supported',
+};
+
+/** Names of the inputs of an attention layer, in their order. */
+export const inputNames: Rule = {
+  accepts: (value) =>
+    Array.isArray(value) && value.every((name) => ['query', 'value', 'key'].includes(String(name))),
+  expected: 'only query, value and key are supported',
+};
+
+/** Numbers in nested lists of any depth. */
+export const numbers: Rule = {
+  accepts: (value) => [value].flat(9).length > 0 && [value].flat(9).every(Number.isFinite),
+  expected: 'only numbers are supported',
+};
 
 /** Whether a regularizer has only zero weights, as Keras writes l1_l2(0, 0). */
 const isZeroPenalty = (regularizer: unknown): boolean =>
@@ -176,11 +219,10 @@ export const sizesWithWildcard: Rule = {
   expected: 'only whole numbers are supported',
 };
 
-/** Axes that share one value, which must be the first axes, because the WebAssembly kernel repeats whole tensors. */
-export const firstAxes: Rule = {
-  accepts: (value) =>
-    value === 1 || (Array.isArray(value) && value.toSorted().every((axis, i) => axis === i + 1)),
-  expected: 'supported are [1], [1, 2] and so on',
+/** Equation of an EinsumDense: two lists of axes, and the axes of the result. */
+export const equation: Rule = {
+  accepts: (value) => typeof value === 'string' && /^[a-z]+,[a-z]+->[a-z]+$/.test(value.replaceAll(' ', '')),
+  expected: 'supported are equations such as abc,cd->abd',
 };
 
 export const nested: Rule = { accepts: isLayer, expected: 'only a layer is supported' };

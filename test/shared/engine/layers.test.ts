@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
 import { cellsInsideImage } from '../../../shared/engine/gradient-corrections.ts';
-import { interpolationMatrix } from '../../../shared/engine/layers/reshaping.ts';
-import { registerKeyedDropout, type DropoutContext } from '../../../shared/engine/keyed-dropout.ts';
+import { interpolationMatrix } from '../../../shared/engine/layers/resizing.ts';
+import { randomContext, type MaskSource } from '../../../shared/engine/layers/random-source.ts';
 import { buildModel } from '../../../shared/engine/model.ts';
 import { expandTopology } from '../../../shared/model/expand-topology.ts';
 import type { Topology } from '../../../shared/model/job.ts';
@@ -25,21 +25,20 @@ await tf.setBackend('cpu');
 /** Output of a model for inputs of ones, with the dropout masks 1, 2, 3, ..., and the shapes of the masks. */
 async function applyToOnes(topology: Topology, shape: number[]) {
   const maskShapes: number[][] = [];
-  const dropout: DropoutContext = {
-    masks: (_layer, _rate, maskShape) => {
-      maskShapes.push(maskShape);
-      const size = maskShape.reduce((a, b) => a * b, 1);
-      return tf.tensor(
-        Float32Array.from({ length: size }, (_, i) => i + 1),
-        maskShape,
-      );
-    },
+  const masks: MaskSource = (_layer, _draw, maskShape) => {
+    maskShapes.push(maskShape);
+    const size = maskShape.reduce((a, b) => a * b, 1);
+    return tf.tensor(
+      Float32Array.from({ length: size }, (_, i) => i + 1),
+      maskShape,
+    );
   };
-  registerKeyedDropout(tf, dropout);
   const built = await buildModel(tf, withKeyedDropout(topology));
+  randomContext(tf).masks = masks;
   const values = tf.tidy(() =>
     (built.model.apply(tf.ones(shape), { training: true }) as tf.Tensor).dataSync<'float32'>().slice(),
   );
+  randomContext(tf).masks = null;
   built.dispose();
   return { values: [...values], maskShapes };
 }

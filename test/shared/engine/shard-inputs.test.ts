@@ -20,9 +20,13 @@ const part = ({ sampleNumbers, images, labels }: Shard, from: number, to: number
 });
 
 const inputsOf = (inputs: ShardInputs, samples: number): Float32Array[] =>
-  [inputs.images(), inputs.target(), inputs.mask(layer, rate, samples * size)].map((values) =>
-    values.slice(),
-  );
+  [
+    inputs.images(),
+    inputs.target(),
+    inputs.mask(layer, rate, samples * size),
+    inputs.mask(layer + 1, 'normal', samples * size),
+    inputs.mask(layer + 2, 'uniform', samples),
+  ].map((values) => values.slice());
 
 test.each([1, 3, 8, 13, 16])(
   'micro-shards of %d in a prepared shard of 13 have the same inputs as separate shards',
