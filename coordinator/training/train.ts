@@ -1,5 +1,6 @@
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Job } from '../../shared/model/job.ts';
+import { classesOf } from '../../shared/model/loss.ts';
 import type { EpochRecord, Step } from '../../shared/protocol/messages.ts';
 import type { AbortSignalLike, Clock } from '../../shared/util/clock.ts';
 import type { Optimizer } from '../optimizer/optimizer.ts';
@@ -52,7 +53,7 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
   const isStopping = (): boolean => signal.aborted;
   const rewinds = new RewindController({
     vectors: [optimizer.weights, ...Object.values(optimizer.state)],
-    classes: job.data.classes,
+    classes: classesOf(job),
     stepRunner,
     report,
   });

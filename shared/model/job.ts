@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { isSampleSmall, sampleBytes, tensorSpecs } from './tensors.ts';
 import { sanitizeForTerminal } from '../util/sanitize.ts';
 
 const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
@@ -13,11 +14,14 @@ const layoutEntry = v.object({
   trainable: v.boolean(),
 });
 
+/** Largest payload of a batch: a gibibyte, less the room of a frame's header. */
+const MAX_BATCH_BYTES = 2 ** 30 - 2 ** 23;
+
 /**
  * Training job: everything that a worker must know besides the weights. The welcome message contains it, so that workers need no
  * change for another model.
  */
-export const jobSchema = v.object({
+const jobFields = v.object({
   /** Keras topology as tfjs-layers writes it: { class_name, config }. */
   topology: v.record(v.string(), v.unknown()),
   layout: v.pipe(v.array(layoutEntry), v.minLength(1)),
@@ -33,17 +37,26 @@ export const jobSchema = v.object({
   seed: uint32,
   /** Samples of a micro-shard. If set, workers split shards into micro-shards and sum them along the tree of PairwiseSum. */
   microShard: v.optional(v.pipe(positive, v.maxValue(65_536))),
+  /** Inputs of the model, in its order. */
+  inputs: tensorSpecs(1),
+  /** Values that the model's outputs are compared with, in the order of the outputs. */
+  targets: tensorSpecs(0),
+  /** Whether every sample has a weight. */
+  sampleWeights: v.optional(v.boolean()),
   data: v.object({
     name: v.pipe(v.string(), v.maxLength(200), v.transform(sanitizeForTerminal)),
-    /** Shape of one sample, [28, 28, 1] for MNIST. */
-    sampleShape: v.pipe(v.array(positive), v.minLength(1), v.maxLength(4)),
-    classes: positive,
-    /** Factor that converts bytes to the model's input: 1 / 255. */
-    scale: finite,
     trainSamples: positive,
     testSamples: positive,
   }),
 });
+
+export const jobSchema = v.pipe(
+  jobFields,
+  v.check((job) => isSampleSmall(job), 'samples of at most 64 MiB'),
+  v.check((job) => job.batchSize * sampleBytes(job) <= MAX_BATCH_BYTES, 'batches of at most 1,016 MiB'),
+);
+/** Job without the topology, as a saved model has it. */
+export const jobWithoutTopology = v.omit(jobFields, ['topology']);
 export type Job = v.InferOutput<typeof jobSchema>;
 export type Topology = Job['topology'];
 export type LayoutEntry = Job['layout'][number];

@@ -11,6 +11,7 @@ import { hashedTensor } from '../support/hashed-values.ts';
 import { recordingReport } from '../support/test-coordinator.ts';
 import { norm } from '../support/vectors.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
+import { imagesOf, labelsOf } from '../support/images.ts';
 
 interface Reference {
   readonly steps: readonly { readonly loss: number; readonly accuracy: number }[];
@@ -59,8 +60,8 @@ test('ten steps without dropout equal those of Keras', needsMnist, async () => {
       step as Step,
       {
         sampleNumbers: Uint32Array.from({ length: 128 }, (_, i) => from + i),
-        images: dataset.train.images.subarray(from * 784, (from + 128) * 784),
-        labels: dataset.train.labels.subarray(from, from + 128),
+        inputs: [imagesOf(dataset.train).subarray(from * 784, (from + 128) * 784)],
+        targets: [labelsOf(dataset.train).subarray(from, from + 128)],
       },
       gradient,
     );
