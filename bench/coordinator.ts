@@ -10,6 +10,7 @@ import { layoutOf } from '../shared/model/layout.ts';
 import { forkEntry } from './support/children.ts';
 import { startInProcessCoordinator } from './support/in-process-coordinator.ts';
 import { median, spread } from './support/statistics.ts';
+import { imageTensors } from '../shared/model/tensors.ts';
 
 const BATCH = 128;
 const BLOCK = 10;
@@ -52,7 +53,7 @@ async function bareSide(workers: number): Promise<Side> {
   await all;
   const sum = new Float32Array(layout.length);
   const frame = Buffer.from(weights.buffer);
-  const shard = Buffer.alloc(shardBytes(BATCH / workers, 28 * 28));
+  const shard = Buffer.alloc(shardBytes(BATCH / workers, imageTensors([28, 28, 1], 10)));
   let answered: () => void = () => undefined;
   let missing = 0;
   for (const client of server.clients) {

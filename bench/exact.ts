@@ -24,8 +24,7 @@ for (const samples of samplesText.split(',').map(Number)) {
   const dataset = syntheticDigits({ seed: 1, trainCount: samples, testCount: 10 });
   const shard = {
     sampleNumbers: Uint32Array.from({ length: samples }, (_, i) => i),
-    images: dataset.train.images,
-    labels: dataset.train.labels,
+    ...dataset.train,
   };
   const kinds = [];
   for (const microShard of [undefined, ...microShardsText.split(',').map(Number)]) {

@@ -19,6 +19,7 @@ import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import { openThreadedEngine } from '../worker-node/thread/threaded-engine.ts';
 import { integer, fraction } from '../cli/options.ts';
 import { HOSTILE_KINDS } from './support/hostile-kinds.ts';
+import { sliceShard } from '../shared/data/shard.ts';
 
 interface Flags {
   readonly kinds: string;
@@ -152,15 +153,11 @@ async function trueAccuracy(job: Job, weights: Float32Array, { test }: Dataset):
   });
   const computer = await threaded.engine.load(job);
   computer.setWeights(weights.slice());
-  const imageBytes = test.images.length / test.count;
   let correct = 0;
   for (let from = 0; from < test.count; from += 500) {
     const to = Math.min(test.count, from + 500);
-    const result = await computer.evaluate({
-      sampleNumbers: Uint32Array.from({ length: to - from }, (_, i) => from + i),
-      images: test.images.slice(from * imageBytes, to * imageBytes),
-      labels: test.labels.slice(from, to),
-    });
+    const all = { ...test, sampleNumbers: Uint32Array.from({ length: test.count }, (_, i) => i) };
+    const result = await computer.evaluate(sliceShard(all, from, to));
     correct += result.correct;
   }
   await threaded.close();

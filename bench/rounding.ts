@@ -14,7 +14,7 @@ import { shardBytes, viewShard, writeShard, type Shard } from '../shared/data/sh
 import { syntheticDigits } from '../shared/data/synthetic-digits.ts';
 import { ShardInputs } from '../shared/engine/shard-inputs.ts';
 import type { GradientComputer } from '../shared/engine/engine.ts';
-import { layoutOf, sizeOf } from '../shared/model/layout.ts';
+import { layoutOf } from '../shared/model/layout.ts';
 import type { Step } from '../shared/protocol/messages.ts';
 import { streamReport } from '../worker-node/engine/install/progress.ts';
 import { runProgram } from '../worker-node/util/run-program.ts';
@@ -48,10 +48,9 @@ const computers = { native: await open('native'), wasm: await open('wasm') };
 type Engine = keyof typeof computers;
 
 const shardOf = (numbers: Uint32Array): Shard => {
-  const imageBytes = sizeOf(dataset.sampleShape);
-  const payload = new Uint8Array(shardBytes(numbers.length, imageBytes));
-  writeShard(payload, numbers, dataset.train, imageBytes);
-  return viewShard(payload, numbers.length, imageBytes);
+  const payload = new Uint8Array(shardBytes(numbers.length, dataset));
+  writeShard(payload, numbers, dataset.train, dataset);
+  return viewShard(payload, numbers.length, dataset);
 };
 async function gradientOf(weights: Float32Array, step: Step, ...parts: [Engine, Uint32Array][]) {
   const total = new Float32Array(weights.length);
@@ -69,7 +68,7 @@ function inputsOf(weights: Float32Array, step: Step, shard: Shard): Uint8Array {
   inputs.prepare(step, shard);
   const masks = MASKS.map(([size, rate], layer) => inputs.mask(layer, rate, size * BATCH));
   return Buffer.concat(
-    [weights, inputs.images(), inputs.target(), ...masks].map(({ buffer, byteOffset, byteLength }) =>
+    [weights, ...inputs.values(), ...inputs.targets(), ...masks].map(({ buffer, byteOffset, byteLength }) =>
       Buffer.from(buffer, byteOffset, byteLength),
     ),
   );

@@ -3,7 +3,8 @@ import { float32 } from '../shared/codec/float32.ts';
 import type { Engine, GradientComputer } from '../shared/engine/engine.ts';
 import { errorMessage } from '../shared/util/error-message.ts';
 import type { Job } from '../shared/model/job.ts';
-import { layoutOf, sizeOf } from '../shared/model/layout.ts';
+import { sampleSize } from '../shared/model/tensors.ts';
+import { layoutOf } from '../shared/model/layout.ts';
 import type { OpenedEngine } from './engine/tab-engines.ts';
 
 /** Twelve predictions a second are enough to look live. More would slow the shards. */
@@ -95,7 +96,7 @@ export class PictureReader {
       gradient: (...shard) => computer.gradient(...shard),
       prepare: (step, shard) => computer.prepare(step, shard),
       evaluate: (shard) => computer.evaluate(shard),
-      predict: (images, samples) => computer.predict(images, samples),
+      predict: (inputs, samples) => computer.predict(inputs, samples),
       dispose: () => computer.dispose(),
     };
   }
@@ -144,12 +145,14 @@ export class PictureReader {
     const picture = this.#picture;
     this.#stale = false;
     // The page replaces a picture of another job's shape.
-    if (picture?.length !== sizeOf(job.data.sampleShape)) return;
+    const [input, ...others] = job.inputs;
+    if (picture === null || input === undefined || others.length > 0) return;
+    if (picture.length !== sampleSize(input)) return;
     if (this.#weightsStale) {
       this.#weightsStale = false;
       computer.setWeights(latest.weights);
     }
-    const probabilities = await computer.predict(picture, 1);
+    const probabilities = await computer.predict([picture], 1);
     if (this.#picture !== null) this.#options.onPrediction([...probabilities]);
   }
 

@@ -25,9 +25,9 @@ const createEngine = ({ perSampleMs, firstBucketAt }: LinkWorkerConfig): Engine 
     return Promise.resolve({
       givesFactors: true,
       setWeights: nothing,
-      async gradient(_step, { labels }, gradient, tail, factored = false) {
+      async gradient(_step, { sampleNumbers }, gradient, tail, factored = false) {
         const startedMs = performance.now();
-        const takesMs = perSampleMs * labels.length;
+        const takesMs = perSampleMs * sampleNumbers.length;
         gradient.set(values);
         if (tail !== undefined && firstBucketAt < 1) {
           await sleepUntil(startedMs + firstBucketAt * takesMs);
@@ -37,8 +37,8 @@ const createEngine = ({ perSampleMs, firstBucketAt }: LinkWorkerConfig): Engine 
         return { lossSum: 1, correct: 0, factored };
       },
       prepare: nothing,
-      async evaluate({ labels }) {
-        await sleepUntil(performance.now() + (perSampleMs * labels.length) / 3);
+      async evaluate({ sampleNumbers }) {
+        await sleepUntil(performance.now() + (perSampleMs * sampleNumbers.length) / 3);
         return { lossSum: 1, correct: 0 };
       },
       predict: () => Promise.resolve(new Float32Array(0)),

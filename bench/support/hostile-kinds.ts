@@ -1,6 +1,7 @@
 import type { Shard } from '../../shared/data/shard.ts';
 import type { Engine, ShardResult, GradientComputer } from '../../shared/engine/engine.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
+import { classesOf, labelsOf } from '../../shared/model/loss.ts';
 
 /** Behavior of a hostile worker. `answers` counts its gradients, from 0. */
 interface HostileKind {
@@ -87,16 +88,16 @@ export function hostileEngine(engine: Engine, kind: string, leave: () => void): 
     info: engine.info,
     async load(job) {
       const computer = await engine.load(job);
-      const { classes } = job.data;
+      const classes = classesOf(job);
       const changed = (shard: Shard): Shard =>
         relabel === undefined
           ? shard
-          : { ...shard, labels: shard.labels.map((label) => relabel(label, classes, answers)) };
+          : { ...shard, targets: [labelsOf(shard).map((label) => relabel(label, classes, answers))] };
       const lying: GradientComputer = {
         ...computer,
         supportsFactors: false,
         async gradient(step: Step, shard: Shard, gradient: Float32Array): Promise<ShardResult> {
-          const samples = shard.labels.length;
+          const samples = shard.sampleNumbers.length;
           const invented = invent?.(gradient, answers) === true;
           const result = invented
             ? { lossSum: samples * 0.3, correct: Math.floor(samples * 0.9) }
@@ -106,7 +107,7 @@ export function hostileEngine(engine: Engine, kind: string, leave: () => void): 
           return result;
         },
         async evaluate(shard: Shard): Promise<ShardResult> {
-          const samples = shard.labels.length;
+          const samples = shard.sampleNumbers.length;
           return allCorrect || invent !== undefined
             ? { lossSum: samples * 0.01, correct: samples }
             : computer.evaluate(shard);

@@ -92,12 +92,23 @@ function rejectOnAbort<Result>(work: Promise<Result>, signal: AbortSignal): Prom
   });
 }
 
-function checkDataFits({ data }: Job, { name, sampleShape, classes }: Dataset): void {
-  const trained = `${data.sampleShape.join(' x ')}, ${data.classes} classes`;
-  const found = `${sampleShape.join(' x ')}, ${classes} classes`;
+function checkDataFits(job: Job, dataset: Dataset): void {
+  const { data } = job;
+  const { name } = dataset;
+  const trained = describeSamples(job);
+  const found = describeSamples(dataset);
   if (trained !== found) {
     throw new Error(
       `The model was trained on ${data.name} (${trained}), but ${name} is ${found}. Use other --data.`,
     );
   }
 }
+
+/** Shapes and numbers of classes of inputs and targets. */
+const describeSamples = ({ inputs, targets }: Pick<Dataset, 'inputs' | 'targets'>): string =>
+  [
+    ...inputs.map(({ shape }) => shape.join(' x ')),
+    ...targets.map(({ shape, classes }) =>
+      classes === undefined ? shape.join(' x ') : `${classes} classes`,
+    ),
+  ].join(', ');

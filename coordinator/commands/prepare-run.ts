@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Dataset } from '../../shared/data/dataset.ts';
+import { describeShapes } from '../../shared/model/tensors.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { datasetDigest, openDataset } from '../data/load-dataset.ts';
@@ -205,13 +206,13 @@ function matchCheckpointData(
 
 /** Checks that the data is the checkpoint's. Early checkpoints have no digest; only for them the name must be the same. */
 function checkSameData(
-  { job: { data }, dataDigest }: Checkpoint,
-  { name, train, test, sampleShape }: Dataset,
+  { job: { data, inputs: expectedInputs }, dataDigest }: Checkpoint,
+  { name, train, test, inputs }: Dataset,
 ): void {
   // Early versions put 'idx:' before the name of a folder.
   const expectedName = data.name.replace(/^idx:/, '');
-  const found = `${train.count} and ${test.count} samples of [${sampleShape.join(', ')}]`;
-  const expected = `${data.trainSamples} and ${data.testSamples} samples of [${data.sampleShape.join(', ')}]`;
+  const found = `${train.count} and ${test.count} samples of ${describeShapes(inputs)}`;
+  const expected = `${data.trainSamples} and ${data.testSamples} samples of ${describeShapes(expectedInputs)}`;
   if (found === expected && (dataDigest !== undefined || name === expectedName)) return;
   throw new Error(
     `The run was started with other data (${expectedName}, ${expected}; this is ${name}, ${found}). Use --data with the same data.`,

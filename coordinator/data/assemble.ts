@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import type { Dataset, Split } from '../../shared/data/dataset.ts';
+import { imageDataset, type Dataset, type LabeledImages } from '../../shared/data/dataset.ts';
 import { invalidFileError } from '../../shared/data/data-error.ts';
 import type { DataArray } from './data-array.ts';
 import { toImages } from './to-images.ts';
@@ -11,7 +11,7 @@ export interface SplitArrays {
   readonly labels: DataArray;
 }
 
-interface ReadSplit extends Split {
+interface ReadSplit extends LabeledImages {
   readonly sampleShape: readonly number[];
 }
 
@@ -38,13 +38,13 @@ export function assembleDataset(
       'Use training and test images of one size.',
     );
   }
-  return {
+  return imageDataset({
     ...about,
     sampleShape: train.sampleShape,
     classes: Math.max(2, countClasses(train), countClasses(test)),
     train: { images: train.images, labels: train.labels, count: train.count },
     test: { images: test.images, labels: test.labels, count: test.count },
-  };
+  });
 }
 
 function readSplit({ images, labels }: SplitArrays, note: (line: string) => void): ReadSplit {
@@ -62,5 +62,5 @@ function readSplit({ images, labels }: SplitArrays, note: (line: string) => void
   return { ...parsedImages, labels: parsedLabels };
 }
 
-const countClasses = ({ labels }: Split): number =>
+const countClasses = ({ labels }: LabeledImages): number =>
   labels.reduce((highest, label) => Math.max(highest, label), 0) + 1;

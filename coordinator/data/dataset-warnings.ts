@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Dataset, Split } from '../../shared/data/dataset.ts';
+import { asImages, type Dataset, type ImageDataset, type LabeledImages } from '../../shared/data/dataset.ts';
 
 /** With this fraction of samples in one class, accuracy says little: a constant answer scores as much. */
 const MAX_CLASS_FRACTION = 0.9;
@@ -18,6 +18,11 @@ const MAX_DUPLICATE_FRACTION = 0.1;
  * @param limited whether a limit takes the first training samples only
  */
 export function describeDatasetProblems(dataset: Dataset, limited = false): string[] {
+  const images = asImages(dataset);
+  return images === null ? [] : describeImageProblems(images, limited);
+}
+
+function describeImageProblems(dataset: ImageDataset, limited: boolean): string[] {
   const { train, test, classes } = dataset;
   const trainCounts = countLabels(train, classes);
   const testCounts = countLabels(test, classes);
@@ -54,7 +59,10 @@ export function describeDatasetProblems(dataset: Dataset, limited = false): stri
 }
 
 /** A line if images seem to be stored transposed. */
-export function describeTransposition({ looksTransposed, isTransposed }: Dataset): string[] {
+export function describeTransposition({
+  looksTransposed,
+  isTransposed,
+}: Pick<Dataset, 'looksTransposed' | 'isTransposed'>): string[] {
   return looksTransposed === true && isTransposed !== true
     ? ['The names say EMNIST, whose images are stored transposed. --transpose turns them upright.']
     : [];
@@ -79,8 +87,8 @@ function imbalanceWarnings(
 }
 
 /** Fraction of the test images that are training images too. */
-function duplicateFraction({ train, test }: Dataset): number {
-  const hashOf = ({ images, count }: Split, sample: number): string => {
+function duplicateFraction({ train, test }: ImageDataset): number {
+  const hashOf = ({ images, count }: LabeledImages, sample: number): string => {
     const bytes = images.length / count;
     return createHash('sha1')
       .update(images.subarray(sample * bytes, (sample + 1) * bytes))
@@ -92,7 +100,7 @@ function duplicateFraction({ train, test }: Dataset): number {
   return samples.filter((sample) => trainHashes.has(hashOf(test, sample))).length / checked;
 }
 
-function countLabels({ labels }: Split, classes: number): number[] {
+function countLabels({ labels }: LabeledImages, classes: number): number[] {
   const counts = new Array<number>(classes).fill(0);
   for (const label of labels) counts[label] = (counts[label] ?? 0) + 1;
   return counts;

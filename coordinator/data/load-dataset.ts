@@ -120,10 +120,14 @@ function generateDigits({ seed, limit, syntheticTestCount }: LoadDatasetOptions)
   });
 }
 
-/** SHA-256 of all images and labels, hexadecimal. It identifies a data set, whatever the name of its folder. */
+/** SHA-256 of all inputs, targets and weights, hexadecimal. It identifies a data set, whatever the name of its folder. */
 export function datasetDigest({ train, test }: Pick<Dataset, 'train' | 'test'>): string {
   const hash = createHash('sha256');
-  for (const { images, labels } of [train, test]) hash.update(images).update(labels);
+  for (const { inputs, targets, weights } of [train, test]) {
+    for (const { buffer, byteOffset, byteLength } of [...inputs, ...targets, ...(weights ? [weights] : [])]) {
+      hash.update(new Uint8Array(buffer, byteOffset, byteLength));
+    }
+  }
   return hash.digest('hex');
 }
 

@@ -1,9 +1,14 @@
-import type { Dataset, Split } from '../../shared/data/dataset.ts';
+import { asImages, imageDataset, type Dataset, type LabeledImages } from '../../shared/data/dataset.ts';
 
-/** Copy of a data set with rows and columns of each image exchanged, as EMNIST stores its images. */
+/**
+ * Copy of a data set with rows and columns of each image exchanged, as EMNIST stores its images. Samples that are no images
+ * stay as they are.
+ */
 export function transposeImages(dataset: Dataset): Dataset {
-  const [height = 0, width = 0, channels = 1] = dataset.sampleShape;
-  const transposeSplit = (split: Split): Split => {
+  const stored = asImages(dataset);
+  if (stored === null) return dataset;
+  const [height = 0, width = 0, channels = 1] = stored.sampleShape;
+  const transposeSplit = (split: LabeledImages): LabeledImages => {
     const images = new Uint8Array(split.images.length);
     const sample = height * width * channels;
     for (let start = 0; start < images.length; start += sample) {
@@ -19,12 +24,12 @@ export function transposeImages(dataset: Dataset): Dataset {
     }
     return { ...split, images };
   };
-  return {
-    ...dataset,
-    description: `${dataset.description.replace(/\.$/, '')}, with rows and columns of each image exchanged.`,
+  return imageDataset({
+    ...stored,
+    description: `${stored.description.replace(/\.$/, '')}, with rows and columns of each image exchanged.`,
     sampleShape: [width, height, channels],
-    train: transposeSplit(dataset.train),
-    test: transposeSplit(dataset.test),
+    train: transposeSplit(stored.train),
+    test: transposeSplit(stored.test),
     isTransposed: true,
-  };
+  });
 }

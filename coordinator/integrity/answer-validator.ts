@@ -2,7 +2,7 @@ import type { Clock } from '../../shared/util/clock.ts';
 import type { Split } from '../../shared/data/dataset.ts';
 import { shardBytes, viewShard, writeShard, type Shard } from '../../shared/data/shard.ts';
 import type { Job } from '../../shared/model/job.ts';
-import { layoutOf, sizeOf, type Layout } from '../../shared/model/layout.ts';
+import { layoutOf, type Layout } from '../../shared/model/layout.ts';
 import { errorMessage } from '../../shared/util/error-message.ts';
 import { CloseCode } from '../../shared/protocol/close-codes.ts';
 import type { Step, WorkerId } from '../../shared/protocol/messages.ts';
@@ -277,10 +277,10 @@ export class AnswerValidator {
   }
 
   #copySamples({ samples, split }: ReviewedRound, { from, to }: Range): Shard {
-    const imageBytes = sizeOf(this.#options.job.data.sampleShape);
-    const payload = new Uint8Array(shardBytes(to - from, imageBytes));
-    writeShard(payload, samples.subarray(from, to), split, imageBytes);
-    return viewShard(payload, to - from, imageBytes);
+    const { job } = this.#options;
+    const payload = new Uint8Array(shardBytes(to - from, job));
+    writeShard(payload, samples.subarray(from, to), split, job);
+    return viewShard(payload, to - from, job);
   }
 
   /** @returns whether the worker was banned */

@@ -1,7 +1,7 @@
-import type { Shard } from '../../shared/data/shard.ts';
+import { sliceShard, type Shard } from '../../shared/data/shard.ts';
 import type { Engine, GradientComputer } from '../../shared/engine/engine.ts';
 import type { Job } from '../../shared/model/job.ts';
-import { layoutOf, sizeOf } from '../../shared/model/layout.ts';
+import { layoutOf } from '../../shared/model/layout.ts';
 import type { Score } from '../../shared/model/loss.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 
@@ -97,10 +97,10 @@ export class ReferenceEngine {
       let smallest = Infinity;
       for (
         let from = 0;
-        from < shard.labels.length && smallest > MAX_DIFFERENCE && from < 2 * VERIFICATION_SAMPLES;
+        from < shard.sampleNumbers.length && smallest > MAX_DIFFERENCE && from < 2 * VERIFICATION_SAMPLES;
         from += VERIFICATION_SAMPLES
       ) {
-        const part = sliceShard(shard, from, from + VERIFICATION_SAMPLES, sizeOf(this.#job.data.sampleShape));
+        const part = sliceShard(shard, from, from + VERIFICATION_SAMPLES);
         const a = new Float32Array(weights.length);
         const b = new Float32Array(weights.length);
         computer.setWeights(weights.slice());
@@ -129,19 +129,6 @@ export class ReferenceEngine {
     }));
     return this.#loaded;
   }
-}
-
-function sliceShard(
-  { sampleNumbers, images, labels }: Shard,
-  from: number,
-  to: number,
-  bytes: number,
-): Shard {
-  return {
-    sampleNumbers: sampleNumbers.slice(from, to),
-    images: images.slice(from * bytes, to * bytes),
-    labels: labels.slice(from, to),
-  };
 }
 
 function relativeDifference(a: Float32Array, b: Float32Array): number {

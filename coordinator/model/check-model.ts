@@ -37,7 +37,7 @@ export async function checkModel(
       'The model has BatchNormalization, which learns nothing from micro-shards of one sample. Use a larger --micro-shard.',
     );
   }
-  if (!ownModel && String(dataset.sampleShape) === DEFAULT_SAMPLE_SHAPE) return;
+  if (!ownModel && String(dataset.inputs[0]?.shape) === DEFAULT_SAMPLE_SHAPE) return;
   const own = await program.openCoordinatorEngine('wasm');
   try {
     await tryStep(own.engine, { job, initialWeights }, dataset);

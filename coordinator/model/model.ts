@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Dataset } from '../../shared/data/dataset.ts';
+import { type TensorSpec, BYTE_SCALE } from '../../shared/model/tensors.ts';
 import { buildModel, type BuiltModel } from '../../shared/engine/model.ts';
 import { defaultTopology } from '../../shared/model/default-topology.ts';
 import { expandTopology } from '../../shared/model/expand-topology.ts';
@@ -7,6 +8,7 @@ import { fitInput, takesBytes } from '../../shared/model/fit-input.ts';
 import { withTfjsInitializers } from '../../shared/model/initializers.ts';
 import type { SettingsOf } from '../../shared/model/optimizer-settings.ts';
 import type { Job, Topology } from '../../shared/model/job.ts';
+import { classesOf } from '../../shared/model/loss.ts';
 import {
   moveSoftmaxLast,
   withKeyedDropout,
@@ -86,7 +88,6 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
   try {
     const classes = checkOutput(built.model, dataset, outputs);
     checkTensors(built.entries, built.names);
-    const bytes = takesBytes(topology);
     const optimizer = resolveOptimizer(settings.optimizer ?? { name: 'adadelta' }, {
       names: built.names,
       steps: epochs * stepsPerEpoch(dataset.train.count, batchSize),
@@ -102,11 +103,11 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
       epochs,
       seed,
       ...(microShard === undefined ? {} : { microShard }),
+      inputs: takesBytes(topology) ? dataset.inputs.map(withoutByteScale) : [...dataset.inputs],
+      targets: dataset.targets.map((target) => ({ ...target, classes })),
+      ...(dataset.train.weights === undefined ? {} : { sampleWeights: true }),
       data: {
         name: dataset.name,
-        sampleShape: [...dataset.sampleShape],
-        classes,
-        scale: bytes ? 1 : 1 / 255,
         trainSamples: dataset.train.count,
         testSamples: dataset.test.count,
       },
@@ -146,7 +147,7 @@ async function buildInitialModel(topology: Topology): Promise<BuiltModel> {
 const MIN_DEFAULT_SIDE = 6;
 
 /** @throws Error if the images are too small for the default model */
-function checkDefaultFits({ sampleShape: [height = 0, width = 0], name }: Dataset): void {
+function checkDefaultFits([height = 0, width = 0]: readonly number[], name: string): void {
   if (height >= MIN_DEFAULT_SIDE && width >= MIN_DEFAULT_SIDE) return;
   const side = Math.sqrt(height * width);
   const square =
@@ -159,10 +160,11 @@ function checkDefaultFits({ sampleShape: [height = 0, width = 0], name }: Datase
 
 /** Topology with an input for the data's samples. @throws Error with a sentence if it does not take them */
 function fitModel(dataset: Dataset, topology: Topology | undefined): Topology {
-  const { name, sampleShape, classes } = dataset;
+  const { name } = dataset;
+  const sampleShape = dataset.inputs[0]?.shape ?? [];
   if (topology === undefined) {
-    checkDefaultFits(dataset);
-    return defaultTopology(sampleShape, classes);
+    checkDefaultFits(sampleShape, name);
+    return defaultTopology(sampleShape, dataset.targets[0]?.classes ?? 0);
   }
   const fitted = fitInput(expandTopology(topology), sampleShape);
   if (fitted !== null) return fitted;
@@ -178,13 +180,20 @@ function fitModel(dataset: Dataset, topology: Topology | undefined): Topology {
  * @returns number of outputs: at least the number of classes
  * @throws Error if the model has fewer outputs, or outputs of another shape
  */
-function checkOutput(model: tf.LayersModel, { classes, name }: Dataset, expected: number | null): number {
+function checkOutput(model: tf.LayersModel, { targets, name }: Dataset, expected: number | null): number {
+  const classes = targets[0]?.classes ?? 0;
   const shapes = model.outputs.map(({ shape }) => shape.slice(1));
   const [outputs] = shapes.flat();
   const fits = shapes.length === 1 && shapes[0]?.length === 1 && outputs === (expected ?? outputs);
   if (fits && typeof outputs === 'number' && outputs >= classes) return outputs;
   const found = shapes.map((shape) => `[${shape.join(', ')}]`).join(' and ');
   throw new Error(`The model's output is ${found}, but ${name} has ${classes} classes.`);
+}
+
+/** Input whose bytes the model scales itself. */
+function withoutByteScale(input: TensorSpec): TensorSpec {
+  const { scale, ...stored } = input;
+  return input.dtype === 'uint8' && scale === BYTE_SCALE ? stored : input;
 }
 
 /** Checks the tensors of a model. @throws Error if none is trainable, or if two have the same name in a saved model */
@@ -199,17 +208,20 @@ function checkTensors(entries: Job['layout'], names: readonly string[]): void {
     throw new Error(`Two tensors of the model are named ${duplicate}. Rename their layers.`);
 }
 
-function collectNotes({ classes, name }: Dataset, { data, topology }: Job, hasWeights: boolean): string[] {
+function collectNotes({ targets, name }: Dataset, job: Job, hasWeights: boolean): string[] {
   const notes: string[] = [];
+  const classes = targets[0]?.classes ?? 0;
+  const outputs = classesOf(job);
   if (hasWeights) notes.push('Training starts from the weights of the model file.');
-  if (data.classes > classes) {
+  if (outputs > classes) {
     notes.push(
-      `The model has ${data.classes} outputs, but ${name} has ${classes} classes: the other outputs are never right.`,
+      `The model has ${outputs} outputs, but ${name} has ${classes} classes: the other outputs are never right.`,
     );
   }
-  if (data.scale === 1)
+  const isByte = ({ dtype, scale }: TensorSpec): boolean => dtype === 'uint8' && scale === undefined;
+  if (job.inputs.some(isByte))
     notes.push('The model starts with a Rescaling layer, so its input is pixels from 0 to 255.');
-  else if (JSON.stringify(topology).includes('"class_name":"Embedding"')) {
+  else if (JSON.stringify(job.topology).includes('"class_name":"Embedding"')) {
     notes.push('The model has an Embedding, which expects whole numbers, but pixels are divided by 255.');
   }
   return notes;

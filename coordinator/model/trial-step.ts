@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Dataset } from '../../shared/data/dataset.ts';
+import { sliceShard } from '../../shared/data/shard.ts';
 import { buildModel } from '../../shared/engine/model.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Job } from '../../shared/model/job.ts';
-import { sizeOf } from '../../shared/model/layout.ts';
 import { withLogits } from '../../shared/model/topology.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { explainModelError, LayerError } from './model-errors.ts';
@@ -15,13 +15,9 @@ import { explainModelError, LayerError } from './model-errors.ts';
 export async function tryStep(
   engine: Engine,
   { job, initialWeights }: { readonly job: Job; readonly initialWeights: Float32Array },
-  { train, sampleShape }: Dataset,
+  { train }: Dataset,
 ): Promise<void> {
-  const shard = {
-    sampleNumbers: Uint32Array.of(0),
-    images: train.images.subarray(0, sizeOf(sampleShape)),
-    labels: train.labels.subarray(0, 1),
-  };
+  const shard = sliceShard({ ...train, sampleNumbers: new Uint32Array(train.count) }, 0, 1);
   const gradient = new Float32Array(initialWeights.length);
   let lossSum: number;
   try {

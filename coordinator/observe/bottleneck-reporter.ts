@@ -1,5 +1,6 @@
+import { sampleBytes } from '../../shared/model/tensors.ts';
 import type { Job } from '../../shared/model/job.ts';
-import { layoutOf, sizeOf } from '../../shared/model/layout.ts';
+import { layoutOf } from '../../shared/model/layout.ts';
 import type { WorkerId } from '../../shared/protocol/messages.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import { median } from '../../shared/util/median.ts';
@@ -86,7 +87,7 @@ export class BottleneckReporter implements TrainingListener {
       workers,
       batchSize: job.batchSize,
       payloadShape,
-      sampleBytes: sizeOf(job.data.sampleShape),
+      sampleBytes: sampleBytes(job),
       wholeGradientFor: this.#wholeGradientFor,
     });
   }

@@ -72,12 +72,15 @@ const transposeFlag = ({ transpose }: SummaryFlags): string => (transpose === tr
 
 /** Prints the data set of a run, as Keras' example does. */
 export function printDataset(
-  { name, description, train: training, test, sampleShape }: Dataset,
+  { name, description, train: training, test, inputs }: Dataset,
   report: Reporter,
 ): void {
   if (name === 'drawn-digits') report.warn(description);
   else report.info(description);
-  report.info(`x_train shape: (${[training.count, ...sampleShape].join(', ')})`);
-  report.info(`x_test shape: (${[test.count, ...sampleShape].join(', ')})`);
+  for (const { name: input, shape } of inputs) {
+    const x = inputs.length === 1 ? 'x' : input;
+    report.info(`${x}_train shape: (${[training.count, ...shape].join(', ')})`);
+    report.info(`${x}_test shape: (${[test.count, ...shape].join(', ')})`);
+  }
   report.info(`Train on ${training.count} samples, validate on ${test.count} samples`);
 }

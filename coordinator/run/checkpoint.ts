@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import { jobSchema } from '../../shared/model/job.ts';
 import { plateauStateSchema } from '../optimizer/plateau.ts';
+import { upgradeJob } from '../../shared/model/stored-job.ts';
 import { describeDiskError } from '../files/disk-error.ts';
 import { makeFolder } from '../files/make-folder.ts';
 import { readRegularFile } from '../files/read-file.ts';
@@ -15,10 +16,10 @@ const header = v.object({
   position: v.object({ epoch: v.pipe(count, v.minValue(1)), step: count, steps: count }),
   /** Sums over the samples of this epoch so far. */
   tally: v.object({ samples: count, lossSum: v.number(), correct: count, seconds: v.number() }),
-  job: jobSchema,
+  job: v.pipe(v.unknown(), v.transform(upgradeJob), jobSchema),
   /** Fingerprint of the engines of an exact run. */
   engineFingerprint: v.optional(v.string()),
-  /** SHA-256 of images and labels; missing in checkpoints of earlier versions. */
+  /** SHA-256 of the data set's tensors; missing in checkpoints of earlier versions. */
   dataDigest: v.optional(v.string()),
   /** State of a plateau schedule; missing without one. */
   plateau: v.optional(plateauStateSchema),

@@ -1,7 +1,7 @@
 import { areFactorsSmaller, FACTORS, type DenseKernel } from '../../shared/codec/factors.ts';
 import type { Split } from '../../shared/data/dataset.ts';
 import { shardBytes, writeShard } from '../../shared/data/shard.ts';
-import { sizeOf } from '../../shared/model/layout.ts';
+import type { SampleFormat } from '../../shared/model/tensors.ts';
 import { openFrame } from '../../shared/protocol/frame.ts';
 import type { FromCoordinator, Step, Task, WorkerId } from '../../shared/protocol/messages.ts';
 import type { Range } from '../../shared/util/range.ts';
@@ -21,8 +21,8 @@ export interface RoundInput {
 export interface ShardSenderOptions {
   readonly pool: WorkerPool;
   readonly publisher: WeightsPublisher;
-  /** Shape of one sample, such as [28, 28, 1]. */
-  readonly sampleShape: readonly number[];
+  /** Inputs and targets of a sample. */
+  readonly format: SampleFormat;
   /** Kernel whose gradient can be sent as factors; null if the model has none. */
   readonly kernel: DenseKernel | null;
 }
@@ -30,13 +30,11 @@ export interface ShardSenderOptions {
 /** Sends workers their shards, with the weights and samples that they lack. */
 export class ShardSender {
   readonly #options: ShardSenderOptions;
-  readonly #imageBytes: number;
   /** Samples that each worker has prefetched. */
   readonly #prefetched = new Map<WorkerId, Range & { readonly step: Step }>();
 
   constructor(options: ShardSenderOptions) {
     this.#options = options;
-    this.#imageBytes = sizeOf(options.sampleShape);
   }
 
   /** Sends a shard and the weights of its step. */
@@ -95,8 +93,9 @@ export class ShardSender {
   }
 
   #sendSamples(worker: Worker, message: FromCoordinator, samples: Uint32Array | null, split: Split): void {
-    const frame = openFrame(message, samples === null ? 0 : shardBytes(samples.length, this.#imageBytes));
-    if (samples !== null) writeShard(frame.payload, samples, split, this.#imageBytes);
+    const { format } = this.#options;
+    const frame = openFrame(message, samples === null ? 0 : shardBytes(samples.length, format));
+    if (samples !== null) writeShard(frame.payload, samples, split, format);
     worker.connection.send(frame.bytes);
   }
 }

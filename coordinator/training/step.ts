@@ -56,7 +56,7 @@ export class StepRunner {
     this.#sender = new ShardSender({
       pool,
       publisher: this.#publisher,
-      sampleShape: job.data.sampleShape,
+      format: job,
       kernel,
     });
     this.#executor = new RoundExecutor({

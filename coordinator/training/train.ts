@@ -1,5 +1,6 @@
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Job } from '../../shared/model/job.ts';
+import { classesOf } from '../../shared/model/loss.ts';
 import type { EpochRecord, Step } from '../../shared/protocol/messages.ts';
 import type { AbortSignalLike, Clock } from '../../shared/util/clock.ts';
 import type { Optimizer } from '../optimizer/optimizer.ts';
@@ -49,11 +50,10 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
   const start = resumeFrom?.position ?? { epoch: 1, step: 0, steps: 0 };
   const trained = { epochs: start.epoch - 1, steps: start.steps, last: resumeFrom?.last ?? null };
   const steps = stepsPerEpoch(dataset.train.count, job.batchSize);
-  // A function, since the signal changes while steps are awaited.
-  const isStopping = (): boolean => signal.aborted;
+  const isStopping = (): boolean => signal.aborted; // a function, since the signal changes while steps are awaited
   const rewinds = new RewindController({
     vectors: [optimizer.weights, ...Object.values(optimizer.state)],
-    classes: job.data.classes,
+    classes: classesOf(job),
     stepRunner,
     report,
   });

@@ -147,18 +147,26 @@ export class SmallestWorker {
   }
 
   #compute({ task, step, samples: count }, payload) {
-    const { data, seed, topology } = this.#job;
-    const inputs = data.sampleShape.reduce((a, b) => a * b, 1);
+    const {
+      inputs: [input],
+      seed,
+      topology,
+    } = this.#job;
+    const inputs = input.shape.reduce((a, b) => a * b, 1);
     const outputs = this.#length / (inputs + 1);
     const numbers = new Uint32Array(payload.buffer, 0, count);
     const images = payload.subarray(4 * count, 4 * count + count * inputs);
-    const labels = payload.subarray(4 * count + count * inputs);
+    // Each part of the payload begins at a multiple of 4.
+    const labels = payload.subarray(4 * count + Math.ceil((count * inputs) / 4) * 4);
     const rates = topology.config.layers.filter((l) => l.class_name === 'Dropout').map((l) => l.config.rate);
     const gradient = new Float32Array(this.#length);
     let lossSum = 0;
     let correct = 0;
     for (let n = 0; n < count; n++) {
-      const x = Float64Array.from(images.subarray(n * inputs, (n + 1) * inputs), (byte) => byte * data.scale);
+      const x = Float64Array.from(
+        images.subarray(n * inputs, (n + 1) * inputs),
+        (byte) => byte * input.scale,
+      );
       if (task === 'train') {
         rates.forEach((rate, layer) => applyDropout(x, rate, { seed, step, sample: numbers[n], layer }));
       }
@@ -183,7 +191,7 @@ export class SmallestWorker {
 }
 
 /** Accepts Flatten and Dropout layers and a Dense softmax layer at the end. */
-function checkModel({ topology, layout, microShard }) {
+function checkModel({ topology, layout, inputs, targets, microShard }) {
   const layers = topology.config.layers;
   const isKnown = layers.every(
     ({ class_name: name, config }, i) =>
@@ -191,7 +199,16 @@ function checkModel({ topology, layout, microShard }) {
       name === 'Dropout' ||
       (i === layers.length - 1 && config.activation === 'softmax'),
   );
-  if (isKnown && layout.length === 2 && layout.every((t) => t.trainable) && microShard === undefined) return;
+  const tensors = [...inputs, ...targets];
+  const hasBytes = tensors.length === 2 && tensors.every(({ dtype }) => dtype === 'uint8');
+  if (
+    isKnown &&
+    hasBytes &&
+    layout.length === 2 &&
+    layout.every((t) => t.trainable) &&
+    microShard === undefined
+  )
+    return;
   throw Object.assign(new Error('This worker knows Flatten, Dropout and one Dense softmax layer.'), {
     code: 4424,
   });

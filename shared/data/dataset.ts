@@ -1,11 +1,8 @@
-import { sizeOf } from '../model/layout.ts';
+import type { Shard } from './shard.ts';
+import { imageTensors, sampleSize, type TensorSpec, type TensorValues } from '../model/tensors.ts';
 
-/** Samples and their labels in memory. */
-export interface Split {
-  /** [count, ...sampleShape] bytes, row-major, 0 to 255. */
-  readonly images: Uint8Array;
-  /** Class number of each sample. */
-  readonly labels: Uint8Array;
+/** Samples in memory: for each input and target the stored values of all samples, [count, ...shape], row-major. */
+export interface Split extends Omit<Shard, 'sampleNumbers'> {
   readonly count: number;
 }
 
@@ -14,15 +11,75 @@ export interface Dataset {
   readonly name: string;
   /** One sentence for the user: contents and source. */
   readonly description: string;
-  /** [height, width, channels], for example [28, 28, 1]. */
-  readonly sampleShape: readonly number[];
-  readonly classes: number;
+  /** At least one. An image of bytes is scaled by 1 / 255 unless the model scales it itself. */
+  readonly inputs: readonly TensorSpec[];
+  /** A class number has `classes`. */
+  readonly targets: readonly TensorSpec[];
+  /** Names of the classes of the first target, if they have any. */
+  readonly classNames?: readonly string[];
   readonly train: Split;
   readonly test: Split;
   /** Whether the file names indicate that rows and columns of the stored images are exchanged. */
   readonly looksTransposed?: boolean;
   /** Whether gradcast exchanged the rows and columns of the stored images. */
   readonly isTransposed?: boolean;
+}
+
+/** Images and their classes. */
+export interface LabeledImages {
+  /** [count, ...sampleShape] bytes, row-major, 0 to 255. */
+  readonly images: Uint8Array;
+  /** Class number of each sample. */
+  readonly labels: Uint8Array;
+  readonly count: number;
+}
+
+export interface ImageDataset extends Omit<Dataset, 'inputs' | 'targets' | 'train' | 'test'> {
+  /** [height, width, channels], for example [28, 28, 1]. */
+  readonly sampleShape: readonly number[];
+  readonly classes: number;
+  readonly train: LabeledImages;
+  readonly test: LabeledImages;
+}
+
+/** Split with images as its input and classes as its target. */
+export const imageSplit = ({ images, labels, count }: LabeledImages): Split => ({
+  inputs: [images],
+  targets: [labels],
+  count,
+});
+
+/** Data set of images that are classified. */
+export function imageDataset({ sampleShape, classes, train, test, ...about }: ImageDataset): Dataset {
+  return {
+    ...about,
+    ...imageTensors(sampleShape, classes),
+    train: imageSplit(train),
+    test: imageSplit(test),
+  };
+}
+
+/** Images and classes of a data set; null if its samples are others. */
+export function asImages(dataset: Dataset): ImageDataset | null {
+  const { inputs, targets, train, test, ...about } = dataset;
+  const [input, ...otherInputs] = inputs;
+  const [target, ...otherTargets] = targets;
+  if (input === undefined || otherInputs.length > 0 || target === undefined || otherTargets.length > 0)
+    return null;
+  if (input.dtype !== 'uint8' || input.shape.length !== 3 || target.classes === undefined) return null;
+  if (target.shape.length > 0 || target.dtype !== 'uint8') return null;
+  const labeled = ({ inputs: [images], targets: [labels], count }: Split): LabeledImages => ({
+    images: images as Uint8Array,
+    labels: labels as Uint8Array,
+    count,
+  });
+  return {
+    ...about,
+    sampleShape: input.shape,
+    classes: target.classes,
+    train: labeled(train),
+    test: labeled(test),
+  };
 }
 
 /**
@@ -33,13 +90,16 @@ export interface Dataset {
  */
 export function limitTrainSamples(dataset: Dataset, trainCount: number): Dataset {
   checkTrainLimit(trainCount);
-  const { train, sampleShape } = dataset;
+  const { train, inputs, targets } = dataset;
   if (trainCount >= train.count) return dataset;
+  const first = (values: TensorValues, spec: TensorSpec | undefined): TensorValues =>
+    values.subarray(0, trainCount * (spec === undefined ? 0 : sampleSize(spec)));
   return {
     ...dataset,
     train: {
-      images: train.images.subarray(0, trainCount * sizeOf(sampleShape)),
-      labels: train.labels.subarray(0, trainCount),
+      inputs: train.inputs.map((values, i) => first(values, inputs[i])),
+      targets: train.targets.map((values, i) => first(values, targets[i])),
+      ...(train.weights === undefined ? {} : { weights: train.weights.subarray(0, trainCount) }),
       count: trainCount,
     },
   };

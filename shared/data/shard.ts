@@ -1,65 +1,123 @@
 import { CloseCode, ProtocolError } from '../protocol/close-codes.ts';
+import {
+  elementBytes,
+  sampleSize,
+  viewTensor,
+  type SampleFormat,
+  type TensorValues,
+} from '../model/tensors.ts';
 
 /** Samples of one assignment to a worker. */
 export interface Shard {
   /** Indices of the samples in the data set; they key the dropout masks. */
   readonly sampleNumbers: Uint32Array;
-  /** [samples, ...sampleShape], row-major, unscaled: 0 to 255. */
-  readonly images: Uint8Array;
-  /** [samples] */
-  readonly labels: Uint8Array;
+  /** Stored values of each input: [samples, ...shape], row-major. */
+  readonly inputs: readonly TensorValues[];
+  /** Stored values of each target: [samples, ...shape], row-major. */
+  readonly targets: readonly TensorValues[];
+  /** Weight of each sample in the loss. @default 1 for all */
+  readonly weights?: Float32Array | undefined;
 }
 
-/**
- * Bytes of a shard's payload: for each sample 4 for its number, the image, and 1 for the label.
- * @param imageBytes of one sample: the number of elements of the job's sample shape
- */
-export function shardBytes(samples: number, imageBytes: number): number {
-  return samples * (4 + imageBytes + 1);
+/** Tensors of a split, from which shards are copied. */
+type Samples = Omit<Shard, 'sampleNumbers'>;
+
+/** Parts of a payload begin at multiples of this. */
+const ALIGNMENT = 4;
+const NUMBER_BYTES = Uint32Array.BYTES_PER_ELEMENT;
+
+const align = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+
+/** Bytes of a shard's payload: the sample numbers, then each input, each target, and the weights if there are any. */
+export function shardBytes(samples: number, { inputs, targets, sampleWeights }: SampleFormat): number {
+  let bytes = samples * NUMBER_BYTES;
+  for (const spec of inputs) bytes += align(samples * sampleSize(spec) * elementBytes(spec));
+  for (const spec of targets) bytes += align(samples * sampleSize(spec) * elementBytes(spec));
+  return sampleWeights === true ? bytes + samples * Float32Array.BYTES_PER_ELEMENT : bytes;
 }
 
-/** Writes the samples `numbers` of a split into a payload: numbers, then images, then labels. */
+/** Writes the samples `numbers` of a split into a payload of zeros. */
 export function writeShard(
   payload: Uint8Array,
   numbers: Uint32Array,
-  split: { readonly images: Uint8Array; readonly labels: Uint8Array },
-  imageBytes: number,
+  split: Samples,
+  format: SampleFormat,
 ): void {
-  const view = viewShard(payload, numbers.length, imageBytes);
+  const view = viewShard(payload, numbers.length, format);
   view.sampleNumbers.set(numbers);
-  numbers.forEach((number, i) => {
-    view.images.set(split.images.subarray(number * imageBytes, (number + 1) * imageBytes), i * imageBytes);
-    view.labels[i] = split.labels[number] ?? 0;
-  });
+  const copy = (to: TensorValues, from: TensorValues | undefined): void => {
+    const size = to.length / numbers.length;
+    if (from === undefined) return;
+    numbers.forEach((number, i) => to.set(from.subarray(number * size, (number + 1) * size), i * size));
+  };
+  view.inputs.forEach((values, i) => copy(values, split.inputs[i]));
+  view.targets.forEach((values, i) => copy(values, split.targets[i]));
+  if (view.weights === undefined) return;
+  if (split.weights === undefined) view.weights.fill(1);
+  else copy(view.weights, split.weights);
 }
 
 /**
  * Views of a shard's payload, which must be 4-byte aligned.
  * @throws ProtocolError (malformed) if the payload's length is not that of `samples` samples
  */
-export function viewShard(payload: Uint8Array, samples: number, imageBytes: number): Shard {
-  const expected = shardBytes(samples, imageBytes);
+export function viewShard(payload: Uint8Array, samples: number, format: SampleFormat): Shard {
+  const expected = shardBytes(samples, format);
   if (payload.length !== expected) {
     throw new ProtocolError(
       CloseCode.malformed,
       `A shard of ${samples} samples has ${expected} payload bytes; this one has ${payload.length}.`,
     );
   }
-  const imagesOffset = samples * 4;
-  const labelsOffset = imagesOffset + samples * imageBytes;
+  const { buffer, byteOffset } = payload;
+  let at = samples * NUMBER_BYTES;
+  const next = (spec: SampleFormat['inputs'][number]): TensorValues => {
+    const length = samples * sampleSize(spec);
+    const values = viewTensor(spec, buffer, byteOffset + at, length);
+    at += align(length * elementBytes(spec));
+    return values;
+  };
+  const sampleNumbers = new Uint32Array(buffer, byteOffset, samples);
+  const inputs = format.inputs.map(next);
+  const targets = format.targets.map(next);
+  if (format.sampleWeights !== true) return { sampleNumbers, inputs, targets };
+  return { sampleNumbers, inputs, targets, weights: new Float32Array(buffer, byteOffset + at, samples) };
+}
+
+/** Views of the samples from `from` to before `to`. */
+export function sliceShard(
+  { sampleNumbers, inputs, targets, weights }: Shard,
+  from: number,
+  to: number,
+): Shard {
+  const samples = sampleNumbers.length;
+  const slice = <Values extends TensorValues>(values: Values): Values => {
+    const size = values.length / samples;
+    return values.subarray(from * size, to * size) as Values;
+  };
   return {
-    sampleNumbers: new Uint32Array(payload.buffer, payload.byteOffset, samples),
-    images: payload.subarray(imagesOffset, labelsOffset),
-    labels: payload.subarray(labelsOffset),
+    sampleNumbers: sampleNumbers.subarray(from, to),
+    inputs: inputs.map(slice),
+    targets: targets.map(slice),
+    ...(weights === undefined ? {} : { weights: slice(weights) }),
   };
 }
 
 /**
- * Checks labels before they index the model's outputs.
- * @throws ProtocolError (malformed) if a label is not a class of the job
+ * Checks whole numbers with a limit, such as classes, before they index anything.
+ * @throws ProtocolError (malformed) if one is negative or not below the limit
  */
-export function checkLabels({ labels }: Shard, classes: number): void {
-  const wrong = labels.find((label) => label >= classes);
-  if (wrong === undefined) return;
-  throw new ProtocolError(CloseCode.malformed, `A sample of class ${wrong}; the job has ${classes}, from 0.`);
+export function checkClasses(shard: Shard, format: SampleFormat): void {
+  for (const kind of ['inputs', 'targets'] as const) {
+    for (const [i, { name, classes, dtype }] of format[kind].entries()) {
+      if (classes === undefined || (dtype === 'uint8' && classes > 255)) continue;
+      for (const value of shard[kind][i] ?? []) {
+        if (value >= 0 && value < classes && Number.isInteger(value)) continue;
+        throw new ProtocolError(
+          CloseCode.malformed,
+          `A sample has ${value} in ${name}, which goes from 0 to ${classes - 1}.`,
+        );
+      }
+    }
+  }
 }

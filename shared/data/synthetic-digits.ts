@@ -1,5 +1,5 @@
 import { Purpose, randomStream, type RandomStream } from '../random/stream.ts';
-import type { Dataset, Split } from './dataset.ts';
+import { imageDataset, type Dataset, type LabeledImages } from './dataset.ts';
 import { digitStrokes } from './digit-strokes.ts';
 import { drawPolyline, smooth, type Pen } from './rasterize.ts';
 
@@ -25,17 +25,17 @@ export interface SyntheticDigitsOptions {
  */
 export function syntheticDigits(options: SyntheticDigitsOptions): Dataset {
   const { seed, trainCount = 60_000, testCount = 10_000 } = options;
-  return {
+  return imageDataset({
     name: 'drawn-digits',
     description: `Digits that gradcast drew itself with seed ${seed}, not MNIST: accuracies on them do not compare with published ones.`,
     sampleShape: [SIDE, SIDE, 1],
     classes: DIGITS,
     train: generateSplit(seed, SplitKey.train, trainCount),
     test: generateSplit(seed, SplitKey.test, testCount),
-  };
+  });
 }
 
-function generateSplit(seed: number, key: number, count: number): Split {
+function generateSplit(seed: number, key: number, count: number): LabeledImages {
   const images = new Uint8Array(count * PIXELS);
   const labels = new Uint8Array(count);
   for (let i = 0; i < count; i++) {

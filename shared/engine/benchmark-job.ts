@@ -3,6 +3,7 @@ import { layoutOf } from '../model/layout.ts';
 import { defaultTopology } from '../model/default-topology.ts';
 import type { Job } from '../model/job.ts';
 import { Purpose, randomStream } from '../random/stream.ts';
+import { imageTensors } from '../model/tensors.ts';
 
 const SHAPES = [[3, 3, 1, 32], [32], [3, 3, 32, 32], [32], [4608, 128], [128], [128, 10], [10]];
 const CLASSES = 10;
@@ -35,20 +36,14 @@ export function benchmarkJob(batchSize: number): BenchmarkCase {
       batchSize,
       epochs: 1,
       seed: 1,
-      data: {
-        name: 'noise',
-        sampleShape: [28, 28, 1],
-        classes: CLASSES,
-        scale: 1 / 255,
-        trainSamples: batchSize,
-        testSamples: 1,
-      },
+      ...imageTensors([28, 28, 1], CLASSES),
+      data: { name: 'noise', trainSamples: batchSize, testSamples: 1 },
     },
     weights,
     shard: {
       sampleNumbers: Uint32Array.from({ length: batchSize }, (_, i) => i),
-      images: Uint8Array.from({ length: batchSize * PIXELS }, () => stream.below(256)),
-      labels: Uint8Array.from({ length: batchSize }, (_, i) => i % CLASSES),
+      inputs: [Uint8Array.from({ length: batchSize * PIXELS }, () => stream.below(256))],
+      targets: [Uint8Array.from({ length: batchSize }, (_, i) => i % CLASSES)],
     },
   };
 }

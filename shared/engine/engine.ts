@@ -1,4 +1,5 @@
 import type { Shard } from '../data/shard.ts';
+import type { TensorValues } from '../model/tensors.ts';
 import type { Job } from '../model/job.ts';
 import type { EngineInfo, Step } from '../protocol/messages.ts';
 
@@ -60,10 +61,10 @@ export interface GradientComputer {
   evaluate(shard: Shard): Promise<ShardResult>;
   /**
    * Class probabilities.
-   * @param images [samples, ...sampleShape], unscaled: 0 to 255
+   * @param inputs stored values of each input of the job: [samples, ...shape]
    * @returns [samples, classes]
    */
-  predict(images: Uint8Array, samples: number): Promise<Float32Array>;
+  predict(inputs: readonly TensorValues[], samples: number): Promise<Float32Array>;
   /** Frees the engine's memory. */
   dispose(): void;
 }

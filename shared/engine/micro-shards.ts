@@ -1,7 +1,7 @@
 import { codecKernels } from '../codec/kernels/simd.ts';
-import type { Shard } from '../data/shard.ts';
+import { sliceShard, type Shard } from '../data/shard.ts';
 import type { Job } from '../model/job.ts';
-import { layoutOf, sizeOf } from '../model/layout.ts';
+import { layoutOf } from '../model/layout.ts';
 import { addScores } from '../model/loss.ts';
 import { PairwiseSum } from '../model/pairwise-sum.ts';
 import type { Step } from '../protocol/messages.ts';
@@ -21,7 +21,7 @@ export function withMicroShards(computer: GradientComputer, job: Job): GradientC
 
   /** Micro-shards of a shard; always the same objects, by which the computer finds its prepared inputs. */
   const partsOf = (shard: Shard): readonly Shard[] => {
-    const split = parts.get(shard) ?? splitShard(shard, microShard, sizeOf(job.data.sampleShape));
+    const split = parts.get(shard) ?? splitShard(shard, microShard);
     parts.set(shard, split);
     return split;
   };
@@ -71,7 +71,7 @@ export function withMicroShards(computer: GradientComputer, job: Job): GradientC
       return scores.total();
     },
 
-    predict: (images, samples) => computer.predict(images, samples),
+    predict: (inputs, samples) => computer.predict(inputs, samples),
     dispose: () => computer.dispose(),
   };
 }
@@ -83,18 +83,7 @@ export function microShardSizes(samples: number, microShard: number): number[] {
   );
 }
 
-function splitShard(
-  { sampleNumbers, images, labels }: Shard,
-  microShard: number,
-  sampleBytes: number,
-): Shard[] {
-  return microShardSizes(labels.length, microShard).map((size, i) => {
-    const from = i * microShard;
-    const to = from + size;
-    return {
-      sampleNumbers: sampleNumbers.subarray(from, to),
-      images: images.subarray(from * sampleBytes, to * sampleBytes),
-      labels: labels.subarray(from, to),
-    };
-  });
-}
+const splitShard = (shard: Shard, microShard: number): Shard[] =>
+  microShardSizes(shard.sampleNumbers.length, microShard).map((size, i) =>
+    sliceShard(shard, i * microShard, i * microShard + size),
+  );

@@ -14,15 +14,15 @@ export interface ModelStep {
   readonly factoredIndex: number | null;
   /**
    * Forward and backward pass.
-   * @param input [samples, ...sampleShape]
-   * @param target one-hot labels, float32 [samples, classes]
+   * @param inputs [samples, ...shape] each
+   * @param targets one-hot labels, float32 [samples, classes]
    * @param onGradient called during the backward pass with the gradients of some tensors
    * @returns the logits [samples, classes], and the parts of the flat gradient in order of the layout: sums over the
    *   samples; for tensors that are not trained, samples x the change by the forward pass
    */
   gradient(
-    input: tfjs.Tensor,
-    target: tfjs.Tensor,
+    inputs: readonly tfjs.Tensor[],
+    targets: readonly tfjs.Tensor[],
     masks: MaskSource,
     onGradient?: OnGradient,
   ): { logits: tfjs.Tensor; parts: tfjs.Tensor[] };
@@ -32,14 +32,14 @@ export interface ModelStep {
    * @returns as gradient(), but with the inputs of the factors at factoredIndex
    */
   factoredGradient(
-    input: tfjs.Tensor,
-    target: tfjs.Tensor,
+    inputs: readonly tfjs.Tensor[],
+    targets: readonly tfjs.Tensor[],
     masks: MaskSource,
     onGradient: OnGradient | undefined,
     onFactors: OnFactors,
   ): { logits: tfjs.Tensor; parts: tfjs.Tensor[] };
   /** Logits of a forward pass without random layers: [samples, classes]. */
-  logits(input: tfjs.Tensor): tfjs.Tensor;
+  logits(inputs: readonly tfjs.Tensor[]): tfjs.Tensor;
 }
 
 /** Builds a job's model. @throws Error with a sentence if it cannot be built */
@@ -59,19 +59,19 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
 
   const gradient = (
     trained: tfjs.Variable[],
-    input: tfjs.Tensor,
-    target: tfjs.Tensor,
+    inputs: readonly tfjs.Tensor[],
+    targets: readonly tfjs.Tensor[],
     masks: MaskSource,
     onGradient: OnGradient | undefined,
   ): ReturnType<ModelStep['gradient']> => {
-    const samples = input.shape[0];
+    const samples = inputs[0]?.shape[0] ?? 0;
     const before = variables.map((variable) => (trainable.includes(variable) ? null : variable.clone()));
     let logits: tfjs.Tensor | undefined;
     random.masks = masks;
     try {
       const loss = (): tfjs.Scalar => {
-        logits = tf.keep(model.apply(input, { training: true }) as tfjs.Tensor);
-        return crossEntropySum(tf, logits, target);
+        logits = tf.keep(model.apply(applied(inputs), { training: true }) as tfjs.Tensor);
+        return crossEntropySum(tf, logits, targets[0] as tfjs.Tensor);
       };
       const { grads } = hooks.run(onGradient, () => tf.variableGrads(loss, trained));
       // Tensors that are not trained have no gradient; the change by the forward pass replaces it.
@@ -95,9 +95,9 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
     built,
     factoredIndex: factors.index,
 
-    gradient: (input, target, masks, onGradient) => gradient(trainable, input, target, masks, onGradient),
+    gradient: (inputs, targets, masks, onGradient) => gradient(trainable, inputs, targets, masks, onGradient),
 
-    factoredGradient(input, target, masks, onGradient, onFactors) {
+    factoredGradient(inputs, targets, masks, onGradient, onFactors) {
       let found: KernelFactors | null = null;
       const { index } = factors;
       if (index === null) throw new Error('This model has no gradient that can be computed as factors.');
@@ -107,7 +107,7 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
           found = kernelFactors;
           onFactors(kernelFactors);
         },
-        () => gradient(others, input, target, masks, onGradient),
+        () => gradient(others, inputs, targets, masks, onGradient),
       );
       // Assigned in a callback, which the compiler does not see.
       const received = found as KernelFactors | null;
@@ -117,9 +117,13 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
       return { logits, parts };
     },
 
-    logits: (input) => model.apply(input, { training: false }) as tfjs.Tensor,
+    logits: (inputs) => model.apply(applied(inputs), { training: false }) as tfjs.Tensor,
   };
 }
+
+/** Inputs as tfjs-layers takes them: one tensor, or a list. */
+const applied = (inputs: readonly tfjs.Tensor[]): tfjs.Tensor | tfjs.Tensor[] =>
+  inputs.length === 1 ? (inputs[0] as tfjs.Tensor) : [...inputs];
 
 /**
  * Sum over the samples of the cross-entropy of softmax(logits) with a one-hot target; its gradient is

@@ -1,5 +1,6 @@
 import type { Shard } from '../data/shard.ts';
 import { fillRandomValues, type Draw } from '../kernels/masks/random-values.ts';
+import { convertTensor, type TensorValues } from '../model/tensors.ts';
 import type { Job } from '../model/job.ts';
 import type { Step } from '../protocol/messages.ts';
 
@@ -13,7 +14,7 @@ interface PreparedShard {
 }
 
 /**
- * Inputs of a gradient step besides the weights, as arrays: scaled images, one-hot labels and random values of layers. They can be
+ * Inputs of a gradient step besides the weights, as arrays: converted inputs and targets, and random values of layers. They can be
  * prepared in advance for a shard or for all its micro-shards. The arrays are reused; each is valid until the next call of the
  * same method.
  */
@@ -38,13 +39,13 @@ export class ShardInputs {
   }
 
   /**
-   * Selects a shard for the other methods. Computes its images and the masks of all layers that have run before, unless they
+   * Selects a shard for the other methods. Converts its inputs and computes the masks of all layers that have run before, unless they
    * are prepared.
    */
   prepare(step: Step, shard: Shard): void {
     const existing = this.#prepared.find((entry) => entry.step === step && entry.shard === shard);
     this.#active = existing ?? this.#prepareShard(step, shard);
-    this.select(0, shard.labels.length);
+    this.select(0, shard.sampleNumbers.length);
   }
 
   /** Restricts the other methods to some samples of the active shard. */
@@ -59,20 +60,23 @@ export class ShardInputs {
     this.#active = null;
   }
 
-  /** Scaled images of the selected samples: [samples, ...sampleShape]. */
-  images(): Float32Array {
+  /** Values of each input of the selected samples: [samples, ...shape]. */
+  values(): Float32Array[] {
     const { arrays, shard } = this.#current();
-    return this.#selected(arrays.get('images', shard.images.length));
+    return shard.inputs.map((stored, i) => this.#selected(arrays.get(`input ${i}`, stored.length)));
   }
 
-  /** One-hot labels of the selected samples: [samples, classes]. */
-  target(): Float32Array {
+  /** Each target of the selected samples: one-hot [samples, classes] for a class, else its values. */
+  targets(): Float32Array[] {
     const { arrays, shard } = this.#current();
-    const { classes } = this.#job.data;
-    const values = arrays.get('target', this.#samples * classes).fill(0);
-    const labels = shard.labels.subarray(this.#from, this.#from + this.#samples);
-    labels.forEach((label, sample) => (values[sample * classes + label] = 1));
-    return values;
+    return this.#job.targets.map((spec, i) => {
+      const stored = this.#selected(shard.targets[i] ?? new Float32Array(0));
+      const { classes } = spec;
+      const values = arrays.get(`target ${i}`, stored.length * (classes ?? 1));
+      if (classes === undefined) convertTensor(spec, stored, values);
+      else oneHot(stored, classes, values);
+      return values;
+    });
   }
 
   /** Random values of a layer for the selected samples. @param elements of all selected samples */
@@ -80,9 +84,9 @@ export class ShardInputs {
     return this.#selected(this.#mask(layer, draw, elements / this.#samples));
   }
 
-  /** Scales images that belong to no prepared shard. */
-  scaleImages(images: Uint8Array): Float32Array {
-    return this.#scale(images, this.#unprepared);
+  /** Values of inputs that belong to no prepared shard. @param inputs stored values of each input of the job */
+  convert(inputs: readonly TensorValues[]): Float32Array[] {
+    return this.#convert(inputs, this.#unprepared);
   }
 
   #prepareShard(step: Step, shard: Shard): PreparedShard {
@@ -97,7 +101,7 @@ export class ShardInputs {
     };
     this.#prepared.push(prepared);
     this.#active = prepared;
-    this.#scale(shard.images, prepared.arrays);
+    this.#convert(shard.inputs, prepared.arrays);
     for (const [layer, { size, draw }] of this.#layers) this.#mask(layer, draw, size);
     return prepared;
   }
@@ -105,7 +109,7 @@ export class ShardInputs {
   /** Random values for all samples of the active shard. @param size elements of one sample */
   #mask(layer: number, draw: Draw, size: number): Float32Array {
     const { step, shard, arrays, readyMasks } = this.#current();
-    const mask = arrays.get(`mask ${layer}`, size * shard.labels.length);
+    const mask = arrays.get(`mask ${layer}`, size * shard.sampleNumbers.length);
     // A layer may run on activations of two sizes in one step; only the mask of the last size is stored.
     if (readyMasks.has(layer) && this.#layers.get(layer)?.size === size) return mask;
     this.#layers.set(layer, { size, draw });
@@ -115,9 +119,9 @@ export class ShardInputs {
   }
 
   /** Values of the selected samples. @param values of all samples of the active shard */
-  #selected(values: Float32Array): Float32Array {
-    const sampleSize = values.length / this.#current().shard.labels.length;
-    return values.subarray(this.#from * sampleSize, (this.#from + this.#samples) * sampleSize);
+  #selected<Values extends TensorValues>(values: Values): Values {
+    const sampleSize = values.length / this.#current().shard.sampleNumbers.length;
+    return values.subarray(this.#from * sampleSize, (this.#from + this.#samples) * sampleSize) as Values;
   }
 
   #discard(prepared: PreparedShard): void {
@@ -127,17 +131,25 @@ export class ShardInputs {
     this.#freeArrays.push(prepared.arrays);
   }
 
-  #scale(images: Uint8Array, arrays: ScratchArrays): Float32Array {
-    const { scale } = this.#job.data;
-    const values = arrays.get('images', images.length);
-    for (let i = 0; i < values.length; i++) values[i] = (images[i] as number) * scale;
-    return values;
+  #convert(inputs: readonly TensorValues[], arrays: ScratchArrays): Float32Array[] {
+    return this.#job.inputs.map((spec, i) => {
+      const stored = inputs[i] ?? new Float32Array(0);
+      const values = arrays.get(`input ${i}`, stored.length);
+      convertTensor(spec, stored, values);
+      return values;
+    });
   }
 
   #current(): PreparedShard {
     if (this.#active === null) throw new Error('No shard was prepared.');
     return this.#active;
   }
+}
+
+/** Writes 1 for each class and 0 for the others. @param target [labels, classes] */
+function oneHot(labels: TensorValues, classes: number, target: Float32Array): void {
+  target.fill(0);
+  for (let i = 0; i < labels.length; i++) target[i * classes + (labels[i] as number)] = 1;
 }
 
 /**

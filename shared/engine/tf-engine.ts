@@ -1,7 +1,7 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import type { Job } from '../model/job.ts';
 import { sizeOf, type Slice } from '../model/layout.ts';
-import { scoreLogits } from '../model/loss.ts';
+import { classesOf, labelsOf, scoreLogits } from '../model/loss.ts';
 import type { EngineInfo } from '../protocol/messages.ts';
 import type { Engine, GradientBucket, GradientComputer } from './engine.ts';
 import type { KernelFactors } from './dense-factors.ts';
@@ -47,11 +47,11 @@ export function createGradientComputer(
 ): GradientComputer {
   const { built } = modelStep;
   const { slices } = built.layout;
-  const { sampleShape, classes } = job.data;
+  const classes = classesOf(job);
 
-  /** [samples, ...sampleShape] */
-  const inputOf = (values: Float32Array): tfjs.Tensor =>
-    tf.tensor(values, [values.length / sizeOf(sampleShape), ...sampleShape]);
+  /** Tensors of the inputs: [samples, ...shape] each. */
+  const inputsOf = (values: readonly Float32Array[], samples: number): tfjs.Tensor[] =>
+    job.inputs.map(({ shape }, i) => tf.tensor(values[i] ?? [], [samples, ...shape]));
 
   /** Returns a listener that reads the bucket's gradients during the backward pass and reports when all are read. */
   const bucketReader = (
@@ -98,12 +98,14 @@ export function createGradientComputer(
       };
       const { logits, parts } = tf.tidy(() => {
         try {
-          const target = tf.tensor(inputs.target(), [shard.labels.length, classes]);
+          const samples = shard.sampleNumbers.length;
+          const values = inputsOf(inputs.values(), samples);
+          const targets = inputs.targets().map((target) => tf.tensor(target, [samples, classes]));
           const masks: MaskSource = (layer, draw, shape) =>
             tf.tensor(inputs.mask(layer, draw, sizeOf(shape)), shape);
           return isFactored
-            ? modelStep.factoredGradient(inputOf(inputs.images()), target, masks, onGradient, onFactors)
-            : modelStep.gradient(inputOf(inputs.images()), target, masks, onGradient);
+            ? modelStep.factoredGradient(values, targets, masks, onGradient, onFactors)
+            : modelStep.gradient(values, targets, masks, onGradient);
         } finally {
           inputs.discard();
         }
@@ -121,7 +123,7 @@ export function createGradientComputer(
             await reader.read(parts[i] as tfjs.Tensor, gradient.subarray(offset, offset + size));
           }),
         );
-        return { ...scoreLogits(await logits.data(), shard.labels, classes), isFactored };
+        return { ...scoreLogits(await logits.data(), labelsOf(shard), classes), isFactored };
       } finally {
         tf.dispose([logits, parts]);
         received.factors?.outputGradient.dispose();
@@ -131,16 +133,20 @@ export function createGradientComputer(
     prepare: (step, shard) => inputs.prepare(step, shard),
 
     async evaluate(shard) {
-      const logits = tf.tidy(() => modelStep.logits(inputOf(inputs.scaleImages(shard.images))));
+      const logits = tf.tidy(() =>
+        modelStep.logits(inputsOf(inputs.convert(shard.inputs), shard.sampleNumbers.length)),
+      );
       try {
-        return scoreLogits(await logits.data(), shard.labels, classes);
+        return scoreLogits(await logits.data(), labelsOf(shard), classes);
       } finally {
         logits.dispose();
       }
     },
 
-    async predict(images, _samples) {
-      const probabilities = tf.tidy(() => tf.softmax(modelStep.logits(inputOf(inputs.scaleImages(images)))));
+    async predict(stored, samples) {
+      const probabilities = tf.tidy(() =>
+        tf.softmax(modelStep.logits(inputsOf(inputs.convert(stored), samples))),
+      );
       try {
         return (await probabilities.data()) as Float32Array;
       } finally {

@@ -1,10 +1,10 @@
 import * as v from 'valibot';
 import { optimizerSchema } from './optimizer-settings.ts';
+import { MAX_SAMPLE_BYTES, sampleBytes, tensorSpecs, type SampleFormat } from './tensors.ts';
 import { sanitizeForTerminal } from '../util/sanitize.ts';
 
 const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-const finite = v.pipe(v.number(), v.finite());
 const uint32 = v.pipe(count, v.maxValue(2 ** 32 - 1));
 
 /** Tensor of the model, in the order of the flat vector. */
@@ -14,11 +14,14 @@ const layoutEntry = v.object({
   trainable: v.boolean(),
 });
 
+/** Largest payload of a batch: a gibibyte, less the room of a frame's header. */
+const MAX_BATCH_BYTES = 2 ** 30 - 2 ** 23;
+
 /**
  * Training job: everything that a worker must know besides the weights. The welcome message contains it, so that workers need no
  * change for another model.
  */
-export const jobSchema = v.object({
+const jobFields = v.object({
   /** Keras topology as tfjs-layers writes it: { class_name, config }. */
   topology: v.record(v.string(), v.unknown()),
   layout: v.pipe(v.array(layoutEntry), v.minLength(1)),
@@ -29,25 +32,46 @@ export const jobSchema = v.object({
   seed: uint32,
   /** Samples of a micro-shard. If set, workers split shards into micro-shards and sum them along the tree of PairwiseSum. */
   microShard: v.optional(v.pipe(positive, v.maxValue(65_536))),
+  /** Inputs of the model, in its order. */
+  inputs: tensorSpecs(1),
+  /** Values that the model's outputs are compared with, in the order of the outputs. */
+  targets: tensorSpecs(0),
+  /** Whether every sample has a weight. */
+  sampleWeights: v.optional(v.boolean()),
   data: v.object({
     name: v.pipe(v.string(), v.maxLength(200), v.transform(sanitizeForTerminal)),
-    /** Shape of one sample, [28, 28, 1] for MNIST. */
-    sampleShape: v.pipe(v.array(positive), v.minLength(1), v.maxLength(4)),
-    classes: positive,
-    /** Factor that converts bytes to the model's input: 1 / 255. */
-    scale: finite,
     trainSamples: positive,
     testSamples: positive,
   }),
 });
+
+const SAMPLE_LIMIT = 'samples of at most 64 MiB';
+const BATCH_LIMIT = 'batches of at most 1,016 MiB';
+const isSampleSmall = (job: SampleFormat): boolean => sampleBytes(job) <= MAX_SAMPLE_BYTES;
+const isBatchSmall = (job: SampleFormat & { readonly batchSize: number }): boolean =>
+  job.batchSize * sampleBytes(job) <= MAX_BATCH_BYTES;
+
+export const jobSchema = v.pipe(
+  jobFields,
+  v.check((job) => isSampleSmall(job), SAMPLE_LIMIT),
+  v.check((job) => isBatchSmall(job), BATCH_LIMIT),
+);
 export type Job = v.InferOutput<typeof jobSchema>;
+
+const receivedFields = v.object({
+  ...jobFields.entries,
+  optimizer: v.looseObject({ name: v.pipe(v.string(), v.maxLength(40)) }),
+}) as unknown as typeof jobFields;
 /**
  * Job as a worker reads it. The coordinator alone applies the optimizer, so a worker accepts any that has a name, also one that
  * it does not know. No code of a worker reads another field of it, which is why the type is that of a known one.
  */
-export const receivedJobSchema = v.object({
-  ...jobSchema.entries,
-  optimizer: v.looseObject({ name: v.pipe(v.string(), v.maxLength(40)) }),
-}) as unknown as typeof jobSchema;
+export const receivedJobSchema = v.pipe(
+  receivedFields,
+  v.check((job) => isSampleSmall(job), SAMPLE_LIMIT),
+  v.check((job) => isBatchSmall(job), BATCH_LIMIT),
+);
+/** Received job without the topology, as a saved model has it. */
+export const receivedJobWithoutTopology = v.omit(receivedFields, ['topology']);
 export type Topology = Job['topology'];
 export type LayoutEntry = Job['layout'][number];

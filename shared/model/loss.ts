@@ -1,3 +1,13 @@
+import type { TensorValues } from './tensors.ts';
+import type { Job } from './job.ts';
+
+/** Number of classes that a job's model tells apart. */
+export const classesOf = ({ targets }: Pick<Job, 'targets'>): number => targets[0]?.classes ?? 0;
+
+/** Class of each sample. */
+export const labelsOf = ({ targets }: { readonly targets: readonly TensorValues[] }): TensorValues =>
+  targets[0] ?? new Uint8Array(0);
+
 /** Loss and number of correct predictions of some samples. */
 export interface Score {
   /** Sum, not mean, of the categorical cross-entropy, in nats. */
@@ -17,7 +27,7 @@ export const addScores = (left: Score, right: Score): Score => ({
  * @param logits [samples, classes], row-major
  * @param labels [samples]
  */
-export function scoreLogits(logits: ArrayLike<number>, labels: Uint8Array, classes: number): Score {
+export function scoreLogits(logits: ArrayLike<number>, labels: TensorValues, classes: number): Score {
   let lossSum = 0;
   let correct = 0;
   labels.forEach((label, sample) => {

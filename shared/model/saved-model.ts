@@ -1,7 +1,8 @@
 import * as v from 'valibot';
 import { errorMessage } from '../util/error-message.ts';
-import { receivedJobSchema, type Job } from './job.ts';
+import { receivedJobWithoutTopology, type Job } from './job.ts';
 import { layoutOf } from './layout.ts';
+import { upgradeJob } from './stored-job.ts';
 
 /** Metadata of a saved model. */
 const metadataSchema = v.object({
@@ -14,7 +15,7 @@ const metadataSchema = v.object({
   val_loss: v.nullable(v.number()),
   val_accuracy: v.nullable(v.number()),
   /** Job without the topology, which model.json contains as modelTopology. */
-  job: v.omit(receivedJobSchema, ['topology']),
+  job: v.pipe(v.unknown(), v.transform(upgradeJob), receivedJobWithoutTopology),
 });
 export type ModelMetadata = v.InferOutput<typeof metadataSchema>;
 

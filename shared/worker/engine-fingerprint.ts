@@ -1,7 +1,8 @@
 import type { GradientComputer } from '../engine/engine.ts';
+import { randomShard } from '../data/random-shard.ts';
 import type { Shard } from '../data/shard.ts';
 import type { Job } from '../model/job.ts';
-import { layoutOf, sizeOf } from '../model/layout.ts';
+import { layoutOf } from '../model/layout.ts';
 import type { Step } from '../protocol/messages.ts';
 import { Purpose, randomStream } from '../random/stream.ts';
 
@@ -57,14 +58,8 @@ function microShardShapes({ microShard = 1, batchSize, data }: Job): {
   };
 }
 
-function fixedShard({ seed, data }: Job, samples: number): Shard {
-  const words = randomStream(seed, Purpose.engineFingerprint, 1, samples);
-  return {
-    sampleNumbers: Uint32Array.from({ length: samples }, (_, i) => i),
-    images: Uint8Array.from({ length: samples * sizeOf(data.sampleShape) }, () => words.uint32() & 255),
-    labels: Uint8Array.from({ length: samples }, () => words.below(data.classes)),
-  };
-}
+const fixedShard = (job: Job, samples: number): Shard =>
+  randomShard(job, samples, randomStream(job.seed, Purpose.engineFingerprint, 1, samples));
 
 /**
  * MurmurHash3 (x86, 32 bits; Austin Appleby, public domain) of whole little-endian words. Detects different bytes, but not

@@ -11,9 +11,10 @@ import {
 import { float32 } from '../codec/float32.ts';
 import { getCodec } from '../codec/registry.ts';
 import { WeightsReplica } from '../codec/weights-replica.ts';
-import { checkLabels, viewShard, type Shard } from '../data/shard.ts';
+import { checkClasses, viewShard, type Shard } from '../data/shard.ts';
+import type { SampleFormat } from '../model/tensors.ts';
 import type { GradientComputer } from '../engine/engine.ts';
-import { layoutOf, sizeOf } from '../model/layout.ts';
+import { layoutOf } from '../model/layout.ts';
 import { CloseCode, ProtocolError } from '../protocol/close-codes.ts';
 import {
   frameFromWorker,
@@ -50,8 +51,7 @@ export class LoadedJob {
   readonly #kernel: DenseKernel | null;
   /** Null if the run has no updates. */
   readonly #replica: WeightsReplica | null;
-  readonly #imageBytes: number;
-  readonly #classes: number;
+  readonly #format: SampleFormat;
   /** Buckets of gradients, back to front. */
   readonly #buckets: readonly Range[];
   readonly #connection: Connection;
@@ -75,8 +75,7 @@ export class LoadedJob {
     const layout = layoutOf(job.layout);
     const { length } = layout;
     this.#computer = computer;
-    this.#imageBytes = sizeOf(job.data.sampleShape);
-    this.#classes = job.data.classes;
+    this.#format = job;
     this.#connection = connection;
     this.#gradient = allocateBuffer(computer, length);
     this.#codec = getCodec(codec);
@@ -230,8 +229,8 @@ export class LoadedJob {
   /** View of a payload. Returns the same object for the same payload, by which the engine recognizes prepared samples. */
   #view(payload: Uint8Array, samples: number): Shard {
     if (this.#lastView?.payload !== payload) {
-      const shard = viewShard(payload, samples, this.#imageBytes);
-      checkLabels(shard, this.#classes);
+      const shard = viewShard(payload, samples, this.#format);
+      checkClasses(shard, this.#format);
       this.#lastView = { payload, shard };
     }
     return this.#lastView.shard;

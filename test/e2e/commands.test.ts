@@ -4,6 +4,7 @@ import { PNG } from 'pngjs';
 import { afterAll, expect, test } from 'vitest';
 import { waitForOutput, spawnGradcast } from '../support/worker-process.ts';
 import { makeRuns } from './runs.ts';
+import { imagesOf } from '../support/images.ts';
 
 const { scratch, data, dataset, gradcast, train, history, remove } = await makeRuns();
 afterAll(remove);
@@ -37,7 +38,7 @@ test('a run reports its progress and saves history, config and a usable model', 
   expect(accuracy).toBe(records[1]!.val_accuracy);
 
   const picture = join(scratch, 'digit.png');
-  await writePng(picture, dataset.test.images.subarray(0, 784));
+  await writePng(picture, imagesOf(dataset.test).subarray(0, 784));
   const predicted = gradcast('predict', join(scratch, 'first/model'), picture, '--engine', 'wasm');
   expect(await predicted.ended, predicted.output()).toBe(0);
   expect(predicted.output()).toMatch(/digit\.png: \d \(\d+\.\d%\) {3}then \d/);

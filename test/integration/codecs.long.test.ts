@@ -7,7 +7,7 @@ import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import { shardBytes, viewShard, writeShard, type Shard } from '../../shared/data/shard.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Job } from '../../shared/model/job.ts';
-import { layoutOf, sizeOf } from '../../shared/model/layout.ts';
+import { layoutOf } from '../../shared/model/layout.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { runWorker } from '../../shared/worker/connection-loop.ts';
 import { connectWebSocket } from '../../worker-node/connect-websocket.ts';
@@ -108,10 +108,9 @@ async function gradientsInTwo(
   const computer = await (await wasmEngine()).load(job);
   computer.setWeights(weights);
   const shardOf = (numbers: Uint32Array): Shard => {
-    const imageBytes = sizeOf(job.data.sampleShape);
-    const payload = new Uint8Array(shardBytes(numbers.length, imageBytes));
-    writeShard(payload, numbers, dataset.train, imageBytes);
-    return viewShard(payload, numbers.length, imageBytes);
+    const payload = new Uint8Array(shardBytes(numbers.length, job));
+    writeShard(payload, numbers, dataset.train, job);
+    return viewShard(payload, numbers.length, job);
   };
   const of = async (numbers: Uint32Array): Promise<Float32Array> => {
     const gradient = new Float32Array(weights.length);

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { prepareJob } from '../../coordinator/model/model.ts';
-import type { Dataset } from '../../shared/data/dataset.ts';
+import { imageDataset } from '../../shared/data/dataset.ts';
 import type { Shard } from '../../shared/data/shard.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
@@ -10,18 +10,17 @@ const stream = randomStream(5, Purpose.syntheticDigits);
 const bytes = (count: number, below: number): Uint8Array =>
   Uint8Array.from({ length: count }, () => stream.below(below));
 const split = (count: number) => ({ images: bytes(count * 144, 256), labels: bytes(count, 4), count });
-const dataset: Dataset = {
+const dataset = imageDataset({
   name: 'noise',
   description: 'noise',
   sampleShape: [12, 12, 1],
   classes: 4,
   train: split(6),
   test: split(2),
-};
+});
 const shard: Shard = {
   sampleNumbers: Uint32Array.from([0, 1, 2, 3, 4, 5]),
-  images: dataset.train.images,
-  labels: dataset.train.labels,
+  ...dataset.train,
 };
 
 test('preparing a shard computes its masks earlier and changes no bit of its gradient', async () => {
@@ -39,7 +38,7 @@ test('preparing a shard computes its masks earlier and changes no bit of its gra
   expect(await gradientOf(4, 4)).toEqual(plain);
   expect(await gradientOf(4, 5)).toEqual(plain);
   computer.prepare(4 as Step, shard);
-  await computer.evaluate({ ...shard, images: dataset.test.images, labels: dataset.test.labels });
+  await computer.evaluate({ ...dataset.test, sampleNumbers: Uint32Array.of(0, 1) });
   expect(await gradientOf(4)).toEqual(plain);
   computer.dispose();
 });

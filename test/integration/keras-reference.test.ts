@@ -1,3 +1,4 @@
+import { sliceShard } from '../../shared/data/shard.ts';
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { prepareJob } from '../../coordinator/model/model.ts';
@@ -12,6 +13,7 @@ import { hashedTensor } from '../support/hashed-values.ts';
 import { recordingReport } from '../support/test-coordinator.ts';
 import { norm } from '../support/vectors.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
+import { imagesOf, labelsOf } from '../support/images.ts';
 
 interface Reference {
   readonly steps: readonly { readonly loss: number; readonly accuracy: number }[];
@@ -60,8 +62,8 @@ test('ten steps without dropout equal those of Keras', needsMnist, async () => {
       step as Step,
       {
         sampleNumbers: Uint32Array.from({ length: 128 }, (_, i) => from + i),
-        images: dataset.train.images.subarray(from * 784, (from + 128) * 784),
-        labels: dataset.train.labels.subarray(from, from + 128),
+        inputs: [imagesOf(dataset.train).subarray(from * 784, (from + 128) * 784)],
+        targets: [labelsOf(dataset.train).subarray(from, from + 128)],
       },
       gradient,
     );
@@ -116,15 +118,12 @@ async function trainAsKeras(topology: Topology, serialized: unknown, steps: numb
   optimizer.weights.set(referenceWeights(layout.slices, layout.length));
   const computer = await (await wasmEngine()).load(job);
   const gradient = new Float32Array(layout.length);
+  const numbers = Uint32Array.from({ length: dataset.train.count }, (_, i) => i);
   const losses: number[] = [];
   for (let step = 0; step < steps; step++) {
     const from = (step * 128) % 2048;
     computer.setWeights(optimizer.weights);
-    const shard = {
-      sampleNumbers: Uint32Array.from({ length: 128 }, (_, i) => from + i),
-      images: dataset.train.images.subarray(from * 784, (from + 128) * 784),
-      labels: dataset.train.labels.subarray(from, from + 128),
-    };
+    const shard = sliceShard({ ...dataset.train, sampleNumbers: numbers }, from, from + 128);
     const { lossSum } = await computer.gradient(step as Step, shard, gradient);
     losses.push(lossSum / 128 + optimizer.penalty());
     optimizer.gradientSum.set(gradient);

@@ -5,7 +5,6 @@ import { WebSocketServer, type WebSocket } from 'ws';
 import { prepareJob } from '../../coordinator/model/model.ts';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import { shardBytes, writeShard } from '../../shared/data/shard.ts';
-import { sizeOf } from '../../shared/model/layout.ts';
 import {
   PROTOCOL_VERSION,
   type FromCoordinator,
@@ -56,10 +55,9 @@ test('a worker answers pings while it computes a long step', async () => {
   await waitFor('ready');
   const step = 0 as Step;
   send({ type: 'weights', step, offset: 0 }, new Uint8Array(initialWeights.buffer));
-  const imageBytes = sizeOf(job.data.sampleShape);
-  const samples = new Uint8Array(shardBytes(SAMPLES, imageBytes));
+  const samples = new Uint8Array(shardBytes(SAMPLES, job));
   const numbers = Uint32Array.from({ length: SAMPLES }, (_, i) => i);
-  writeShard(samples, numbers, dataset.train, imageBytes);
+  writeShard(samples, numbers, dataset.train, job);
   send({ type: 'shard', task: 'train', step, shard: 1 as ShardId, samples: SAMPLES }, samples);
   // Sent one after the other: a worker that reads only between computations would answer at most one of them.
   for (let id = 1; id <= PINGS; id++) {

@@ -112,8 +112,8 @@ test('loss and gradient of the small model are those of the engine', async () =>
   computer.setWeights(Float32Array.of(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0, 0.5));
   const shard = {
     sampleNumbers: Uint32Array.of(5, 8),
-    images: Uint8Array.of(255, 51, 102, 0, 0, 204, 153, 255),
-    labels: Uint8Array.of(0, 1),
+    inputs: [Uint8Array.of(255, 51, 102, 0, 0, 204, 153, 255)],
+    targets: [Uint8Array.of(0, 1)],
   };
   const gradient = new Float32Array(10);
   const { lossSum, correct } = await computer.gradient(3 as Step, shard, gradient);

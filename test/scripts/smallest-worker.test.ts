@@ -28,7 +28,7 @@ const weights = Float32Array.of(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0, 0.5);
 const samples = Uint8Array.of(
   ...bytesOf(Uint32Array.of(5, 8)),
   ...[255, 51, 102, 0, 0, 204, 153, 255],
-  ...[0, 1],
+  ...[0, 1, 0, 0],
 );
 const shard = { type: 'shard', task: 'train', step: 3, shard: 9, samples: 2 };
 
@@ -87,6 +87,7 @@ test('it drops shards of earlier steps and waits for the weights of later ones',
 
 test('it refuses a model that it does not know', () => {
   const { receive } = start();
-  const job = { topology: { config: { layers: [{ class_name: 'Conv2D', config: {} }] } }, layout: [] };
+  const topology = { config: { layers: [{ class_name: 'Conv2D', config: {} }] } };
+  const job = { topology, layout: [], inputs: [], targets: [] };
   expect(() => receive({ ...welcome, job })).toThrow('Flatten');
 });

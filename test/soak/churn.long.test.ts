@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
-import type { Dataset } from '../../shared/data/dataset.ts';
+import { imageDataset } from '../../shared/data/dataset.ts';
 import { roundingEngine } from '../support/rounding-engine.ts';
 import { soakSize } from '../support/soak-size.ts';
 import { testCoordinator, tinyTopology, waitForWorkersReady } from '../support/test-coordinator.ts';
@@ -22,14 +22,14 @@ const split = (count: number) => ({
   labels: new Uint8Array(count),
   count,
 });
-const dataset: Dataset = {
+const dataset = imageDataset({
   name: 'numbers',
   description: '',
   sampleShape: [4, 4, 1],
   classes: 10,
   train: split(BATCH * STEPS_AN_EPOCH),
   test: split(100),
-};
+});
 
 /** Memory in use after garbage collection, in megabytes, and the number of active resources by kind. */
 function measureUse(): { megabytes: number; resources: Record<string, number> } {

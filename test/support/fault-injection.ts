@@ -1,6 +1,6 @@
 import type { Clock } from '../../shared/util/clock.ts';
 import { systemClock } from '../../shared/util/clock.ts';
-import type { Dataset } from '../../shared/data/dataset.ts';
+import { type Dataset, imageDataset } from '../../shared/data/dataset.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
 import { FaultyLink, LINK_FAULTS } from './faulty-links.ts';
 import { roundingEngine } from './rounding-engine.ts';
@@ -19,14 +19,14 @@ function numberedSamples(count: number): Dataset {
     labels: new Uint8Array(samples),
     count: samples,
   });
-  return {
+  return imageDataset({
     name: 'numbers',
     description: '',
     sampleShape: [4, 4, 1],
     classes: 10,
     train: split(count),
     test: split(100),
-  };
+  });
 }
 
 const dataset = numberedSamples((BATCH * FAULT_RUN_STEPS) / EPOCHS - 27);

@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { Dataset } from '../../shared/data/dataset.ts';
+import { imagesOf, labelsOf } from './images.ts';
 
 /** IDX file of unsigned bytes. Without `body`, the bytes count up. */
 export function idxBytes(dimensions: number[], body?: ArrayLike<number>): Uint8Array {
@@ -36,9 +37,9 @@ export async function writeIdxFolder(folder: string, files: Record<string, Uint8
 /** Writes a data set of 28 x 28 images as a folder of IDX files. */
 export function writeDigits(folder: string, { train, test }: Dataset): Promise<string> {
   return writeIdxFolder(folder, {
-    'train-images-idx3-ubyte': idxBytes([train.count, 28, 28], train.images),
-    'train-labels-idx1-ubyte': idxBytes([train.count], train.labels),
-    't10k-images-idx3-ubyte': idxBytes([test.count, 28, 28], test.images),
-    't10k-labels-idx1-ubyte': idxBytes([test.count], test.labels),
+    'train-images-idx3-ubyte': idxBytes([train.count, 28, 28], imagesOf(train)),
+    'train-labels-idx1-ubyte': idxBytes([train.count], labelsOf(train)),
+    't10k-images-idx3-ubyte': idxBytes([test.count, 28, 28], imagesOf(test)),
+    't10k-labels-idx1-ubyte': idxBytes([test.count], labelsOf(test)),
   });
 }

@@ -6,6 +6,8 @@ import type { Engine } from '../../shared/engine/engine.ts';
 import type { Job, Topology } from '../../shared/model/job.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import type { TF } from '../../shared/util/tf.ts';
+import { imageShard } from './images.ts';
+import { imageTensors } from '../../shared/model/tensors.ts';
 
 /** A small model and Keras' results for one step; see test/reference/keras_layers.py. */
 export interface LayerCase {
@@ -44,14 +46,8 @@ export async function layerJob(
     batchSize: labels.length,
     epochs: 1,
     seed: 1,
-    data: {
-      name: 'noise',
-      sampleShape,
-      classes: CLASSES,
-      scale: 1 / 255,
-      trainSamples: labels.length,
-      testSamples: 1,
-    },
+    ...imageTensors(sampleShape, CLASSES),
+    data: { name: 'noise', trainSamples: labels.length, testSamples: 1 },
   };
 }
 
@@ -87,11 +83,7 @@ export async function measureDeviation(
     const weights = floatsOf(each.weights);
     computer.setWeights(weights);
     const gradient = new Float32Array(weights.length);
-    const shard = {
-      sampleNumbers: Uint32Array.from(each.labels.keys()),
-      images: bytesOf(each.images),
-      labels: Uint8Array.from(each.labels),
-    };
+    const shard = imageShard({ images: bytesOf(each.images), labels: Uint8Array.from(each.labels) });
     let lossSum = NaN;
     for (let i = 0; i < repeats; i++) {
       ({ lossSum } = await computer.gradient(i as Step, shard, gradient));

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { prepareJob } from '../../coordinator/model/model.ts';
-import type { Dataset } from '../../shared/data/dataset.ts';
+import { type Dataset, imageDataset } from '../../shared/data/dataset.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Job, Topology } from '../../shared/model/job.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
@@ -51,7 +51,14 @@ export function kerasDataset({ sampleShape, samples, classes }: KerasModels): Da
     labels: Uint8Array.from({ length: samples }, (_, i) => i % classes),
     count: samples,
   };
-  return { name: 'noise', description: 'noise', sampleShape, classes, train: split, test: split };
+  return imageDataset({
+    name: 'noise',
+    description: 'noise',
+    sampleShape,
+    classes,
+    train: split,
+    test: split,
+  });
 }
 
 /** Job of a model, and its weights as Keras had them. */
@@ -83,9 +90,9 @@ export async function compareWithKeras(
   if (here !== there) throw new Error(`The tensors are ${here}, but those of Keras are ${there}.`);
   const computer = await engine.load(job);
   const gradient = new Float32Array(layout.length);
-  const { images, labels, count } = dataset.train;
+  const { count } = dataset.train;
   computer.setWeights(weights);
-  const shard = { sampleNumbers: Uint32Array.from({ length: count }, (_, i) => i), images, labels };
+  const shard = { ...dataset.train, sampleNumbers: Uint32Array.from({ length: count }, (_, i) => i) };
   const { lossSum } = await computer.gradient(0 as Step, shard, gradient);
   computer.dispose();
 

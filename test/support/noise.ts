@@ -1,5 +1,5 @@
-import type { Dataset } from '../../shared/data/dataset.ts';
-import type { Shard } from '../../shared/data/shard.ts';
+import { type Dataset, imageDataset } from '../../shared/data/dataset.ts';
+import { type Shard, sliceShard } from '../../shared/data/shard.ts';
 import { sizeOf } from '../../shared/model/layout.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
 import { CLASSES, SAMPLE_SHAPE } from '../worker-node/engine/native/models.ts';
@@ -21,20 +21,19 @@ export function noise(seed: number, trainCount: number): Noise {
     labels: bytes(count, CLASSES),
     count,
   });
-  const dataset: Dataset = {
+  const dataset = imageDataset({
     name: 'noise',
     description: 'noise',
     sampleShape: SAMPLE_SHAPE,
     classes: CLASSES,
     train: split(trainCount),
     test: split(4),
-  };
+  });
   return {
     dataset,
     shardOf: (samples) => ({
+      ...sliceShard({ ...dataset.train, sampleNumbers: new Uint32Array(trainCount) }, 0, samples),
       sampleNumbers: Uint32Array.from({ length: samples }, (_, i) => i + 3),
-      images: dataset.train.images.subarray(0, samples * pixels),
-      labels: dataset.train.labels.subarray(0, samples),
     }),
   };
 }

@@ -4,8 +4,9 @@ import type { Step } from '../../shared/protocol/messages.ts';
 import { throttledEngine } from '../../worker-browser/engine-wrappers.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { oneWeightJob, slowEngine } from './slow-engine.ts';
+import { imageTensors } from '../../shared/model/tensors.ts';
 
-const shard = viewShard(new Uint8Array(6), 1, 1);
+const shard = viewShard(new Uint8Array(12), 1, imageTensors([1], 2));
 
 describe('an engine that computes a share of the time', () => {
   const answerTime = async (share: number, abortAtMs = Infinity): Promise<number> => {

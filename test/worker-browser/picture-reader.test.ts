@@ -4,8 +4,9 @@ import type { Step } from '../../shared/protocol/messages.ts';
 import { PictureReader } from '../../worker-browser/picture-reader.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { oneWeightJob, slowEngine } from './slow-engine.ts';
+import { imageTensors } from '../../shared/model/tensors.ts';
 
-const shard = viewShard(new Uint8Array(6), 1, 1);
+const shard = viewShard(new Uint8Array(12), 1, imageTensors([1], 2));
 const picture = new Uint8Array([9]);
 const payloadOf = (weight: number) => new Uint8Array(new Float32Array([weight]).buffer);
 

@@ -1,11 +1,12 @@
 import type { Engine, GradientComputer } from '../../shared/engine/engine.ts';
 import type { Job } from '../../shared/model/job.ts';
 import type { ManualClock } from '../support/manual-clock.ts';
+import { imageTensors } from '../../shared/model/tensors.ts';
 
 /** A job of one weight, whose samples are one byte each. */
 export const oneWeightJob = {
   layout: [{ shape: [1], trainable: true }],
-  data: { sampleShape: [1], classes: 2 },
+  ...imageTensors([1], 2),
 } as unknown as Job;
 
 /** Computes each shard for 100 ms of the clock, and logs predictions and dispose. */

@@ -38,7 +38,7 @@ export async function benchmarkEngine(
       times.push(clock.now() - stepStartedMs);
     }
     const medianMs = median(times) ?? Infinity;
-    return { samplesPerSecond: (shard.labels.length * 1_000) / Math.max(medianMs, 0.1), gradient };
+    return { samplesPerSecond: (shard.sampleNumbers.length * 1_000) / Math.max(medianMs, 0.1), gradient };
   } finally {
     computer.dispose();
   }

@@ -1,4 +1,5 @@
-import type { Shard } from '../../shared/data/shard.ts';
+import { sliceShard, type Shard } from '../../shared/data/shard.ts';
+import type { TensorValues } from '../../shared/model/tensors.ts';
 import type { Engine, ShardResult, GradientComputer } from '../../shared/engine/engine.ts';
 import type { RemoteEngine } from '../../shared/engine/remote-engine/client.ts';
 import type { RemoteGradientComputer } from '../../shared/engine/remote-engine/remote-gradient-computer.ts';
@@ -84,10 +85,10 @@ class ParallelGradientComputer implements GradientComputer {
     return sumResults(results);
   }
 
-  async predict(images: Uint8Array, samples: number): Promise<Float32Array> {
+  async predict(inputs: readonly TensorValues[], samples: number): Promise<Float32Array> {
     const [computer] = this.#computers;
     if (computer === undefined) throw new Error('There is no engine.');
-    const probabilities = await computer.predict(images, samples);
+    const probabilities = await computer.predict(inputs, samples);
     this.#weights?.releaseOlder();
     return probabilities;
   }
@@ -115,17 +116,11 @@ const sumResults = (results: readonly ShardResult[]): ShardResult => ({
 });
 
 /** @returns views of a shard in at most `parts` parts of nearly equal size, in order */
-export function splitShard({ images, labels, sampleNumbers }: Shard, parts: number): Shard[] {
-  const samples = labels.length;
+export function splitShard(shard: Shard, parts: number): Shard[] {
+  const samples = shard.sampleNumbers.length;
   const count = Math.max(1, Math.min(parts, samples));
-  const sampleBytes = samples === 0 ? 0 : images.length / samples;
   return Array.from({ length: count }, (_, i) => {
     const from = Math.floor((samples * i) / count);
-    const to = Math.floor((samples * (i + 1)) / count);
-    return {
-      images: images.subarray(from * sampleBytes, to * sampleBytes),
-      labels: labels.subarray(from, to),
-      sampleNumbers: sampleNumbers.subarray(from, to),
-    };
+    return sliceShard(shard, from, Math.floor((samples * (i + 1)) / count));
   });
 }

@@ -59,7 +59,7 @@ export class DrawingPad {
   setJob(job: Job): void {
     this.#size = drawableSize(job);
     this.#section.hidden = this.#size === null;
-    const { classes } = job.data;
+    const classes = job.targets[0]?.classes ?? 0;
     if (this.#bars.childElementCount === Math.min(classes, MAX_BARS)) return;
     this.#bars.replaceChildren(
       ...Array.from({ length: Math.min(classes, MAX_BARS) }, (_, i) => createBar(i)),

@@ -16,8 +16,12 @@ const MIN_SIDE = 8;
 const MAX_SIDE = 256;
 
 /** Height and width of the job's samples if they are pictures with one channel, which a finger can draw. */
-export function drawableSize({ data }: Job): { readonly height: number; readonly width: number } | null {
-  const [height, width, channels, ...rest] = data.sampleShape;
+export function drawableSize({
+  inputs,
+}: Pick<Job, 'inputs'>): { readonly height: number; readonly width: number } | null {
+  const [input, ...others] = inputs;
+  if (input?.dtype !== 'uint8' || others.length > 0) return null;
+  const [height, width, channels, ...rest] = input.shape;
   if (height === undefined || width === undefined || channels !== 1 || rest.length > 0) return null;
   return [height, width].every((side) => side >= MIN_SIDE && side <= MAX_SIDE) ? { height, width } : null;
 }

@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { describeShapes } from '../../shared/model/tensors.ts';
+import type { Job } from '../../shared/model/job.ts';
 import { readModel } from '../../shared/model/saved-model.ts';
 import { chooseEngine } from '../engine/choose-engine.ts';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
@@ -23,8 +25,9 @@ export async function predict(
     text: (file) => readFile(join(modelDir, file), 'utf8'),
     bytes: (file) => readFile(join(modelDir, file)),
   });
+  const shape = pictureShape(job, modelDir);
   const samples = await Promise.all(
-    files.map(async (file) => sampleFromPicture(await readPicture(file), job.data.sampleShape)),
+    files.map(async (file) => sampleFromPicture(await readPicture(file), shape)),
   );
   const { engine } = await chooseEngine(choice);
   const computer = await engine.load(job);
@@ -33,12 +36,19 @@ export async function predict(
     `${modelDir}: trained on ${job.data.name}, ${metadata.epochs} epoch${metadata.epochs === 1 ? '' : 's'}`,
   );
   for (const [i, file] of files.entries()) {
-    const probabilities = await computer.predict(samples[i] ?? new Uint8Array(0), 1);
+    const probabilities = await computer.predict([samples[i] ?? new Uint8Array(0)], 1);
     const ranked = [...probabilities.entries()].sort(([, a], [, b]) => b - a).slice(0, TOP_CLASSES);
     const [best, ...others] = ranked.map(([label, p]) => `${label} (${(100 * p).toFixed(1)}%)`);
     write(`${file}: ${best ?? ''}   then ${others.join(', ')}`);
   }
   computer.dispose();
+}
+
+/** @throws Error with a sentence if the model takes no pictures */
+function pictureShape({ inputs }: Job, modelDir: string): readonly number[] {
+  const [input, ...others] = inputs;
+  if (input?.dtype === 'uint8' && input.shape.length === 3 && others.length === 0) return input.shape;
+  throw new Error(`The model in ${modelDir} takes ${describeShapes(inputs)}, not pictures.`);
 }
 
 /** A decoded picture with more pixels could fill the memory. */

@@ -1,4 +1,5 @@
 import type { Shard } from '../../data/shard.ts';
+import type { TensorValues } from '../../model/tensors.ts';
 import type { Job } from '../../model/job.ts';
 import type { EngineInfo, Step } from '../../protocol/messages.ts';
 import type { ShardResult } from '../engine.ts';
@@ -53,7 +54,7 @@ export type EngineRequest =
   | {
       readonly type: 'predict';
       readonly jobId: JobId;
-      readonly images: Uint8Array;
+      readonly inputs: readonly TensorValues[];
       readonly samples: number;
     };
 

@@ -1,4 +1,5 @@
 import type { Shard } from '../../data/shard.ts';
+import type { TensorValues } from '../../model/tensors.ts';
 import type { Step } from '../../protocol/messages.ts';
 import type { GradientComputer, ShardResult } from '../engine.ts';
 import {
@@ -60,13 +61,18 @@ export function createRemoteGradientComputer(options: RemoteGradientComputerOpti
     }
     const number = (lastShard?.number ?? 0) + 1;
     lastShard = { shard, number };
-    // A view would take along the whole frame that it lies in.
     const sampleNumbers = shard.sampleNumbers.slice();
-    const images = new Uint8Array(shard.images);
-    const labels = new Uint8Array(shard.labels);
+    const inputs = shard.inputs.map(copyOf);
+    const targets = shard.targets.map(copyOf);
+    const weights = shard.weights?.slice();
     return {
-      reference: { number, samples: { sampleNumbers, images, labels } },
-      transfer: [sampleNumbers.buffer, images.buffer, labels.buffer],
+      reference: {
+        number,
+        samples: { sampleNumbers, inputs, targets, ...(weights === undefined ? {} : { weights }) },
+      },
+      transfer: [sampleNumbers, ...inputs, ...targets, ...(weights === undefined ? [] : [weights])].map(
+        ({ buffer }) => buffer,
+      ),
     };
   };
 
@@ -153,12 +159,12 @@ export function createRemoteGradientComputer(options: RemoteGradientComputerOpti
       return result;
     },
 
-    async predict(images, samples) {
-      // A view would take along the whole memory behind it.
-      const copy = new Uint8Array(images);
-      const probabilities = await connection.request({ type: 'predict', jobId, images: copy, samples }, [
-        copy.buffer,
-      ]);
+    async predict(inputs, samples) {
+      const copies = inputs.map(copyOf);
+      const probabilities = await connection.request(
+        { type: 'predict', jobId, inputs: copies, samples },
+        copies.map(({ buffer }) => buffer),
+      );
       channel.releaseOlder();
       return probabilities;
     },
@@ -166,3 +172,8 @@ export function createRemoteGradientComputer(options: RemoteGradientComputerOpti
     dispose: () => connection.notify({ type: 'dispose', jobId }),
   };
 }
+
+/** Copy that can be transferred. A view would take along the whole memory behind it. */
+const copyOf = (values: TensorValues) =>
+  // The slice of a Buffer of Node would be a view.
+  values instanceof Uint8Array ? new Uint8Array(values) : values.slice();

@@ -19,6 +19,7 @@ import {
   SIDE,
   writeFiles,
 } from './scratch-folder.ts';
+import { imagesOf } from '../../support/images.ts';
 
 let root: string;
 beforeEach(async () => void (root = await mkdtemp(join(tmpdir(), 'gradcast-data-'))));
@@ -53,7 +54,7 @@ describe('a line warns', () => {
   it('of classes without a sample, as in the letters of EMNIST from 1 to 26', async () => {
     const letters = LABELS.map((_, i) => 1 + (i % 26));
     const dataset = await withLabels(letters, letters);
-    expect(dataset.classes).toBe(27);
+    expect(dataset.targets[0]?.classes).toBe(27);
     expect(describeDatasetProblems(dataset)).toEqual([
       "Class 0 has no sample: of the model's 27 outputs, 1 cannot be learned. The labels seem to be counted from 1.",
     ]);
@@ -146,9 +147,9 @@ describe('--transpose', () => {
       'test-labels': idxBytes([1], [1]),
     };
     const { dataset } = await loadFolder(await writeFiles(join(root, 'own'), files), { transpose: true });
-    expect(dataset).toMatchObject({ sampleShape: [3, 2, 1], isTransposed: true });
-    expect([...dataset.train.images]).toEqual([1, 4, 2, 5, 3, 6, 11, 14, 12, 15, 13, 16]);
-    expect([...dataset.test.images]).toEqual([9, 6, 8, 5, 7, 4]);
+    expect(dataset).toMatchObject({ inputs: [{ shape: [3, 2, 1] }], isTransposed: true });
+    expect([...imagesOf(dataset.train)]).toEqual([1, 4, 2, 5, 3, 6, 11, 14, 12, 15, 13, 16]);
+    expect([...imagesOf(dataset.test)]).toEqual([9, 6, 8, 5, 7, 4]);
     expect(dataset.description).toContain('with rows and columns of each image exchanged');
   });
 

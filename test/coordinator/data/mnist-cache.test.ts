@@ -20,6 +20,7 @@ import {
   publishedFiles,
 } from '../../support/data-mirror.ts';
 import { idxBytes, tinyFiles } from '../../support/idx-bytes.ts';
+import { imageTensors } from '../../../shared/model/tensors.ts';
 
 let cacheDir: string;
 beforeEach(async () => void (cacheDir = await mkdtemp(join(tmpdir(), 'gradcast-cache-'))));
@@ -86,7 +87,7 @@ describe('MNIST', () => {
   it('is downloaded once, with progress, and kept', async () => {
     await using good = await startGzipMirror(files);
     const { dataset, lines } = await load([good.address]);
-    expect(dataset).toMatchObject({ name: 'mnist', sampleShape: [40, 30, 1], classes: 4 });
+    expect(dataset).toMatchObject({ name: 'mnist', ...imageTensors([40, 30, 1], 4) });
     expect(dataset.description).toContain('downloaded');
     expect(lines.warnings).toEqual([]);
     const last = lines.steps.filter((step) => step.label === 'train-images-idx3-ubyte').at(-1)!;

@@ -8,6 +8,8 @@ import { DataError } from '../../../shared/data/data-error.ts';
 import type { Dataset } from '../../../shared/data/dataset.ts';
 import { RecordingDataReport } from '../../support/data-mirror.ts';
 import { idxBytes, tinyFiles, writeIdxFolder } from '../../support/idx-bytes.ts';
+import { imagesOf, labelsOf } from '../../support/images.ts';
+import { imageTensors } from '../../../shared/model/tensors.ts';
 
 let root: string;
 beforeEach(async () => void (root = await mkdtemp(join(tmpdir(), 'gradcast-data-'))));
@@ -43,11 +45,11 @@ describe('a folder of IDX files', () => {
   it('that is not MNIST has the name of its folder', async () => {
     const folder = await writeIdxFolder(join(root, 'fashion'), tinyFiles());
     const dataset = await load(folder);
-    expect(dataset).toMatchObject({ name: 'fashion', sampleShape: [4, 3, 1], classes: 4 });
+    expect(dataset).toMatchObject({ name: 'fashion', ...imageTensors([4, 3, 1], 4) });
     expect(dataset.description).toContain(folder);
     expect(dataset.train.count).toBe(6);
-    expect([...dataset.train.labels]).toEqual([0, 1, 2, 3, 0, 1]);
-    expect([...dataset.test.images.slice(0, 3)]).toEqual([0, 1, 2]);
+    expect([...labelsOf(dataset.train)]).toEqual([0, 1, 2, 3, 0, 1]);
+    expect([...imagesOf(dataset.test).slice(0, 3)]).toEqual([0, 1, 2]);
   });
 
   it.each([
@@ -66,7 +68,7 @@ describe('a folder of IDX files', () => {
       'train-images-idx3-ubyte': idxBytes([6, 2, 2, 3]),
       't10k-images-idx3-ubyte': idxBytes([2, 2, 2, 3]),
     };
-    expect((await load(await writeIdxFolder(join(root, 'it'), files))).sampleShape).toEqual([2, 2, 3]);
+    expect((await load(await writeIdxFolder(join(root, 'it'), files))).inputs[0]?.shape).toEqual([2, 2, 3]);
   });
 
   it('may hold bare bytes in a file named .gz, as some browsers save them', async () => {

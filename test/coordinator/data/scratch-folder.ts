@@ -7,6 +7,8 @@ import { DataError } from '../../../shared/data/data-error.ts';
 import type { Dataset } from '../../../shared/data/dataset.ts';
 import { RecordingDataReport } from '../../support/data-mirror.ts';
 import { idxBytes } from '../../support/idx-bytes.ts';
+import { imagesOf, labelsOf } from '../../support/images.ts';
+import { imageTensors } from '../../../shared/model/tensors.ts';
 
 export const COUNT = 256;
 export const SIDE = 6;
@@ -135,12 +137,13 @@ export function useScratch() {
 
 /** Expects that all samples are loaded as they were written. */
 export function expectWhole({ dataset }: Loaded): void {
-  expect(dataset).toMatchObject({ sampleShape: [SIDE, SIDE, 1], classes: 10 });
-  for (const { images, labels, count } of [dataset.train, dataset.test]) {
+  expect(dataset).toMatchObject(imageTensors([SIDE, SIDE, 1], 10));
+  for (const split of [dataset.train, dataset.test]) {
+    const { count } = split;
     expect(count).toBe(COUNT);
     // toEqual takes a tenth of a second for so many numbers.
-    expect(Buffer.from(images).equals(Uint8Array.from(PIXEL_VALUES))).toBe(true);
-    expect(Buffer.from(labels).equals(Uint8Array.from(LABELS))).toBe(true);
+    expect(Buffer.from(imagesOf(split)).equals(Uint8Array.from(PIXEL_VALUES))).toBe(true);
+    expect(Buffer.from(labelsOf(split)).equals(Uint8Array.from(LABELS))).toBe(true);
   }
 }
 

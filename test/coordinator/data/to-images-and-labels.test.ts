@@ -15,6 +15,7 @@ import {
   withTrainImages,
   withTrainLabels,
 } from './scratch-folder.ts';
+import { imagesOf } from '../../support/images.ts';
 
 const { scratch, load, refusal } = useScratch();
 
@@ -63,19 +64,19 @@ describe('images', () => {
     );
     const files = { 'train-labels': idxBytes([2]), 'test-labels': idxBytes([2]) };
     const { dataset } = await load({ ...files, 'train-images': planes, 'test-images': rows });
-    expect(dataset.sampleShape).toEqual([2, 5, 3]);
-    expect(dataset.train.images).toEqual(dataset.test.images);
+    expect(dataset.inputs[0]?.shape).toEqual([2, 5, 3]);
+    expect(imagesOf(dataset.train)).toEqual(imagesOf(dataset.test));
   });
 
   it('may be 300 x 300 in color, or 1 x 784', async () => {
     const labels = { 'train-labels': idxBytes([4]), 'test-labels': idxBytes([4]) };
     const big = idxBytes([4, 300, 300, 3], new Uint8Array(4 * 270_000).fill(7));
     const { dataset } = await load({ ...labels, 'train-images': big, 'test-images': big });
-    expect(dataset.sampleShape).toEqual([300, 300, 3]);
+    expect(dataset.inputs[0]?.shape).toEqual([300, 300, 3]);
     const flat = idxBytes([4, 1, 784]);
     await rm(join(scratch.root, 'own'), { recursive: true });
     const rows = await load({ ...labels, 'train-images': flat, 'test-images': flat });
-    expect(rows.dataset.sampleShape).toEqual([1, 784, 1]);
+    expect(rows.dataset.inputs[0]?.shape).toEqual([1, 784, 1]);
   });
 });
 

@@ -67,8 +67,8 @@ describe('a run with checked answers', () => {
       const gradientOf = Float32Array.from(values);
       const referenceEngine = {
         ...correctReference,
-        gradient: (...[, , { labels }]: Parameters<Reference['gradient']>) =>
-          Promise.resolve({ lossSum: labels.length, correct: 1, gradient: gradientOf }),
+        gradient: (...[, , { sampleNumbers }]: Parameters<Reference['gradient']>) =>
+          Promise.resolve({ lossSum: sampleNumbers.length, correct: 1, gradient: gradientOf }),
       };
       const { join, gradient, pool } = validatedRun({ audit, int4: true, referenceEngine });
       const codecs = { codecs: ['float32', 'int4'] };

@@ -7,8 +7,8 @@ import { exampleJob } from '../../shared/protocol/examples.ts';
 
 const shard: Shard = {
   sampleNumbers: Uint32Array.of(0),
-  images: new Uint8Array(4),
-  labels: Uint8Array.of(0),
+  inputs: [new Uint8Array(4)],
+  targets: [Uint8Array.of(0)],
 };
 
 /** Computer in another thread, which fills the gradient with its first weight when the test lets it finish. */

@@ -13,9 +13,9 @@ export type Reference = AnswerValidatorOptions['referenceEngine'];
 /** Gives the right answer to every shard: ones, a loss of one for each sample, one correct sample. */
 export const correctReference: Reference = {
   open: () => Promise.resolve(),
-  gradient: (_, __, { labels }) =>
-    Promise.resolve({ lossSum: labels.length, correct: 1, gradient: new Float32Array(6).fill(1) }),
-  evaluate: (_, { labels }) => Promise.resolve({ lossSum: labels.length, correct: 1 }),
+  gradient: (_, __, { sampleNumbers }) =>
+    Promise.resolve({ lossSum: sampleNumbers.length, correct: 1, gradient: new Float32Array(6).fill(1) }),
+  evaluate: (_, { sampleNumbers }) => Promise.resolve({ lossSum: sampleNumbers.length, correct: 1 }),
   verifyEngine: () => Promise.resolve(null),
   close: () => Promise.resolve(),
 };

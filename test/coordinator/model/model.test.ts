@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { prepareJob } from '../../../coordinator/model/model.ts';
 import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
 import type { Topology } from '../../../shared/model/job.ts';
+import { imageTensors } from '../../../shared/model/tensors.ts';
 
 const dataset = syntheticDigits({ seed: 1, trainCount: 8, testCount: 1 });
 
@@ -49,14 +50,17 @@ describe('initial weights depend on the seed alone', () => {
 
 test('images that are too small for the default model are rejected with its minimum', async () => {
   const prepare = (sampleShape: number[], topology?: Topology) =>
-    prepareJob({ ...dataset, name: 'own', sampleShape }, { batchSize: 8, epochs: 1, seed: 1, topology });
+    prepareJob(
+      { ...dataset, ...imageTensors(sampleShape, 10), name: 'own' },
+      { batchSize: 8, epochs: 1, seed: 1, topology },
+    );
   await expect(prepare([1, 784, 1])).rejects.toThrow(
     'The default model takes images of at least 6 x 6, but those of own are 1 x 784. Use --model with a model for that shape, or write the images as 28 x 28.',
   );
   await expect(prepare([5, 6, 1])).rejects.toThrow(/are 5 x 6\. Use --model with a model for that shape\.$/);
-  expect((await prepare([6, 6, 3])).job.data.sampleShape).toEqual([6, 6, 3]);
+  expect((await prepare([6, 6, 3])).job.inputs[0]?.shape).toEqual([6, 6, 3]);
   const flat = layer('Flatten', { batch_input_shape: [null, 1, 784, 1] });
-  expect((await prepare([1, 784, 1], model(flat))).job.data.sampleShape).toEqual([1, 784, 1]);
+  expect((await prepare([1, 784, 1], model(flat))).job.inputs[0]?.shape).toEqual([1, 784, 1]);
 });
 
 test('a model with a setting that would be ignored is rejected', async () => {
@@ -105,18 +109,19 @@ test('the learning rate is not scaled for a batch larger than the training set',
 });
 
 test('a model with more outputs than the data has classes is trained, with a note', async () => {
-  const eight = { ...dataset, classes: 8 };
+  const withClasses = (classes: number) => ({ ...dataset, ...imageTensors([28, 28, 1], classes) });
+  const eight = withClasses(8);
   const { job, notes } = await prepareJob(eight, {
     batchSize: 8,
     epochs: 1,
     seed: 1,
     topology: model(flatten),
   });
-  expect(job.data.classes).toBe(10);
+  expect(job.targets[0]?.classes).toBe(10);
   expect(notes).toEqual([
     'The model has 10 outputs, but drawn-digits has 8 classes: the other outputs are never right.',
   ]);
-  const eleven = { ...dataset, classes: 11 };
+  const eleven = withClasses(11);
   await expect(
     prepareJob(eleven, { batchSize: 8, epochs: 1, seed: 1, topology: model(flatten) }),
   ).rejects.toThrow("The model's output is [10], but drawn-digits has 11 classes.");

@@ -6,6 +6,7 @@ import { settle } from '../../support/manual-clock.ts';
 import { testPool, type Client } from '../pool/pool-harness.ts';
 import { fixedWeights } from '../../../coordinator/optimizer/fixed-weights.ts';
 import { standardMode } from '../../../coordinator/modes/standard-mode.ts';
+import { imageSplit } from '../../../shared/data/dataset.ts';
 
 /** Simulated worker, whose settings may be changed while it computes. */
 export interface SimulatedWorker {
@@ -33,7 +34,11 @@ type Setting = Partial<Pick<SimulatedWorker, 'fixedMs' | 'perSampleMs' | 'gradie
 export function simulation(samples = 128) {
   const harness = testPool({ rules: { maxWorkers: 100 } });
   const { pool, clock } = harness;
-  const split = { images: new Uint8Array(2 * samples), labels: new Uint8Array(samples), count: samples };
+  const split = imageSplit({
+    images: new Uint8Array(2 * samples),
+    labels: new Uint8Array(samples),
+    count: samples,
+  });
   const stop = new AbortController();
   const runner = new StepRunner({
     pool,
@@ -72,7 +77,7 @@ export function simulation(samples = 128) {
       worker.shards.push(message);
       const prefetch = client.received.findLast(({ message: { type } }) => type === 'prefetch');
       const bytes = payload.length > 0 ? payload : prefetch!.payload;
-      const { sampleNumbers } = viewShard(Uint8Array.from(bytes), message.samples, 2);
+      const { sampleNumbers } = viewShard(Uint8Array.from(bytes), message.samples, exampleJob);
       const gradient = trueGradient(message.step, sampleNumbers);
       const durationMs = worker.fixedMs + worker.perSampleMs * message.samples;
       idleAtMs = Math.max(clock.now(), idleAtMs) + durationMs;
@@ -150,7 +155,11 @@ export function simulation(samples = 128) {
   };
 }
 
-const largeSplit = { images: new Uint8Array(20_000), labels: new Uint8Array(10_000), count: 10_000 };
+const largeSplit = imageSplit({
+  images: new Uint8Array(20_000),
+  labels: new Uint8Array(10_000),
+  count: 10_000,
+});
 
 /** Sum of the samples' gradients; integers, so that sums are exact in any order. */
 function trueGradient(at: number, sampleNumbers: Uint32Array): number[] {

@@ -14,6 +14,8 @@ import { settle } from '../../support/manual-clock.ts';
 import { heldBy } from '../weights/updates-harness.ts';
 import { testPool, type Client } from '../pool/pool-harness.ts';
 import { standardMode } from '../../../coordinator/modes/standard-mode.ts';
+import { imagesOf } from '../../support/images.ts';
+import { imageDataset } from '../../../shared/data/dataset.ts';
 
 const jobOfRun: Job = { ...exampleJob, batchSize: 4, epochs: 3, layout: [{ shape: [6], trainable: true }] };
 /** Offset of the second bucket. */
@@ -33,12 +35,9 @@ function answerAll(client: Client, onShard?: (answer: Float32Array) => boolean):
     const { weights } = heldBy(client);
     for (const each of client.received)
       if (each.message.type === 'prefetch') prefetched = each.payload.slice();
-    const { images, sampleNumbers } = viewShard(
-      payload.length > 0 ? payload.slice() : prefetched,
-      message.samples,
-      2,
-    );
-    const pull = images.reduce((sum, value) => sum + value / 255, 0);
+    const shard = viewShard(payload.length > 0 ? payload.slice() : prefetched, message.samples, jobOfRun);
+    const { sampleNumbers } = shard;
+    const pull = imagesOf(shard).reduce((sum, value) => sum + value / 255, 0);
     const values = weights.map((weight, i) => weight * message.samples - pull * Math.cos(i));
     if (onShard !== undefined && message.task === 'train' && !onShard(Float32Array.from(values))) return;
     void client.answer({ lossSum: Math.abs(weights[0]!) + sampleNumbers[0]!, correct: 1 }, values);
@@ -103,14 +102,14 @@ async function run(
     pool,
     clock,
     signal,
-    dataset: {
+    dataset: imageDataset({
       name: 'made',
       description: '',
       sampleShape: [2, 1, 1],
       classes: 2,
       train: split(10),
       test: split(5),
-    },
+    }),
     stepRunner: new StepRunner({ pool, job, clock, mode, signal, onWaiting: () => undefined }),
     report: { epochStarted: () => undefined, stepFinished: () => undefined, epochFinished: () => undefined },
     save: (record) => Promise.resolve(void records.push(record)),

@@ -8,6 +8,7 @@ import type { Step } from '../../../shared/protocol/messages.ts';
 import { exampleJob } from '../../shared/protocol/examples.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 import { testPool } from '../pool/pool-harness.ts';
+import { imageDataset } from '../../../shared/data/dataset.ts';
 
 /** Two epochs of sixty steps. */
 const SAMPLES = 240;
@@ -69,14 +70,14 @@ async function run({ factor = () => 1, loss = () => 0.1, banned = new Map() }: F
     job,
     optimizer,
     stepRunner,
-    dataset: {
+    dataset: imageDataset({
       name: 'made',
       description: '',
       sampleShape: [2, 1, 1],
       classes: 2,
       train: split(SAMPLES),
       test: split(4),
-    },
+    }),
     pool: testPool().pool,
     report: {
       warn: (line) => void lines.push(line),

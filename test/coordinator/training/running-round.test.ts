@@ -9,9 +9,14 @@ import { exampleJob, step } from '../../shared/protocol/examples.ts';
 import { settle } from '../../support/manual-clock.ts';
 import { testPool, type Client } from '../pool/pool-harness.ts';
 import { sendBucket, sendLast } from './buckets-harness.ts';
+import { imageSplit } from '../../../shared/data/dataset.ts';
 
 const SAMPLES = 8;
-const SPLIT = { images: new Uint8Array(2 * SAMPLES), labels: new Uint8Array(SAMPLES), count: SAMPLES };
+const SPLIT = imageSplit({
+  images: new Uint8Array(2 * SAMPLES),
+  labels: new Uint8Array(SAMPLES),
+  count: SAMPLES,
+});
 
 /** A round over eight samples that two workers compute, in buckets of two and four values. */
 async function testRound(holdsIncomplete = false) {
@@ -25,7 +30,7 @@ async function testRound(holdsIncomplete = false) {
     mode,
     signal: stop.signal,
     onWaiting: () => undefined,
-    sender: new ShardSender({ pool, publisher, sampleShape: exampleJob.data.sampleShape, kernel: null }),
+    sender: new ShardSender({ pool, publisher, format: exampleJob, kernel: null }),
     gradientLength: 6,
     kernel: null,
     quantization: null,

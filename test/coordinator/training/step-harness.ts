@@ -6,7 +6,7 @@ import { standardMode } from '../../../coordinator/modes/standard-mode.ts';
 import { fixedWeights } from '../../../coordinator/optimizer/fixed-weights.ts';
 import type { Optimizer } from '../../../coordinator/optimizer/optimizer.ts';
 import type { Range } from '../../../shared/util/range.ts';
-import type { Split } from '../../../shared/data/dataset.ts';
+import { type Split, imageSplit } from '../../../shared/data/dataset.ts';
 import type { Score } from '../../../shared/model/loss.ts';
 import { exampleJob, step } from '../../shared/protocol/examples.ts';
 import { settle } from '../../support/manual-clock.ts';
@@ -52,11 +52,11 @@ export function testRunner(
   const stop = new AbortController();
   const waits: boolean[] = [];
   const warnings: string[] = [];
-  const split: Split = {
+  const split = imageSplit({
     images: Uint8Array.from({ length: 2 * samples }, (_, i) => i),
     labels: Uint8Array.from({ length: samples }, (_, i) => i % 2),
     count: samples,
-  };
+  });
   const runner = new StepRunner({
     pool: made.pool,
     job: exampleJob,

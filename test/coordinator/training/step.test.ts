@@ -2,8 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { Interrupted, TrainingDiverged } from '../../../coordinator/training/errors.ts';
 import { viewShard } from '../../../shared/data/shard.ts';
 import { CloseCode } from '../../../shared/protocol/close-codes.ts';
-import { shardId, step } from '../../shared/protocol/examples.ts';
+import { shardId, step, exampleJob } from '../../shared/protocol/examples.ts';
 import { testRunner } from './step-harness.ts';
+import { imagesOf, labelsOf } from '../../support/images.ts';
 
 const NOTHING_LEFT = [0, 0];
 
@@ -17,10 +18,11 @@ describe('a round of gradients', () => {
     expect([...new Float32Array(weights!.payload.buffer, weights!.payload.byteOffset)]).toEqual([
       1, 2, 3, 4, 5, 6,
     ]);
-    const { sampleNumbers, images, labels } = viewShard(shard!.payload, 4, 2);
+    const viewed = viewShard(shard!.payload, 4, exampleJob);
+    const { sampleNumbers } = viewed;
     expect([...sampleNumbers]).toEqual([3, 2, 1, 0]);
-    expect([...images]).toEqual([6, 7, 4, 5, 2, 3, 0, 1]);
-    expect([...labels]).toEqual([1, 0, 1, 0]);
+    expect([...imagesOf(viewed)]).toEqual([6, 7, 4, 5, 2, 3, 0, 1]);
+    expect([...labelsOf(viewed)]).toEqual([1, 0, 1, 0]);
 
     await bob.answer({ lossSum: 10, correct: 3 }, [10, 20, 30, 40, 50, 60]);
     expect(round.result).toBeNull();

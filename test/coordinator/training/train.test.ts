@@ -12,6 +12,7 @@ import { settle } from '../../support/manual-clock.ts';
 import { testPool, type Client } from '../pool/pool-harness.ts';
 import { fixedWeights } from '../../../coordinator/optimizer/fixed-weights.ts';
 import { standardMode } from '../../../coordinator/modes/standard-mode.ts';
+import { imageDataset } from '../../../shared/data/dataset.ts';
 
 const split = (count: number) => ({
   images: new Uint8Array(2 * count),
@@ -42,14 +43,14 @@ function training(changes: Partial<Job> = {}) {
     const state: { result: TrainingResult | null } = { result: null };
     void train({
       job,
-      dataset: {
+      dataset: imageDataset({
         name: 'made',
         description: '',
         sampleShape: [2, 1, 1],
         classes: 2,
         train: split(10),
         test: split(5),
-      },
+      }),
       optimizer,
       stepRunner: new StepRunner({
         pool,
@@ -91,7 +92,7 @@ function sampleNumbersOf(client: Client, task: string): number[] {
     if (message.type === 'prefetch') prefetched = Uint8Array.from(payload);
     if (message.type !== 'shard' || message.task !== task) return [];
     const samples = payload.length > 0 ? Uint8Array.from(payload) : prefetched;
-    return [...viewShard(samples, message.samples, 2).sampleNumbers];
+    return [...viewShard(samples, message.samples, exampleJob).sampleNumbers];
   });
 }
 

@@ -1,24 +1,26 @@
 import { describe, expect, it } from 'vitest';
 import { limitTrainSamples, type Split } from '../../../shared/data/dataset.ts';
 import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
+import { imagesOf, labelsOf } from '../../support/images.ts';
+import { imageTensors } from '../../../shared/model/tensors.ts';
 
 const PIXELS = 784;
 const digits = syntheticDigits({ seed: 3, trainCount: 4000, testCount: 1000 });
 
 describe('synthetic digits', () => {
   it('have a name, a description and sizes', () => {
-    expect(digits).toMatchObject({ name: 'drawn-digits', sampleShape: [28, 28, 1], classes: 10 });
+    expect(digits).toMatchObject({ name: 'drawn-digits', ...imageTensors([28, 28, 1], 10) });
     expect(digits.description).toContain('not MNIST');
-    expect(digits.train.images.length).toBe(4000 * PIXELS);
-    expect(digits.test.labels.length).toBe(1000);
+    expect(imagesOf(digits.train).length).toBe(4000 * PIXELS);
+    expect(labelsOf(digits.test).length).toBe(1000);
   });
 
   it('depend on the seed', () => {
     const again = syntheticDigits({ seed: 3, trainCount: 50, testCount: 50 });
-    expect(again.test.images).toEqual(digits.test.images.subarray(0, 50 * PIXELS));
+    expect(imagesOf(again.test)).toEqual(imagesOf(digits.test).subarray(0, 50 * PIXELS));
     const other = syntheticDigits({ seed: 4, trainCount: 50, testCount: 50 });
-    expect(other.test.images).not.toEqual(again.test.images);
-    expect(other.train.labels).not.toEqual(again.train.labels);
+    expect(imagesOf(other.test)).not.toEqual(imagesOf(again.test));
+    expect(labelsOf(other.train)).not.toEqual(labelsOf(again.train));
   });
 
   it('do not depend on the number of samples', () => {
@@ -27,19 +29,20 @@ describe('synthetic digits', () => {
   });
 
   it('differ between training and test', () => {
-    expect(digits.train.images.subarray(0, PIXELS)).not.toEqual(digits.test.images.subarray(0, PIXELS));
+    expect(imagesOf(digits.train).subarray(0, PIXELS)).not.toEqual(imagesOf(digits.test).subarray(0, PIXELS));
   });
 
   it('have balanced classes', () => {
     const counts = new Array<number>(10).fill(0);
-    for (const label of digits.train.labels) counts[label]!++;
+    for (const label of labelsOf(digits.train)) counts[label]!++;
     // 400 expected each, standard deviation 19.
     expect(Math.min(...counts)).toBeGreaterThan(320);
     expect(Math.max(...counts)).toBeLessThan(480);
   });
 
   it('have about as much ink as MNIST, with little at the border', () => {
-    const { images, count } = digits.train;
+    const { count } = digits.train;
+    const images = imagesOf(digits.train);
     let sum = 0;
     for (const value of images) sum += value;
     expect(sum / images.length / 255).toBeGreaterThan(0.08);
@@ -60,8 +63,8 @@ describe('limitTrainSamples', () => {
   it('keeps the first training samples and all test samples', () => {
     const limited = limitTrainSamples(digits, 10);
     expect(limited.train.count).toBe(10);
-    expect(limited.train.labels).toEqual(digits.train.labels.subarray(0, 10));
-    expect(limited.train.images).toEqual(digits.train.images.subarray(0, 10 * PIXELS));
+    expect(labelsOf(limited.train)).toEqual(labelsOf(digits.train).subarray(0, 10));
+    expect(imagesOf(limited.train)).toEqual(imagesOf(digits.train).subarray(0, 10 * PIXELS));
     expect(limited.test).toBe(digits.test);
   });
 
@@ -89,17 +92,17 @@ function nearestMeanAccuracy(train: Split, test: Split): number {
   const means = Array.from({ length: 10 }, () => new Float64Array(PIXELS));
   const counts = new Array<number>(10).fill(0);
   for (let i = 0; i < train.count; i++) {
-    const label = train.labels[i]!;
+    const label = labelsOf(train)[i]!;
     counts[label]!++;
-    for (let p = 0; p < PIXELS; p++) means[label]![p]! += train.images[i * PIXELS + p]!;
+    for (let p = 0; p < PIXELS; p++) means[label]![p]! += imagesOf(train)[i * PIXELS + p]!;
   }
   means.forEach((mean, label) => mean.forEach((sum, p) => (mean[p] = sum / counts[label]!)));
   let correct = 0;
   for (let i = 0; i < test.count; i++) {
     const distances = means.map((mean) =>
-      mean.reduce((sum, value, p) => sum + (test.images[i * PIXELS + p]! - value) ** 2, 0),
+      mean.reduce((sum, value, p) => sum + (imagesOf(test)[i * PIXELS + p]! - value) ** 2, 0),
     );
-    if (distances.indexOf(Math.min(...distances)) === test.labels[i]) correct++;
+    if (distances.indexOf(Math.min(...distances)) === labelsOf(test)[i]) correct++;
   }
   return correct / test.count;
 }

@@ -5,6 +5,7 @@ import { wasmEngine } from '../../support/wasm-engine.ts';
 import { sizeOf } from '../../../shared/model/layout.ts';
 import { Purpose, randomStream } from '../../../shared/random/stream.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
+import { imageShard } from '../../support/images.ts';
 
 // Models without reference values of Keras in test/reference, each compared with an equivalent model.
 
@@ -32,7 +33,11 @@ async function gradientOf(sampleShape: number[], ...layers: object[]): Promise<F
       () => random.uniform() * 256,
     );
     const sampleNumbers = Uint32Array.from(labels.keys());
-    await computer.gradient(0 as Step, { sampleNumbers, images, labels: Uint8Array.from(labels) }, gradient);
+    await computer.gradient(
+      0 as Step,
+      imageShard({ sampleNumbers, images, labels: Uint8Array.from(labels) }),
+      gradient,
+    );
     return gradient;
   } finally {
     computer.dispose();

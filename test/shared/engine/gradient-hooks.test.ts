@@ -16,8 +16,7 @@ describe('a bucket of a gradient', () => {
     const { job, initialWeights } = await prepareJob(dataset, { batchSize: 8, epochs: 1, seed: 1 });
     const computer = await (await wasmEngine()).load(job);
     computer.setWeights(initialWeights);
-    const { images, labels } = dataset.train;
-    const shard = { sampleNumbers: Uint32Array.from({ length: 8 }, (_, i) => i), images, labels };
+    const shard = { ...dataset.train, sampleNumbers: Uint32Array.from({ length: 8 }, (_, i) => i) };
     const expected = new Float32Array(initialWeights.length);
     const gradient = new Float32Array(initialWeights.length);
     await computer.gradient(3 as Step, shard, expected);

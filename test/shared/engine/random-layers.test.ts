@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { Shard } from '../../../shared/data/shard.ts';
+import { sliceShard, type Shard } from '../../../shared/data/shard.ts';
 import type { GradientComputer } from '../../../shared/engine/engine.ts';
 import type { Job, Topology } from '../../../shared/model/job.ts';
 import { layoutOf } from '../../../shared/model/layout.ts';
@@ -59,15 +59,9 @@ beforeAll(async () => {
   weights = Float32Array.from({ length: layoutOf(job.layout).length }, () => random.uniform() - 0.5);
   shard = {
     sampleNumbers: Uint32Array.from({ length: SAMPLES }, (_, i) => 100 + 7 * i),
-    images: Uint8Array.from({ length: SAMPLES * 72 }, () => random.below(256)),
-    labels: Uint8Array.from(labels),
+    inputs: [Uint8Array.from({ length: SAMPLES * 72 }, () => random.below(256))],
+    targets: [Uint8Array.from(labels)],
   };
-});
-
-const partOf = ({ sampleNumbers, images, labels }: Shard, from: number, to: number): Shard => ({
-  sampleNumbers: sampleNumbers.subarray(from, to),
-  images: images.subarray(72 * from, 72 * to),
-  labels: labels.subarray(from, to),
 });
 
 async function withComputer<T>(settings: Partial<Job>, run: (computer: GradientComputer) => Promise<T>) {
@@ -87,7 +81,7 @@ const gradientInParts = (parts: number, isPrepared: boolean, settings: Partial<J
     const part = new Float32Array(weights.length);
     const size = Math.ceil(SAMPLES / parts);
     for (let from = 0; from < SAMPLES; from += size) {
-      const samples = partOf(shard, from, Math.min(SAMPLES, from + size));
+      const samples = sliceShard(shard, from, Math.min(SAMPLES, from + size));
       if (isPrepared) computer.prepare(4 as Step, samples);
       await computer.gradient(4 as Step, samples, part);
       part.forEach((value, i) => (sum[i]! += value));

@@ -1,28 +1,25 @@
 import { expect, test } from 'vitest';
 import { prepareJob } from '../../../coordinator/model/model.ts';
-import type { Shard } from '../../../shared/data/shard.ts';
+import { sliceShard } from '../../../shared/data/shard.ts';
 import { microShardSizes } from '../../../shared/engine/micro-shards.ts';
 import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
 import { noise } from '../../support/noise.ts';
+import { sampleSize } from '../../../shared/model/tensors.ts';
 
 const { dataset, shardOf } = noise(6, 16);
 const { job } = await prepareJob(dataset, { batchSize: 16, epochs: 1, seed: 3 });
-const imageBytes = dataset.sampleShape.reduce((product, side) => product * side, 1);
+const imageBytes = sampleSize(dataset.inputs[0]!);
 const layer = 1;
 const rate = 0.5;
 const size = 7;
 
-const part = ({ sampleNumbers, images, labels }: Shard, from: number, to: number): Shard => ({
-  sampleNumbers: sampleNumbers.subarray(from, to),
-  images: images.subarray(from * imageBytes, to * imageBytes),
-  labels: labels.subarray(from, to),
-});
+const part = sliceShard;
 
 const inputsOf = (inputs: ShardInputs, samples: number): Float32Array[] =>
   [
-    inputs.images(),
-    inputs.target(),
+    inputs.values()[0]!,
+    inputs.targets()[0]!,
     inputs.mask(layer, rate, samples * size),
     inputs.mask(layer + 1, 'normal', samples * size),
     inputs.mask(layer + 2, 'uniform', samples),
@@ -55,6 +52,6 @@ test('preparing the next shard selects all its samples', () => {
   inputs.prepare(0 as Step, shardOf(8));
   inputs.select(2, 3);
   inputs.prepare(1 as Step, shardOf(5));
-  expect(inputs.images().length).toBe(5 * imageBytes);
-  expect(inputs.target().length).toBe(5 * dataset.classes);
+  expect(inputs.values()[0]!.length).toBe(5 * imageBytes);
+  expect(inputs.targets()[0]!.length).toBe(5 * dataset.targets[0]!.classes!);
 });

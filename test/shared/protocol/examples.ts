@@ -8,6 +8,7 @@ import type {
   Welcome,
 } from '../../../shared/protocol/messages.ts';
 import type { Job } from '../../../shared/model/job.ts';
+import { imageTensors } from '../../../shared/model/tensors.ts';
 
 /** A job of six parameters, the last two of them statistics. */
 export const exampleJob: Job = {
@@ -24,7 +25,8 @@ export const exampleJob: Job = {
   batchSize: 4,
   epochs: 1,
   seed: 1337,
-  data: { name: 'made', sampleShape: [2, 1, 1], classes: 2, scale: 1 / 255, trainSamples: 8, testSamples: 4 },
+  ...imageTensors([2, 1, 1], 2),
+  data: { name: 'made', trainSamples: 8, testSamples: 4 },
 };
 
 export const exampleHello: Hello = {

@@ -66,6 +66,8 @@ function wrongFor(message: { readonly type: string }, path: Path): unknown[] {
     'fingerprint',
     'encoding',
     'advice',
+    'scale',
+    'classes',
   ];
   if (['codecs', 'standby'].includes(name) && path.length === 3) optional.push(name);
   if (name === 'standby' && path.length === 1 && message.type === 'hello') optional.push(name);

@@ -6,7 +6,7 @@ import { LoadedJob } from '../../../shared/worker/loaded-job.ts';
 import { exampleWelcome, shardId, step } from '../protocol/examples.ts';
 
 const LENGTH = 6;
-const oneSample = Uint8Array.of(7, 0, 0, 0, 200, 100, 1);
+const oneSample = Uint8Array.of(7, 0, 0, 0, 200, 100, 0, 0, 1, 0, 0, 0);
 
 /** A loaded job whose connection does not copy frames, and delivers them when the test calls deliver(). */
 function jobWithPendingFrames({ codec = 'float32', shared = false, scale = 1 } = {}) {

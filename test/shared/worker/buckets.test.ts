@@ -8,7 +8,7 @@ import { startWorker, type RunningWorker } from './session-harness.ts';
 
 const bytesOf = (...values: number[]): Uint8Array => new Uint8Array(Float32Array.from(values).buffer);
 const valuesOf = (payload: Uint8Array): number[] => [...new Float32Array(payload.slice().buffer)];
-const oneSample = Uint8Array.of(7, 0, 0, 0, 200, 100, 1);
+const oneSample = Uint8Array.of(7, 0, 0, 0, 200, 100, 0, 0, 1, 0, 0, 0);
 
 async function workerWithBuckets(...bucketOffsets: number[]): Promise<RunningWorker> {
   const worker = await startWorker();

@@ -3,7 +3,7 @@ import { exampleWelcome, shardId, step } from '../protocol/examples.ts';
 import { startWorker, type RunningWorker } from './session-harness.ts';
 
 export const nothingLeft = { listeners: 0, timers: 0 };
-export const oneSample = Uint8Array.of(7, 0, 0, 0, 200, 100, 1);
+export const oneSample = Uint8Array.of(7, 0, 0, 0, 200, 100, 0, 0, 1, 0, 0, 0);
 export const sixWeights = new Uint8Array(24);
 
 export async function lose(worker: RunningWorker, code = 1006, reason = ''): Promise<void> {

@@ -36,11 +36,11 @@ it('a fingerprint covers all sizes of micro-shards in the run', async () => {
     {
       ...computer,
       gradient: (step, shard, gradient) => {
-        computed.push(`train ${shard.labels.length}`);
+        computed.push(`train ${shard.sampleNumbers.length}`);
         return computer.gradient(step, shard, gradient);
       },
       evaluate: (shard) => {
-        computed.push(`evaluate ${shard.labels.length}`);
+        computed.push(`evaluate ${shard.sampleNumbers.length}`);
         return computer.evaluate(shard);
       },
     },

@@ -5,7 +5,7 @@ import { exampleWelcome, shardId, step } from '../protocol/examples.ts';
 import { startWorker, type RunningWorker } from './session-harness.ts';
 
 /** Payload with one sample of shape [2, 1, 1]: number, two bytes, label. */
-const oneSample = Uint8Array.of(7, 0, 0, 0, 200, 100, 1);
+const oneSample = Uint8Array.of(7, 0, 0, 0, 200, 100, 0, 0, 1, 0, 0, 0);
 const sixWeights = new Uint8Array(Float32Array.of(1, 2, 3, 4, 5, 6).buffer);
 const shardMessage = (id: number, task: ShardMessage['task'] = 'train'): ShardMessage => ({
   type: 'shard',
@@ -108,8 +108,8 @@ describe('a connected worker', () => {
   });
 
   it.each([
-    ['a wrong length', oneSample.subarray(1), 'A shard of 1 samples has 7 payload bytes; this one has 6.'],
-    ['an unknown class', oneSample.with(6, 2), 'A sample of class 2; the job has 2, from 0.'],
+    ['a wrong length', oneSample.subarray(1), 'A shard of 1 samples has 12 payload bytes; this one has 11.'],
+    ['an unknown class', oneSample.with(8, 2), 'A sample has 2 in label, which goes from 0 to 1.'],
   ])('closes the connection on samples of %s, prefetched or in a shard', async (_, samples, sentence) => {
     for (const message of [shardMessage(10), { type: 'prefetch', step: step(1), samples: 1 } as const]) {
       const worker = await workingWorker();

@@ -9,6 +9,7 @@ import { runWorker } from '../../../shared/worker/connection-loop.ts';
 import type { WorkerOptions } from '../../../shared/worker/options.ts';
 import { linkedPair, type LinkedEnd } from '../../support/linked-connection.ts';
 import { manualClock, settle, type ManualClock } from '../../support/manual-clock.ts';
+import { imagesOf, labelsOf } from '../../support/images.ts';
 
 /** Coordinator's end of one connection. */
 interface Link {
@@ -85,7 +86,9 @@ export class FakeEngine implements Engine {
       },
       gradient: (_step, shard, gradient, early) => {
         this.onEarlyBucket(early);
-        gradient.set([...shard.sampleNumbers, ...shard.images, ...shard.labels].slice(0, gradient.length));
+        gradient.set(
+          [...shard.sampleNumbers, ...imagesOf(shard), ...labelsOf(shard)].slice(0, gradient.length),
+        );
         return this.onGradient(shard);
       },
       prepare: (_step, shard) => {

@@ -13,7 +13,7 @@ const encoded = (codec: Codec, ...values: number[]): Uint8Array => {
   codec.encode(Float32Array.from(values), payload);
   return payload;
 };
-const oneSample = Uint8Array.of(7, 0, 0, 0, 200, 100, 1);
+const oneSample = Uint8Array.of(7, 0, 0, 0, 200, 100, 0, 0, 1, 0, 0, 0);
 
 async function worker(changes: Partial<Welcome> = { updateCodec: 'int8' }): Promise<RunningWorker> {
   const started = await startWorker();

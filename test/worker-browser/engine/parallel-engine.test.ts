@@ -10,12 +10,14 @@ import {
   served,
   type ConnectedEngine,
 } from '../../support/remote-engine.ts';
+import { imagesOf, labelsOf } from '../../support/images.ts';
+import { type Shard } from '../../../shared/data/shard.ts';
 
 const info = { backend: 'fake', version: '1', device: 'none', threads: 1 };
 const shard = {
   sampleNumbers: Uint32Array.of(10, 11, 12, 13, 14),
-  images: Uint8Array.from({ length: 10 }, (_, i) => i),
-  labels: Uint8Array.of(0, 1, 2, 3, 4),
+  inputs: [Uint8Array.from({ length: 10 }, (_, i) => i)],
+  targets: [Uint8Array.of(0, 1, 2, 3, 4)],
 };
 
 /** Engine whose gradient is, at every position, the sum of the sample numbers times the first weight. */
@@ -32,8 +34,8 @@ function summingEngine(disposed: () => void): Engine {
           gradient.fill(weight * sum);
           return Promise.resolve({ lossSum: sampleNumbers.length, correct: 1 });
         },
-        evaluate: ({ labels }) => Promise.resolve({ lossSum: labels.length, correct: weight }),
-        predict: (images) => Promise.resolve(Float32Array.of(weight, images.length)),
+        evaluate: ({ sampleNumbers }) => Promise.resolve({ lossSum: sampleNumbers.length, correct: weight }),
+        predict: ([images]) => Promise.resolve(Float32Array.of(weight, images?.length ?? 0)),
         dispose: disposed,
       };
       return Promise.resolve(computer);
@@ -68,7 +70,7 @@ describe.each(memoryStrategies)('engines in parallel with %s', (_, allocateShare
       expect(new Set(gradient)).toEqual(new Set([weight * 60]));
     }
     expect((await computer.evaluate(shard)).lossSum).toBe(5);
-    expect([...(await computer.predict(shard.images, 5))]).toEqual([3, 10]);
+    expect([...(await computer.predict(shard.inputs, 5))]).toEqual([3, 10]);
   });
 
   it('use one engine in exact mode, which adds micro-shards in a fixed order', async () => {
@@ -105,10 +107,10 @@ describe('a shard in parts', () => {
   it.each([1, 2, 3, 5, 9])('has every sample once, in order, in %i', (count) => {
     const parts = splitShard(shard, count);
     expect(parts.length).toBe(Math.min(count, 5));
-    for (const key of ['sampleNumbers', 'images', 'labels'] as const) {
-      expect(parts.flatMap((part) => [...part[key]])).toEqual([...shard[key]]);
+    for (const valuesOf of [(part: Shard) => part.sampleNumbers, imagesOf, labelsOf]) {
+      expect(parts.flatMap((part) => [...valuesOf(part)])).toEqual([...valuesOf(shard)]);
     }
-    const sizes = parts.map(({ labels }) => labels.length);
+    const sizes = parts.map(({ sampleNumbers }) => sampleNumbers.length);
     expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThanOrEqual(1);
   });
 });

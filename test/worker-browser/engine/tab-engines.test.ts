@@ -20,7 +20,7 @@ function engines(clock: ManualClock, answerMs: Record<BackendName, number>) {
         return { info: { backend, version: '', device: 'test', threads: 1 }, why: 'a test' };
       }
       if (request.type !== 'gradient') return { supportsFactors: false };
-      samples = request.shard.samples?.labels.length ?? samples;
+      samples = request.shard.samples?.sampleNumbers.length ?? samples;
       return { result: { lossSum: 1, correct: 1 }, buffer: request.buffer?.fill(samples) ?? null };
     };
     const worker: Port = {

@@ -5,7 +5,7 @@ import {
   renderPicture,
   sampleDigit,
 } from '../../../worker-browser/page/drawing.ts';
-import { job } from './run-fixtures.ts';
+import { imageTensors } from '../../../shared/model/tensors.ts';
 
 describe('a drawing', () => {
   const centerOfMass = (image: Uint8Array, position: (i: number) => number): number => {
@@ -31,7 +31,7 @@ describe('a drawing', () => {
   });
 
   it('is possible for pictures with one channel only', () => {
-    const size = (...sampleShape: number[]) => drawableSize({ ...job, data: { ...job.data, sampleShape } });
+    const size = (...sampleShape: number[]) => drawableSize(imageTensors(sampleShape, 10));
     expect(size(28, 28, 1)).toEqual({ height: 28, width: 28 });
     expect([size(32, 32, 3), size(784), size(4, 4, 1), size(1e9, 1e9, 1)]).toEqual([null, null, null, null]);
   });

@@ -8,11 +8,13 @@ import type {
   RunMessage,
   WorkerRow,
 } from '../../../shared/protocol/messages.ts';
+import { imageTensors } from '../../../shared/model/tensors.ts';
 
 export const job = {
   epochs: 12,
   seed: 1,
-  data: { name: 'mnist', sampleShape: [28, 28, 1], classes: 10 },
+  ...imageTensors([28, 28, 1], 10),
+  data: { name: 'mnist' },
 } as unknown as Job;
 export const point = (step: number, loss = 1, steps = 1): CurvePoint => ({
   step,

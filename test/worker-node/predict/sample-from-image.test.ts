@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
 import { sampleFromPicture, type Picture } from '../../../worker-node/predict/sample-from-image.ts';
+import { imagesOf } from '../../support/images.ts';
 
 const SIDE = 28;
-const digit = syntheticDigits({ seed: 5, trainCount: 1, testCount: 1 }).train.images;
+const digit = imagesOf(syntheticDigits({ seed: 5, trainCount: 1, testCount: 1 }).train);
 
 /** Picture whose pixels are returned by `paint`: red, green, blue, opacity. */
 function picture(side: number, paint: (x: number, y: number) => readonly number[]): Picture {

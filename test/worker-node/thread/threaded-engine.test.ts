@@ -18,8 +18,7 @@ const SAMPLES = 8;
 const dataset = syntheticDigits({ seed: 1, trainCount: SAMPLES, testCount: 1 });
 const shard: Shard = {
   sampleNumbers: Uint32Array.from({ length: SAMPLES }, (_, i) => i + 3),
-  images: dataset.train.images,
-  labels: dataset.train.labels,
+  ...dataset.train,
 };
 let prepared: PreparedJob;
 beforeAll(
@@ -63,7 +62,7 @@ describe('an engine in a thread', () => {
       expect(bytesOf(copied).equals(bytesOf(expected))).toBe(true);
     }
     expect(await remote.evaluate(shard)).toEqual(await local.evaluate(shard));
-    expect(await remote.predict(shard.images, SAMPLES)).toEqual(await local.predict(shard.images, SAMPLES));
+    expect(await remote.predict(shard.inputs, SAMPLES)).toEqual(await local.predict(shard.inputs, SAMPLES));
     local.dispose();
     remote.dispose();
   });

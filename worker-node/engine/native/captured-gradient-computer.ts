@@ -3,8 +3,9 @@ import type { ModelStep } from '../../../shared/engine/model-step.ts';
 import { microShardSizes } from '../../../shared/engine/micro-shards.ts';
 import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
 import { createGradientComputer, copyingReader } from '../../../shared/engine/tf-engine.ts';
+import type { TensorValues } from '../../../shared/model/tensors.ts';
 import type { Job } from '../../../shared/model/job.ts';
-import { scoreLogits } from '../../../shared/model/loss.ts';
+import { classesOf, labelsOf, scoreLogits } from '../../../shared/model/loss.ts';
 import type { Native } from './backend.ts';
 import { ExactGradients } from './exact-gradients.ts';
 import type { NativeTensors } from './native-tensors.ts';
@@ -26,7 +27,7 @@ export function createCapturedGradientComputer(
   const { tf, backend } = native;
   const { built } = modelStep;
   const shapes = built.layout.slices.map(({ shape }) => shape);
-  const { classes } = job.data;
+  const classes = classesOf(job);
   const inputs = new ShardInputs(job);
   const read = outputReader(modelStep, classes);
   const eager = createGradientComputer(tf, job, modelStep, inputs, copyingReader);
@@ -53,15 +54,19 @@ export function createCapturedGradientComputer(
 
   /**
    * Runs the graph of a shard, if there is one.
-   * @param prepare prepares the shard's inputs and returns its images
+   * @param prepare prepares the shard and returns the values of its inputs
    * @returns the outputs, which the caller disposes of, or null
    */
-  const replay = (kind: GraphKind, samples: number, prepare: () => Float32Array): NativeTensors | null => {
+  const replay = (
+    kind: GraphKind,
+    samples: number,
+    prepare: () => readonly Float32Array[],
+  ): NativeTensors | null => {
     const graph = graphs.get(kind, samples);
     if (graph === undefined) return null;
-    const scaled = prepare();
+    const values = prepare();
     try {
-      return graph.run(scaled, inputs);
+      return graph.run(values, inputs);
     } catch (error) {
       if (isExact) throw error;
       graphs.disable(kind, error);
@@ -71,8 +76,8 @@ export function createCapturedGradientComputer(
     }
   };
 
-  const replayLogits = (images: Uint8Array, samples: number): Float32Array | null => {
-    const outputs = replay('logits', samples, () => inputs.scaleImages(images));
+  const replayLogits = (stored: readonly TensorValues[], samples: number): Float32Array | null => {
+    const outputs = replay('logits', samples, () => inputs.convert(stored));
     return outputs && read.logits(outputs);
   };
 
@@ -93,15 +98,15 @@ export function createCapturedGradientComputer(
 
     async gradient(step, shard, gradient, _bucket, isFactored = false) {
       const kind = isFactored ? 'factored' : 'gradient';
-      const outputs = replay(kind, shard.labels.length, () => {
+      const outputs = replay(kind, shard.sampleNumbers.length, () => {
         inputs.prepare(step, shard);
-        return inputs.images();
+        return inputs.values();
       });
       const result =
         outputs === null
           ? await eager.gradient(step, shard, gradient, undefined, isFactored)
           : read.gradient(outputs, shard, gradient, isFactored);
-      if (outputs === null) graphs.request(kind, shard.labels.length);
+      if (outputs === null) graphs.request(kind, shard.sampleNumbers.length);
       options.idle.recordAnswer();
       return result;
     },
@@ -109,20 +114,20 @@ export function createCapturedGradientComputer(
     ...(accumulates ? { gradientInMicroShards } : {}),
 
     async evaluate(shard) {
-      const logits = replayLogits(shard.images, shard.labels.length);
+      const logits = replayLogits(shard.inputs, shard.sampleNumbers.length);
       const result =
-        logits === null ? await eager.evaluate(shard) : scoreLogits(logits, shard.labels, classes);
-      if (logits === null) graphs.request('logits', shard.labels.length);
+        logits === null ? await eager.evaluate(shard) : scoreLogits(logits, labelsOf(shard), classes);
+      if (logits === null) graphs.request('logits', shard.sampleNumbers.length);
       options.idle.recordAnswer();
       return result;
     },
 
-    async predict(images, samples) {
-      const logits = replayLogits(images, samples);
+    async predict(stored, samples) {
+      const logits = replayLogits(stored, samples);
       if (logits !== null) {
         return tf.tidy(() => tf.softmax(tf.tensor2d(logits, [samples, classes])).dataSync<'float32'>());
       }
-      const probabilities = await eager.predict(images, samples);
+      const probabilities = await eager.predict(stored, samples);
       graphs.request('logits', samples);
       return probabilities;
     },
@@ -148,8 +153,8 @@ export function outputReader({ built, factoredIndex }: ModelStep, classes: numbe
   const { slices } = built.layout;
   const kernel = slices[factoredIndex ?? -1];
 
-  const scoresAt = (outputs: NativeTensors, output: number, { labels }: Shard): ShardResult =>
-    scoreLogits(outputs.read(output), labels, classes);
+  const scoresAt = (outputs: NativeTensors, output: number, shard: Shard): ShardResult =>
+    scoreLogits(outputs.read(output), labelsOf(shard), classes);
 
   const gradientTensors = (outputs: NativeTensors, gradient: Float32Array): void =>
     slices.forEach(({ offset }, i) => gradient.set(outputs.read(i), offset));
@@ -161,7 +166,8 @@ export function outputReader({ built, factoredIndex }: ModelStep, classes: numbe
       readAndDispose(outputs, () => {
         gradientTensors(outputs, gradient);
         if (!isFactored) return { ...scoresAt(outputs, slices.length, shard), isFactored };
-        const outputGradientOffset = (kernel?.offset ?? 0) + shard.labels.length * (kernel?.shape[0] ?? 0);
+        const outputGradientOffset =
+          (kernel?.offset ?? 0) + shard.sampleNumbers.length * (kernel?.shape[0] ?? 0);
         gradient.set(outputs.read(slices.length), outputGradientOffset);
         return { ...scoresAt(outputs, slices.length + 1, shard), isFactored };
       }),

@@ -1,7 +1,8 @@
 import type { Shard } from '../../../shared/data/shard.ts';
+import type { TensorValues } from '../../../shared/model/tensors.ts';
 import type { ShardResult } from '../../../shared/engine/engine.ts';
 import type { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
-import { addScores, scoreLogits } from '../../../shared/model/loss.ts';
+import { addScores, labelsOf, scoreLogits } from '../../../shared/model/loss.ts';
 import { PairwiseSum } from '../../../shared/model/pairwise-sum.ts';
 import type { Binding } from './backend.ts';
 import { NativePairwiseSum, type NativeTensors } from './native-tensors.ts';
@@ -36,15 +37,15 @@ export class ExactGradients {
    * @returns null if micro-shards of these sizes have no graphs
    */
   compute(inputs: ShardInputs, shard: Shard, read: (sums: NativeTensors) => void): ShardResult | null {
-    const parts = this.#options.microShardSizes(shard.labels.length);
+    const parts = this.#options.microShardSizes(shard.sampleNumbers.length);
     const sum = new NativePairwiseSum(this.#options.shapes.length);
     try {
-      const { length } = shard.labels;
+      const { length } = shard.sampleNumbers;
       const logits =
         this.#runSplitGraph(inputs, length, parts, sum) ?? this.#runPerMicroShard(inputs, parts, sum);
       if (logits === null) return null;
       read(sum.total());
-      return this.#scores(logits, shard.labels, parts);
+      return this.#scores(logits, labelsOf(shard), parts);
     } finally {
       sum.dispose();
     }
@@ -54,10 +55,10 @@ export class ExactGradients {
   checkAccumulatingGraph(samples: number): GraphCheck {
     return (graph, inputs) => {
       const { binding, graphs, shapes } = this.#options;
-      const right = graphs.get('gradient', samples)?.run(inputs.images(), inputs);
+      const right = graphs.get('gradient', samples)?.run(inputs.values(), inputs);
       const isEqual =
         right !== undefined &&
-        graphAddMatches(binding, shapes, right, (left) => graph.run(inputs.images(), inputs, left));
+        graphAddMatches(binding, shapes, right, (left) => graph.run(inputs.values(), inputs, left));
       return isEqual ? null : 'the graph adds with other bits';
     };
   }
@@ -70,7 +71,7 @@ export class ExactGradients {
       try {
         const logits = this.#runPerMicroShard(inputs, microShardSizes(samples), sum);
         const expected = sum.total();
-        const outputs = graph.run(inputs.images(), inputs);
+        const outputs = graph.run(inputs.values(), inputs);
         const isEqual =
           logits !== null &&
           sameBits(outputs.read(shapes.length), logits) &&
@@ -99,7 +100,7 @@ export class ExactGradients {
       return null;
     }
     try {
-      const outputs = graph.run(inputs.images(), inputs);
+      const outputs = graph.run(inputs.values(), inputs);
       const logits = outputs.read(shapes.length);
       sum.push(outputs);
       return logits;
@@ -127,8 +128,8 @@ export class ExactGradients {
       inputs.select(from, part);
       const outputs =
         addingGraph === undefined || pendingLeft === null
-          ? gradient.run(inputs.images(), inputs)
-          : addingGraph.run(inputs.images(), inputs, pendingLeft);
+          ? gradient.run(inputs.values(), inputs)
+          : addingGraph.run(inputs.values(), inputs, pendingLeft);
       logits.set(outputs.read(shapes.length), from * classes);
       sum.push(outputs, addingGraph !== undefined);
       from += part;
@@ -137,7 +138,7 @@ export class ExactGradients {
     return logits;
   }
 
-  #scores(logits: Float32Array, labels: Uint8Array, parts: readonly number[]): ShardResult {
+  #scores(logits: Float32Array, labels: TensorValues, parts: readonly number[]): ShardResult {
     const { classes } = this.#options;
     const scores = new PairwiseSum(addScores);
     let from = 0;

@@ -5,8 +5,11 @@ import type { TF } from '../../../shared/util/tf.ts';
 import type { ModelStep } from '../../../shared/engine/model-step.ts';
 import { microShardSizes } from '../../../shared/engine/micro-shards.ts';
 import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
+import { randomShard } from '../../../shared/data/random-shard.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import { sizeOf } from '../../../shared/model/layout.ts';
+import { classesOf } from '../../../shared/model/loss.ts';
+import { Purpose, randomStream } from '../../../shared/random/stream.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
 import type { Native } from './backend.ts';
 import { capture, type NameInput, CapturedGraph } from './capture.ts';
@@ -35,13 +38,13 @@ interface MaskInput {
 export interface StepGraph {
   /**
    * Runs the graph with the model's current weights.
-   * @param images [samples, ...sampleShape], scaled
+   * @param values of each input: [samples, ...shape]
    * @param inputs for gradients: prepared for the shard
    * @param left for 'added': the gradient that is added to
    * @returns the tensors of the gradient in the order of the layout (none for 'logits'), for 'factored' the output gradient,
    *   then the logits; the caller disposes of them
    */
-  run(images: Float32Array, inputs: ShardInputs, left?: NativeTensors): NativeTensors;
+  run(values: readonly Float32Array[], inputs: ShardInputs, left?: NativeTensors): NativeTensors;
   dispose(): void;
 }
 
@@ -68,8 +71,8 @@ export function captureStep(
 ): StepGraph {
   const { tf } = native;
   const { variables } = modelStep.built;
-  const inputShape = [samples, ...job.data.sampleShape];
-  const targetShape = [samples, job.data.classes];
+  const inputShapes = job.inputs.map(({ shape }) => [samples, ...shape]);
+  const targetShape = [samples, classesOf(job)];
   const noiseInputs = new ShardInputs(job);
   const masks: MaskInput[] = [];
 
@@ -80,22 +83,22 @@ export function captureStep(
       nameInput(name, tensor);
       return tensor;
     };
-    const input = named('images', inputs.images(), inputShape);
+    const values = inputs.values().map((array, i) => named(`input_${i}`, array, inputShapes[i] ?? []));
     variables.forEach((variable, i) => nameInput(`weights_${i}`, variable));
-    if (kind === 'logits') return [modelStep.logits(input)];
-    const target = named('target', inputs.target(), targetShape);
+    if (kind === 'logits') return [modelStep.logits(values)];
+    const targets = inputs.targets().map((array, i) => named(`target_${i}`, array, targetShape));
     const source: MaskSource = (layer, draw, shape) => {
       masks.push({ layer, draw, shape });
       return named(`mask_${masks.length - 1}`, inputs.mask(layer, draw, sizeOf(shape)), shape);
     };
     if (kind === 'factored') {
       const outputGradients: Tensor[] = [];
-      const { parts, logits } = modelStep.factoredGradient(input, target, source, undefined, (factors) =>
+      const { parts, logits } = modelStep.factoredGradient(values, targets, source, undefined, (factors) =>
         outputGradients.push(factors.outputGradient),
       );
       return [...parts, ...outputGradients, logits];
     }
-    const { parts, logits } = modelStep.gradient(input, target, source);
+    const { parts, logits } = modelStep.gradient(values, targets, source);
     if (kind !== 'added') return [...parts, logits];
     const sums = parts.map((part, i) =>
       tf.add(named(`left_${i}`, new Float32Array(part.size), part.shape), part),
@@ -116,11 +119,12 @@ export function captureStep(
   const graph = new CapturedGraph(native, captured);
 
   const step: StepGraph = {
-    run: (images, inputs, left) =>
+    run: (values, inputs, left) =>
       tidyValue(tf, () => {
-        const tensors: Tensor[] = [tf.tensor(images, inputShape), ...variables];
+        const tensors: Tensor[] = values.map((array, i) => tf.tensor(array, inputShapes[i]));
+        tensors.push(...variables);
         if (kind !== 'logits') {
-          tensors.push(tf.tensor(inputs.target(), targetShape));
+          for (const target of inputs.targets()) tensors.push(tf.tensor(target, targetShape));
           for (const { layer, draw, shape } of masks) {
             tensors.push(tf.tensor(inputs.mask(layer, draw, sizeOf(shape)), shape));
           }
@@ -168,7 +172,7 @@ function tidyValue<T>(tf: TF, run: () => T): T {
 function relativeDifference(step: StepGraph, inputs: ShardInputs, expected: readonly Float32Array[]): number {
   let squares = 0;
   let differences = 0;
-  const outputs = step.run(inputs.images(), inputs);
+  const outputs = step.run(inputs.values(), inputs);
   expected.forEach((tensor, output) => {
     const values = outputs.read(output);
     tensor.forEach((value, i) => {
@@ -187,15 +191,10 @@ const hashNoise = (seed: number, i: number): number =>
   Math.imul(Math.imul(i + 1, 2654435761) ^ (seed + 1), 2246822519) >>> 16;
 
 /** Creates a shard of noise by a seed. Graphs are captured and checked with it, so that they contain no samples of users. */
-export function noiseShard({ data }: Job, samples: number, seed: number): Shard {
-  return {
-    sampleNumbers: Uint32Array.from({ length: samples }, (_, i) => i + seed * samples),
-    images: Uint8Array.from(
-      { length: samples * sizeOf(data.sampleShape) },
-      (_, i) => hashNoise(seed, i) & 255,
-    ),
-    labels: Uint8Array.from({ length: samples }, (_, i) => hashNoise(seed, i) % data.classes),
-  };
+export function noiseShard(job: Job, samples: number, seed: number): Shard {
+  const sampleNumbers = Uint32Array.from({ length: samples }, (_, i) => i + seed * samples);
+  const words = randomStream(seed, Purpose.engineFingerprint, samples);
+  return { ...randomShard(job, samples, words), sampleNumbers };
 }
 
 /**

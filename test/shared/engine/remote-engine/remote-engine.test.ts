@@ -8,14 +8,15 @@ import type { AllocateShared } from '../../../../shared/engine/remote-engine/wei
 import type { Step } from '../../../../shared/protocol/messages.ts';
 import { connectEngine, memoryStrategies, served } from '../../../support/remote-engine.ts';
 import { wasmEngine } from '../../../support/wasm-engine.ts';
+import { imagesOf, labelsOf } from '../../../support/images.ts';
 
 const SAMPLES = 8;
 const dataset = syntheticDigits({ seed: 1, trainCount: SAMPLES, testCount: 1 });
 /** Samples that lie behind a header, as in a frame. */
 const shard: Shard = {
   sampleNumbers: Uint32Array.from({ length: SAMPLES + 2 }, (_, i) => i).subarray(2),
-  images: Uint8Array.of(0, ...dataset.train.images).subarray(1),
-  labels: Uint8Array.of(0, ...dataset.train.labels).subarray(1),
+  inputs: [Uint8Array.of(0, ...imagesOf(dataset.train)).subarray(1)],
+  targets: [Uint8Array.of(0, ...labelsOf(dataset.train)).subarray(1)],
 };
 let prepared: PreparedJob;
 beforeAll(
@@ -65,7 +66,7 @@ describe.each(memoryStrategies)('a remote engine with %s', (_, allocateShared) =
       expect(bytesOf(inPlace.gradient).equals(bytesOf(expected))).toBe(true);
     }
     expect(await computer.evaluate(shard)).toEqual(await local.evaluate(shard));
-    expect(await computer.predict(shard.images, SAMPLES)).toEqual(await local.predict(shard.images, SAMPLES));
+    expect(await computer.predict(shard.inputs, SAMPLES)).toEqual(await local.predict(shard.inputs, SAMPLES));
     local.dispose();
     computer.dispose();
   });
@@ -92,10 +93,14 @@ describe.each(memoryStrategies)('a remote engine with %s', (_, allocateShared) =
     expect(samples).toEqual([true, false, false, true]);
     expect(computed[0]).toBe(computed[1]);
     expect(computed[2]).not.toBe(computed[1]);
-    for (const { sampleNumbers, images, labels } of computed) {
+    for (const {
+      sampleNumbers,
+      inputs: [images],
+      targets: [labels],
+    } of computed) {
       expect([...sampleNumbers]).toEqual([...shard.sampleNumbers]);
-      expect(images.byteLength).toBe(images.buffer.byteLength);
-      expect(labels.byteLength).toBe(labels.buffer.byteLength);
+      expect(images?.byteLength).toBe(images?.buffer.byteLength);
+      expect(labels?.byteLength).toBe(labels?.buffer.byteLength);
     }
   });
 

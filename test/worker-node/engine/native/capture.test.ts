@@ -89,7 +89,7 @@ await withNative((native) => {
     computer.setWeights(other);
     const captured = await compute(computer, 2, shard, weights.length);
     const evaluation = await computer.evaluate(shard);
-    const probabilities = await computer.predict(shard.images, samples);
+    const probabilities = await computer.predict(shard.inputs, samples);
     expect(idle.pending()).toBe(0);
     const plain = await opByOp(job, other);
     const eager = await compute(plain, 2, shard, weights.length);
@@ -98,7 +98,7 @@ await withNative((native) => {
     expect(captured.correct).toBe(eager.correct);
     const eagerEvaluation = await plain.evaluate(shard);
     expect(evaluation.lossSum / eagerEvaluation.lossSum).toBeCloseTo(1, 5);
-    const eagerProbabilities = await plain.predict(shard.images, samples);
+    const eagerProbabilities = await plain.predict(shard.inputs, samples);
     expect(relativeDifference(probabilities, eagerProbabilities)).toBeLessThan(1e-5);
     plain.dispose();
     computer.dispose();

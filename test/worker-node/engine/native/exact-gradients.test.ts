@@ -19,6 +19,8 @@ import {
 } from '../../../../worker-node/engine/native/step-capture.ts';
 import { StepGraphs } from '../../../../worker-node/engine/native/step-graphs.ts';
 import { exampleJob } from '../../../shared/protocol/examples.ts';
+import { labelsOf } from '../../../support/images.ts';
+import { imageTensors } from '../../../../shared/model/tensors.ts';
 
 // A fake TensorFlow, whose graphs have the bits of micro-shards or other bits: tests both results of each check on any
 // processor.
@@ -30,7 +32,7 @@ const job: Job = {
   ...exampleJob,
   microShard: MICRO_SHARD,
   batchSize: 16,
-  data: { ...exampleJob.data, sampleShape, classes: CLASSES },
+  ...imageTensors(sampleShape, CLASSES),
 };
 const shardOf = (samples: number): Shard => noiseShard(job, samples, 7);
 
@@ -109,7 +111,7 @@ const flipLastBit =
 function graphOf(kind: GraphKind, samples: number, fault: Fault | undefined): StepGraph {
   return {
     dispose: () => undefined,
-    run: (images, _inputs, left) => {
+    run: ([images = new Float32Array(0)], _inputs, left) => {
       runs.push(`${kind} ${samples}`);
       const outputs = (kind === 'cut' ? definedGradient : gradientOf)(images, samples);
       left?.ids(SHAPES.length).forEach((id, i) => {
@@ -164,13 +166,13 @@ function setUp(fault?: Fault) {
   /** Expected gradient and scores. */
   const defined = (shard: Shard): { parts: Float32Array[]; result: ShardResult } => {
     inputs.prepare(2 as Step, shard);
-    const all = definedGradient(inputs.images(), shard.labels.length);
+    const all = definedGradient(inputs.values()[0]!, shard.sampleNumbers.length);
     const logits = all[SHAPES.length] ?? new Float32Array(0);
     const scores = new PairwiseSum(addScores);
     let from = 0;
-    for (const part of microShardSizes(shard.labels.length, MICRO_SHARD)) {
+    for (const part of microShardSizes(shard.sampleNumbers.length, MICRO_SHARD)) {
       const own = logits.subarray(from * CLASSES, (from + part) * CLASSES);
-      scores.push(scoreLogits(own, shard.labels.subarray(from, from + part), CLASSES));
+      scores.push(scoreLogits(own, labelsOf(shard).subarray(from, from + part), CLASSES));
       from += part;
     }
     return { parts: all.slice(0, SHAPES.length), result: scores.total() };
@@ -187,7 +189,7 @@ test('the order in which micro-shards are added changes the bits', () => {
   const [tree, row] = [definedGradient, gradientOf].map((gradient) => {
     const inputs = new ShardInputs(job);
     inputs.prepare(2 as Step, shardOf(16));
-    return gradient(inputs.images(), 16);
+    return gradient(inputs.values()[0]!, 16);
   });
   expect(tree).not.toEqual(row);
 });

@@ -62,9 +62,9 @@ function withoutSoftmax(tf: TF, modelStep: ModelStep): ModelStep {
   const { model, variables } = modelStep.built;
   return {
     ...modelStep,
-    gradient: (input, target) => {
-      const logits = modelStep.logits(input);
-      const loss = (): Scalar => tf.sum(tf.mul(model.apply(input) as Tensor, target));
+    gradient: ([input], [target]) => {
+      const logits = modelStep.logits([input as Tensor]);
+      const loss = (): Scalar => tf.sum(tf.mul(model.apply(input as Tensor) as Tensor, target as Tensor));
       const { grads } = tf.variableGrads(loss, [...variables]);
       return { logits, parts: variables.map(({ name }) => grads[name] as Tensor) };
     },
@@ -74,7 +74,7 @@ function withoutSoftmax(tf: TF, modelStep: ModelStep): ModelStep {
 /** Shard in which the samples of a micro-shard have the same label. */
 const shardOf = (samples: number): Shard => ({
   ...noise(6, 16).shardOf(samples),
-  labels: Uint8Array.from({ length: samples }, (_, i) => (i >> 1) % CLASSES),
+  targets: [Uint8Array.from({ length: samples }, (_, i) => (i >> 1) % CLASSES)],
 });
 
 const add = (left: Float32Array, right: Float32Array): Float32Array =>
@@ -90,7 +90,7 @@ await withNative((native) => {
       const settings = { batchSize: 16, epochs: 1, seed: 3, topology, microShard: MICRO_SHARD };
       const prepared = await prepareJob(noise(6, 16).dataset, settings);
       // Images have integers, not fractions.
-      const job: Job = { ...prepared.job, data: { ...prepared.job.data, scale: 1 } };
+      const job: Job = { ...prepared.job, inputs: [{ ...prepared.job.inputs[0]!, scale: 1 }] };
       await tf.setBackend('tensorflow');
       const modelStep = withoutSoftmax(tf, await createModelStep(tf, job));
       const tensors = modelStep.built.variables.length;
@@ -101,7 +101,7 @@ await withNative((native) => {
       const inputs = new ShardInputs(job);
       inputs.prepare(1 as Step, shardOf(samples));
       const read = (graph: typeof cut): Float32Array[] => {
-        const outputs = graph.run(inputs.images(), inputs);
+        const outputs = graph.run(inputs.values(), inputs);
         const values = Array.from({ length: tensors + 1 }, (_, i) => outputs.read(i).slice());
         outputs.dispose();
         return values;

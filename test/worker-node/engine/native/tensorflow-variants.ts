@@ -52,7 +52,7 @@ export function variantOf(binding: Binding, microShard: number, variant: Variant
 
   const runSavedModel: Binding['runSavedModel'] = (session, ids, inputNames, outputNames) => {
     const outputs = binding.runSavedModel(session, ids, inputNames, outputNames);
-    if (!inputNames.includes('target:')) return outputs;
+    if (!inputNames.includes('target_0:')) return outputs;
     const parts = inputNames.split(',').filter((name) => name.startsWith('weights_')).length;
     const samples = outputs[parts]?.shape[0] ?? 0;
     const adds = inputNames.includes('left_');
