@@ -3,10 +3,12 @@ import {
   isLayer,
   isModel,
   isRecord,
+  layerLabel,
   layersOf,
   walkLayers,
   type LayerConfig,
 } from './keras-layer.ts';
+import { dropMasks, isOperation } from './keras3-masks.ts';
 import { snakeCase } from './layer-rules.ts';
 import { renameKey } from './normalize-config.ts';
 
@@ -55,7 +57,7 @@ export function convertKeras3(model: LayerConfig): void {
     }
     dropMirroredLayer(layer);
     if (layer.inbound_nodes !== undefined)
-      layer.inbound_nodes = asArray(layer.inbound_nodes).map(convertNode);
+      layer.inbound_nodes = asArray(layer.inbound_nodes).map((node) => convertNode(layer, node));
     for (const key of ['input_layers', 'output_layers']) {
       const ends = config[key];
       if (Array.isArray(ends) && typeof ends[0] === 'string') config[key] = [ends];
@@ -63,36 +65,6 @@ export function convertKeras3(model: LayerConfig): void {
   }
   for (const outer of [model, ...walkLayers(model)].filter(isModel)) renumberSequentialCalls(outer);
 }
-
-/**
- * Removes the masks of calls and the operations that only compute masks, in place. Keras 3 writes both; engines find the masks from
- * the layers that make them.
- */
-function dropMasks(model: LayerConfig): void {
-  const layers = layersOf(model);
-  for (const node of layers.flatMap((layer) => asArray(layer.inbound_nodes))) {
-    const kwargs = isRecord(node) ? node.kwargs : null;
-    if (isRecord(kwargs)) for (const key of MASK_ARGUMENTS) Reflect.deleteProperty(kwargs, key);
-  }
-  const isUsed = (layer: LayerConfig, rest: readonly LayerConfig[]): boolean =>
-    JSON.stringify([model.config.output_layers, rest.map((other) => other.inbound_nodes)]).includes(
-      JSON.stringify(layer.config.name ?? layer.name),
-    );
-  let kept = layers;
-  for (;;) {
-    const used = kept.filter((layer) => !isOperation(layer) || isUsed(layer, kept));
-    if (used.length === kept.length) break;
-    kept = used;
-  }
-  if (kept.length < layers.length) model.config.layers = kept;
-}
-
-/** Arguments of calls with the masks of inputs. */
-const MASK_ARGUMENTS = ['mask', 'query_mask', 'value_mask', 'key_mask'];
-
-/** Whether a layer is an operation on tensors, such as those that make masks. */
-const isOperation = (layer: LayerConfig): boolean =>
-  String((layer as { module?: unknown }).module).startsWith('keras.src.ops');
 
 /**
  * Renumbers the calls of nested Sequential models. Keras 3 numbers only the calls by other models. Keras 2 and tfjs also count
@@ -133,15 +105,32 @@ function dropMirroredLayer({ config }: LayerConfig): void {
   }
 }
 
-/** Converts a call from Keras 3's { args, kwargs } to Keras 2's [[name, node, tensor, arguments], ...]. */
-function convertNode(node: unknown): unknown {
+/**
+ * Converts a call from Keras 3's { args, kwargs } to Keras 2's [[name, node, tensor, arguments], ...]. The argument training has no
+ * effect in Keras 3: it also writes it on its own, and a model that is trained or evaluated overrides it.
+ */
+function convertNode(layer: LayerConfig, node: unknown): unknown {
   if (!isRecord(node)) return node;
   const kwargs = isRecord(node.kwargs) ? (convertTensors(node.kwargs) as Record<string, unknown>) : {};
-  return [node.args].flat(9).map((tensor) => {
+  Reflect.deleteProperty(kwargs, 'training');
+  const inputs = [node.args].flat(9);
+  if (isOperation(layer)) checkRanks(layer, inputs);
+  return inputs.map((tensor) => {
     const reference = convertTensors(tensor);
     if (Array.isArray(reference)) return [...(reference as unknown[]), kwargs];
-    throw new Error('The model calls a layer with an argument that is not a tensor, which is not supported.');
+    throw new Error(
+      `${layerLabel(layer)} is called with an argument that is not a tensor, which is not supported.`,
+    );
   });
+}
+
+/** @throws Error naming the layer if an operation aligns its inputs by their last axes, where layers align the samples */
+function checkRanks(layer: LayerConfig, inputs: readonly unknown[]): void {
+  const ranks = inputs.map((input) => (isLayer(input) ? asArray(input.config.shape).length : 0));
+  if (new Set(ranks).size <= 1 || ranks.includes(0)) return;
+  throw new Error(
+    `${layerLabel(layer)} is an operation on tensors with ${ranks.join(' and ')} axes, which is not supported. Use a layer.`,
+  );
 }
 
 /** Replaces Keras 3's tensors, at any depth, by [name, node, tensor]. */

@@ -78,6 +78,12 @@ export const counts: Rule = {
   expected: 'only whole numbers above 0 are supported',
 };
 
+/** Whole number above 0, alone or in a list. */
+export const oneCount: Rule = {
+  accepts: (value) => [value].flat().length === 1 && counts.accepts(value),
+  expected: 'only one whole number above 0 is supported',
+};
+
 /** Strides of a pool; null means the size of the window. */
 export const countsOrNull: Rule = { ...counts, accepts: (value) => value === null || counts.accepts(value) };
 

@@ -18,6 +18,7 @@ import {
   range,
   sizesWithWildcard,
   noPenalty,
+  oneCount,
   oneOf,
   strictlyOneOf,
   tensors,
@@ -238,7 +239,7 @@ const TABLE: Readonly<Record<string, Rules>> = {
     num_heads: counts,
     key_dim: counts,
     value_dim: counts,
-    output_shape: counts,
+    output_shape: oneCount,
     attention_axes: strictlyOneOf(1, [1]),
     input_order: inputNames,
     // Keras 2 writes the shapes with which it was built.

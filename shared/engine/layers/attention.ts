@@ -161,6 +161,11 @@ function headsLayer(tf: TF, className: string, headsOf: (layer: OwnLayer) => Hea
 
     override build(shapes: tfjs.Shape | tfjs.Shape[]): void {
       const { query, value, key } = namedShapes(this, shapes);
+      if (query.length > 3 && (this.settings.attentionAxes ?? null) !== null) {
+        throw new Error(
+          `Layer ${this.name} (${className}) attends along one of several axes, which is not supported. Reshape its input to one axis of steps.`,
+        );
+      }
       const { queryHeads, valueHeads, keySize, valueSize } = headsOf(this);
       const last = (shape: number[]): number => Number(shape.at(-1));
       const outputs = this.#outputs(query);

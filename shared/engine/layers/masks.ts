@@ -1,4 +1,6 @@
 import type * as tfjs from '@tensorflow/tfjs';
+import { ownEntry } from '../../model/keras-layer.ts';
+import { MASK_FLOWS, type MaskFlow } from '../../model/keras3-masks.ts';
 import type { TF } from '../../util/tf.ts';
 import {
   numberOf,
@@ -34,22 +36,13 @@ const unsupported: MaskRule = (masks, layer) => {
   );
 };
 
-const rulesFor = (rule: MaskRule, classes: string): [string, MaskRule][] =>
-  classes.split(' ').map((className) => [className, rule]);
+const RULES: Readonly<Record<MaskFlow, MaskRule>> = { first, sequences, merged, unsupported };
 
-/** Rules of the layers that use masks or pass them on. All others have outputs without a mask, as in Keras. */
-const RULES: Readonly<Record<string, MaskRule>> = Object.fromEntries([
-  ...rulesFor(
-    first,
-    'Activation Dense Identity Rescaling TimeDistributed Normalization ELU LeakyReLU PReLU ReLU',
-  ),
-  ...rulesFor(first, 'GroupNormalization LayerNormalization UnitNormalization'),
-  ...rulesFor(first, 'AlphaDropout GaussianDropout GaussianNoise KeyedDropout Dropout'),
-  ...rulesFor(first, 'MultiHeadAttention GroupQueryAttention Attention AdditiveAttention'),
-  ...rulesFor(sequences, 'SimpleRNN LSTM GRU RNN Bidirectional'),
-  ...rulesFor(merged, 'Add Subtract Multiply Average Maximum Minimum'),
-  ...rulesFor(unsupported, 'BatchNormalization Concatenate Dot Softmax'),
-]);
+/** Rule of a layer that uses masks or passes them on. */
+const ruleOf = (className: string): MaskRule | null => {
+  const flow = ownEntry(MASK_FLOWS, className);
+  return flow === undefined ? null : RULES[flow];
+};
 
 /** Layers with a mask for each input. */
 const SEVERAL_MASKS: ReadonlySet<string> = new Set([
@@ -109,7 +102,7 @@ export function applyMasks(tf: TF, model: tfjs.layers.Layer): void {
   const masks = new WeakMap<tfjs.Tensor, tfjs.Tensor>();
   // tfjs-layers would insert this axis by an op that cannot be captured as a graph of native TensorFlow.
   const ofSteps = (mask: tfjs.Tensor | null, className: string): tfjs.Tensor | null =>
-    mask !== null && RULES[className] === sequences ? tf.reshape(mask, [...mask.shape, 1]) : mask;
+    mask !== null && ruleOf(className) === sequences ? tf.reshape(mask, [...mask.shape, 1]) : mask;
   for (const layer of layers) {
     const call = layer.call.bind(layer);
     const className = layer.getClassName();
@@ -118,7 +111,7 @@ export function applyMasks(tf: TF, model: tfjs.layers.Layer): void {
     layer.call = (inputs, kwargs) => {
       const found = [inputs].flat().map((input) => masks.get(input) ?? null);
       const outputMask =
-        makeMask(tf, layer, singleInput(inputs)) ?? RULES[className]?.(found, layer, tf) ?? null;
+        makeMask(tf, layer, singleInput(inputs)) ?? ruleOf(className)?.(found, layer, tf) ?? null;
       const hasMask = found.some((mask) => mask !== null);
       const mask = !hasMask
         ? null

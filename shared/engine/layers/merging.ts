@@ -11,20 +11,33 @@ import {
   type Weight,
 } from './stock.ts';
 
+/** Shape with axes of length 1 after the samples, as Keras aligns inputs of different ranks. */
+const withRank = <T>([samples, ...rest]: readonly T[], rank: number): (T | 1)[] => [
+  samples as T,
+  ...Array.from({ length: rank - 1 - rest.length }, (): 1 => 1),
+  ...rest,
+];
+
 /** Subtract, which tfjs-layers lacks: the first input minus the second. */
 function subtractLayer(tf: TF): LayerClass {
   return class Subtract extends ownLayer(tf) {
     static readonly className = 'Subtract';
 
     override computeOutputShape(shapes: tfjs.Shape | tfjs.Shape[]): tfjs.Shape {
-      const [left = [], right = []] = shapes as tfjs.Shape[];
+      const rank = Math.max(...(shapes as tfjs.Shape[]).map(({ length }) => length));
+      const [left = [], right = []] = (shapes as tfjs.Shape[]).map((shape) => withRank(shape, rank));
       return left.map((length, axis) => (length === 1 ? (right[axis] ?? null) : length));
     }
 
     override call(inputs: Inputs): tfjs.Tensor {
       const [left, right] = [inputs].flat();
       if (left === undefined || right === undefined) throw new Error(`Layer ${this.name} needs two inputs.`);
-      return tf.sub(left, right);
+      if (left.rank === right.rank) return tf.sub(left, right);
+      return tf.tidy(() => {
+        const rank = Math.max(left.rank, right.rank);
+        const aligned = (x: tfjs.Tensor): tfjs.Tensor => tf.reshape(x, withRank(x.shape, rank));
+        return tf.sub(aligned(left), aligned(right));
+      });
     }
   };
 }

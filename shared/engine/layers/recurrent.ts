@@ -354,6 +354,13 @@ function rnnLayer(tf: TF): LayerClass {
   return class RNN extends Stock {
     static readonly className = 'RNN';
 
+    readonly #zeroOutputForMask: boolean;
+
+    constructor(config: Config) {
+      super(config);
+      this.#zeroOutputForMask = config.zeroOutputForMask === true;
+    }
+
     static override readonly fromConfig: FromConfig = (cls, config, customObjects) =>
       Stock.fromConfig(cls, { ...config }, customObjects);
 
@@ -363,7 +370,12 @@ function rnnLayer(tf: TF): LayerClass {
 
     override call(inputs: Inputs, kwargs: CallArguments): Inputs {
       const [samples = 0] = singleInput(inputs).shape;
-      return withCellMasks(tf, this, samples, kwargs, () => super.call(inputs, kwargs));
+      const output = withCellMasks(tf, this, samples, kwargs, () => super.call(inputs, kwargs));
+      return this.#zeroOutputForMask ? zeroMasked(tf, this, output, kwargs) : output;
+    }
+
+    override getConfig(): tfjs.serialization.ConfigDict {
+      return { ...super.getConfig(), zeroOutputForMask: this.#zeroOutputForMask };
     }
   };
 }

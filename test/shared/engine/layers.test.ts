@@ -113,3 +113,71 @@ test('interpolationMatrix interpolates between pixel centers', () => {
   // tf.image.resize([0, 1], 4): 0, .25, .75, 1.
   expect([...interpolationMatrix(2, 2)]).toEqual([1, 0.75, 0.25, 0, 0, 0.25, 0.75, 1]);
 });
+
+test('an RNN sets the outputs of masked steps to 0 if its configuration says so', async () => {
+  const cell = layer('SimpleRNNCell', { name: 'cell', units: 2 });
+  const settings = { name: 'rnn', cell, return_sequences: true };
+  for (const zero_output_for_mask of [false, true]) {
+    const model = sequential(
+      input(3, 2),
+      layer('Masking', { name: 'masking', mask_value: 0 }),
+      layer('RNN', { ...settings, zero_output_for_mask }),
+    );
+    const built = await buildModel(tf, expandTopology(model));
+    const steps = tf.tensor3d([1, 1, 0, 0, 1, 1], [1, 3, 2]);
+    const output = built.model.predict(steps) as tf.Tensor;
+    const [first, second, third] = tf.max(tf.abs(output), -1).dataSync();
+    expect(first).toBeGreaterThan(0);
+    expect(second).toBe(zero_output_for_mask ? 0 : first);
+    expect(third).toBeGreaterThan(0);
+    tf.dispose([steps, output]);
+    built.dispose();
+  }
+});
+
+test('inputs of Subtract with fewer axes are aligned by their samples', async () => {
+  const call = (name: string) => [name, 0, 0, {}];
+  const topology: Topology = {
+    class_name: 'Functional',
+    config: {
+      name: 'model',
+      layers: [
+        { ...input(2, 2), name: 'in', inbound_nodes: [] },
+        layer('GlobalAveragePooling1D', { name: 'mean' }, [[call('in')]]),
+        layer('Subtract', { name: 'left' }, [[call('mean'), call('in')]]),
+        layer('Subtract', { name: 'right' }, [[call('in'), call('mean')]]),
+        layer('Add', { name: 'sum' }, [[call('left'), call('right')]]),
+        layer('Concatenate', { name: 'out', axis: -1 }, [[call('right'), call('sum')]]),
+      ],
+      input_layers: [['in', 0, 0]],
+      output_layers: [['out', 0, 0]],
+    },
+  };
+  const built = await buildModel(tf, expandTopology(topology));
+  const x = tf.tensor3d([1, 2, 3, 4, 10, 20, 30, 40], [2, 2, 2]);
+  const output = built.model.predict(x) as tf.Tensor;
+  expect(output.shape).toEqual([2, 2, 4]);
+  expect([...output.dataSync()]).toEqual([-1, -1, 0, 0, 1, 1, 0, 0, -10, -10, 0, 0, 10, 10, 0, 0]);
+  tf.dispose([x, output]);
+  built.dispose();
+});
+
+test('attention along one of several axes is rejected by name', async () => {
+  const call = ['in', 0, 0, {}];
+  const attention = (config: object): Topology => ({
+    class_name: 'Functional',
+    config: {
+      name: 'model',
+      layers: [
+        { ...input(3, 3, 2), name: 'in', inbound_nodes: [] },
+        layer('MultiHeadAttention', { name: 'out', num_heads: 1, key_dim: 2, ...config }, [[call, call]]),
+      ],
+      input_layers: [['in', 0, 0]],
+      output_layers: [['out', 0, 0]],
+    },
+  });
+  await expect(buildModel(tf, expandTopology(attention({ attention_axes: [1] })))).rejects.toThrow(
+    'Layer out (MultiHeadAttention) attends along one of several axes',
+  );
+  expect(() => expandTopology(attention({ output_shape: [2, 5] }))).toThrow('has output_shape [2,5]');
+});
