@@ -53,6 +53,11 @@ export async function readWeights(
       if (at + size > bytes.length) throw new Error(`${file}: its weights end before ${name} is complete.`);
       // Copied, because a Float32Array must start at a multiple of four bytes.
       const values = new Float32Array(Uint8Array.from(bytes.subarray(at, at + size)).buffer);
+      if (!values.every(Number.isFinite)) {
+        throw new Error(
+          `${file}: the weights of ${name} are not all finite numbers. Remove weightsManifest to start from new weights.`,
+        );
+      }
       tensors.set(name, { shape, values });
       at += size;
     }
@@ -92,7 +97,7 @@ export function fillWeights(
       const actual = found === undefined ? 'are missing' : `are [${found.shape.join(', ')}]`;
       throw new Error(
         `The model file's weights do not fit its topology: ${name} is [${shape.join(', ')}], its weights ${actual}. ` +
-          'Remove weightsManifest from the file to start from new weights.',
+          'Use weights of this very model, or its topology alone (model.to_json()) to start from new weights.',
       );
     }
     target.set(found.values, at);
