@@ -1,6 +1,7 @@
 import { isAbsolute, join, normalize } from 'node:path';
 import * as v from 'valibot';
-import { sizeOf } from '../../shared/model/layout.ts';
+import type { LayoutEntry } from '../../shared/model/job.ts';
+import { layoutOf, sizeOf } from '../../shared/model/layout.ts';
 import { readRegularFile } from '../files/read-file.ts';
 
 /** Tensors of a saved model, by name. */
@@ -103,4 +104,18 @@ export function fillWeights(
     target.set(found.values, at);
     at += found.values.length;
   });
+}
+
+/** Tensors of a flat vector by name, without a copy. @param names names of the tensors, in the order of the layout */
+export function nameWeights(
+  weights: Float32Array,
+  names: readonly string[],
+  layout: readonly LayoutEntry[],
+): NamedWeights {
+  return new Map(
+    layoutOf(layout).slices.map(({ shape, offset, size }, i) => [
+      names[i] ?? '',
+      { shape, values: weights.subarray(offset, offset + size) },
+    ]),
+  );
 }
