@@ -38,13 +38,20 @@ export function addTrainingOptions(command: Command): Command {
     .addOption(transposeOption())
     .option('--out <dir>', 'folder for model, history and config (default: runs/<date>-<id>)')
     .option('--limit <n>', 'train on the first n samples only, for a quick look', integer(1))
-    .option('--model <file>', 'train this model (Keras or tfjs JSON) instead of the MNIST CNN')
+    .option(
+      '--model <file>',
+      'train this model instead of the MNIST CNN: .keras, .h5, or JSON of Keras or TensorFlow.js; with its weights, if it has any',
+    )
+    .option(
+      '--weights <file>',
+      'start from these weights of the model of --model: a .weights.h5, .h5 or .keras file',
+    )
     .addOption(
       new Option(
         '--resume <dir>',
         'resume a run from its last checkpoint; repeat --codec, --audit and --token',
       ).conflicts([
-        ...['out', 'limit', 'model', 'batchSize', 'seed', 'exact', 'microShard', 'transpose'],
+        ...['out', 'limit', 'model', 'weights', 'batchSize', 'seed', 'exact', 'microShard', 'transpose'],
         ...OPTIMIZER_FLAG_KEYS,
       ]),
     )
@@ -101,6 +108,8 @@ Examples:
   gradcast train                             the MNIST CNN, 12 epochs
   gradcast train --epochs 1 --limit 6000     a quick look
   gradcast train --data fashion-mnist/       any data set of IDX files
+  gradcast train --model model.keras         a model of Keras, with its weights
+  gradcast train --model model.json --weights model.weights.h5
   gradcast train --optimizer adamw --learning-rate 3e-4 --weight-decay 0.01 --no-decay bias,gamma
   gradcast train --optimizer sgd --momentum 0.9 --nesterov --schedule cosine --warmup-steps 100
   gradcast train --resume runs/2026-01-31-k3v9qd            resume a run that was stopped or crashed

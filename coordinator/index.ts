@@ -25,6 +25,10 @@ import { systemClock } from '../shared/util/clock.ts';
 import { startCoordinator as openCoordinator, type Coordinator as Internals } from './coordinator.ts';
 import { loadDataset as loadAnyDataset, userCacheDir } from './data/load-dataset.ts';
 import { codecRuleFor } from './links/codecs.ts';
+import { writeFileAtomic } from './files/write-file.ts';
+import { readModelFile, type ModelFile } from './model-file/model-file.ts';
+import { kerasArchive } from './model-file/save-keras.ts';
+import { nameWeights, type NamedWeights as WeightsByName } from './model-file/weights-file.ts';
 import { prepareJob } from './model/model.ts';
 import { createOptimizer } from './optimizer/optimizer.ts';
 import type { OptimizerOptions } from './optimizer/hyperparameters.ts';
@@ -111,6 +115,8 @@ export interface DatasetOptions {
 export interface JobOptions {
   /** Keras topology as JSON. @default a CNN for images */
   readonly topology?: Job['topology'];
+  /** Weights of that topology to start from. @default those of its initializers */
+  readonly weights?: NamedWeights | null;
   /** Passes over the training samples. @default 12 */
   readonly epochs?: number;
   /** Samples a step, over all workers. @default 128 */
@@ -236,6 +242,25 @@ export interface TrainedModel {
   readonly dataDescription?: string;
 }
 
+/**
+ * A model as {@link loadModelFile} reads it. Its topology and weights are options of {@link createJob}.
+ * @example
+ * ```ts
+ * const { topology, weights }: LoadedModelFile = await loadModelFile('model.keras');
+ * const job = await createJob(dataset, { topology, weights });
+ * ```
+ */
+export type LoadedModelFile = ModelFile;
+
+/**
+ * Tensors of a model by name, such as `dense/kernel`.
+ * @example
+ * ```ts
+ * const weights: NamedWeights = new Map([['dense/bias', { shape: [2], values: new Float32Array(2) }]]);
+ * ```
+ */
+export type NamedWeights = WeightsByName;
+
 const DEFAULT_SEED = 1337;
 const DEFAULT_EPOCHS = 12;
 const DEFAULT_BATCH_SIZE = 128;
@@ -313,12 +338,13 @@ export function loadDataset(options: DatasetOptions = {}): Promise<Dataset> {
  */
 export async function createJob(dataset: Dataset, options: JobOptions = {}): Promise<CreatedJob> {
   const { epochs = DEFAULT_EPOCHS, batchSize = DEFAULT_BATCH_SIZE, seed = DEFAULT_SEED } = options;
-  const { topology, microShard, optimizer } = options;
+  const { topology, weights, microShard, optimizer } = options;
   const { job, initialWeights, weightNames } = await prepareJob(dataset, {
     epochs,
     batchSize,
     seed,
     topology,
+    weights: weights ?? undefined,
     microShard,
     optimizer,
   });
@@ -444,6 +470,41 @@ export async function saveModel(folder: string, model: TrainedModel): Promise<vo
     epochs: last?.epoch ?? 0,
   };
   await writeModel(folder, modelToSave(job, { weights, names: weightNames }, training, last));
+}
+
+/**
+ * Reads a model that was not trained here: a .keras or .h5 file of Keras 2 or 3, or a topology as JSON of Keras or TensorFlow.js.
+ * @param options.weights file whose weights take the place of the model file's: .weights.h5, .h5 or .keras
+ * @returns topology, weights (null if there are none) and the settings of model.compile() as Keras wrote them
+ * @throws Error with a sentence that names the file, and what to do if it has another format
+ * @example
+ * ```ts
+ * const { topology, weights } = await loadModelFile('model.keras');
+ * const { job, initialWeights } = await createJob(dataset, { topology, weights });
+ * ```
+ */
+export function loadModelFile(
+  file: string,
+  options: { readonly weights?: string } = {},
+): Promise<LoadedModelFile> {
+  return readModelFile(file, options.weights);
+}
+
+/**
+ * Saves a trained model as a .keras file, which `load_model` of Keras 3 reads.
+ * @param file name that ends in .keras; an existing file is replaced
+ * @throws Error with a sentence if the file could not be written, or Keras 3 does not have a layer
+ * @example
+ * ```ts
+ * await saveKerasModel('model.keras', { job, weights, weightNames });
+ * ```
+ */
+export async function saveKerasModel(
+  file: string,
+  { job, weights, weightNames }: Pick<TrainedModel, 'job' | 'weights' | 'weightNames'>,
+): Promise<void> {
+  const named = nameWeights(weights, weightNames, job.layout);
+  await writeFileAtomic(file, await kerasArchive(job.topology, named, new Date()));
 }
 
 function findRunning(coordinator: Coordinator): RunningCoordinator {

@@ -21,7 +21,8 @@ import {
   type RunFolder,
 } from '../run/run-folder.ts';
 import { acquireRunLock } from '../run/run-lock.ts';
-import { readModelFile } from '../run/model-file.ts';
+import { describeUnusedSettings } from '../model-file/keras-file.ts';
+import { readModelFile } from '../model-file/model-file.ts';
 import type { OptimizerOptions } from '../optimizer/hyperparameters.ts';
 import { createOptimizer, type Optimizer } from '../optimizer/optimizer.ts';
 import type { ResumePoint } from '../training/progress.ts';
@@ -37,6 +38,8 @@ export interface PrepareRunFlags {
   readonly transpose?: boolean;
   readonly limit?: number;
   readonly model?: string;
+  /** File whose weights take the place of those of the model's file. */
+  readonly weights?: string;
   /** @default Adadelta, scaled to the batch size */
   readonly optimizer?: OptimizerOptions | undefined;
   readonly out?: string;
@@ -97,7 +100,10 @@ async function prepareNewRun(
 ): Promise<PreparedRun> {
   const dataset = await openDataset(flags, report, signal);
   warnAboutMisleadingData(dataset, flags.limit, report);
-  const file = flags.model === undefined ? null : await readModelFile(flags.model);
+  if (flags.weights !== undefined && flags.model === undefined) {
+    throw new Error('--weights needs --model with the model that the weights belong to.');
+  }
+  const file = flags.model === undefined ? null : await readModelFile(flags.model, flags.weights);
   const epochs = flags.epochs ?? DEFAULT_EPOCHS;
   const prepared = await prepareJob(dataset, {
     ...flags,
@@ -110,8 +116,10 @@ async function prepareNewRun(
   const { weights } = optimizer;
   weights.set(prepared.initialWeights);
   let folder: NewRunFolder | null = null;
+  const unused = describeUnusedSettings(file?.compileConfig ?? null, flags.optimizer !== undefined);
   return {
     ...prepared,
+    notes: unused === null ? prepared.notes : [...prepared.notes, unused],
     dataset,
     dataDigest: datasetDigest(dataset),
     weights,

@@ -21,7 +21,7 @@ import type { OptimizerOptions } from '../optimizer/hyperparameters.ts';
 import { resolveOptimizer } from '../optimizer/optimizer-options.ts';
 import { stepsPerEpoch } from '../training/sampler.ts';
 import { registerOrthogonal } from './orthogonal.ts';
-import { fillWeights, type NamedWeights } from '../run/weights-file.ts';
+import { fillWeights, type NamedWeights } from '../model-file/weights-file.ts';
 import { explainModelError, withLayerNames } from './model-errors.ts';
 
 export interface JobSettings {

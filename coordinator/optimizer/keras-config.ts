@@ -63,13 +63,14 @@ const OFF: readonly string[] = ['loss_scale_factor', 'decay'];
 
 /**
  * The options of an optimizer from its configuration in Keras, as `compile_config` of a model file has it:
- * { class_name: 'Adam', config: { learning_rate: 0.001, ... } }, where the learning rate may be a schedule.
+ * { class_name: 'Adam', config: { learning_rate: 0.001, ... } }, where the learning rate may be a schedule, or a name, such as
+ * 'adam', for Keras' defaults.
  * @throws Error with a sentence if the optimizer, its schedule or a setting is not supported
  * @example
  * optimizerFromKeras({ class_name: 'SGD', config: { learning_rate: 0.1, momentum: 0.9 } });
  */
 export function optimizerFromKeras(serialized: unknown): OptimizerOptions {
-  const { className, config } = readObject(serialized, 'an optimizer');
+  const { className, config } = readObject(withClass(serialized), 'an optimizer');
   const optimizer = Object.hasOwn(OPTIMIZERS, className) ? OPTIMIZERS[className] : undefined;
   if (optimizer === undefined) {
     throw new Error(
@@ -97,6 +98,16 @@ export function optimizerFromKeras(serialized: unknown): OptimizerOptions {
     if (value !== null || ['weightDecay', 'adamWeightDecay', 'rmsRate'].includes(own)) options[own] = value;
   }
   return options as unknown as OptimizerOptions;
+}
+
+/** Configuration of an optimizer that Keras wrote by its name alone, or with the package that Keras 2 puts before the name. */
+function withClass(serialized: unknown): unknown {
+  if (typeof serialized === 'string') {
+    const named = Object.keys(OPTIMIZERS).find((name) => name.toLowerCase() === serialized.toLowerCase());
+    return { class_name: named ?? serialized, config: {} };
+  }
+  if (!isRecord(serialized) || typeof serialized.class_name !== 'string') return serialized;
+  return { ...serialized, class_name: serialized.class_name.replace(/^Custom>/, '') };
 }
 
 /** Reads Muon's coefficients and excluded layers, whose parts of names are patterns in Keras. @returns the other settings */

@@ -63,25 +63,27 @@ export function convertKeras3(model: LayerConfig): void {
       if (Array.isArray(ends) && typeof ends[0] === 'string') config[key] = [ends];
     }
   }
-  for (const outer of [model, ...walkLayers(model)].filter(isModel)) renumberSequentialCalls(outer);
+  for (const outer of [model, ...walkLayers(model)].filter(isModel)) renumberModelCalls(outer);
 }
 
 /**
- * Renumbers the calls of nested Sequential models. Keras 3 numbers only the calls by other models. Keras 2 and tfjs also count
- * the call from the model's own input to its output.
+ * Renumbers the calls of nested models. Keras 2 and tfjs count the call from a model's own input to its output, before the calls by
+ * other models. Keras 3 does not, except for functional models in output_layers.
  */
-function renumberSequentialCalls(outer: LayerConfig): void {
+function renumberModelCalls(outer: LayerConfig): void {
   const layers = layersOf(outer);
-  const sequential = new Set(
-    layers
-      .filter(({ class_name: name }) => name === 'Sequential')
-      .map(({ config, name }) => name ?? config.name),
-  );
-  const count = (tensor: unknown): void => {
-    if (Array.isArray(tensor) && sequential.has(tensor[0])) tensor[1] = Number(tensor[1]) + 1;
-  };
-  asArray(outer.config.output_layers).forEach(count);
-  for (const layer of layers) asArray(layer.inbound_nodes).forEach((node) => asArray(node).forEach(count));
+  const namesOf = (models: readonly LayerConfig[]): ReadonlySet<unknown> =>
+    new Set(models.map(({ config, name }) => name ?? config.name));
+  const models = namesOf(layers.filter(isModel));
+  const sequential = namesOf(layers.filter(({ class_name: name }) => name === 'Sequential'));
+  const countIn =
+    (names: ReadonlySet<unknown>) =>
+    (tensor: unknown): void => {
+      if (Array.isArray(tensor) && names.has(tensor[0])) tensor[1] = Number(tensor[1]) + 1;
+    };
+  asArray(outer.config.output_layers).forEach(countIn(sequential));
+  for (const layer of layers)
+    asArray(layer.inbound_nodes).forEach((node) => asArray(node).forEach(countIn(models)));
 }
 
 /** Removes a Bidirectional's second layer if it mirrors the first. Keras 3 always writes it; tfjs derives it from the first. */
@@ -89,13 +91,16 @@ function dropMirroredLayer({ config }: LayerConfig): void {
   const { layer: forward, backward_layer: backward } = config;
   if (!isLayer(forward) || !isLayer(backward)) return;
   const withDirection = (layer: LayerConfig, backwards: boolean): string =>
-    JSON.stringify([
-      layer.class_name,
-      ...Object.entries(layer.config)
-        .map(([key, value]): [string, unknown] => [key, key === 'go_backwards' ? backwards : value])
-        .filter(([key]) => key !== 'name')
-        .toSorted(([a], [b]) => (a < b ? -1 : 1)),
-    ]);
+    JSON.stringify(
+      [
+        layer.class_name,
+        ...Object.entries(layer.config)
+          .map(([key, value]): [string, unknown] => [key, key === 'go_backwards' ? backwards : value])
+          .filter(([key]) => key !== 'name')
+          .toSorted(([a], [b]) => (a < b ? -1 : 1)),
+      ],
+      (key, value: unknown) => (key === 'shared_object_id' ? undefined : value),
+    );
   const mirrored = forward.config.go_backwards !== true;
   if (
     backward.config.go_backwards === mirrored &&
