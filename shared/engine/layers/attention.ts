@@ -207,7 +207,11 @@ function headsLayer(tf: TF, className: string, headsOf: (layer: OwnLayer) => Hea
         const steps = [q.shape[2] ?? 0, k.shape[2] ?? 0] as const;
         const mask = attentionMask(tf, steps, namedMasks(this, kwargs), this.settings.useCausalMask === true);
         const scores = tf.matMul(q, k, false, true);
-        const shares = maskedSoftmax(tf, scores, mask && insertAxis(tf, mask, 1));
+        const masked = mask && insertAxis(tf, mask, 1);
+        const softmax = maskedSoftmax(tf, scores, masked);
+        // Only with dropout, Keras has shares of 0 for a step that attends to none.
+        const shares =
+          masked !== null && numberOf(this, 'dropout', 0) > 0 ? tf.mul(softmax, masked) : softmax;
         const result = tf.matMul(dropScores(tf, this, shares, kwargs), v);
         const width = queryHeads * valueSize;
         const joined = tf.reshape(tf.transpose(result, [0, 2, 1, 3]), [-1, steps[0], width]);

@@ -181,3 +181,43 @@ test('attention along one of several axes is rejected by name', async () => {
   );
   expect(() => expandTopology(attention({ output_shape: [2, 5] }))).toThrow('has output_shape [2,5]');
 });
+
+// The figures of Keras 3.15.1 for the same layer.
+test('a masked step of a query attends to nothing if an attention has dropout', async () => {
+  const ones = layer('Ones', {});
+  for (const [dropout, expected] of [
+    [0, 1],
+    [0.5, 0],
+  ] as const) {
+    const call = ['masking', 0, 0, {}];
+    const settings = {
+      name: 'out',
+      num_heads: 1,
+      key_dim: 1,
+      use_bias: false,
+      kernel_initializer: ones,
+      dropout,
+    };
+    const built = await buildModel(
+      tf,
+      expandTopology({
+        class_name: 'Functional',
+        config: {
+          name: 'model',
+          layers: [
+            { ...input(2, 1), name: 'in', inbound_nodes: [] },
+            layer('Masking', { name: 'masking' }, [[['in', 0, 0, {}]]]),
+            layer('MultiHeadAttention', settings, [[call, call]]),
+          ],
+          input_layers: [['in', 0, 0]],
+          output_layers: [['out', 0, 0]],
+        },
+      }),
+    );
+    const x = tf.tensor3d([2, 0], [1, 2, 1]);
+    const output = built.model.predict(x) as tf.Tensor;
+    expect([...output.dataSync()]).toEqual([2, expected]);
+    tf.dispose([x, output]);
+    built.dispose();
+  }
+});
