@@ -15,7 +15,7 @@ import type { NamedWeights } from './weights-file.ts';
 
 /** Settings of model.compile() as Keras wrote them. */
 export interface CompileConfig {
-  /** { class_name, config } or a name, which optimizerFromKeras reads. */
+  /** { class_name, config }, which optimizerFromKeras reads, or a name alone, which means Keras' defaults. */
   readonly optimizer: unknown;
   readonly loss: unknown;
   readonly metrics: unknown;
@@ -152,9 +152,10 @@ async function askThread<Result>(
 ): Promise<Result> {
   const thread = new Worker(findThreadFile(), { workerData: request });
   try {
-    const [reply] = (await once(thread, 'message', {
-      signal: AbortSignal.timeout(Math.ceil(timeoutMs)),
-    })) as [Hdf5Reply];
+    const [reply] = (await Promise.race([
+      once(thread, 'message', { signal: AbortSignal.timeout(Math.ceil(timeoutMs)) }),
+      once(thread, 'exit').then(() => Promise.reject(new Error('The thread ended.'))),
+    ])) as [Hdf5Reply];
     if ('result' in reply) return reply.result as Result;
     throw new FileProblem(reply.problem);
   } catch (error) {
@@ -170,10 +171,12 @@ async function askThread<Result>(
 
 /** The built thread, in the package that contains this module as source or as part of a bundle. */
 function findThreadFile(): URL {
-  for (let folder = new URL('.', import.meta.url); ; folder = new URL('..', folder)) {
+  for (let folder = new URL('.', import.meta.url); ;) {
     const file = new URL('dist/coordinator/model-file/hdf5-thread.js', folder);
     if (existsSync(file)) return file;
-    if (folder.pathname === '/') throw new Error('gradcast is not built. Run node scripts/build.js.');
+    const parent = new URL('..', folder);
+    if (parent.href === folder.href) throw new Error('gradcast is not built. Run node scripts/build.js.');
+    folder = parent;
   }
 }
 

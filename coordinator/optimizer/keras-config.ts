@@ -63,8 +63,7 @@ const OFF: readonly string[] = ['loss_scale_factor', 'decay'];
 
 /**
  * The options of an optimizer from its configuration in Keras, as `compile_config` of a model file has it:
- * { class_name: 'Adam', config: { learning_rate: 0.001, ... } }, where the learning rate may be a schedule, or a name, such as
- * 'adam', for Keras' defaults.
+ * { class_name: 'Adam', config: { learning_rate: 0.001, ... } }, where the learning rate may be a schedule.
  * @throws Error with a sentence if the optimizer, its schedule or a setting is not supported
  * @example
  * optimizerFromKeras({ class_name: 'SGD', config: { learning_rate: 0.1, momentum: 0.9 } });
@@ -100,12 +99,8 @@ export function optimizerFromKeras(serialized: unknown): OptimizerOptions {
   return options as unknown as OptimizerOptions;
 }
 
-/** Configuration of an optimizer that Keras wrote by its name alone, or with the package that Keras 2 puts before the name. */
+/** Configuration of an optimizer without the package that Keras 2 puts before its name. */
 function withClass(serialized: unknown): unknown {
-  if (typeof serialized === 'string') {
-    const named = Object.keys(OPTIMIZERS).find((name) => name.toLowerCase() === serialized.toLowerCase());
-    return { class_name: named ?? serialized, config: {} };
-  }
   if (!isRecord(serialized) || typeof serialized.class_name !== 'string') return serialized;
   return { ...serialized, class_name: serialized.class_name.replace(/^Custom>/, '') };
 }
