@@ -31,13 +31,22 @@ const TENSORS: Readonly<Record<string, readonly string[]>> = {
   Conv1D: KERNEL,
   Conv2D: KERNEL,
   Conv3D: KERNEL,
+  Conv1DTranspose: KERNEL,
   Conv2DTranspose: KERNEL,
+  Conv3DTranspose: KERNEL,
+  DepthwiseConv1D: ['depthwise_kernel', 'bias'],
   DepthwiseConv2D: ['depthwise_kernel', 'bias'],
+  SeparableConv1D: ['depthwise_kernel', 'pointwise_kernel', 'bias'],
   SeparableConv2D: ['depthwise_kernel', 'pointwise_kernel', 'bias'],
   PReLU: ['alpha'],
   Embedding: ['embeddings'],
   BatchNormalization: ['gamma', 'beta', ...STATISTICS],
   LayerNormalization: ['gamma', 'beta'],
+  GroupNormalization: ['gamma', 'beta'],
+  RMSNormalization: ['scale'],
+  EinsumDense: KERNEL,
+  Attention: ['scale', 'concat_score_weight'],
+  AdditiveAttention: ['scale'],
   SimpleRNNCell: RECURRENT,
   LSTMCell: RECURRENT,
   GRUCell: RECURRENT,
@@ -45,6 +54,25 @@ const TENSORS: Readonly<Record<string, readonly string[]>> = {
 
 /** Setting without which a layer lacks a tensor. */
 const FLAGS: Readonly<Record<string, string>> = { bias: 'use_bias', beta: 'center', gamma: 'scale' };
+
+/** Whether the settings of a layer give it a tensor. */
+function hasTensor({ class_name: className, config }: LayerConfig, tensor: string): boolean {
+  if (tensor === 'concat_score_weight') return config.score_mode === 'concat';
+  if (tensor === 'scale' && className !== 'RMSNormalization') return config.use_scale === true;
+  if (tensor === 'bias' && className === 'EinsumDense') return (config.bias_axes ?? null) !== null;
+  return config[ownEntry(FLAGS, tensor) ?? ''] !== false;
+}
+
+/** Dense layers inside attention layers: the beginning of their tensors' names, and their attribute in Keras. */
+const PROJECTIONS = [
+  ['query', 'query_dense'],
+  ['key', 'key_dense'],
+  ['value', 'value_dense'],
+  ['attention_output', 'output_dense'],
+] as const;
+
+/** Prefix of the attributes of PROJECTIONS in the files of Keras, by the class of their layer. */
+const PROJECTING: Readonly<Record<string, string>> = { MultiHeadAttention: '', GroupQueryAttention: '_' };
 
 /** Recurrent layers with a cell that is not in their configuration. */
 const IMPLICIT_CELLS: Readonly<Record<string, string>> = {
@@ -86,6 +114,18 @@ function collect(layer: LayerConfig, place: Place, found: KerasTensor[]): void {
     collect({ class_name: cell, config }, { ...place, path: `${path}/cell`, prefix }, found);
     return;
   }
+  const attribute = ownEntry(PROJECTING, className);
+  if (attribute !== undefined) {
+    for (const [name, dense] of PROJECTIONS) {
+      const projection = { class_name: 'Dense', config };
+      collect(
+        projection,
+        { ...place, path: `${path}/${attribute}${dense}`, prefix: `${prefix}/${name}` },
+        found,
+      );
+    }
+    return;
+  }
   const inner = nestedLayers(layer);
   const [first] = inner;
   if (className === 'StackedRNNCells') {
@@ -101,7 +141,7 @@ function collect(layer: LayerConfig, place: Place, found: KerasTensor[]): void {
     collect(first, { ...place, path: `${path}/${className === 'RNN' ? 'cell' : 'layer'}`, prefix }, found);
   } else {
     (ownEntry(TENSORS, className) ?? [])
-      .filter((tensor) => config[ownEntry(FLAGS, tensor) ?? ''] !== false)
+      .filter((tensor) => hasTensor(layer, tensor))
       .forEach((tensor, i) =>
         found.push({
           name: `${prefix}/${tensor}`,
@@ -119,11 +159,17 @@ const layersWithPaths = (model: LayerConfig, path: string): [LayerConfig, string
     `${path === '' ? '' : `${path}/`}layers/${name}`,
   ]);
 
+/** Classes that Keras 3 calls otherwise in paths. */
+const OTHER_NAMES: Readonly<Record<string, string>> = {
+  Model: 'Functional',
+  GroupQueryAttention: 'GroupedQueryAttention',
+};
+
 /** Layers with the names of their classes, numbered from the second of a class on, as in Keras' saving_lib. */
 function withUniqueNames(layers: readonly LayerConfig[]): [LayerConfig, string][] {
   const used = new Map<string, number>();
   return layers.map((layer) => {
-    const name = kerasSnakeCase(layer.class_name === 'Model' ? 'Functional' : layer.class_name);
+    const name = kerasSnakeCase(ownEntry(OTHER_NAMES, layer.class_name) ?? layer.class_name);
     const count = used.get(name) ?? 0;
     used.set(name, count + 1);
     return [layer, count === 0 ? name : `${name}_${count}`];

@@ -24,8 +24,6 @@ const DROPPED_KEYS: ReadonlySet<string> = new Set([
   'batch_input_shape',
   'build_input_shape',
   'fused',
-  // Only 1 is supported.
-  'groups',
   'implementation',
   'input_length',
   'num_constants',
@@ -64,7 +62,14 @@ export async function kerasArchive(
 ): Promise<Buffer> {
   const model = copyModel(expandTopology(topology));
   const tensors = new Map<string, Hdf5Tensor>();
-  for (const { name, path } of kerasTensors(topology)) {
+  const known = kerasTensors(topology);
+  const unknown = [...weights.keys()].find((weight) => known.every(({ name }) => name !== weight));
+  if (unknown !== undefined) {
+    throw new Error(
+      `${unknown} belongs to a layer that cannot be written for Keras 3 yet. The model of TensorFlow.js in the same folder has it.`,
+    );
+  }
+  for (const { name, path } of known) {
     const tensor = weights.get(name);
     if (tensor === undefined) throw new Error(`The model has no weights of ${name}.`);
     tensors.set(path, tensor);
@@ -121,6 +126,8 @@ function toKeras3(layer: LayerConfig): Keras3Object {
   for (const [key, value] of Object.entries(config)) {
     const name = ownEntry(ownEntry(RENAMED_KEYS, className) ?? {}, key);
     if (name !== undefined) converted[name] = value;
+    // Only convolutions that Keras 3 can divide into groups have more than one.
+    else if (key === 'groups' && value === 1) continue;
     else if (!DROPPED_KEYS.has(key) && !/_(regularizer|constraint)$/.test(key))
       converted[key] = convertValue(key, value);
   }
@@ -138,21 +145,43 @@ function toKeras3(layer: LayerConfig): Keras3Object {
   };
 }
 
+/** Layers whose calls Keras 3 writes with named arguments, which are not written yet. */
+const NAMED_ARGUMENTS: ReadonlySet<string> = new Set([
+  'AdditiveAttention',
+  'Attention',
+  'GroupQueryAttention',
+  'MultiHeadAttention',
+  'RMSNormalization',
+]);
+const RECURRENT: ReadonlySet<string> = new Set(['Bidirectional', 'GRU', 'LSTM', 'RNN', 'SimpleRNN']);
+
 /** @throws Error if Keras 3 does not have a layer, or computes it otherwise */
 function rejectOtherMeaning(layer: LayerConfig): void {
-  const { class_name: className, config } = layer;
-  const hasHardSigmoid = [config.activation, config.recurrent_activation].some((name) =>
-    /^hard_?sigmoid$/i.test(String(name)),
+  const { class_name: className, config, inbound_nodes: nodes } = layer;
+  const hasInitialState = RECURRENT.has(className) && asArray(nodes).some((call) => asArray(call).length > 1);
+  if (NAMED_ARGUMENTS.has(className) || hasInitialState) {
+    throw new Error(
+      `${layerLabel(layer)} cannot be written for Keras 3 yet. The model of TensorFlow.js in the same folder has it.`,
+    );
+  }
+  const activation = [config.activation, config.recurrent_activation].find((name) =>
+    /^(?:hard_?sigmoid|gelu_tanh)$/i.test(String(name)),
   );
-  if (!hasHardSigmoid && className !== 'ThresholdedReLU') return;
+  if (activation === undefined && className !== 'ThresholdedReLU') return;
+  const reason =
+    activation === undefined
+      ? 'does not have this layer.'
+      : activation === 'gelu_tanh'
+        ? 'has no name for the approximate gelu.'
+        : 'has another function by the name hard_sigmoid.';
   throw new Error(
-    `${layerLabel(layer)} cannot be written for Keras 3, which ` +
-      (hasHardSigmoid ? 'has another function by the name hard_sigmoid.' : 'does not have this layer.') +
+    `${layerLabel(layer)} cannot be written for Keras 3, which ${reason}` +
       ' The model of TensorFlow.js in the same folder has it.',
   );
 }
 
 function convertValue(key: string, value: unknown): unknown {
+  if (value === 'hard_sigmoid_keras3') return 'hard_sigmoid';
   if (key === 'target_shape') return asArray(value).map((size) => size ?? -1);
   if (key.endsWith('_initializer') && isLayer(value)) {
     return {

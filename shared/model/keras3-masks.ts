@@ -104,6 +104,7 @@ class Masks {
     const [node] = asArray(layer?.inbound_nodes);
     if (layer === undefined || !isOperation(layer) || !isRecord(node)) return 'another mask';
     const [left, right] = asArray(node.args);
+    if (layer.class_name === 'ConvertToTensor') return this.ofArgument(left);
     if (layer.class_name === 'NotEqual') return differs(left, right);
     if (layer.class_name === 'Any' && layer.config.axis === -1 && layer.config.keepdims !== true)
       return `any ${this.ofArgument(left)}`;

@@ -57,10 +57,14 @@ async function keep(
 
 describe('a model that is written for Keras is read back as it was', () => {
   const dataset = kerasDataset(reference);
-  const unknown = /ThresholdedReLU|hard_?[sS]igmoid/;
+  const isUnknown = ({ name, topology }: (typeof reference.models)[number]): boolean =>
+    /ThresholdedReLU|gelu_tanh|Attention"|RMSNormalization|initial_state":[[{]/.test(
+      JSON.stringify(topology),
+    ) ||
+    (!name.startsWith('Keras 3') && /hard_?[sS]igmoid/.test(JSON.stringify(topology)));
   // All of them take a minute.
   const models = reference.models
-    .filter(({ topology }) => !unknown.test(JSON.stringify(topology)))
+    .filter((model) => !isUnknown(model))
     .filter((_, i) => exports !== undefined || i % 6 === 0);
 
   test.each(models.map((model, i) => [model.name, model, i] as const))('%s', async (_, model, i) => {
@@ -69,14 +73,14 @@ describe('a model that is written for Keras is read back as it was', () => {
     await keep(`model-${i}`, prepared, dataset.train);
   });
 
-  test('layers that Keras 3 does not have are named', async () => {
-    const refused = reference.models.filter(({ topology }) => unknown.test(JSON.stringify(topology)));
+  test('layers that Keras 3 does not have, or that are not written yet, are named', async () => {
+    const refused = reference.models.filter(isUnknown);
     expect(refused.length).toBeGreaterThan(1);
     for (const model of refused) {
       const { job, weights, names } = await kerasJob(dataset, model);
       await expect(
         kerasArchive(job.topology, nameWeights(weights, names, job.layout), savedAt),
-      ).rejects.toThrow(/^Layer \S+ \(\w+\) cannot be written for Keras 3, which /);
+      ).rejects.toThrow(/^Layer \S+ \(\w+\) cannot be written for Keras 3/);
     }
   });
 });

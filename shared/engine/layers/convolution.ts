@@ -238,8 +238,7 @@ function depthwiseLayer(tf: TF, axes: 1 | 2, isSeparable: boolean): LayerClass {
       const channels = Number(singleShape(inputShape).at(-1));
       const multiplier = numberOf(this, 'depthMultiplier', 1);
       const { size } = settingsOf(this, axes);
-      const name = isSeparable ? 'depthwise_kernel' : 'kernel';
-      this.#depthwise = this.addTensor(name, [...size, channels, multiplier], 'depthwise');
+      this.#depthwise = this.addTensor('depthwise_kernel', [...size, channels, multiplier], 'depthwise');
       const ones = size.map(() => 1);
       if (isSeparable) {
         const shape = [...ones, channels * multiplier, this.#outputs(channels)];
