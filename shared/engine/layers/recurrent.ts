@@ -1,5 +1,6 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import type { TF } from '../../util/tf.ts';
+import type { Activation } from './activations.ts';
 import { randomContext } from './random-source.ts';
 import {
   singleInput,
@@ -11,10 +12,6 @@ import {
   type LayerFactory,
   type Weight,
 } from './stock.ts';
-
-interface Activation {
-  apply(x: tfjs.Tensor): tfjs.Tensor;
-}
 
 interface StockCell extends tfjs.layers.Layer {
   readonly units: number;
