@@ -6,6 +6,7 @@ import { resolveWorkerCount, type CliContext } from './context.ts';
 import { requireNativeEngine } from './engine.ts';
 import { EXIT_INTERRUPTED, interruptWithNotice, waitForInterrupt } from './interrupt.ts';
 import {
+  classWeights,
   codecOption,
   dataOption,
   engineOption,
@@ -15,6 +16,7 @@ import {
   interval,
   localWorkersOption,
   logOption,
+  nameList,
   tokenOption,
   transposeOption,
 } from './options.ts';
@@ -38,11 +40,37 @@ export function addTrainingOptions(command: Command): Command {
     .option('--out <dir>', 'folder for model, history and config (default: runs/<date>-<id>)')
     .option('--limit <n>', 'train on the first n samples only, for a quick look', integer(1))
     .option('--model <file>', 'train this model (Keras or tfjs JSON) instead of the MNIST CNN')
+    .option(
+      '--loss <name>',
+      "loss by Keras' name, such as mse (default: by the model's last activation and the data)",
+    )
+    .option(
+      '--metrics <names>',
+      "metrics by Keras' names: accuracy,auc (default: accuracy for classes, mae for values)",
+      nameList,
+    )
+    .option(
+      '--class-weights <list>',
+      'weights of training samples by class: 0:1,1:5 (default: 1)',
+      classWeights,
+    )
     .addOption(
       new Option(
         '--resume <dir>',
         'resume a run from its last checkpoint; repeat --codec, --audit and --token',
-      ).conflicts(['out', 'limit', 'model', 'batchSize', 'seed', 'exact', 'microShard', 'transpose']),
+      ).conflicts([
+        'out',
+        'limit',
+        'model',
+        'loss',
+        'metrics',
+        'classWeights',
+        'batchSize',
+        'seed',
+        'exact',
+        'microShard',
+        'transpose',
+      ]),
     )
     .addOption(
       new Option(

@@ -4,7 +4,7 @@ import { sliceShard } from '../../shared/data/shard.ts';
 import { buildModel } from '../../shared/engine/model.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Job } from '../../shared/model/job.ts';
-import { withLogits } from '../../shared/model/topology.ts';
+import { foldActivations } from '../../shared/model/fold-activations.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { explainModelError, LayerError } from './model-errors.ts';
 
@@ -40,7 +40,7 @@ export async function tryStep(
 
 /** Finds the layer of an engine's error, which does not name it: the first layer without a gradient of its own. */
 async function locateFailingLayer(job: Job, error: unknown): Promise<unknown> {
-  const built = await buildModel(tf, withLogits(job.topology)).catch(() => null);
+  const built = await buildModel(tf, foldActivations(job).topology).catch(() => null);
   if (built === null) return error;
   try {
     return findUntrainableLayer(built.model.layers) ?? error;

@@ -1,5 +1,5 @@
 import type { Split } from '../../shared/data/dataset.ts';
-import type { Score } from '../../shared/model/loss.ts';
+import type { Score } from '../../shared/model/scoring.ts';
 import type { Step, WorkerId } from '../../shared/protocol/messages.ts';
 import type { AnswerValidator } from '../integrity/answer-validator.ts';
 import type { WorkerPool } from '../pool/pool.ts';

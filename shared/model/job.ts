@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { findMisfit, outputSpecs } from './outputs.ts';
 import { isSampleSmall, sampleBytes, tensorSpecs } from './tensors.ts';
 import { sanitizeForTerminal } from '../util/sanitize.ts';
 
@@ -25,7 +26,6 @@ const jobFields = v.object({
   /** Keras topology as tfjs-layers writes it: { class_name, config }. */
   topology: v.record(v.string(), v.unknown()),
   layout: v.pipe(v.array(layoutEntry), v.minLength(1)),
-  loss: v.literal('categoricalCrossentropy'),
   optimizer: v.object({
     name: v.literal('adadelta'),
     learningRate: finite,
@@ -40,7 +40,9 @@ const jobFields = v.object({
   /** Inputs of the model, in its order. */
   inputs: tensorSpecs(1),
   /** Values that the model's outputs are compared with, in the order of the outputs. */
-  targets: tensorSpecs(0),
+  targets: tensorSpecs(1),
+  /** Outputs of the model with their losses and metrics, in its order; one for each target. */
+  outputs: outputSpecs,
   /** Whether every sample has a weight. */
   sampleWeights: v.optional(v.boolean()),
   data: v.object({
@@ -50,9 +52,21 @@ const jobFields = v.object({
   }),
 });
 
+/** Whether each output has a target that its loss and metrics take. */
+const hasTargets = ({
+  outputs,
+  targets,
+}: Pick<v.InferOutput<typeof jobFields>, 'outputs' | 'targets'>): boolean =>
+  outputs.length === targets.length &&
+  outputs.every((output, i) => {
+    const target = targets[i];
+    return target !== undefined && findMisfit(output, target) === null;
+  });
+
 export const jobSchema = v.pipe(
   jobFields,
   v.check((job) => isSampleSmall(job), 'samples of at most 64 MiB'),
+  v.check((job) => hasTargets(job), 'a target for each output'),
   v.check((job) => job.batchSize * sampleBytes(job) <= MAX_BATCH_BYTES, 'batches of at most 1,016 MiB'),
 );
 /** Job without the topology, as a saved model has it. */
