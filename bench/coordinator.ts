@@ -115,7 +115,7 @@ const adadelta: number[] = [];
 for (let i = 0; i < 120; i++) {
   optimizer.gradientSum.set(gradient);
   const startedMs = performance.now();
-  optimizer.apply(BATCH);
+  optimizer.apply({ step: i, samples: BATCH });
   if (i >= 20) adadelta.push(performance.now() - startedMs);
 }
 console.log(`Adadelta over ${layout.length} values: ${spread(adadelta)} ms`);

@@ -30,6 +30,7 @@ interface Flags {
   readonly firstBucketAt: number;
   readonly ddp?: boolean;
   readonly transport?: boolean;
+  readonly wholeGradient?: boolean;
   readonly verbose?: boolean;
 }
 
@@ -64,6 +65,7 @@ const flags = new Command('npm run bench -- links')
     0.5,
   )
   .option('--transport', "shape links in the workers' transport instead of in namespaces")
+  .option('--whole-gradient', 'clip the gradient by its norm, so that no bucket is applied early')
   .option('--ddp', "also measure PyTorch's DDP over gloo on the same links, with 4 workers at batch 128")
   .option('--verbose', 'print every step')
   .parse()
@@ -105,7 +107,12 @@ for (let i = 0; i < maxWorkers; i++) {
 }
 
 const dataset = syntheticDigits({ seed: 1, trainCount: 2 * Math.max(...flags.batches), testCount: 10 });
-const prepared = await prepareJob(dataset, { batchSize: 128, epochs: 1, seed: 1 });
+const prepared = await prepareJob(dataset, {
+  batchSize: 128,
+  epochs: 1,
+  seed: 1,
+  optimizer: flags.wholeGradient === true ? { name: 'adadelta', globalClipNorm: 1e3 } : undefined,
+});
 const layout = layoutOf(prepared.job.layout);
 const host = network === null ? '127.0.0.1' : COORDINATOR_ADDRESS;
 console.log(

@@ -30,7 +30,7 @@ async function block({ coordinator, step }: InProcessCoordinator, from: number):
       samplesPerSecond: 1,
       workers: 1,
       batch: { samples: BATCH, lossSum: 1, metrics: [1] },
-      weights: { step: i as Step, source: { committedWeights: initialWeights } },
+      weights: { step: i as Step, source: { averagedWeights: initialWeights } },
     });
   }
   return times;

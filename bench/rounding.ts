@@ -97,7 +97,7 @@ try {
     await writeFile(join(folder, `step-${number}`), inputsOf(weights, step, shardOf(batch)));
     found.push(gradients);
     optimizer.gradientSum.set(gradients.get('native') as Float32Array);
-    optimizer.apply(BATCH);
+    optimizer.apply({ step, samples: BATCH });
   }
   const report = streamReport(process.stderr, () => performance.now());
   const python = await preparePython(KERAS, report, signal);

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { CliContext } from './context.ts';
 import { integer } from './options.ts';
-import { addTrainingOptions, runTrain, type TrainFlags } from './train.ts';
+import { addTrainingOptions, runTrain, withOptimizer, type TrainFlags } from './train.ts';
 
 const DEFAULT_PORT = 2718;
 
@@ -22,10 +22,14 @@ Examples:
   gradcast coordinator --token s3cret
   gradcast coordinator --token s3cret --min-workers 4
   gradcast coordinator --token s3cret --https
+  gradcast coordinator --optimizer adam --learning-rate 1e-3 --schedule cosine --warmup-steps 100
   gradcast coordinator --host 127.0.0.1 --port 0 --epochs 3`,
     )
     .action(async (flags: Omit<TrainFlags, 'command' | 'workers' | 'engine' | 'installNative'>) => {
       const withoutWorkers = { workers: 0, engine: 'auto', installNative: 'never' } as const;
-      process.exitCode = await runTrain({ ...flags, ...withoutWorkers, command: 'coordinator' }, context);
+      process.exitCode = await runTrain(
+        { ...withOptimizer(flags), ...withoutWorkers, command: 'coordinator' },
+        context,
+      );
     });
 }

@@ -3,6 +3,7 @@ import { createContext, type CliEnvironment } from './context.ts';
 import { addCoordinator } from './coordinator.ts';
 import { addEngine } from './engine.ts';
 import { addEvaluate } from './evaluate.ts';
+import { addExport } from './export.ts';
 import { addPlan } from './plan.ts';
 import { addPredict } from './predict.ts';
 import { addStatus } from './status.ts';
@@ -28,6 +29,7 @@ export async function main(args: readonly string[], environment: CliEnvironment)
   addStatus(cli, context);
   addPlan(cli);
   addEvaluate(cli, context);
+  addExport(cli, context);
   addWorker(cli, context);
   addEngine(cli, context);
   addPredict(cli, context);

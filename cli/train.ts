@@ -5,6 +5,7 @@ import { systemClock } from '../shared/util/clock.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
 import { requireNativeEngine } from './engine.ts';
 import { EXIT_INTERRUPTED, interruptWithNotice, waitForInterrupt } from './interrupt.ts';
+import { addOptimizerOptions, OPTIMIZER_FLAG_KEYS, readOptimizerFlags } from './optimizer-options.ts';
 import {
   classWeights,
   codecOption,
@@ -27,7 +28,7 @@ const DEFAULT_SEED = 1337;
 
 /** Adds the options that `train` and `coordinator` share. */
 export function addTrainingOptions(command: Command): Command {
-  return command
+  command
     .option('--epochs <n>', 'passes over the training samples (default: 12)', integer(1, 1_000_000))
     .option('--batch-size <n>', 'samples a step', integer(1, 1_000_000), 128)
     .addOption(
@@ -39,7 +40,14 @@ export function addTrainingOptions(command: Command): Command {
     .addOption(transposeOption())
     .option('--out <dir>', 'folder for model, history and config (default: runs/<date>-<id>)')
     .option('--limit <n>', 'train on the first n samples only, for a quick look', integer(1))
-    .option('--model <file>', 'train this model (Keras or tfjs JSON) instead of the MNIST CNN')
+    .option(
+      '--model <file>',
+      'train this model instead of the MNIST CNN: .keras, .h5, or JSON of Keras or TensorFlow.js; with its weights, if it has any',
+    )
+    .option(
+      '--weights <file>',
+      'start from these weights of the model of --model: a .weights.h5, .h5 or .keras file',
+    )
     .option(
       '--loss <name>',
       "loss by Keras' name, such as mse (default: by the model's last activation and the data)",
@@ -59,17 +67,20 @@ export function addTrainingOptions(command: Command): Command {
         '--resume <dir>',
         'resume a run from its last checkpoint; repeat --codec, --audit and --token',
       ).conflicts([
-        'out',
-        'limit',
-        'model',
-        'loss',
-        'metrics',
-        'classWeights',
-        'batchSize',
-        'seed',
-        'exact',
-        'microShard',
-        'transpose',
+        ...[
+          'out',
+          'limit',
+          'model',
+          'weights',
+          'loss',
+          'metrics',
+          'classWeights',
+          'batchSize',
+          'seed',
+          'exact',
+        ],
+        ...['microShard', 'transpose'],
+        ...OPTIMIZER_FLAG_KEYS,
       ]),
     )
     .addOption(
@@ -95,6 +106,15 @@ export function addTrainingOptions(command: Command): Command {
     .option('--cert <file>', 'certificate for https, followed by its chain (PEM)')
     .option('--key <file>', 'key of the certificate (PEM)')
     .addOption(logOption());
+  return addOptimizerOptions(command);
+}
+
+/** Flags of a run with its optimizer in place of the options that choose it. @throws the errors of readOptimizerFlags */
+export function withOptimizer<Flags extends object>(flags: Flags): Flags {
+  const parsed = flags as Record<string, unknown>;
+  const others = Object.entries(parsed).filter(([key]) => !OPTIMIZER_FLAG_KEYS.includes(key));
+  const optimizer = readOptimizerFlags(parsed);
+  return { ...Object.fromEntries(others), ...(optimizer === undefined ? {} : { optimizer }) } as Flags;
 }
 
 /** `gradcast train`: a coordinator, and workers in processes of their own. */
@@ -116,11 +136,15 @@ Examples:
   gradcast train                             the MNIST CNN, 12 epochs
   gradcast train --epochs 1 --limit 6000     a quick look
   gradcast train --data fashion-mnist/       any data set of IDX files
+  gradcast train --model model.keras         a model of Keras, with its weights
+  gradcast train --model model.json --weights model.weights.h5
+  gradcast train --optimizer adamw --learning-rate 3e-4 --weight-decay 0.01 --no-decay bias,gamma
+  gradcast train --optimizer sgd --momentum 0.9 --nesterov --schedule cosine --warmup-steps 100
   gradcast train --resume runs/2026-01-31-k3v9qd            resume a run that was stopped or crashed
   gradcast train --host 0.0.0.0 --port 2718 --token s3cret    other machines may join`,
     )
     .action(async (flags: Omit<TrainFlags, 'command'>) => {
-      process.exitCode = await runTrain({ ...flags, command: 'train' }, context);
+      process.exitCode = await runTrain({ ...withOptimizer(flags), command: 'train' }, context);
     });
 }
 
@@ -138,7 +162,7 @@ export async function runTrain(flags: TrainFlags, context: CliContext): Promise<
   const report = createReporter(process.stdout, clock, flags.log);
   let trainedSteps = 0;
   const interrupt = interruptWithNotice(report, () =>
-    trainedSteps > 0 ? 'Stopping; the trained model is saved.' : 'Stopping; there is nothing to save yet.',
+    trainedSteps > 0 ? 'Stopping; the trained model is saved.' : 'Stopping; no step is finished yet.',
   );
   const { signal } = interrupt;
   // A log is read by others, and a QR code is for a camera in front of a screen.

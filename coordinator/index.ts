@@ -26,9 +26,15 @@ import { systemClock } from '../shared/util/clock.ts';
 import { startCoordinator as openCoordinator, type Coordinator as Internals } from './coordinator.ts';
 import { loadDataset as loadAnyDataset, userCacheDir } from './data/load-dataset.ts';
 import { codecRuleFor } from './links/codecs.ts';
+import { writeFileAtomic } from './files/write-file.ts';
+import { readModelFile, type ModelFile } from './model-file/model-file.ts';
+import { kerasArchive } from './model-file/save-keras.ts';
+import { nameWeights, type NamedWeights as WeightsByName } from './model-file/weights-file.ts';
 import { prepareJob } from './model/model.ts';
 import type { OutputSettings } from './model/outputs.ts';
 import { createOptimizer } from './optimizer/optimizer.ts';
+import type { OptimizerOptions } from './optimizer/hyperparameters.ts';
+import { modelPenalty } from './optimizer/tensor-rules.ts';
 import { plainReporter } from './report/plain.ts';
 import { combineListeners, type Reporter } from './report/reporter.ts';
 import { modelToSave, saveModel as writeModel } from './run/model-folder.ts';
@@ -42,14 +48,33 @@ export type { Job, Topology } from '../shared/model/job.ts';
 export type { EpochRecord } from '../shared/protocol/messages.ts';
 export type { Progress, Reporter } from './report/reporter.ts';
 
+export type { AdadeltaOptions } from './optimizer/adadelta.ts';
+export type { AdagradOptions } from './optimizer/adagrad.ts';
+export type { AdamOptions } from './optimizer/adam.ts';
+export type { AdamaxOptions } from './optimizer/adamax.ts';
+export type { AdamWOptions } from './optimizer/adamw.ts';
+export type { CommonOptions, ScheduleOptions } from './optimizer/common-options.ts';
+export type { LambOptions } from './optimizer/lamb.ts';
+export type { LionOptions } from './optimizer/lion.ts';
+export type { MuonOptions } from './optimizer/muon.ts';
+export type { NadamOptions } from './optimizer/nadam.ts';
+export type { RmspropOptions } from './optimizer/rmsprop.ts';
+export type { SgdOptions } from './optimizer/sgd.ts';
+
 /**
- * The optimizer of a job, by name, with its hyperparameters.
+ * An optimizer by name, with those hyperparameters that are not the defaults. It computes as Keras' optimizer of that name.
  * @example
  * ```ts
- * const optimizer: Optimizer = { name: 'adadelta', learningRate: 1, rho: 0.95, epsilon: 1e-8 };
+ * const optimizer: Optimizer = {
+ *   name: 'adamw',
+ *   learningRate: 3e-4,
+ *   weightDecay: 0.01,
+ *   noDecay: ['bias', 'gamma'],
+ *   schedule: { name: 'cosine', warmupSteps: 100 },
+ * };
  * ```
  */
-export type Optimizer = Job['optimizer'];
+export type Optimizer = OptimizerOptions;
 
 /**
  * Encoding of gradients and weights on a link: `auto` chooses for each link, `float32` is exact.
@@ -94,6 +119,8 @@ export interface DatasetOptions {
 export interface JobOptions {
   /** Keras topology as JSON. @default a CNN for images */
   readonly topology?: Job['topology'];
+  /** Weights of that topology to start from. @default those of its initializers */
+  readonly weights?: NamedWeights | null;
   /** Passes over the training samples. @default 12 */
   readonly epochs?: number;
   /** Samples a step, over all workers. @default 128 */
@@ -225,6 +252,25 @@ export interface TrainedModel {
   readonly dataDescription?: string;
 }
 
+/**
+ * A model as {@link loadModelFile} reads it. Its topology and weights are options of {@link createJob}.
+ * @example
+ * ```ts
+ * const { topology, weights }: LoadedModelFile = await loadModelFile('model.keras');
+ * const job = await createJob(dataset, { topology, weights });
+ * ```
+ */
+export type LoadedModelFile = ModelFile;
+
+/**
+ * Tensors of a model by name, such as `dense/kernel`.
+ * @example
+ * ```ts
+ * const weights: NamedWeights = new Map([['dense/bias', { shape: [2], values: new Float32Array(2) }]]);
+ * ```
+ */
+export type NamedWeights = WeightsByName;
+
 const DEFAULT_SEED = 1337;
 const DEFAULT_EPOCHS = 12;
 const DEFAULT_BATCH_SIZE = 128;
@@ -302,22 +348,20 @@ export function loadDataset(options: DatasetOptions = {}): Promise<Dataset> {
  */
 export async function createJob(dataset: Dataset, options: JobOptions = {}): Promise<CreatedJob> {
   const { epochs = DEFAULT_EPOCHS, batchSize = DEFAULT_BATCH_SIZE, seed = DEFAULT_SEED } = options;
-  const { topology, microShard, optimizer, loss, metrics, lossWeights } = options;
+  const { topology, weights, microShard, optimizer, loss, metrics, lossWeights } = options;
   const { job, initialWeights, weightNames } = await prepareJob(dataset, {
     epochs,
     batchSize,
     seed,
     topology,
+    weights: weights ?? undefined,
     microShard,
+    optimizer,
     loss,
     metrics,
     lossWeights,
   });
-  return {
-    job: optimizer === undefined ? job : { ...job, optimizer },
-    initialWeights,
-    weightNames,
-  };
+  return { job, initialWeights, weightNames };
 }
 
 /**
@@ -389,10 +433,12 @@ export async function train(coordinator: Coordinator, options: TrainOptions): Pr
     signal,
     async save(record) {
       history.push(record);
-      await onEpoch?.(record, weights.slice());
+      await onEpoch?.(record, optimizer.averagedWeights.slice());
     },
   });
-  return { weights: weights.slice(), steps, history };
+  // The average has no values before the first step.
+  const trained = steps > 0 ? optimizer.averagedWeights : weights;
+  return { weights: trained.slice(), steps, history };
 }
 
 /**
@@ -408,9 +454,11 @@ export async function evaluate(
   { dataset, weights }: { readonly dataset: Dataset; readonly weights: Float32Array },
 ): Promise<{ readonly loss: number; readonly [metric: string]: number }> {
   const { internals, job } = findRunning(coordinator);
+  // Workers may have other weights with the number of the same step.
+  internals.stepRunner.rewind();
   const score = await internals.stepRunner.evaluate({ step: 0 as Step, weights, split: dataset.test });
   const { loss, metrics } = new Scoring(job).means(score, dataset.test.count);
-  return { loss, ...metrics };
+  return { loss: loss + modelPenalty(job, weights), ...metrics };
 }
 
 /**
@@ -431,6 +479,41 @@ export async function saveModel(folder: string, model: TrainedModel): Promise<vo
     epochs: last?.epoch ?? 0,
   };
   await writeModel(folder, modelToSave(job, { weights, names: weightNames }, training, last));
+}
+
+/**
+ * Reads a model that was not trained here: a .keras or .h5 file of Keras 2 or 3, or a topology as JSON of Keras or TensorFlow.js.
+ * @param options.weights file whose weights take the place of the model file's: .weights.h5, .h5 or .keras
+ * @returns topology, weights (null if there are none) and the settings of model.compile() as Keras wrote them
+ * @throws Error with a sentence that names the file, and what to do if it has another format
+ * @example
+ * ```ts
+ * const { topology, weights } = await loadModelFile('model.keras');
+ * const { job, initialWeights } = await createJob(dataset, { topology, weights });
+ * ```
+ */
+export function loadModelFile(
+  file: string,
+  options: { readonly weights?: string } = {},
+): Promise<LoadedModelFile> {
+  return readModelFile(file, options.weights);
+}
+
+/**
+ * Saves a trained model as a .keras file, which `load_model` of Keras 3 reads.
+ * @param file name that ends in .keras; an existing file is replaced
+ * @throws Error with a sentence if the file could not be written, or Keras 3 does not have a layer
+ * @example
+ * ```ts
+ * await saveKerasModel('model.keras', { job, weights, weightNames });
+ * ```
+ */
+export async function saveKerasModel(
+  file: string,
+  { job, weights, weightNames }: Pick<TrainedModel, 'job' | 'weights' | 'weightNames'>,
+): Promise<void> {
+  const named = nameWeights(weights, weightNames, job.layout);
+  await writeFileAtomic(file, await kerasArchive(job.topology, named, new Date()));
 }
 
 function findRunning(coordinator: Coordinator): RunningCoordinator {

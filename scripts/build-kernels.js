@@ -24,7 +24,7 @@ export const modules = [
   },
   {
     folder: at('coordinator/optimizer/kernels/'),
-    entry: 'vector.ts',
+    entry: 'index.ts',
     bytesFile: at('coordinator/optimizer/kernels/vector-bytes.ts'),
     name: 'vectorBytesBase64',
   },

@@ -9,9 +9,10 @@ import { withLock } from './lock.js';
 import { sweep } from './sweep.js';
 
 const dist = `${root}/dist`;
-/** Public entries that run in Node, and the program of an engine's thread. */
+/** Public entries that run in Node, and the programs of threads. */
 const NODE_ENTRIES = [
   'coordinator/index.ts',
+  'coordinator/model-file/hdf5-thread.ts',
   'shared/protocol/index.ts',
   'worker-node/index.ts',
   'worker-node/thread/engine-thread.ts',

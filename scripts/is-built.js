@@ -11,6 +11,7 @@ const TARGETS = [
   'dist/shared/protocol/index.js',
   'dist/worker-browser/index.js',
   'dist/worker-node/index.js',
+  'dist/coordinator/model-file/hdf5-thread.js',
   'dist/worker-node/thread/engine-thread.js',
   'dist/page/index.html',
   'bin/cli.cjs',

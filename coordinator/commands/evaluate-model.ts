@@ -6,6 +6,7 @@ import type { Step } from '../../shared/protocol/messages.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import { describeTransposition } from '../data/dataset-warnings.ts';
 import { openDataset } from '../data/load-dataset.ts';
+import { modelPenalty } from '../optimizer/tensor-rules.ts';
 import { EVALUATING, type Reporter } from '../report/reporter.ts';
 import { loadModel } from '../run/model-folder.ts';
 import { Interrupted } from '../training/errors.ts';
@@ -66,7 +67,8 @@ export async function evaluateModel(
         signal,
       ),
     );
-    return new Scoring(job).means(score, dataset.test.count);
+    const means = new Scoring(job).means(score, dataset.test.count);
+    return { ...means, loss: means.loss + modelPenalty(job, weights) };
   } catch (error) {
     if (error instanceof Interrupted || signal.aborted) return null;
     throw error;

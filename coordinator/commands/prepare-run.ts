@@ -22,7 +22,9 @@ import {
   type RunFolder,
 } from '../run/run-folder.ts';
 import { acquireRunLock } from '../run/run-lock.ts';
-import { readModelFile } from '../run/model-file.ts';
+import { describeUnusedSettings } from '../model-file/keras-file.ts';
+import { readModelFile } from '../model-file/model-file.ts';
+import type { OptimizerOptions } from '../optimizer/hyperparameters.ts';
 import { createOptimizer, type Optimizer } from '../optimizer/optimizer.ts';
 import type { ResumePoint } from '../training/progress.ts';
 
@@ -37,6 +39,10 @@ export interface PrepareRunFlags {
   readonly transpose?: boolean;
   readonly limit?: number;
   readonly model?: string;
+  /** File whose weights take the place of those of the model's file. */
+  readonly weights?: string;
+  /** @default Adadelta, scaled to the batch size */
+  readonly optimizer?: OptimizerOptions | undefined;
   /** Loss by Keras' name. @default by the model's last activation and the data */
   readonly loss?: string;
   /** Metrics by Keras' names. @default `accuracy` for classes, `mae` for values */
@@ -103,9 +109,12 @@ async function prepareNewRun(
 ): Promise<PreparedRun> {
   const stored = await openDataset(flags, report, signal);
   warnAboutMisleadingData(stored, flags.limit, report);
+  if (flags.weights !== undefined && flags.model === undefined) {
+    throw new Error('--weights needs --model with the model that the weights belong to.');
+  }
   const { classWeights } = flags;
   const dataset = classWeights === undefined ? stored : withClassWeights(stored, classWeights);
-  const file = flags.model === undefined ? null : await readModelFile(flags.model);
+  const file = flags.model === undefined ? null : await readModelFile(flags.model, flags.weights);
   const epochs = flags.epochs ?? DEFAULT_EPOCHS;
   const prepared = await prepareJob(dataset, {
     ...flags,
@@ -118,8 +127,10 @@ async function prepareNewRun(
   const { weights } = optimizer;
   weights.set(prepared.initialWeights);
   let folder: NewRunFolder | null = null;
+  const unused = describeUnusedSettings(file?.compileConfig ?? null, flags, prepared.job.outputs);
   return {
     ...prepared,
+    notes: unused === null ? prepared.notes : [...prepared.notes, unused],
     dataset,
     dataDigest: datasetDigest(stored),
     classWeights,
@@ -169,8 +180,14 @@ async function resumeRun(
   const { dataset: unweighted, dataDigest } = matchCheckpointData(stored, checkpoint);
   checkSameData(checkpoint, unweighted);
   const dataset = classWeights === undefined ? unweighted : withClassWeights(unweighted, classWeights);
-  const prepared = await prepareJob(dataset, { ...job, loss: job.outputs.map(({ loss }) => loss) });
+  // The run keeps its optimizer; this job is replaced by the checkpoint's.
+  const prepared = await prepareJob(dataset, {
+    ...job,
+    optimizer: undefined,
+    loss: job.outputs.map(({ loss }) => loss),
+  });
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
+  if (checkpoint.plateau !== undefined) optimizer.plateau?.restore(checkpoint.plateau);
   const weights = restoreVectors(checkpoint, optimizer, prepared.initialWeights.length);
   const folder = await reopenRunFolder(resolve(dir), position.epoch, lock);
   const earlierInterval = await readCheckpointInterval(folder.dir);

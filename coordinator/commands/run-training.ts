@@ -170,6 +170,7 @@ async function openOutput(
     dataDigest,
     classWeights,
     vectors: { weights, ...optimizer.state },
+    plateau: optimizer.plateau,
     engineFingerprint: () => engineFingerprints?.expected ?? null,
     clock,
     write: { beforeReplace: () => folder.lock.check() },
@@ -184,7 +185,7 @@ async function trainAndSave(
   { folder, checkpoints }: RunOutput,
   { program, clock, report, signal, onSteps }: TrainingRunOptions,
 ): Promise<TrainingRunOutcome> {
-  const { dataset, job, weights, optimizer, resumeFrom } = prepared;
+  const { dataset, job, optimizer, resumeFrom } = prepared;
   const save = (epochs: number, scores: TestScores | null): Promise<void> =>
     saveWeights(folder, prepared, program.version, epochs, scores);
   const epochs = new EpochSaver({
@@ -212,7 +213,11 @@ async function trainAndSave(
   const trained = await Promise.race([training, rejectWhenLockLost(folder.lock.lost)]);
   let scores: TestScores | null = trained.last;
   if (signal.aborted && trained.steps > 0) {
-    const stopped = { trained, job, dataset, weights, stepRunner, report };
+    const { averagedWeights: weights } = optimizer;
+    const penalty = optimizer.penalty(weights);
+    // Workers were sent the step's own weights, or parts of them.
+    if (weights !== optimizer.weights) stepRunner.rewind();
+    const stopped = { trained, job, dataset, weights, penalty, stepRunner, report };
     scores = await saveStoppedRun({ ...stopped, save: (measured) => save(trained.epochs, measured) });
   } else {
     epochs.assertSaved();
@@ -232,6 +237,8 @@ export interface StoppedRun {
   readonly job: Pick<Job, 'batchSize'> & ScoredJob;
   readonly dataset: Pick<Dataset, 'train' | 'test'>;
   readonly weights: Float32Array;
+  /** Penalty of the model's regularizers for these weights. @default 0 */
+  readonly penalty?: number;
   readonly stepRunner: Pick<StepRunner, 'evaluate'>;
   readonly report: Pick<Reporter, 'progress' | 'warn'>;
   /** Writes the model, with its scores if they are not null. */
@@ -244,7 +251,7 @@ export interface StoppedRun {
  * @returns scores of the saved weights; null if no worker was left to compute them
  */
 export async function saveStoppedRun(stopped: StoppedRun): Promise<TestScores | null> {
-  const { trained, job, dataset, weights, stepRunner, report, save } = stopped;
+  const { trained, job, dataset, weights, penalty = 0, stepRunner, report, save } = stopped;
   const { epochs, steps, last } = trained;
   if (last !== null && steps === epochs * stepsPerEpoch(dataset.train.count, job.batchSize)) {
     await save(last);
@@ -257,7 +264,8 @@ export async function saveStoppedRun(stopped: StoppedRun): Promise<TestScores | 
       { step: steps as Step, weights, split: dataset.test },
       (done, total) => report.progress(EVALUATING, done, total),
     );
-    const scores = testScores(new Scoring(job).means(score, count));
+    const means = new Scoring(job).means(score, count);
+    const scores = testScores({ ...means, loss: means.loss + penalty });
     await save(scores);
     return scores;
   } catch (error) {
@@ -278,13 +286,13 @@ function rejectWhenLockLost(lost: AbortSignal): Promise<never> {
 
 function saveWeights(
   folder: RunFolder,
-  { job, weights, weightNames: names, dataset }: PreparedRun,
+  { job, optimizer, weightNames: names, dataset }: PreparedRun,
   version: string,
   epochs: number,
   scores: TestScores | null,
 ): Promise<void> {
   const training = { gradcast: version, dataDescription: dataset.description, epochs };
-  const model = modelToSave(job, { weights, names }, training, scores);
+  const model = modelToSave(job, { weights: optimizer.averagedWeights, names }, training, scores);
   return saveModel(folder.modelDir, model, { beforeReplace: () => folder.lock.check() });
 }
 

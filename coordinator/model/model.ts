@@ -6,10 +6,17 @@ import { defaultTopology } from '../../shared/model/default-topology.ts';
 import { expandTopology } from '../../shared/model/expand-topology.ts';
 import { fitInput, fitInputs, takesBytes } from '../../shared/model/fit-input.ts';
 import { withTfjsInitializers } from '../../shared/model/initializers.ts';
+import type { SettingsOf } from '../../shared/model/optimizer-settings.ts';
 import type { Job, Topology } from '../../shared/model/job.ts';
+import { Scoring } from '../../shared/model/scoring.ts';
 import { moveSoftmaxLast, withKeyedDropout, withSeededInitializers } from '../../shared/model/topology.ts';
+import { extractTensorRules } from './extract-tensor-rules.ts';
+import { adadeltaDefaults } from '../optimizer/adadelta.ts';
+import type { OptimizerOptions } from '../optimizer/hyperparameters.ts';
+import { resolveOptimizer } from '../optimizer/optimizer-options.ts';
+import { stepsPerEpoch } from '../training/sampler.ts';
 import { registerOrthogonal } from './orthogonal.ts';
-import { fillWeights, type NamedWeights } from '../run/weights-file.ts';
+import { fillWeights, type NamedWeights } from '../model-file/weights-file.ts';
 import { resolveOutputs, type ModelOutput, type OutputSettings } from './outputs.ts';
 import { explainModelError, withLayerNames } from './model-errors.ts';
 
@@ -23,6 +30,8 @@ export interface JobSettings extends OutputSettings {
   readonly topology?: Topology | undefined;
   /** Initial weights. @default those of the topology's initializers */
   readonly weights?: NamedWeights | undefined;
+  /** @default Adadelta, scaled to the batch size */
+  readonly optimizer?: OptimizerOptions | undefined;
 }
 
 /** Job with the initial weights of its model. */
@@ -36,9 +45,6 @@ export interface PreparedJob {
   readonly notes: readonly string[];
 }
 
-/** Keras 1.2's defaults for Adadelta. */
-const ADADELTA_DEFAULTS = { name: 'adadelta', learningRate: 1, rho: 0.95, epsilon: 1e-8 } as const;
-
 /** Batch size of Adadelta's defaults. */
 const REFERENCE_BATCH_SIZE = 128;
 /** Largest measured ratio to that batch size. */
@@ -49,12 +55,13 @@ const MAX_BATCH_FACTOR = 8;
  * its averages decay as much as in k steps. See docs/decisions/0023-larger-batches.md.
  * @param batchSize samples of a step, at most the size of the training set
  */
-export function scaleOptimizer(batchSize: number): Job['optimizer'] {
+export function scaleOptimizer(batchSize: number): SettingsOf<'adadelta'> {
   const factor = Math.min(MAX_BATCH_FACTOR, Math.max(1, batchSize / REFERENCE_BATCH_SIZE));
   return {
-    ...ADADELTA_DEFAULTS,
-    learningRate: ADADELTA_DEFAULTS.learningRate * factor,
-    rho: ADADELTA_DEFAULTS.rho ** factor,
+    name: 'adadelta',
+    ...adadeltaDefaults,
+    learningRate: adadeltaDefaults.learningRate * factor,
+    rho: adadeltaDefaults.rho ** factor,
   };
 }
 
@@ -64,7 +71,8 @@ export function scaleOptimizer(batchSize: number): Job['optimizer'] {
  */
 export async function prepareJob(dataset: Dataset, settings: JobSettings): Promise<PreparedJob> {
   const { batchSize, epochs, seed, microShard } = settings;
-  const { topology: fitted, outputs } = moveSoftmaxLast(fitModel(dataset, settings.topology));
+  const extracted = extractTensorRules(fitModel(dataset, settings.topology));
+  const { topology: fitted, outputs } = moveSoftmaxLast(extracted.topology);
   // Workers rewrite the topology like this. An error is thrown here, before a worker joins.
   withKeyedDropout(fitted);
 
@@ -80,10 +88,16 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
       notes.push(line),
     );
     checkTensors(built.entries, built.names);
+    const optimizer = resolveOptimizer(settings.optimizer ?? { name: 'adadelta' }, {
+      names: built.names,
+      steps: epochs * stepsPerEpoch(dataset.train.count, batchSize),
+      adadelta: scaleOptimizer(Math.min(batchSize, dataset.train.count)),
+    });
+    const tensorRules = extracted.forTensors(built.names, built.entries);
     const job: Job = {
       topology,
       layout: built.entries,
-      optimizer: scaleOptimizer(Math.min(batchSize, dataset.train.count)),
+      optimizer: tensorRules.length === 0 ? optimizer : { ...optimizer, tensorRules },
       batchSize,
       epochs,
       seed,
@@ -97,6 +111,7 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
         testSamples: dataset.test.count,
       },
     };
+    checkMonitor(job);
     const initialWeights = await built.readWeights();
     const { weights } = settings;
     const { names, entries } = built;
@@ -116,6 +131,18 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
   } finally {
     built.dispose();
   }
+}
+
+/** @throws Error if the learning rate follows a metric that the run does not compute */
+function checkMonitor(job: Job): void {
+  const { schedule } = job.optimizer;
+  if (schedule?.name !== 'plateau') return;
+  const metrics = ['loss', ...new Scoring(job).names];
+  if (metrics.includes(schedule.monitor.replace(/^val_/, ''))) return;
+  throw new Error(
+    `The plateau schedule monitors ${schedule.monitor}, but the run computes ${metrics.join(', ')}. ` +
+      'Add the metric, or monitor val_loss.',
+  );
 }
 
 /** Builds a model with its initial weights. @throws Error with a sentence that names the layer */

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import { sliceShard } from '../../shared/data/shard.ts';
+import { randomContext } from '../../shared/engine/layers/random-source.ts';
 import { buildModel } from '../../shared/engine/model.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Job } from '../../shared/model/job.ts';
@@ -42,21 +43,34 @@ export async function tryStep(
 async function locateFailingLayer(job: Job, error: unknown): Promise<unknown> {
   const built = await buildModel(tf, foldActivations(job).topology).catch(() => null);
   if (built === null) return error;
+  const random = randomContext(tf);
+  // Without numbers, random layers would pass their inputs on.
+  random.masks = (_layer, _draw, shape) => tf.fill(shape, 0.25);
   try {
     return findUntrainableLayer(built.model.layers) ?? error;
   } finally {
+    random.masks = null;
     built.dispose();
   }
 }
 
+/** @param layers in the order of the topology; those before the first trained one need no gradient */
 function findUntrainableLayer(layers: readonly tf.layers.Layer[]): LayerError | null {
-  for (const layer of layers) {
-    const innerLayers = (layer as { readonly layers?: readonly tf.layers.Layer[] }).layers;
-    const error = innerLayers === undefined ? findGradientError(layer) : findUntrainableLayer(innerLayers);
+  let isTrained = false;
+  for (const layer of allLayersOf(layers)) {
+    isTrained ||= layer.trainableWeights.length > 0;
+    const error = isTrained ? findGradientError(layer) : null;
     if (error !== null) return error;
   }
   return null;
 }
+
+/** Layers, with those of nested models in place of the models. */
+const allLayersOf = (layers: readonly tf.layers.Layer[]): tf.layers.Layer[] =>
+  layers.flatMap((layer) => {
+    const { layers: inner } = layer as { readonly layers?: readonly tf.layers.Layer[] };
+    return inner === undefined ? [layer] : allLayersOf(inner);
+  });
 
 function findGradientError(layer: tf.layers.Layer): LayerError | null {
   const shapes = layer.inboundNodes[0]?.inputShapes ?? [];

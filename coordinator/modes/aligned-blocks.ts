@@ -41,13 +41,15 @@ export function splitBlock({ from, to }: Range, microShardSize: number, parts: n
  * Assigns each worker as many micro-shards as its share has, in as few blocks as possible. Each share is split into powers of
  * two; these are placed from the largest to the smallest, so that each is aligned.
  * @param shares shares of a batch, multiples of `microShardSize` except for the batch's end; each worker once
- * @returns blocks, the largest first
+ * @returns blocks, the largest first; none without shares
  */
 export function alignedBlocks(
   shares: readonly Assignment[],
   samples: number,
   microShardSize: number,
 ): Assignment[] {
+  // No worker is connected: no block has an owner.
+  if (shares.length === 0) return [];
   const sizes = shares.flatMap(({ worker, ...range }) =>
     powersOfTwo(microShardCount(range, microShardSize)).map((count) => ({ worker, count })),
   );

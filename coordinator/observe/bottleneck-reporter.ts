@@ -7,6 +7,7 @@ import { median } from '../../shared/util/median.ts';
 import { factoredKernel } from '../../shared/codec/factors.ts';
 import { bucketOffsets } from '../weights/bucket-offsets.ts';
 import type { PayloadShape } from '../links/cost-model.ts';
+import { findCutRange, wholeRanges } from '../optimizer/whole-gradient.ts';
 import type { WorkerPool } from '../pool/pool.ts';
 import type { TrainingListener } from '../report/reporter.ts';
 import { describeBottleneck, type MeasuredWorker } from './bottleneck.ts';
@@ -30,6 +31,8 @@ const MAX_DRIFT = 1.15;
 export class BottleneckReporter implements TrainingListener {
   readonly #options: BottleneckReporterOptions;
   readonly #payloadShape: PayloadShape;
+  /** See MeasuredRun. */
+  readonly #wholeGradientFor: string | null;
   /** Durations of the last MIN_STEPS steps with these workers. */
   readonly #stepsMs: number[] = [];
   #workers: readonly WorkerId[] = [];
@@ -39,11 +42,14 @@ export class BottleneckReporter implements TrainingListener {
   constructor(options: BottleneckReporterOptions) {
     this.#options = options;
     const layout = layoutOf(options.job.layout);
+    const { microShard, optimizer } = options.job;
+    const offsets = microShard === undefined ? bucketOffsets(layout) : [0];
     this.#payloadShape = {
       values: layout.length,
       kernel: factoredKernel(layout),
-      bucketCount: options.job.microShard === undefined ? bucketOffsets(layout).length - 1 : 0,
+      bucketCount: offsets.length - 1,
     };
+    this.#wholeGradientFor = findCutRange(wholeRanges(optimizer, layout.slices), offsets)?.reason ?? null;
   }
 
   epochStarted(): void {
@@ -82,6 +88,7 @@ export class BottleneckReporter implements TrainingListener {
       batchSize: job.batchSize,
       payloadShape,
       sampleBytes: sampleBytes(job),
+      wholeGradientFor: this.#wholeGradientFor,
     });
   }
 

@@ -24,6 +24,8 @@ export interface MeasuredRun {
   readonly payloadShape: PayloadShape;
   readonly sampleBytes: number;
   readonly workers: readonly MeasuredWorker[];
+  /** Part of the optimizer that needs the whole gradient, so that no bucket is applied early. @default none */
+  readonly wholeGradientFor?: string | null;
 }
 
 /** Parts of a step's duration, for the worker that it waits for. */
@@ -82,7 +84,8 @@ export function describeBottleneck(run: MeasuredRun): string | null {
 
 /** Suggested changes, a sentence each, with what they need. */
 function suggestChanges(run: MeasuredRun, { slowest, linkMs, coordinatorMs }: Bottleneck): string[] {
-  const { batchSize, payloadShape, sampleBytes, workers } = run;
+  const { batchSize, sampleBytes, workers, wholeGradientFor = null } = run;
+  const payloadShape = wholeGradientFor === null ? run.payloadShape : { ...run.payloadShape, bucketCount: 0 };
   // About half of the coordinator's work grows with the number of workers (docs/benchmarks.md).
   const base: RunCosts = {
     batchSize,
@@ -104,6 +107,13 @@ function suggestChanges(run: MeasuredRun, { slowest, linkMs, coordinatorMs }: Bo
   const fastest = workers.reduce((a, b) => (b.perSampleMs < a.perSampleMs ? b : a));
   const withOneMore = speedupOf(repartition(batchSize, [...workers, fastest]));
   const suggestions: string[] = [];
+  const withBuckets =
+    forecastStep(base).stepMs / forecastStep({ ...base, payloadShape: run.payloadShape }).stepMs;
+  if (wholeGradientFor !== null && withBuckets >= MIN_SPEEDUP) {
+    suggestions.push(
+      `Weights are sent only when the gradient is whole, which ${wholeGradientFor} needs; without it, steps would be up to ${formatSpeedup(withBuckets)} faster.`,
+    );
+  }
   if (withoutSlowest >= MIN_SPEEDUP) {
     suggestions.push(
       `Without worker ${slowest.name}, steps would be about ${formatSpeedup(withoutSlowest)} faster; the others would compute its ${slowest.samples} samples.`,

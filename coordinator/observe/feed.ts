@@ -203,7 +203,7 @@ export class Feed implements TrainingListener {
 }
 
 function encodeWeights({ step, source }: StepReport['weights']): Uint8Array {
-  const values = source.committedWeights;
+  const values = source.averagedWeights;
   const message: FromCoordinator = { type: 'weights', step, offset: 0 };
   const { bytes, payload } = openFrame(message, float32.bytes(values.length));
   float32.encode(values, payload);

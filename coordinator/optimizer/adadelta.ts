@@ -1,7 +1,18 @@
-import type { Job } from '../../shared/model/job.ts';
-import type { Layout } from '../../shared/model/layout.ts';
-import { residentVectors } from './kernels/vector.ts';
-import type { UpdateRule } from './update-rule.ts';
+import type { SettingsOf } from '../../shared/model/optimizer-settings.ts';
+import type { CommonOptions } from './common-options.ts';
+import { complement, type UpdateRule } from './update-rule.ts';
+
+/** Options of Adadelta. The defaults are those of Keras 1.2, scaled to the batch size. */
+export interface AdadeltaOptions extends CommonOptions {
+  readonly name: 'adadelta';
+  /** Part of the averages that each update keeps. @default 0.95, scaled to the batch size */
+  readonly rho?: number;
+  /** Added to the averages, so that their roots are not 0. @default 1e-8 */
+  readonly epsilon?: number;
+}
+
+/** Keras 1.2's defaults, for a batch of 128. Keras 3 has a learning rate of 0.001 and an epsilon of 1e-7. */
+export const adadeltaDefaults = { learningRate: 1, rho: 0.95, epsilon: 1e-8 };
 
 /**
  * Adadelta by Keras' rule (keras 1.2 optimizers.py; keras 3 optimizers/adadelta.py), after Zeiler, "ADADELTA: an
@@ -12,44 +23,15 @@ import type { UpdateRule } from './update-rule.ts';
  *     w = w - learningRate u
  *     d = rho d + (1 - rho) u^2
  *
- * u divides by the updated a. Every operation rounds to float32, which gives Keras' own bits. To values that are not trainable,
- * the mean of the changes that the forward passes made to them is added.
+ * u divides by the updated a. Every operation rounds to float32, which gives Keras' own bits.
  */
-export function adadelta(settings: Job['optimizer'], layout: Layout): UpdateRule {
-  type Vectors = [Float32Array, Float32Array, Float32Array, Float32Array];
-  const { kernels, vectors } = residentVectors(4, layout.length);
-  const [weights, gradientSum, meanSquareGradient, meanSquareUpdate] = vectors as Vectors;
-  const ranges = trainableRanges(layout);
+export function adadelta({ rho, epsilon }: SettingsOf<'adadelta'>): UpdateRule {
+  const fresh = complement(rho);
   return {
-    weights,
-    gradientSum,
-    state: { meanSquareGradient, meanSquareUpdate },
-    update(samples, range) {
-      for (const { trainable, ...tensors } of ranges) {
-        const from = Math.max(tensors.from, range.from);
-        const to = Math.min(tensors.to, range.to);
-        if (from >= to) continue;
-        const w = weights.subarray(from, to);
-        const g = gradientSum.subarray(from, to);
-        if (trainable) {
-          const a = meanSquareGradient.subarray(from, to);
-          const d = meanSquareUpdate.subarray(from, to);
-          kernels.adadelta(w, g, a, d, { samples, ...settings });
-        } else {
-          for (let i = 0; i < w.length; i++) w[i] = (w[i] as number) + (g[i] as number) / samples;
-        }
-      }
+    state: { meanSquareGradient: 0, meanSquareUpdate: 0 },
+    update({ kernels, weights, gradientSum, samples, state, learningRate }) {
+      const vectors = { changed: [weights, ...state], read: [gradientSum] };
+      kernels.run('adadelta', vectors, [samples, learningRate, rho, fresh, epsilon]);
     },
   };
-}
-
-/** Ranges of the flat vector whose tensors are all trainable or all not trainable, each as long as possible. */
-function trainableRanges({ slices }: Layout): { from: number; to: number; trainable: boolean }[] {
-  const ranges: { from: number; to: number; trainable: boolean }[] = [];
-  for (const { offset, size, trainable } of slices) {
-    const last = ranges.at(-1);
-    if (last?.trainable === trainable) last.to = offset + size;
-    else ranges.push({ from: offset, to: offset + size, trainable });
-  }
-  return ranges;
 }

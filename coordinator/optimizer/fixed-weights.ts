@@ -10,8 +10,12 @@ export function fixedWeights(weights: Float32Array): Optimizer {
   return {
     weights,
     committedWeights: weights,
+    averagedWeights: weights,
     gradientSum: new Float32Array(weights.length),
     state: {},
+    plateau: null,
+    penalty: () => 0,
+    needsWholeGradient: () => false,
     begin: () => undefined,
     apply: () => undefined,
     commit: () => undefined,

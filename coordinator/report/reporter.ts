@@ -27,7 +27,7 @@ export interface StepReport extends Progress {
   /** Sums over the step's samples. */
   readonly batch: Score & { readonly samples: number };
   /** Weights after the step; `source` has the newest committed ones. */
-  readonly weights: { readonly step: Step; readonly source: { readonly committedWeights: Float32Array } };
+  readonly weights: { readonly step: Step; readonly source: { readonly averagedWeights: Float32Array } };
 }
 
 /** Output of a command: messages and the progress of training. */

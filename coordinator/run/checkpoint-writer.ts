@@ -1,4 +1,5 @@
 import type { Clock } from '../../shared/util/clock.ts';
+import type { Plateau } from '../optimizer/plateau.ts';
 import { errorMessage } from '../../shared/util/error-message.ts';
 import { Scoring } from '../../shared/model/scoring.ts';
 import type { Job } from '../../shared/model/job.ts';
@@ -30,6 +31,8 @@ export interface CheckpointWriterOptions {
   readonly vectors: Checkpoint['vectors'];
   /** Fingerprint of the engines of an exact run; null in other runs and before the first worker has sent one. */
   readonly engineFingerprint?: () => string | null;
+  /** Schedule whose state is saved. @default none */
+  readonly plateau?: Pick<Plateau, 'state'> | null;
   readonly clock: Clock;
   /** See WriteOptions. */
   readonly write?: WriteOptions;
@@ -117,7 +120,7 @@ export class CheckpointWriter {
 
   /** Encodes the state at once: the trainer changes the vectors while the file is written. */
   async #save(position: Position, totals: EpochTotals): Promise<void> {
-    const { dir, job, dataDigest, classWeights, vectors } = this.#options;
+    const { dir, job, dataDigest, classWeights, vectors, plateau } = this.#options;
     const engineFingerprint = this.#options.engineFingerprint?.() ?? null;
     const bytes = encodeCheckpoint({
       position,
@@ -127,6 +130,7 @@ export class CheckpointWriter {
       ...(engineFingerprint === null ? {} : { engineFingerprint }),
       ...(dataDigest === undefined ? {} : { dataDigest }),
       ...(classWeights === undefined ? {} : { classWeights }),
+      ...(plateau === null || plateau === undefined ? {} : { plateau: plateau.state }),
     });
     await saveCheckpoint(dir, position, bytes, this.#options.write);
     this.#hasWritten = true;

@@ -3,6 +3,7 @@ import { open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { jobSchema } from '../../shared/model/job.ts';
+import { plateauStateSchema } from '../optimizer/plateau.ts';
 import { upgradeJob } from '../../shared/model/stored-job.ts';
 import { describeDiskError } from '../files/disk-error.ts';
 import { makeFolder } from '../files/make-folder.ts';
@@ -38,6 +39,8 @@ const header = v.object({
   dataDigest: v.optional(v.string()),
   /** Weights of training samples by class. */
   classWeights: v.optional(v.record(v.string(), v.number())),
+  /** State of a plateau schedule; missing without one. */
+  plateau: v.optional(plateauStateSchema),
   vectors: v.array(v.object({ name: v.string(), length: count })),
 });
 type Header = v.InferOutput<typeof header>;

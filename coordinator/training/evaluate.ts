@@ -1,6 +1,8 @@
-import type { Split } from '../../shared/data/dataset.ts';
+import type { Dataset, Split } from '../../shared/data/dataset.ts';
 import type { Score } from '../../shared/model/scoring.ts';
 import type { Step, WorkerId } from '../../shared/protocol/messages.ts';
+import type { Optimizer } from '../optimizer/optimizer.ts';
+import type { TrainingListener } from '../report/reporter.ts';
 import type { AnswerValidator } from '../integrity/answer-validator.ts';
 import type { WorkerPool } from '../pool/pool.ts';
 import type { Worker } from '../pool/worker.ts';
@@ -87,4 +89,31 @@ export class Evaluator implements ShardTiming {
     const decision = (await validator?.reviewEvaluation(reviewed)) ?? 'count';
     return decision === 'count' ? round.score : null;
   }
+}
+
+export interface AverageEvaluation {
+  readonly optimizer: Pick<Optimizer, 'weights' | 'averagedWeights' | 'penalty'>;
+  readonly stepRunner: Pick<Evaluator, 'evaluate'> & { readonly rewind?: () => void };
+  readonly dataset: Dataset;
+  readonly report: Pick<TrainingListener, 'evaluated'>;
+}
+
+/**
+ * Evaluates the weights that are saved on the test split, with the model's penalty in the loss. They are those of the step unless
+ * the optimizer keeps an average.
+ */
+export async function evaluateAverage(
+  { optimizer, stepRunner, dataset, report }: AverageEvaluation,
+  step: Step,
+): Promise<Score> {
+  const { averagedWeights: weights } = optimizer;
+  const isAverage = weights !== optimizer.weights;
+  // Workers that were sent the step's own weights need these, and afterwards the step's own again.
+  if (isAverage) stepRunner.rewind?.();
+  const { lossSum, metrics } = await stepRunner.evaluate(
+    { step, weights, split: dataset.test },
+    (done, total) => report.evaluated?.(done, total),
+  );
+  if (isAverage) stepRunner.rewind?.();
+  return { lossSum: lossSum + dataset.test.count * optimizer.penalty(weights), metrics };
 }

@@ -105,9 +105,10 @@ export class StepRunner {
     const { mode, validator } = this.#options;
 
     const partition = this.#partitioner.partition(samples.length, this.#executor.superseded);
+    const needsWholeGradient = optimizer.needsWholeGradient(mode.bucketOffsets);
     // While the first layers are still being computed, the last layers' buckets are applied and sent; a retry has no time for
     // buckets of gradients that may never become answers.
-    const appliesEarly = !isRetry && this.#sendsBuckets(partition);
+    const appliesEarly = !isRetry && !needsWholeGradient && this.#sendsBuckets(partition);
 
     this.#publisher.beginStep(step, optimizer);
     const round = this.#executor.start(
@@ -150,13 +151,14 @@ export class StepRunner {
       throw error;
     }
 
-    for (const range of deferred) this.#apply(input, range);
+    const whole = { from: 0, to: optimizer.weights.length };
+    for (const range of needsWholeGradient ? [whole] : deferred) this.#apply(input, range);
     optimizer.commit();
     return { ...round.score, gradientSum: optimizer.gradientSum };
   }
 
-  #apply({ optimizer, samples }: StepInput, range: Range): void {
-    optimizer.apply(samples.length, range);
+  #apply({ optimizer, step, samples }: StepInput, range: Range): void {
+    optimizer.apply({ step, samples: samples.length }, range);
     this.#publisher.publishBucket(optimizer.weights, range);
   }
 

@@ -9,13 +9,8 @@ import type { Reporter, TrainingListener } from '../report/reporter.ts';
 import type { EpochTotals, Position } from '../run/checkpoint.ts';
 import type { CheckpointReason } from '../run/checkpoint-writer.ts';
 import { Interrupted } from './errors.ts';
-import {
-  emptyEpochTotals,
-  epochRecord,
-  type EpochAverages,
-  type ResumePoint,
-  type TrainingResult,
-} from './progress.ts';
+import { evaluateAverage } from './evaluate.ts';
+import { emptyEpochTotals, epochRecord, type ResumePoint, type TrainingResult } from './progress.ts';
 import { RewindController } from './rewind.ts';
 import { batches, epochOrder, stepsPerEpoch } from './sampler.ts';
 import type { StepRunner } from './step.ts';
@@ -53,7 +48,7 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
   const isStopping = (): boolean => signal.aborted;
   const scoring = new Scoring(job);
   const noTotals = emptyEpochTotals(scoring);
-  const averagesOf = ({ samples, seconds, ...score }: EpochTotals): EpochAverages => ({
+  const averagesOf = ({ samples, seconds, ...score }: EpochTotals) => ({
     ...scoring.means(score, samples),
     samplesPerSecond: samples / seconds,
   });
@@ -81,16 +76,17 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
       while (index < epochBatches.length) {
         rewinds.beforeStep({ index, steps: trained.steps, tally: totals() });
         const samples = epochBatches[index] as Uint32Array;
-        const step = trained.steps as Step;
-        const result = await stepRunner.run(
-          { step, samples, split: dataset.train, optimizer },
+        const penalty = optimizer.penalty(); // of the weights that the step is computed with
+        const computed = await stepRunner.run(
+          { step: trained.steps as Step, samples, split: dataset.train, optimizer },
           epochBatches[index + 1],
         );
+        const result = { ...computed, lossSum: computed.lossSum + samples.length * penalty };
         trained.steps++;
         index++;
         const earlier = await rewinds.afterStep({
           steps: trained.steps,
-          loss: result.lossSum / samples.length,
+          loss: computed.lossSum / samples.length,
           isLastOfEpoch: index === epochBatches.length,
         });
         if (earlier !== null) {
@@ -116,20 +112,12 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
       }
 
       const training = averagesOf(totals());
-      const validation = await stepRunner.evaluate(
-        { step: trained.steps as Step, weights: optimizer.weights, split: dataset.test },
-        (done, total) => report.evaluated?.(done, total),
-      );
-      const record = epochRecord({
-        epoch,
-        training,
-        seconds: totals().seconds,
-        validation: scoring.means(validation, dataset.test.count),
-        dataset,
-        pool,
-      });
+      const score = await evaluateAverage(options, trained.steps as Step);
+      const validation = scoring.means(score, dataset.test.count);
+      const record = epochRecord({ epoch, training, seconds: totals().seconds, validation, dataset, pool });
       trained.epochs = epoch;
       trained.last = record;
+      optimizer.plateau?.endEpoch(record);
       report.epochFinished(record, job.epochs, steps);
       await options.save(record);
       const next = { epoch: epoch + 1, step: 0, steps: trained.steps };

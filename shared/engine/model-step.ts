@@ -5,7 +5,7 @@ import { foldActivations } from '../model/fold-activations.ts';
 import { withKeyedDropout } from '../model/topology.ts';
 import { outputWidth } from '../model/outputs.ts';
 import { sampleSize } from '../model/tensors.ts';
-import { registerKeyedDropout, type DropoutContext, type MaskSource } from './keyed-dropout.ts';
+import { randomContext, type MaskSource } from './layers/random-source.ts';
 import { DenseFactorHooks, type KernelFactors, type OnFactors } from './dense-factors.ts';
 import { buildModel, type BuiltModel } from './model.ts';
 import { lossDefinition } from '../model/losses.ts';
@@ -43,7 +43,7 @@ export interface ModelStep {
     onGradient: OnGradient | undefined,
     onFactors: OnFactors,
   ): { outputs: tfjs.Tensor[]; parts: tfjs.Tensor[] };
-  /** Outputs of a forward pass without dropout. */
+  /** Outputs of a forward pass without random layers. */
   outputs(inputs: readonly tfjs.Tensor[]): tfjs.Tensor[];
   /** Class probabilities or values of the first output. @param outputs as outputs() returns them */
   predictions(outputs: readonly tfjs.Tensor[]): tfjs.Tensor;
@@ -51,8 +51,7 @@ export interface ModelStep {
 
 /** Builds a job's model. @throws Error with a sentence if it cannot be built */
 export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
-  const dropout: DropoutContext = { masks: null };
-  registerKeyedDropout(tf, dropout);
+  const random = randomContext(tf);
   const { topology, activations } = foldActivations(job);
   const built = await buildModel(tf, withoutInitialWeights(withKeyedDropout(topology)));
   try {
@@ -89,7 +88,7 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
     const samples = inputs[0]?.shape[0] ?? 0;
     const before = variables.map((variable) => (trainable.includes(variable) ? null : variable.clone()));
     let outputs: tfjs.Tensor[] = [];
-    dropout.masks = masks;
+    random.masks = masks;
     try {
       const loss = (): tfjs.Scalar => {
         outputs = apply(inputs, true).map((output) => tf.keep(output));
@@ -112,7 +111,7 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
       tf.dispose(outputs);
       throw error;
     } finally {
-      dropout.masks = null;
+      random.masks = null;
       before.forEach((old, i) => old !== null && variables[i]?.assign(old));
     }
   };

@@ -2,6 +2,7 @@ import type * as tfjs from '@tensorflow/tfjs';
 import { layoutOf, type Layout } from '../model/layout.ts';
 import type { LayoutEntry, Topology } from '../model/job.ts';
 import { registerAveragePoolGradients, registerDilatedGradient } from './gradient-corrections.ts';
+import { applyMasks } from './layers/masks.ts';
 import { registerLayers } from './layers/register.ts';
 import type { CallArguments } from './layers/stock.ts';
 import type { TF } from '../util/tf.ts';
@@ -70,6 +71,7 @@ async function loadModel(tf: TF, topology: Topology): Promise<tfjs.LayersModel> 
   try {
     rejectEmptyOutputs(model);
     applyCallArguments(model);
+    applyMasks(tf, model);
     return model;
   } catch (error) {
     model.dispose();

@@ -3,7 +3,7 @@ import { convertTensor, sampleSize, type TensorSpec, type TensorValues } from '.
 import { lossDefinition } from '../model/losses.ts';
 import { outputWidth, type OutputSpec } from '../model/outputs.ts';
 import { writeOneHot } from '../model/scoring.ts';
-import { fillDropoutMask } from '../kernels/masks/dropout-masks.ts';
+import { fillRandomValues, type Draw } from '../kernels/masks/random-values.ts';
 import type { Job } from '../model/job.ts';
 import type { Step } from '../protocol/messages.ts';
 
@@ -17,14 +17,14 @@ interface PreparedShard {
 }
 
 /**
- * Inputs of a gradient step besides the weights, as arrays: converted inputs and targets, and dropout masks. They can be
+ * Inputs of a gradient step besides the weights, as arrays: converted inputs and targets, and random values of layers. They can be
  * prepared in advance for a shard or for all its micro-shards. The arrays are reused; each is valid until the next call of the
  * same method.
  */
 export class ShardInputs {
   readonly #job: Job;
-  /** Dropout layers that have run before: elements of one sample, and the rate. */
-  readonly #layers = new Map<number, { readonly size: number; readonly rate: number }>();
+  /** Random layers that have run before: elements of one sample, and their distribution. */
+  readonly #layers = new Map<number, { readonly size: number; readonly draw: Draw }>();
   /** Shards prepared in advance, the oldest first. */
   readonly #prepared: PreparedShard[] = [];
   readonly #freeArrays: ScratchArrays[] = [];
@@ -86,9 +86,9 @@ export class ShardInputs {
     return shard.weights === undefined ? targets : [...targets, this.#selected(shard.weights)];
   }
 
-  /** Mask of a layer for the selected samples. @param elements of the layer's activation for all selected samples */
-  mask(layer: number, rate: number, elements: number): Float32Array {
-    return this.#selected(this.#mask(layer, rate, elements / this.#samples));
+  /** Random values of a layer for the selected samples. @param elements of all selected samples */
+  mask(layer: number, draw: Draw, elements: number): Float32Array {
+    return this.#selected(this.#mask(layer, draw, elements / this.#samples));
   }
 
   /** Values of inputs that belong to no prepared shard. @param inputs stored values of each input of the job */
@@ -109,18 +109,18 @@ export class ShardInputs {
     this.#prepared.push(prepared);
     this.#active = prepared;
     this.#convert(shard.inputs, prepared.arrays);
-    for (const [layer, { size, rate }] of this.#layers) this.#mask(layer, rate, size);
+    for (const [layer, { size, draw }] of this.#layers) this.#mask(layer, draw, size);
     return prepared;
   }
 
-  /** Mask for all samples of the active shard. @param size elements of one sample */
-  #mask(layer: number, rate: number, size: number): Float32Array {
+  /** Random values for all samples of the active shard. @param size elements of one sample */
+  #mask(layer: number, draw: Draw, size: number): Float32Array {
     const { step, shard, arrays, readyMasks } = this.#current();
     const mask = arrays.get(`mask ${layer}`, size * shard.sampleNumbers.length);
     // A layer may run on activations of two sizes in one step; only the mask of the last size is stored.
     if (readyMasks.has(layer) && this.#layers.get(layer)?.size === size) return mask;
-    this.#layers.set(layer, { size, rate });
-    fillDropoutMask(mask, { seed: this.#job.seed, step }, shard.sampleNumbers, layer, size, rate);
+    this.#layers.set(layer, { size, draw });
+    fillRandomValues(mask, { seed: this.#job.seed, step }, shard.sampleNumbers, layer, size, draw);
     readyMasks.add(layer);
     return mask;
   }

@@ -6,7 +6,7 @@ import type { EngineInfo } from '../protocol/messages.ts';
 import type { Engine, GradientBucket, GradientComputer } from './engine.ts';
 import type { KernelFactors } from './dense-factors.ts';
 import { withMicroShards } from './micro-shards.ts';
-import type { MaskSource } from './keyed-dropout.ts';
+import type { MaskSource } from './layers/random-source.ts';
 import type { TF } from '../util/tf.ts';
 import { createModelStep, type ModelStep } from './model-step.ts';
 import { ShardInputs } from './shard-inputs.ts';
@@ -109,8 +109,8 @@ export function createGradientComputer(
           const samples = shard.sampleNumbers.length;
           const values = inputsOf(inputs.values(), samples);
           const targets = targetsOf(inputs.targets(), samples);
-          const masks: MaskSource = (layer, rate, shape) =>
-            tf.tensor(inputs.mask(layer, rate, sizeOf(shape)), shape);
+          const masks: MaskSource = (layer, draw, shape) =>
+            tf.tensor(inputs.mask(layer, draw, sizeOf(shape)), shape);
           return isFactored
             ? modelStep.factoredGradient(values, targets, masks, onGradient, onFactors)
             : modelStep.gradient(values, targets, masks, onGradient);

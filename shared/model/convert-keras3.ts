@@ -8,6 +8,7 @@ import {
   walkLayers,
   type LayerConfig,
 } from './keras-layer.ts';
+import { dropMasks, isOperation } from './keras3-masks.ts';
 import { snakeCase } from './layer-rules.ts';
 import { renameKey } from './normalize-config.ts';
 
@@ -46,43 +47,43 @@ export function isKeras3(topology: LayerConfig, version: unknown): boolean {
 
 /** Rewrites the settings of Keras 3 as those of Keras 2, in place. @throws Error if one has no equivalent in Keras 2 */
 export function convertKeras3(model: LayerConfig): void {
+  for (const outer of [model, ...walkLayers(model)].filter(isModel)) dropMasks(outer);
   for (const layer of [model, ...walkLayers(model)]) {
     const { config } = layer;
     renameKey(layer, 'batch_shape', 'batch_input_shape');
     for (const key of ['activation', 'recurrent_activation']) {
-      if (typeof config[key] !== 'string' || snakeCase(config[key]) !== 'hard_sigmoid') continue;
-      throw new Error(
-        `${layerLabel(layer)} has the ${key} hard_sigmoid, which is another function in Keras 3 (relu6(x + 3) / 6) than ` +
-          'in TensorFlow.js. Use sigmoid.',
-      );
+      if (typeof config[key] === 'string' && snakeCase(config[key]) === 'hard_sigmoid')
+        config[key] = 'hard_sigmoid_keras3';
     }
     dropMirroredLayer(layer);
     if (layer.inbound_nodes !== undefined)
-      layer.inbound_nodes = asArray(layer.inbound_nodes).map(convertNode);
+      layer.inbound_nodes = asArray(layer.inbound_nodes).map((node) => convertNode(layer, node));
     for (const key of ['input_layers', 'output_layers']) {
       const ends = config[key];
       if (Array.isArray(ends) && typeof ends[0] === 'string') config[key] = [ends];
     }
   }
-  for (const outer of [model, ...walkLayers(model)].filter(isModel)) renumberSequentialCalls(outer);
+  for (const outer of [model, ...walkLayers(model)].filter(isModel)) renumberModelCalls(outer);
 }
 
 /**
- * Renumbers the calls of nested Sequential models. Keras 3 numbers only the calls by other models. Keras 2 and tfjs also count
- * the call from the model's own input to its output.
+ * Renumbers the calls of nested models. Keras 2 and tfjs count the call from a model's own input to its output, before the calls by
+ * other models. Keras 3 does not, except for functional models in output_layers.
  */
-function renumberSequentialCalls(outer: LayerConfig): void {
+function renumberModelCalls(outer: LayerConfig): void {
   const layers = layersOf(outer);
-  const sequential = new Set(
-    layers
-      .filter(({ class_name: name }) => name === 'Sequential')
-      .map(({ config, name }) => name ?? config.name),
-  );
-  const count = (tensor: unknown): void => {
-    if (Array.isArray(tensor) && sequential.has(tensor[0])) tensor[1] = Number(tensor[1]) + 1;
-  };
-  asArray(outer.config.output_layers).forEach(count);
-  for (const layer of layers) asArray(layer.inbound_nodes).forEach((node) => asArray(node).forEach(count));
+  const namesOf = (models: readonly LayerConfig[]): ReadonlySet<unknown> =>
+    new Set(models.map(({ config, name }) => name ?? config.name));
+  const models = namesOf(layers.filter(isModel));
+  const sequential = namesOf(layers.filter(({ class_name: name }) => name === 'Sequential'));
+  const countIn =
+    (names: ReadonlySet<unknown>) =>
+    (tensor: unknown): void => {
+      if (Array.isArray(tensor) && names.has(tensor[0])) tensor[1] = Number(tensor[1]) + 1;
+    };
+  asArray(outer.config.output_layers).forEach(countIn(sequential));
+  for (const layer of layers)
+    asArray(layer.inbound_nodes).forEach((node) => asArray(node).forEach(countIn(models)));
 }
 
 /** Removes a Bidirectional's second layer if it mirrors the first. Keras 3 always writes it; tfjs derives it from the first. */
@@ -90,13 +91,16 @@ function dropMirroredLayer({ config }: LayerConfig): void {
   const { layer: forward, backward_layer: backward } = config;
   if (!isLayer(forward) || !isLayer(backward)) return;
   const withDirection = (layer: LayerConfig, backwards: boolean): string =>
-    JSON.stringify([
-      layer.class_name,
-      ...Object.entries(layer.config)
-        .map(([key, value]): [string, unknown] => [key, key === 'go_backwards' ? backwards : value])
-        .filter(([key]) => key !== 'name')
-        .toSorted(([a], [b]) => (a < b ? -1 : 1)),
-    ]);
+    JSON.stringify(
+      [
+        layer.class_name,
+        ...Object.entries(layer.config)
+          .map(([key, value]): [string, unknown] => [key, key === 'go_backwards' ? backwards : value])
+          .filter(([key]) => key !== 'name')
+          .toSorted(([a], [b]) => (a < b ? -1 : 1)),
+      ],
+      (key, value: unknown) => (key === 'shared_object_id' ? undefined : value),
+    );
   const mirrored = forward.config.go_backwards !== true;
   if (
     backward.config.go_backwards === mirrored &&
@@ -106,14 +110,39 @@ function dropMirroredLayer({ config }: LayerConfig): void {
   }
 }
 
-/** Converts a call from Keras 3's { args, kwargs } to Keras 2's [[name, node, tensor, arguments], ...]. */
-function convertNode(node: unknown): unknown {
+/**
+ * Converts a call from Keras 3's { args, kwargs } to Keras 2's [[name, node, tensor, arguments], ...]. The argument training has no
+ * effect in Keras 3: it also writes it on its own, and a model that is trained or evaluated overrides it.
+ */
+function convertNode(layer: LayerConfig, node: unknown): unknown {
   if (!isRecord(node)) return node;
-  const kwargs = isRecord(node.kwargs) ? node.kwargs : {};
-  const tensors = [node.args].flat(9).map((tensor) => {
-    const history = isLayer(tensor) ? asArray(tensor.config.keras_history) : [];
-    if (history.length === 3) return [...history, kwargs];
-    throw new Error('The model calls a layer with an argument that is not a tensor, which is not supported.');
+  const kwargs = isRecord(node.kwargs) ? (convertTensors(node.kwargs) as Record<string, unknown>) : {};
+  Reflect.deleteProperty(kwargs, 'training');
+  const inputs = [node.args].flat(9);
+  if (isOperation(layer)) checkRanks(layer, inputs);
+  return inputs.map((tensor) => {
+    const reference = convertTensors(tensor);
+    if (Array.isArray(reference)) return [...(reference as unknown[]), kwargs];
+    throw new Error(
+      `${layerLabel(layer)} is called with an argument that is not a tensor, which is not supported.`,
+    );
   });
-  return tensors;
+}
+
+/** @throws Error naming the layer if an operation aligns its inputs by their last axes, where layers align the samples */
+function checkRanks(layer: LayerConfig, inputs: readonly unknown[]): void {
+  const ranks = inputs.map((input) => (isLayer(input) ? asArray(input.config.shape).length : 0));
+  if (new Set(ranks).size <= 1 || ranks.includes(0)) return;
+  throw new Error(
+    `${layerLabel(layer)} is an operation on tensors with ${ranks.join(' and ')} axes, which is not supported. Use a layer.`,
+  );
+}
+
+/** Replaces Keras 3's tensors, at any depth, by [name, node, tensor]. */
+function convertTensors(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(convertTensors);
+  if (!isRecord(value)) return value;
+  const history = isLayer(value) ? asArray(value.config.keras_history) : [];
+  if (history.length === 3) return history;
+  return Object.fromEntries(Object.entries(value).map(([key, nested]) => [key, convertTensors(nested)]));
 }

@@ -1,4 +1,9 @@
-import { checkCallArguments, freezeNestedLayers, assignUniqueNames } from './layer-calls.ts';
+import {
+  assignUniqueNames,
+  checkCallArguments,
+  convertCallArguments,
+  freezeNestedLayers,
+} from './layer-calls.ts';
 import { takesBytes } from './fit-input.ts';
 import { expandInitializer } from './initializers.ts';
 import type { Topology } from './job.ts';
@@ -16,7 +21,6 @@ import {
   type LayerConfig,
 } from './keras-layer.ts';
 import { rulesOf } from './layer-table.ts';
-import { rejectUnkeyedNoise } from './topology.ts';
 
 /** Advice for unsupported layer classes that have a replacement. */
 const ALTERNATIVES: Readonly<Record<string, string>> = {
@@ -24,10 +28,10 @@ const ALTERNATIVES: Readonly<Record<string, string>> = {
   TFOpLambda:
     'It is an operation on tensors between layers. Use a layer of Keras (Add, Multiply, Rescaling).',
   SlicingOpLambda: 'It is an operation on tensors between layers. Use Cropping2D.',
-  Subtract: 'Use Rescaling with scale -1 and Add.',
-  Masking: 'Masks are not supported. Remove the layer.',
-  Normalization: 'Use Rescaling.',
   CenterCrop: 'Use Cropping2D.',
+  RandomCrop:
+    'It crops a whole batch alike, so that a step would depend on how the batch is partitioned. Use RandomTranslation.',
+  SpectralNormalization: 'It changes a kernel before each step. Remove the wrapper.',
 };
 
 /**
@@ -44,6 +48,7 @@ export function expandTopology(topology: Topology): Topology {
   const keras3 = isKeras3(model, version);
   rejectSharedLayers(model);
   if (keras3) convertKeras3(model);
+  convertCallArguments(model);
   normalizeConfigs(model);
   useFloat32Input(model);
   rejectUnsupported(model);
@@ -87,7 +92,6 @@ function rejectUnsupported(model: LayerConfig): void {
   for (const layer of [model, ...walkLayers(model)]) {
     const { class_name: className, config } = layer;
     const rules = rulesOf(className);
-    rejectUnkeyedNoise(layer);
     if (rules === null) {
       const advice = ownEntry(ALTERNATIVES, className) ?? 'Use another layer.';
       throw new Error(`${layerLabel(layer)} is of a class that gradcast does not train. ${advice}`);
@@ -108,9 +112,9 @@ function rejectUnsupported(model: LayerConfig): void {
 }
 
 function unsupportedError(layer: LayerConfig, key: string, value: unknown, expected: string): Error {
-  if (/_(regularizer|constraint)$/.test(key)) {
+  if (key === 'activity_regularizer') {
     return new Error(
-      `${layerLabel(layer)} has ${/^[aeiou]/.test(key) ? 'an' : 'a'} ${key}, which would be ignored: ${expected}. Remove it from the model.`,
+      `${layerLabel(layer)} has an ${key}, which would be ignored: ${expected}. Remove it from the model.`,
     );
   }
   const shown = JSON.stringify(isLayer(value) ? value.class_name : value).slice(0, 80);

@@ -121,7 +121,7 @@ function insertConversion(
   model.config.input_layers = [[SAMPLES_LAYER, 0, 0]];
 }
 
-/** Layers that change no value except for padding and cropping. */
+/** Layers that change no value except for padding, cropping and moving pixels. */
 const SHAPE_LAYERS: ReadonlySet<string> = new Set([
   'InputLayer',
   'Reshape',
@@ -129,6 +129,10 @@ const SHAPE_LAYERS: ReadonlySet<string> = new Set([
   'Flatten',
   'ZeroPadding2D',
   'Cropping2D',
+  'RandomFlip',
+  'RandomRotation',
+  'RandomTranslation',
+  'RandomZoom',
 ]);
 
 /** Largest scale of a Rescaling that expects bytes, as 1 / 255 and 1 / 127.5 do. */

@@ -53,6 +53,8 @@ const DEFAULT_INITIALIZERS: Readonly<Record<string, string>> = {
   recurrent: 'orthogonal',
   embeddings: 'random_uniform',
   gamma: 'ones',
+  scale: 'ones',
+  concat_score_weight: 'ones',
   moving_variance: 'ones',
 };
 

@@ -1,11 +1,11 @@
 import * as v from 'valibot';
+import { optimizerSchema } from './optimizer-settings.ts';
 import { findMisfit, outputSpecs } from './outputs.ts';
-import { isSampleSmall, sampleBytes, tensorSpecs } from './tensors.ts';
+import { isSampleSmall, sampleBytes, tensorSpecs, type SampleFormat } from './tensors.ts';
 import { sanitizeForTerminal } from '../util/sanitize.ts';
 
 const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-const finite = v.pipe(v.number(), v.finite());
 const uint32 = v.pipe(count, v.maxValue(2 ** 32 - 1));
 
 /** Tensor of the model, in the order of the flat vector. */
@@ -26,12 +26,7 @@ const jobFields = v.object({
   /** Keras topology as tfjs-layers writes it: { class_name, config }. */
   topology: v.record(v.string(), v.unknown()),
   layout: v.pipe(v.array(layoutEntry), v.minLength(1)),
-  optimizer: v.object({
-    name: v.literal('adadelta'),
-    learningRate: finite,
-    rho: finite,
-    epsilon: finite,
-  }),
+  optimizer: optimizerSchema,
   batchSize: positive,
   epochs: count,
   seed: uint32,
@@ -62,15 +57,36 @@ const hasTargets = ({
     const target = targets[i];
     return target !== undefined && findMisfit(output, target) === null;
   });
+const isBatchSmall = (job: SampleFormat & { readonly batchSize: number }): boolean =>
+  job.batchSize * sampleBytes(job) <= MAX_BATCH_BYTES;
+
+const SAMPLE_LIMIT = 'samples of at most 64 MiB';
+const TARGETS = 'a target for each output';
+const BATCH_LIMIT = 'batches of at most 1,016 MiB';
 
 export const jobSchema = v.pipe(
   jobFields,
-  v.check((job) => isSampleSmall(job), 'samples of at most 64 MiB'),
-  v.check((job) => hasTargets(job), 'a target for each output'),
-  v.check((job) => job.batchSize * sampleBytes(job) <= MAX_BATCH_BYTES, 'batches of at most 1,016 MiB'),
+  v.check((job) => isSampleSmall(job), SAMPLE_LIMIT),
+  v.check((job) => hasTargets(job), TARGETS),
+  v.check((job) => isBatchSmall(job), BATCH_LIMIT),
 );
-/** Job without the topology, as a saved model has it. */
-export const jobWithoutTopology = v.omit(jobFields, ['topology']);
 export type Job = v.InferOutput<typeof jobSchema>;
+
+const receivedFields = v.object({
+  ...jobFields.entries,
+  optimizer: v.looseObject({ name: v.pipe(v.string(), v.maxLength(40)) }),
+}) as unknown as typeof jobFields;
+/**
+ * Job as a worker reads it. The coordinator alone applies the optimizer, so a worker accepts any that has a name, also one that
+ * it does not know. No code of a worker reads another field of it, which is why the type is that of a known one.
+ */
+export const receivedJobSchema = v.pipe(
+  receivedFields,
+  v.check((job) => isSampleSmall(job), SAMPLE_LIMIT),
+  v.check((job) => hasTargets(job), TARGETS),
+  v.check((job) => isBatchSmall(job), BATCH_LIMIT),
+);
+/** Received job without the topology, as a saved model has it. */
+export const receivedJobWithoutTopology = v.omit(receivedFields, ['topology']);
 export type Topology = Job['topology'];
 export type LayoutEntry = Job['layout'][number];

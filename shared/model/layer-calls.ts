@@ -1,5 +1,6 @@
 import {
   asArray,
+  ownEntry,
   isModel,
   isRecord,
   layerLabel,
@@ -9,6 +10,86 @@ import {
   nestedLayers,
 } from './keras-layer.ts';
 import { snakeCase } from './layer-rules.ts';
+
+/** Layers with several inputs that may be named in a call, in the order of a list of unnamed inputs. */
+const NAMED_INPUTS: Readonly<Record<string, readonly string[]>> = {
+  MultiHeadAttention: ['query', 'value', 'key'],
+  GroupQueryAttention: ['query', 'value', 'key'],
+};
+
+/** Recurrent layers, whose initial state may be given in a call. */
+const RECURRENT: ReadonlySet<string> = new Set(['Bidirectional', 'GRU', 'LSTM', 'RNN', 'SimpleRNN']);
+
+/** Arguments of calls that are settings here. */
+const CALL_SETTINGS: Readonly<Record<string, readonly string[]>> = {
+  MultiHeadAttention: ['use_causal_mask'],
+  GroupQueryAttention: ['use_causal_mask'],
+  Attention: ['use_causal_mask'],
+  AdditiveAttention: ['use_causal_mask'],
+};
+
+const isTensor = (value: unknown): value is unknown[] =>
+  Array.isArray(value) && value.length >= 3 && typeof value[0] === 'string' && Number.isInteger(value[1]);
+
+/**
+ * Writes the arguments of calls as engines read them, in place: named inputs as a list, and settings in the configuration.
+ * @param model in the form of Keras 2
+ * @throws Error naming the layer if its calls have different settings
+ */
+export function convertCallArguments(model: LayerConfig): void {
+  for (const outer of [model, ...walkLayers(model)].filter(isModel)) {
+    for (const layer of layersOf(outer)) {
+      const names = ownEntry(NAMED_INPUTS, layer.class_name);
+      const settings = ownEntry(CALL_SETTINGS, layer.class_name) ?? [];
+      const calls = asArray(layer.inbound_nodes).map(asArray);
+      if (RECURRENT.has(layer.class_name)) layer.inbound_nodes = calls.map(listStates);
+      if (names !== undefined) layer.inbound_nodes = calls.map((call) => listInputs(layer, call, names));
+      for (const setting of settings) moveSetting(layer, asArray(layer.inbound_nodes).map(asArray), setting);
+    }
+  }
+}
+
+/** Keyword arguments of a call. They are stored with each of its tensors. */
+function argumentsOf(call: readonly unknown[]): Record<string, unknown> {
+  const kwargs = asArray(call[0])[3];
+  return isRecord(kwargs) ? kwargs : {};
+}
+
+/**
+ * Inputs of a call as a list: first the unnamed ones, then the named ones in the order of their names, as Keras orders the layers
+ * that compute them. The setting input_order names the inputs, if that is not their usual order.
+ */
+function listInputs(layer: LayerConfig, call: readonly unknown[], names: readonly string[]): unknown[] {
+  const kwargs = argumentsOf(call);
+  const rest = Object.fromEntries(Object.entries(kwargs).filter(([key]) => !names.includes(key)));
+  const named = names.filter((name) => isTensor(kwargs[name])).toSorted();
+  const order = [...names.slice(0, call.length), ...named];
+  if (order.some((name, i) => name !== names[i])) layer.config.input_order = order;
+  return [...call, ...named.map((name) => kwargs[name])].map((tensor) => [
+    ...asArray(tensor).slice(0, 3),
+    rest,
+  ]);
+}
+
+/** Inputs of a call of a recurrent layer, followed by the initial state. */
+function listStates(call: readonly unknown[]): unknown[] {
+  const { initial_state: state, ...rest } = argumentsOf(call);
+  const states = isTensor(state) ? [state] : asArray(state);
+  // Anything else is rejected as an argument.
+  if (states.length === 0 || !states.every(isTensor)) return [...call];
+  return [...call, ...states].map((tensor) => [...asArray(tensor).slice(0, 3), rest]);
+}
+
+function moveSetting(layer: LayerConfig, calls: readonly unknown[][], setting: string): void {
+  const values = calls.map((call) => argumentsOf(call)[setting] === true);
+  if (new Set(values).size > 1)
+    throw new Error(`${layerLabel(layer)} is called with ${setting} in one place and without it in another.`);
+  for (const tensor of calls.flat()) {
+    const kwargs = asArray(tensor)[3];
+    if (isRecord(kwargs)) Reflect.deleteProperty(kwargs, setting);
+  }
+  if (values[0] === true) layer.config[setting] = true;
+}
 
 /**
  * Checks the arguments of calls. Engines support only training=False, and only if all calls of a layer have it.

@@ -1,4 +1,4 @@
-import { isLayer } from './keras-layer.ts';
+import { isLayer, ownEntry } from './keras-layer.ts';
 
 /** Rule for one key of a layer's configuration: the values that gradcast computes as Keras does. */
 export interface Rule {
@@ -78,6 +78,12 @@ export const counts: Rule = {
   expected: 'only whole numbers above 0 are supported',
 };
 
+/** Whole number above 0, alone or in a list. */
+export const oneCount: Rule = {
+  accepts: (value) => [value].flat().length === 1 && counts.accepts(value),
+  expected: 'only one whole number above 0 is supported',
+};
+
 /** Strides of a pool; null means the size of the window. */
 export const countsOrNull: Rule = { ...counts, accepts: (value) => value === null || counts.accepts(value) };
 
@@ -95,7 +101,12 @@ export const wholeNumbers: Rule = {
   expected: 'only whole numbers are supported',
 };
 
-/** Activations that tfjs-layers and Keras 2 compute alike. */
+export const wholeNumbersOrNull: Rule = {
+  ...wholeNumbers,
+  accepts: (value) => value === null || wholeNumbers.accepts(value),
+};
+
+/** Activations, by the names of Keras. `gelu_tanh` and `hard_sigmoid_keras3` are names of gradcast. */
 export const activation: Rule = oneOf(
   'linear',
   'relu',
@@ -111,7 +122,45 @@ export const activation: Rule = oneOf(
   'silu',
   'gelu',
   'hard_sigmoid',
+  'hard_sigmoid_keras3',
+  'celu',
+  'exponential',
+  'gelu_tanh',
+  'hard_shrink',
+  'hard_silu',
+  'hard_tanh',
+  'leaky_relu',
+  'log_sigmoid',
+  'log_softmax',
+  'mish',
+  'soft_shrink',
+  'sparse_plus',
+  'sparse_sigmoid',
+  'squareplus',
+  'tanh_shrink',
 );
+
+/** Number, or the two ends of a range. */
+export const range: Rule = {
+  accepts: (value) =>
+    value === null ||
+    Number.isFinite(value) ||
+    (Array.isArray(value) && value.length === 2 && value.every(Number.isFinite)),
+  expected: 'only a number or a range of two numbers is supported',
+};
+
+/** Names of the inputs of an attention layer, in their order. */
+export const inputNames: Rule = {
+  accepts: (value) =>
+    Array.isArray(value) && value.every((name) => ['query', 'value', 'key'].includes(String(name))),
+  expected: 'only query, value and key are supported',
+};
+
+/** Numbers in nested lists of any depth. */
+export const numbers: Rule = {
+  accepts: (value) => [value].flat(9).length > 0 && [value].flat(9).every(Number.isFinite),
+  expected: 'only numbers are supported',
+};
 
 /** Whether a regularizer has only zero weights, as Keras writes l1_l2(0, 0). */
 const isZeroPenalty = (regularizer: unknown): boolean =>
@@ -119,17 +168,53 @@ const isZeroPenalty = (regularizer: unknown): boolean =>
   ['L1', 'L2', 'L1L2'].includes(regularizer.class_name) &&
   Object.values(regularizer.config).every((weight) => weight === 0 || weight === null);
 
-/** Regularizer. Workers compute only the gradient of the loss, so that only zero penalties are supported. */
+/** Regularizer of a layer's output. Workers compute only the gradient of the loss, so that only zero penalties are supported. */
 export const noPenalty: Rule = {
   accepts: (value) => value === null || isZeroPenalty(value),
-  expected: 'no regularizer is supported',
+  expected: 'no penalty on the output of a layer is supported',
 };
 
-/** Constraint of weights, which updates do not apply. */
-export const noConstraint: Rule = {
-  accepts: (value) => value === null,
-  expected: 'no constraint is supported',
-};
+const isFloat32 = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isFinite(Math.fround(value));
+const isFactor = (value: unknown): boolean => value === null || (isFloat32(value) && value >= 0);
+/** null stands for all axes. */
+const isAxes = (value: unknown): boolean => value === null || [value].flat().every(Number.isInteger);
+
+/** Rule for an object of one of these classes, whose configuration has only keys with accepted values. */
+const oneOfClasses = (
+  classes: Readonly<Record<string, Readonly<Record<string, Rule['accepts']>>>>,
+  expected: string,
+): Rule => ({
+  accepts(value) {
+    if (!isLayer(value)) return value === null;
+    const keys = ownEntry(classes, value.class_name);
+    if (keys === undefined) return false;
+    return Object.entries(value.config).every(([key, setting]) => ownEntry(keys, key)?.(setting) === true);
+  },
+  expected,
+});
+
+/** Penalty on weights, which the coordinator adds to the loss. */
+export const regularizer: Rule = oneOfClasses(
+  { L1: { l1: isFactor }, L2: { l2: isFactor }, L1L2: { l1: isFactor, l2: isFactor } },
+  'supported are L1, L2 and L1L2, with factors of 0 or more',
+);
+
+/** Constraint of weights, which the coordinator applies after each update. */
+export const constraint: Rule = oneOfClasses(
+  {
+    MaxNorm: { max_value: isFloat32, axis: isAxes },
+    NonNeg: {},
+    UnitNorm: { axis: isAxes },
+    MinMaxNorm: {
+      min_value: isFloat32,
+      max_value: isFloat32,
+      rate: isFloat32,
+      axis: isAxes,
+    },
+  },
+  'supported are MaxNorm, NonNeg, UnitNorm and MinMaxNorm, with the keys of Keras and finite numbers',
+);
 
 /** Initializer, which expandInitializer() checks. */
 export const initializer: Rule = { accepts: () => true, expected: 'an initializer' };
@@ -140,11 +225,10 @@ export const sizesWithWildcard: Rule = {
   expected: 'only whole numbers are supported',
 };
 
-/** Axes that share one value, which must be the first axes, because the WebAssembly kernel repeats whole tensors. */
-export const firstAxes: Rule = {
-  accepts: (value) =>
-    value === 1 || (Array.isArray(value) && value.toSorted().every((axis, i) => axis === i + 1)),
-  expected: 'supported are [1], [1, 2] and so on',
+/** Equation of an EinsumDense: two lists of axes, and the axes of the result. */
+export const equation: Rule = {
+  accepts: (value) => typeof value === 'string' && /^[a-z]+,[a-z]+->[a-z]+$/.test(value.replaceAll(' ', '')),
+  expected: 'supported are equations such as abc,cd->abd',
 };
 
 export const nested: Rule = { accepts: isLayer, expected: 'only a layer is supported' };
@@ -159,8 +243,8 @@ export function tensors(...names: readonly string[]): Record<string, Rule> {
   return Object.fromEntries(
     names.flatMap((name) => [
       [`${name}_initializer`, initializer],
-      [`${name}_regularizer`, noPenalty],
-      [`${name}_constraint`, noConstraint],
+      [`${name}_regularizer`, regularizer],
+      [`${name}_constraint`, constraint],
     ]),
   );
 }

@@ -6,25 +6,30 @@ import {
   counts,
   countsOrNull,
   dtype,
+  equation,
   everyDimension,
   finiteNumber,
-  firstAxes,
   flag,
   initializer,
+  inputNames,
   nested,
   noiseShape,
+  numbers,
+  range,
   sizesWithWildcard,
   noPenalty,
+  oneCount,
   oneOf,
   strictlyOneOf,
   tensors,
   wholeNumber,
   wholeNumbers,
+  wholeNumbersOrNull,
   type Rule,
 } from './layer-rules.ts';
 
 // Every layer that gradcast trains, with every key of its configuration and the values that tfjs-layers 4.22 (with the
-// corrections of shared/engine) computes as Keras 2 does. Sources: the constructors and get_config of both. Other classes and
+// corrections of shared/engine) computes as Keras 2 and 3 do. Sources: the constructors and get_config of both. Other classes and
 // keys are rejected, so compare a new key with Keras (test/reference) before you add it.
 
 type Rules = Readonly<Record<string, Rule>>;
@@ -47,28 +52,32 @@ const CONV: Rules = {
   strides: counts,
   padding,
   data_format: dataFormat,
-  // tfjs ignores the rate in a depthwise convolution and has no gradient of other dilated convolutions; see DILATED.
-  dilation_rate: everyDimension(1),
-  groups: oneOf(1),
+  dilation_rate: counts,
   activation,
   use_bias: flag,
   activity_regularizer: noPenalty,
 };
 const CONV_WITH_FILTERS: Rules = { ...CONV, filters: counts, ...tensors('kernel', 'bias') };
-/** Keys of convolutions with a dilated gradient in shared/engine. */
-const DILATED: Rules = { dilation_rate: counts };
-const TRANSPOSED: Rules = { ...CONV_WITH_FILTERS, output_padding: absent };
+const TRANSPOSED: Rules = {
+  ...CONV_WITH_FILTERS,
+  // TensorFlow has no dilated transposed convolutions on CPUs.
+  dilation_rate: everyDimension(1),
+  groups: oneOf(1),
+  output_padding: wholeNumbersOrNull,
+};
+/** Keys of convolutions that compute each channel alone. */
+const DEPTHWISE: Rules = { ...CONV, groups: oneOf(1), depth_multiplier: counts };
 const POOL: Rules = { pool_size: counts, strides: countsOrNull, padding, data_format: dataFormat };
-const GLOBAL_POOL: Rules = { data_format: dataFormat, keepdims: absent };
+const GLOBAL_POOL: Rules = { data_format: dataFormat, keepdims: flag };
 
 const CELL: Rules = {
   units: counts,
   activation,
   use_bias: flag,
   ...tensors('kernel', 'recurrent', 'bias'),
-  dropout: absent,
-  recurrent_dropout: absent,
-  // The seed has no effect without dropout.
+  dropout: finiteNumber,
+  recurrent_dropout: finiteNumber,
+  // Random numbers are keyed by the seed of the run.
   seed: any,
 };
 /** Keys of LSTM and GRU cells. `implementation` does not change the result. */
@@ -81,13 +90,12 @@ const LSTM_CELL: Rules = { ...GATED_CELL, unit_forget_bias: { ...flag, defaultVa
 const GRU_CELL: Rules = { ...GATED_CELL, reset_after: flag };
 const RECURRENT: Rules = {
   return_sequences: flag,
-  return_state: absent,
+  return_state: flag,
   go_backwards: flag,
   stateful: absent,
   unroll: any,
   time_major: absent,
-  // Layers that create masks are rejected.
-  zero_output_for_mask: any,
+  zero_output_for_mask: flag,
   input_length: any,
   activity_regularizer: noPenalty,
 };
@@ -97,6 +105,31 @@ const NORMALIZATION: Rules = {
   center: flag,
   scale: flag,
   ...tensors('beta', 'gamma'),
+};
+
+const ATTENTION: Rules = {
+  dropout: finiteNumber,
+  seed: any,
+  // A way to compute the same.
+  flash_attention: any,
+  use_causal_mask: flag,
+};
+const HEADS: Rules = {
+  ...ATTENTION,
+  use_bias: flag,
+  use_gate: absent,
+  sliding_window: absent,
+  activity_regularizer: noPenalty,
+  ...tensors('kernel', 'bias'),
+};
+
+/** Keys of layers that change images at random. */
+const AUGMENTATION: Rules = { seed: any, rng_type: any, data_format: dataFormat };
+const MOVING: Rules = {
+  ...AUGMENTATION,
+  fill_mode: oneOf('reflect', 'wrap', 'constant', 'nearest'),
+  fill_value: finiteNumber,
+  interpolation: oneOf('bilinear', 'nearest'),
 };
 
 const TABLE: Readonly<Record<string, Rules>> = {
@@ -110,27 +143,40 @@ const TABLE: Readonly<Record<string, Rules>> = {
   },
   Activation: { activation },
   Dropout: { rate: finiteNumber, seed: any, noise_shape: noiseShape },
+  AlphaDropout: { rate: finiteNumber, seed: any, rng_type: any, noise_shape: noiseShape },
+  GaussianDropout: { rate: finiteNumber, seed: any, rng_type: any },
+  GaussianNoise: { stddev: finiteNumber, seed: any, rng_type: any },
+  RandomFlip: { ...AUGMENTATION, mode: oneOf('horizontal_and_vertical', 'horizontal', 'vertical') },
+  RandomRotation: { ...MOVING, factor: range },
+  RandomTranslation: { ...MOVING, height_factor: range, width_factor: range },
+  RandomZoom: { ...MOVING, height_factor: range, width_factor: range },
+  RandomContrast: { ...AUGMENTATION, factor: range, value_range: numbers },
+  RandomBrightness: { ...AUGMENTATION, factor: range, value_range: numbers },
   Flatten: { data_format: dataFormat },
   Reshape: { target_shape: sizesWithWildcard },
   Permute: { dims: wholeNumbers },
   RepeatVector: { n: counts },
 
-  Conv1D: { ...CONV_WITH_FILTERS, ...DILATED, padding: causalPadding, data_format: channelsLast },
-  Conv2D: { ...CONV_WITH_FILTERS, ...DILATED },
-  Conv3D: { ...CONV_WITH_FILTERS, data_format: channelsLast },
+  Conv1D: { ...CONV_WITH_FILTERS, groups: counts, padding: causalPadding, data_format: channelsLast },
+  Conv2D: { ...CONV_WITH_FILTERS, groups: counts },
+  Conv3D: { ...CONV_WITH_FILTERS, groups: counts, data_format: channelsLast },
+  Conv1DTranspose: { ...TRANSPOSED, data_format: channelsLast },
   Conv2DTranspose: TRANSPOSED,
-  DepthwiseConv2D: {
-    ...CONV,
+  Conv3DTranspose: { ...TRANSPOSED, data_format: channelsLast },
+  DepthwiseConv1D: { ...DEPTHWISE, data_format: channelsLast, ...tensors('depthwise', 'bias') },
+  DepthwiseConv2D: { ...DEPTHWISE, data_format: channelsLast, ...tensors('depthwise', 'bias') },
+  SeparableConv1D: {
+    ...DEPTHWISE,
+    padding: causalPadding,
     data_format: channelsLast,
-    depth_multiplier: counts,
-    ...tensors('depthwise', 'bias'),
+    filters: counts,
+    ...tensors('depthwise', 'pointwise', 'bias'),
   },
   SeparableConv2D: {
-    ...CONV,
+    ...DEPTHWISE,
     // With channels first, tfjs adds the bias along the wrong axis.
     data_format: channelsLast,
     filters: counts,
-    depth_multiplier: counts,
     ...tensors('depthwise', 'pointwise', 'bias'),
   },
 
@@ -140,19 +186,31 @@ const TABLE: Readonly<Record<string, Rules>> = {
   AveragePooling1D: { ...POOL, data_format: channelsLast },
   AveragePooling2D: POOL,
   AveragePooling3D: { ...POOL, data_format: channelsLast },
-  GlobalMaxPooling1D: { ...GLOBAL_POOL, data_format: channelsLast },
+  GlobalMaxPooling1D: GLOBAL_POOL,
   GlobalMaxPooling2D: GLOBAL_POOL,
-  GlobalAveragePooling1D: { ...GLOBAL_POOL, data_format: channelsLast },
+  GlobalMaxPooling3D: GLOBAL_POOL,
+  GlobalAveragePooling1D: GLOBAL_POOL,
   GlobalAveragePooling2D: GLOBAL_POOL,
+  GlobalAveragePooling3D: GLOBAL_POOL,
   ZeroPadding2D: { padding: wholeNumbers, data_format: dataFormat },
   Cropping2D: { cropping: wholeNumbers, data_format: dataFormat },
-  UpSampling2D: { size: counts, data_format: dataFormat, interpolation: oneOf('nearest', 'bilinear') },
+  ZeroPadding1D: { padding: wholeNumbers, data_format: dataFormat },
+  ZeroPadding3D: { padding: wholeNumbers, data_format: dataFormat },
+  Cropping1D: { cropping: wholeNumbers, data_format: dataFormat },
+  Cropping3D: { cropping: wholeNumbers, data_format: dataFormat },
+  UpSampling1D: { size: counts },
+  UpSampling2D: {
+    size: counts,
+    data_format: dataFormat,
+    interpolation: oneOf('nearest', 'bilinear', 'bicubic', 'lanczos3', 'lanczos5'),
+  },
+  UpSampling3D: { size: counts, data_format: dataFormat },
 
   ReLU: { max_value: finiteNumber, negative_slope: finiteNumber, threshold: finiteNumber },
   LeakyReLU: { alpha: finiteNumber },
   ThresholdedReLU: { theta: finiteNumber },
-  PReLU: { ...tensors('alpha'), shared_axes: firstAxes },
-  ELU: { alpha: oneOf(1) },
+  PReLU: { ...tensors('alpha'), shared_axes: wholeNumbers },
+  ELU: { alpha: finiteNumber },
   Softmax: { axis: { ...strictlyOneOf(-1, [-1]), defaultValue: -1 } },
 
   BatchNormalization: {
@@ -169,7 +227,44 @@ const TABLE: Readonly<Record<string, Rules>> = {
     synchronized: absent,
   },
   LayerNormalization: { ...NORMALIZATION, axis: wholeNumbers, rms_scaling: absent },
+  GroupNormalization: { ...NORMALIZATION, axis: wholeNumber, groups: wholeNumber },
+  // Keras computes other axes only where shapes fit by chance.
+  RMSNormalization: { axis: strictlyOneOf(-1, [-1]), epsilon: finiteNumber, ...tensors('scale') },
+  UnitNormalization: { axis: wholeNumbers },
+  // adapt() stores its statistics with the weights, not in the topology.
+  Normalization: { axis: wholeNumbers, mean: numbers, variance: numbers, invert: flag },
 
+  MultiHeadAttention: {
+    ...HEADS,
+    num_heads: counts,
+    key_dim: counts,
+    value_dim: counts,
+    output_shape: oneCount,
+    attention_axes: strictlyOneOf(1, [1]),
+    input_order: inputNames,
+    // Keras 2 writes the shapes with which it was built.
+    query_shape: any,
+    key_shape: any,
+    value_shape: any,
+    // Keras 2's way to keep scores of a softmax finite.
+    softmax_robust_masking: any,
+  },
+  GroupQueryAttention: {
+    ...HEADS,
+    input_order: inputNames,
+    head_dim: counts,
+    num_query_heads: counts,
+    num_key_value_heads: counts,
+  },
+  Attention: {
+    ...ATTENTION,
+    use_scale: flag,
+    score_mode: oneOf('dot', 'concat'),
+    ...tensors('scale', 'concat_score_weight'),
+  },
+  AdditiveAttention: { ...ATTENTION, use_scale: flag, ...tensors('scale') },
+
+  Subtract: {},
   Add: {},
   Multiply: {},
   Average: {},
@@ -185,7 +280,7 @@ const TABLE: Readonly<Record<string, Rules>> = {
     output_dim: counts,
     ...tensors('embeddings'),
     activity_regularizer: noPenalty,
-    mask_zero: absent,
+    mask_zero: flag,
     input_length: any,
   },
   SimpleRNN: { ...CELL, ...RECURRENT },
@@ -202,6 +297,16 @@ const TABLE: Readonly<Record<string, Rules>> = {
     num_constants: absent,
   },
   TimeDistributed: { layer: nested },
+  Masking: { mask_value: finiteNumber },
+  Identity: {},
+  EinsumDense: {
+    equation,
+    output_shape: sizesWithWildcard,
+    activation,
+    bias_axes: any,
+    ...tensors('kernel', 'bias'),
+    activity_regularizer: noPenalty,
+  },
   Rescaling: { scale: finiteNumber, offset: finiteNumber },
 };
 

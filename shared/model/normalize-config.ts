@@ -67,6 +67,9 @@ function normalizeInputShape({ config }: LayerConfig): void {
   if (config.batch_input_shape === null) delete config.batch_input_shape;
 }
 
+/** Activations with two names. */
+const ACTIVATION_ALIASES: Readonly<Record<string, string>> = { silu: 'swish', hard_swish: 'hard_silu' };
+
 function resolveAliases(layer: LayerConfig): void {
   const { class_name: className, config } = layer;
   if (className === 'LeakyReLU') {
@@ -86,15 +89,24 @@ function resolveAliases(layer: LayerConfig): void {
   // tfjs never unrolls recurrent layers and warns about the setting.
   if (typeof config.unroll === 'boolean') config.unroll = false;
   for (const key of ['activation', 'recurrent_activation']) {
-    if (config[key] === 'silu') config[key] = 'swish';
+    const alias = typeof config[key] === 'string' ? ACTIVATION_ALIASES[snakeCase(config[key])] : undefined;
+    if (alias !== undefined) config[key] = alias;
   }
+  // A number stands for a range on both sides of 1 in Keras 2; Keras 3 always writes the range.
+  if (className === 'RandomContrast' && typeof config.factor === 'number')
+    config.factor = [config.factor, config.factor];
   if (className === 'BatchNormalization' && Array.isArray(config.axis) && config.axis.length === 1) {
     const [axis] = config.axis as unknown[];
     config.axis = axis;
   }
 }
 
-const SPATIAL_NOISE_SHAPES = { SpatialDropout1D: [null, 1, null], SpatialDropout2D: [null, 1, 1, null] };
+/** Shapes of masks that drop whole channels, by the number of axes. */
+const SPATIAL_NOISE_SHAPES = {
+  SpatialDropout1D: [null, 1, null],
+  SpatialDropout2D: [null, 1, 1, null],
+  SpatialDropout3D: [null, 1, 1, 1, null],
+};
 
 /** Converts dropout of whole channels to Dropout with a noise shape, which keyed masks support. */
 function convertSpatialDropout(layer: LayerConfig): void {
@@ -102,7 +114,7 @@ function convertSpatialDropout(layer: LayerConfig): void {
   const shape = ownEntry(SPATIAL_NOISE_SHAPES, className);
   if (shape === undefined) return;
   const first = typeof config.data_format === 'string' && snakeCase(config.data_format) === 'channels_first';
-  config.noise_shape = first ? [null, null, 1, 1] : shape;
+  config.noise_shape = first ? [null, null, ...shape.slice(1, -1)] : shape;
   delete config.data_format;
   layer.class_name = 'Dropout';
 }

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { errorMessage } from '../util/error-message.ts';
-import { jobWithoutTopology, type Job } from './job.ts';
+import { receivedJobWithoutTopology, type Job } from './job.ts';
 import { layoutOf } from './layout.ts';
 import { upgradeJob } from './stored-job.ts';
 
@@ -14,7 +14,7 @@ const metadataFields = v.object({
   epochs: v.number(),
   val_loss: v.nullable(v.number()),
   /** Job without the topology, which model.json contains as modelTopology. */
-  job: v.pipe(v.unknown(), v.transform(upgradeJob), jobWithoutTopology),
+  job: v.pipe(v.unknown(), v.transform(upgradeJob), receivedJobWithoutTopology),
 });
 /** Metadata with the metrics of the test data by name: `val_accuracy`. */
 export type ModelMetadata = v.InferOutput<typeof metadataFields> & Readonly<Record<string, unknown>>;

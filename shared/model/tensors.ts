@@ -8,7 +8,7 @@ export type DType = (typeof DTYPES)[number];
 /** Largest number of elements of one sample in a tensor. */
 const MAX_SAMPLE_ELEMENTS = 2 ** 24;
 /** Largest number of bytes of one sample in all tensors. */
-const MAX_SAMPLE_BYTES = 2 ** 26;
+export const MAX_SAMPLE_BYTES = 2 ** 26;
 const MAX_TENSORS = 16;
 
 const finite = v.pipe(v.number(), v.finite());

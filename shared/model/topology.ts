@@ -3,8 +3,8 @@ import type { Topology } from './job.ts';
 import {
   copyModel,
   isLayer,
-  layerLabel,
   layersOf,
+  nestedLayers,
   walkLayers,
   type LayerConfig,
   asArray,
@@ -15,41 +15,51 @@ import {
 /** Class name of the dropout layer with keyed masks. */
 export const KEYED_DROPOUT = 'KeyedDropout';
 
-/** Layers with unkeyed random numbers, whose result would depend on the worker that computes them. */
-const UNKEYED_RANDOM_LAYERS: ReadonlySet<string> = new Set([
+/** Layers that draw random numbers in training, whatever their settings. */
+export const RANDOM_LAYERS: ReadonlySet<string> = new Set([
   'AlphaDropout',
+  'Dropout',
   'GaussianDropout',
   'GaussianNoise',
-  'RandomWidth',
-  'SpatialDropout1D',
-  'SpatialDropout2D',
+  'RandomBrightness',
+  'RandomContrast',
+  'RandomFlip',
+  'RandomRotation',
+  'RandomTranslation',
+  'RandomZoom',
 ]);
 
-/** @throws Error if a layer draws unkeyed random numbers in training */
-export function rejectUnkeyedNoise(layer: LayerConfig): void {
-  const { class_name: className, config } = layer;
-  const recurrentNoise = Number(config.recurrent_dropout ?? 0) + Number(config.dropout ?? 0);
-  if (!UNKEYED_RANDOM_LAYERS.has(className) && !(recurrentNoise > 0)) return;
-  throw new Error(
-    `${layerLabel(layer)} draws its own random numbers, so that a step would depend on ` +
-      'how the batch is partitioned. Use Dropout layers instead.',
-  );
+/** Layer numbers that a layer takes for its random numbers. */
+function drawsOf({ class_name: className, config }: LayerConfig): number {
+  if (RANDOM_LAYERS.has(className)) return 1;
+  const dropout = Number(config.dropout ?? 0);
+  // Recurrent layers and cells draw one mask for their inputs and one for their state.
+  if (/^(SimpleRNN|LSTM|GRU)(Cell)?$/.test(className))
+    return dropout > 0 || Number(config.recurrent_dropout ?? 0) > 0 ? 2 : 0;
+  return dropout > 0 ? 1 : 0;
 }
 
 /**
- * Topology with numbered KeyedDropout layers in place of Dropout, as workers build it.
- * @throws Error if a layer draws unkeyed random numbers in training
+ * Topology whose random layers have numbers, in the order of the topology, with KeyedDropout in place of Dropout, as workers
+ * build it. PROTOCOL.md, section 8, has the rules.
  */
 export function withKeyedDropout(topology: Topology): Topology {
   const model = copyModel(topology);
-  let number = 0;
-  for (const layer of walkLayers(model)) {
-    rejectUnkeyedNoise(layer);
-    if (layer.class_name !== 'Dropout') continue;
-    layer.class_name = KEYED_DROPOUT;
-    layer.config.number = number++;
-  }
+  numberDraws(model, 0);
   return { ...model };
+}
+
+/** Numbers the random layers within a layer, in place. @returns the next free number */
+function numberDraws(layer: LayerConfig, first: number): number {
+  let next = first;
+  for (const nested of nestedLayers(layer)) {
+    const draws = drawsOf(nested);
+    if (draws > 0) nested.config.number = next;
+    next = numberDraws(nested, next + draws);
+    if (nested.class_name === 'Dropout') nested.class_name = KEYED_DROPOUT;
+  }
+  // The second layer, which the first describes, has numbers of its own after those of the first.
+  return layer.class_name === 'Bidirectional' ? 2 * next - first : next;
 }
 
 /**

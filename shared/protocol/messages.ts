@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { jobSchema } from '../model/job.ts';
+import { receivedJobSchema } from '../model/job.ts';
 import { sanitizeForTerminal } from '../util/sanitize.ts';
 
 /** Protocol version that this code implements. */
@@ -129,7 +129,7 @@ const welcome = v.object({
   maxFrameBytes: positive,
   /** Offsets at which buckets of gradients may begin; [0] if gradients are not split. */
   bucketOffsets,
-  job: jobSchema,
+  job: receivedJobSchema,
 });
 /** A bucket of a step's weights, float32. */
 const weights = v.object({ type: v.literal('weights'), step, offset: count });
@@ -230,7 +230,7 @@ const slowest = v.object({ id: text(40), cause: v.picklist(['compute', 'link']) 
 const run = v.object({
   type: v.literal('run'),
   protocol: count,
-  job: jobSchema,
+  job: receivedJobSchema,
   /** Number of steps in an epoch. */
   steps: positive,
   curve: v.array(curvePoint),

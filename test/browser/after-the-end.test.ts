@@ -62,6 +62,7 @@ describeInBrowser('after the end of a run', () => {
     }
     await waitForText(watching, '#state', /^The run is over$/);
     expect(await watching.locator('#main-button').isVisible()).toBe(false);
+    expect(await watching.locator('#settings').isVisible()).toBe(false);
     await waitForText(contributing, '#state', /^The run is over$/);
     await waitForText(contributing, '#own-samples', /[1-9]/);
     await Promise.all([watching.close(), contributing.close()]);

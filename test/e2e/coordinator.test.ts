@@ -48,7 +48,7 @@ test('a port in use is an error at once for the second coordinator', async () =>
   expect(second.output()).toMatch(/the port is in use\. Choose another with --port/);
   first.kill('SIGINT');
   expect(await first.ended, first.output()).toBe(130);
-  expect(first.output()).toContain('Stopping; there is nothing to save yet. Ctrl-C again stops at once.');
+  expect(first.output()).toContain('Stopping; no step is finished yet. Ctrl-C again stops at once.');
   expect(first.output()).toContain('there is no model');
   // Neither run has left a folder that would block the next run.
   expect((await readdir(scratch)).filter((name) => name.startsWith('port'))).toEqual([]);

@@ -1,4 +1,5 @@
 import { afterEach, beforeAll, expect, test } from 'vitest';
+import { fixedWeights } from '../../coordinator/optimizer/fixed-weights.ts';
 import { createOptimizer, type Optimizer } from '../../coordinator/optimizer/optimizer.ts';
 import { batches, epochOrder } from '../../coordinator/training/sampler.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
@@ -52,16 +53,16 @@ async function trainAlong(
 /** An optimizer that applies this gradient in place of the one that was summed, which it leaves in a vector of its own. */
 function withGradient(optimizer: Optimizer, gradient: Float32Array | undefined): Optimizer {
   return {
-    weights: optimizer.weights,
+    ...fixedWeights(optimizer.weights),
     get committedWeights() {
       return optimizer.committedWeights;
     },
     gradientSum: new Float32Array(optimizer.weights.length),
     state: optimizer.state,
     begin: () => optimizer.begin(),
-    apply(samples, range) {
+    apply(step, range) {
       optimizer.gradientSum.set(gradient ?? this.gradientSum);
-      optimizer.apply(samples, range);
+      optimizer.apply(step, range);
     },
     commit: () => optimizer.commit(),
     rollback: () => optimizer.rollback(),

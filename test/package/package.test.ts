@@ -43,6 +43,7 @@ describe('the package', () => {
       expect.arrayContaining([
         'bin/cli.cjs',
         'bin/gradcast.js',
+        'dist/coordinator/model-file/hdf5-thread.js',
         'dist/page/index.html',
         'dist/worker-node/thread/engine-thread.js',
         'dist/types/coordinator/index.d.ts',
@@ -58,7 +59,7 @@ describe('the package', () => {
       names.map((name) => `console.log(Object.keys(await import('${name}')).sort().join(' '));`).join('\n'),
     );
     expect(output.trim().split('\n')).toEqual([
-      'createJob evaluate lineReporter loadDataset saveModel silentReporter startCoordinator train',
+      'createJob evaluate lineReporter loadDataset loadModelFile saveKerasModel saveModel silentReporter startCoordinator train',
       'runNodeWorker',
       'contribute',
       'CloseCode FATAL_CLOSE_CODES PROTOCOL_VERSION ProtocolError decodeFrame encodeFrame formatCoordinatorLink ' +
@@ -113,7 +114,16 @@ export const reporter: Partial<Reporter> = {};
   test('a program trains with a worker of its own, and saves a model that gradcast reads', () => {
     const output = packed.run(
       'train.js',
-      `import { createJob, evaluate, loadDataset, saveModel, startCoordinator, train } from 'gradcast';
+      `import {
+  createJob,
+  evaluate,
+  loadDataset,
+  loadModelFile,
+  saveKerasModel,
+  saveModel,
+  startCoordinator,
+  train,
+} from 'gradcast';
 import { runNodeWorker } from 'gradcast/worker';
 const dataset = await loadDataset({ syntheticDigits: 'always', limit: 96 });
 const { job, initialWeights, weightNames } = await createJob(
@@ -133,16 +143,22 @@ const { weights, steps, history } = await train(coordinator, { dataset: { ...dat
 const scores = await evaluate(coordinator, { dataset: { ...dataset, test }, weights });
 await coordinator.close();
 await saveModel('model', { job, weights, weightNames, history });
-console.log(JSON.stringify({ steps, scores, last: history.at(-1), events, reason: await worker }));
+await saveKerasModel('model.keras', { job, weights, weightNames });
+const file = await loadModelFile('model.keras');
+const again = await createJob(dataset, file);
+const isSame = again.initialWeights.every((value, i) => value === weights[i]);
+console.log(JSON.stringify({ isSame, steps, scores, last: history.at(-1), events, reason: await worker }));
 `,
     );
     const result = JSON.parse(output) as {
+      isSame: boolean;
       steps: number;
       scores: { loss: number; accuracy: number };
       last: { val_loss: number; epoch: number };
       events: string[];
       reason: string;
     };
+    expect(result.isSame).toBe(true);
     expect(result.steps).toBe(6);
     expect(result.last.epoch).toBe(2);
     expect(result.scores.loss).toBeCloseTo(result.last.val_loss, 4);

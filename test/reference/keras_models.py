@@ -16,8 +16,10 @@ Before the step, every tensor of a model is filled as hashed.py describes.
 
 The batch: SAMPLES images of pixels() in hashed.py, divided by 255 as float32; labels count up. The loss is
 the SUM of the categorical cross-entropy. For a tensor that is not trained, the gradient's place holds SAMPLES x
-its change in the step. Dropout is off (rate 0): its masks are tested elsewhere. Batch normalization is not fused: fused,
+its change in the step. Random layers of Keras 3 use the numbers of keyed.py. Batch normalization is not fused: fused,
 TensorFlow takes the unbiased variance for the moving one, which Keras 3 does not.
+
+Keras 3 computes in float64 where TensorFlow can, Keras 2 in float32.
 
 Figures of a tensor's gradient g: its norm, and the sums of s_k[i] g[i] for k = 0..3, where s_k[i] is 1 if the highest bit
 of lowbias32(4 i + k + 99) is set, else -1: an error of a size d changes each by about d.
@@ -39,6 +41,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras2
 from hashed import filling, hashed, pixels
+from keyed import keyed
 
 SHAPE = (9, 8, 2)
 SAMPLES = 4
@@ -66,11 +69,11 @@ def step(keras, model):
     images = images.reshape((SAMPLES, *model.input_shape[1:])) if model.input_shape[1] else images
     with tf.GradientTape() as tape:
         probabilities = model(images, training=True)
-        loss = keras.losses.CategoricalCrossentropy(reduction="sum")(
-            np.eye(CLASSES, dtype=np.float32)[labels], probabilities
-        )
+        target = np.eye(CLASSES, dtype=np.float32)[labels]
+        loss = keras.losses.CategoricalCrossentropy(reduction="sum")(target, probabilities)
     variables = [w.value if keras is keras3 else w for w in trainable]
-    gradients = [np.array(tf.convert_to_tensor(g)) for g in tape.gradient(loss, variables)]
+    gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
+    gradients = [np.array(tf.convert_to_tensor(g)) for g in gradients]
     changes = [(np.array(w) - b) * SAMPLES for w, b in zip(others, before)]
     tensors = [(w.name, list(w.shape), i < len(trainable)) for i, w in enumerate(weights)]
     return float(loss), tensors, gradients + changes
@@ -93,12 +96,35 @@ def smaller(value):
     if not isinstance(value, dict):
         return value
     left_out = ("module", "registered_name", "build_config", "compile_config", "backend")
-    return {k: smaller(v) for k, v in value.items() if v is not None and k not in left_out}
+    # The module tells operations from layers.
+    operation = str(value.get("module")).startswith("keras.src.ops")
+    return {
+        k: smaller(v)
+        for k, v in value.items()
+        if v is not None and (k not in left_out or (operation and k == "module"))
+    }
+
+
+def step3(text):
+    """step() of a model of Keras 3, in float64 if TensorFlow has all of its ops in float64."""
+    for floatx in ["float64", "float32"]:
+        keras3.config.set_floatx(floatx)
+        try:
+            model = keras3.models.model_from_json(text.replace("float32", floatx))
+            with keyed(model):
+                return step(keras3, model)
+        except (TypeError, tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
+            if floatx == "float32":
+                raise
+            print(f"in float32: {error}"[:200], file=sys.stderr)
+        finally:
+            keras3.config.set_floatx("float32")
 
 
 def record(name, keras, model, whole=False):
-    topology = json.loads(model.to_json())
-    loss, tensors, gradients = step(keras, model)
+    text = model.to_json()
+    topology = json.loads(text)
+    loss, tensors, gradients = step3(text) if keras is keras3 else step(keras, model)
     return {
         "name": name,
         "topology": topology if whole else smaller(topology),
@@ -288,6 +314,213 @@ def kinds3():
     yield "Keras 3: a frozen model called for inference", graph(
         lambda x: frozen(inner())(x, training=False), keras=keras3
     )
+    for model in [attention3, normalization3, activations3, random3, recurrent3, resizing3, convolution3, masks3, more3]:
+        yield from ((f"Keras 3: {name}", built) for name, built in model())
+
+
+def picture3(*layers):
+    """Model of Keras 3 around layers between two convolutions."""
+    L = keras3.layers
+    return image(L.Conv2D(4, 3, activation="tanh"), *layers, L.Conv2D(2, 2), keras=keras3)
+
+
+def series3(*layers):
+    """Model of Keras 3 around layers on 9 vectors of 6 values."""
+    return rows(keras3.layers.Dense(6, activation="tanh"), *layers, keras=keras3)
+
+
+def attention3():
+    L = keras3.layers
+    vectors = lambda x, units=6: L.Dense(units, activation="tanh")(L.Reshape((9, 16))(x))
+    fewer = lambda x: L.Dense(5, activation="tanh")(L.Reshape((8, 18))(x))
+    once = lambda layer, **more: graph(lambda x: (lambda y: layer(y, y, **more))(vectors(x)), keras=keras3)
+    yield "MultiHeadAttention", once(L.MultiHeadAttention(2, 3))
+    yield "MultiHeadAttention, causal", once(L.MultiHeadAttention(2, 3), use_causal_mask=True)
+    yield "MultiHeadAttention of other sizes", once(L.MultiHeadAttention(3, 2, value_dim=4, output_shape=5, use_bias=False))
+    yield "MultiHeadAttention with dropout", once(L.MultiHeadAttention(2, 3, dropout=0.3))
+    yield "MultiHeadAttention to other steps", graph(
+        lambda x: L.MultiHeadAttention(2, 3)(vectors(x), fewer(x)), keras=keras3
+    )
+    yield "MultiHeadAttention with keys", graph(
+        lambda x: L.MultiHeadAttention(2, 3)(vectors(x), value=vectors(x, 4), key=vectors(x, 3)), keras=keras3
+    )
+    yield "GroupQueryAttention", once(L.GroupQueryAttention(3, 4, 2))
+    for use_scale in [False, True]:
+        plain = lambda layer: graph(lambda x: (lambda y: layer([y, vectors(x)]))(vectors(x)), keras=keras3)
+        yield f"Attention, scale {use_scale}", plain(L.Attention(use_scale=use_scale))
+        yield f"Attention of sums, scale {use_scale}", plain(L.Attention(use_scale=use_scale, score_mode="concat"))
+        yield f"AdditiveAttention, scale {use_scale}", plain(L.AdditiveAttention(use_scale=use_scale))
+    yield "Attention with keys, causal", graph(
+        lambda x: L.Attention(dropout=0.2)([vectors(x), vectors(x, 4), vectors(x)], use_causal_mask=True), keras=keras3
+    )
+
+
+def normalization3():
+    L = keras3.layers
+    yield "GroupNormalization", picture3(L.GroupNormalization(2))
+    yield "GroupNormalization by channel, plain", picture3(L.GroupNormalization(-1, center=False, scale=False))
+    yield "GroupNormalization of rows", picture3(L.GroupNormalization(3, axis=2, epsilon=0.01))
+    yield "GroupNormalization of sequences", series3(L.GroupNormalization(3))
+    yield "LayerNormalization of two axes", picture3(L.LayerNormalization(axis=(1, 3)))
+    yield "RMSNormalization", picture3(L.RMSNormalization(epsilon=0.01))
+    yield "UnitNormalization", picture3(L.UnitNormalization())
+    yield "UnitNormalization of two axes", picture3(L.UnitNormalization(axis=[1, 3]))
+    yield "Normalization", image(L.Normalization(mean=[0.3, 0.5], variance=[0.2, 0.1]), L.Conv2D(3, 3), keras=keras3)
+    yield "Normalization of one value", picture3(L.Normalization(axis=None, mean=0.1, variance=2.0, invert=True))
+
+
+def activations3():
+    L = keras3.layers
+    more = "celu exponential hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu log_sigmoid log_softmax mish"
+    for name in f"{more} relu6 soft_shrink sparse_plus sparse_sigmoid squareplus tanh_shrink".split():
+        yield f"activation {name}", image(L.Conv2D(3, 3, activation=name), L.Rescaling(4), L.Activation(name), keras=keras3)
+    yield "LSTM of other activations", series3(L.LSTM(3, activation="leaky_relu", recurrent_activation="hard_sigmoid"))
+    yield "ELU 0.4", picture3(L.ELU(alpha=0.4))
+
+
+def random3():
+    L = keras3.layers
+    yield "Dropout", picture3(L.Dropout(0.4), L.SpatialDropout2D(0.3), L.Dropout(0.2, noise_shape=(None, 1, None, None)))
+    yield "SpatialDropout1D", series3(L.SpatialDropout1D(0.3))
+    yield "SpatialDropout3D", image(L.Reshape((3, 3, 8, 2)), L.Dense(3), L.SpatialDropout3D(0.4), keras=keras3)
+    yield "GaussianNoise", picture3(L.GaussianNoise(0.3))
+    yield "GaussianDropout", picture3(L.GaussianDropout(0.3))
+    yield "AlphaDropout of rate 1/4", picture3(L.AlphaDropout(0.25), L.AlphaDropout(0.5, noise_shape=(None, 1, 1, None)))
+    augment = lambda *layers: image(*layers, L.Conv2D(3, 3), keras=keras3)
+    for mode in ["reflect", "wrap", "constant", "nearest"]:
+        for way in ["bilinear", "nearest"]:
+            more = {"fill_mode": mode, "interpolation": way, "fill_value": 0.2 if mode == "constant" else 0.0}
+            yield f"RandomRotation {mode} {way}", augment(L.RandomRotation(0.2, **more))
+            yield f"RandomTranslation {mode} {way}", augment(L.RandomTranslation(0.3, (-0.4, 0.1), **more))
+            yield f"RandomZoom {mode} {way}", augment(L.RandomZoom((-0.3, 0.5), 0.2, **more))
+    yield "RandomZoom of one factor", augment(L.RandomZoom(0.4))
+    for mode in ["horizontal", "vertical", "horizontal_and_vertical"]:
+        yield f"RandomFlip {mode}", augment(L.RandomFlip(mode))
+    yield "RandomContrast", augment(L.RandomContrast(0.5, value_range=(0.1, 0.9)), L.RandomContrast((0.3, 0.6)))
+    yield "RandomBrightness", augment(L.RandomBrightness(0.3, value_range=(0, 1)), L.RandomBrightness((0.0, 0.002)))
+
+
+def recurrent3():
+    L = keras3.layers
+    for recurrent in [L.SimpleRNN, L.LSTM, L.GRU]:
+        name = recurrent.__name__
+        variants = {name: {}} if recurrent is not L.GRU else {name: {}, "GRU, reset before": {"reset_after": False}}
+        for name, more in variants.items():
+            yield f"{name} with dropout", series3(L.Dropout(0.2), recurrent(4, dropout=0.3, **more), L.Dropout(0.1))
+            yield f"{name} with recurrent dropout", series3(recurrent(4, recurrent_dropout=0.4, **more))
+            yield f"{name} with both dropouts", series3(recurrent(4, dropout=0.3, recurrent_dropout=0.4, **more))
+            both = L.Bidirectional(recurrent(3, dropout=0.3, recurrent_dropout=0.2, **more), merge_mode="sum")
+            yield f"Bidirectional {name} with dropout", series3(both, L.Dropout(0.1))
+        state = lambda x, recurrent=recurrent: recurrent(4, return_state=True, return_sequences=True, go_backwards=True)(
+            L.Reshape((9, 16))(x)
+        )
+        yield f"{name} with its state", graph(lambda x, state=state: L.Concatenate()([L.Flatten()(y) for y in state(x)]), keras=keras3)
+        yield f"{name} with an initial state", graph(
+            lambda x, state=state, recurrent=recurrent: (
+                lambda y, *states: recurrent(4)(y, initial_state=list(states) if len(states) > 1 else states[0])
+            )(*state(x)),
+            keras=keras3,
+        )
+    cells = lambda: [L.LSTMCell(4, dropout=0.2), L.GRUCell(3, recurrent_dropout=0.3)]
+    yield "RNN of cells with dropout", series3(L.RNN(cells(), return_sequences=True), L.Dropout(0.1))
+    for merge in ["concat", "ave", "mul"]:
+        yield f"Bidirectional, {merge}", series3(L.Bidirectional(L.GRU(3, return_sequences=True), merge_mode=merge))
+
+
+def volume3(*layers, first=True):
+    """Model of Keras 3 around layers on volumes of [4, 3, 6, 3] values."""
+    L = keras3.layers
+    start = [L.Dense(3, activation="tanh")] if first else []
+    return image(L.Reshape((4, 3, 6, 2)), *start, *layers, keras=keras3)
+
+
+def resizing3():
+    L = keras3.layers
+    yield "ZeroPadding1D and Cropping1D", series3(L.ZeroPadding1D((2, 1)), L.Conv1D(2, 2), L.Cropping1D((1, 2)), L.ZeroPadding1D(2))
+    yield "ZeroPadding3D and Cropping3D", volume3(
+        L.ZeroPadding3D(((1, 0), (2, 1), (0, 3))), L.Dense(2), L.Cropping3D(((0, 1), (1, 1), (2, 0))), L.ZeroPadding3D(1)
+    )
+    yield "UpSampling1D", series3(L.UpSampling1D(3), L.Conv1D(2, 2))
+    yield "UpSampling3D", volume3(L.UpSampling3D((2, 1, 3)), L.Conv3D(2, 2))
+    for way in ["bicubic", "lanczos3", "lanczos5"]:
+        yield f"UpSampling2D {way}", picture3(L.UpSampling2D((3, 2), interpolation=way))
+    first = {"data_format": "channels_first"}
+    yield "Volumes, channels first", volume3(L.ZeroPadding3D((1, 0, 2), **first), L.Cropping3D((0, 1, 1), **first), L.UpSampling3D(2, **first))
+
+
+def convolution3():
+    L = keras3.layers
+    for padding in ["valid", "same"]:
+        p = {"padding": padding}
+        yield f"Conv1D {padding}, groups", series3(L.Conv1D(4, 2, groups=2, **p), L.Conv1D(6, 3, groups=2, dilation_rate=2, **p))
+        yield f"Conv2D {padding}, groups", picture3(L.Conv2D(6, (2, 3), groups=2, strides=(2, 1), activation="relu", **p))
+        yield f"Conv3D {padding}, dilated", volume3(L.Conv3D(3, (2, 2, 3), dilation_rate=(1, 2, 2), **p))
+        yield f"Conv3D {padding}, groups", volume3(L.Conv3D(6, 2, groups=3, use_bias=False, activation="tanh", **p))
+        yield f"Conv1DTranspose {padding}", series3(L.Conv1DTranspose(4, 3, strides=2, activation="tanh", **p))
+        yield f"Conv1DTranspose {padding}, no strides", series3(L.Conv1DTranspose(4, 4, use_bias=False, **p))
+        yield f"Conv1DTranspose {padding}, long strides", series3(L.Conv1DTranspose(2, 2, strides=3, **p))
+        yield f"Conv3DTranspose {padding}", volume3(L.Conv3DTranspose(2, (2, 3, 2), strides=(1, 2, 3), **p))
+        # TensorFlow has no strides of two sizes.
+        yield f"Conv2DTranspose {padding}, output_padding", picture3(
+            L.Conv2DTranspose(3, (3, 4), strides=(2, 3), output_padding=(1, 2), activation="relu", **p)
+        )
+        yield f"Conv1DTranspose {padding}, output_padding", series3(L.Conv1DTranspose(3, 4, strides=3, output_padding=1, **p))
+        yield f"DepthwiseConv1D {padding}", series3(L.DepthwiseConv1D(3, strides=2, depth_multiplier=2, activation="tanh", **p))
+        yield f"DepthwiseConv1D {padding}, dilated", series3(L.DepthwiseConv1D(3, dilation_rate=2, **p))
+        yield f"DepthwiseConv2D {padding}, dilated", picture3(L.DepthwiseConv2D((2, 3), dilation_rate=2, depth_multiplier=2, **p))
+        yield f"SeparableConv1D {padding}", series3(L.SeparableConv1D(4, 3, strides=2, depth_multiplier=2, activation="relu", **p))
+        yield f"SeparableConv1D {padding}, dilated", series3(L.SeparableConv1D(4, 2, dilation_rate=3, use_bias=False, **p))
+        yield f"SeparableConv2D {padding}, dilated", picture3(L.SeparableConv2D(4, (3, 2), dilation_rate=2, activation="relu", **p))
+    yield "Conv1D causal, groups", series3(L.Conv1D(4, 3, groups=2, padding="causal", dilation_rate=2))
+    end = lambda *layers: image(*layers, L.Flatten(), L.Dense(CLASSES, activation="softmax"), keras=keras3, head=False)
+    for kind in ["Average", "Max"]:
+        pool = lambda axes, **more: getattr(L, f"Global{kind}Pooling{axes}D")(**more)
+        yield f"Global{kind}Pooling3D", end(L.Reshape((4, 3, 6, 2)), L.Dense(3), pool(3))
+        yield f"Global{kind}Pooling1D, keepdims", end(L.Reshape((9, 16)), L.Dense(3), pool(1, keepdims=True), L.Conv1D(2, 1))
+        yield f"Global{kind}Pooling2D, keepdims", end(L.Conv2D(3, 2), pool(2, keepdims=True), L.Conv2D(2, 1))
+        yield f"Global{kind}Pooling3D, keepdims", end(L.Reshape((4, 3, 6, 2)), L.Dense(3), pool(3, keepdims=True), L.Conv3D(2, 1))
+        first = {"data_format": "channels_first"}
+        yield f"Global{kind}Pooling, channels first", end(L.Conv2D(3, 2), pool(2, keepdims=True, **first), L.Dense(2))
+
+
+def masks3():
+    """Models with masks. Of the pixels 0 .. 255, Rescaling to 0 .. 3 makes a quarter 0."""
+    L = keras3.layers
+    words = lambda x: L.Embedding(4, 5, mask_zero=True)(L.Rescaling(3.9)(L.Flatten()(L.Cropping2D((3, 1))(x))))
+    # Relu makes some steps zeros.
+    steps = lambda x: L.Masking()(L.Dense(2, activation="relu")(L.Reshape((9, 16))(x)))
+    for kind, start in {"Embedding": words, "Masking": steps}.items():
+        masked = lambda *layers, start=start: graph(lambda x: keras3.Sequential(list(layers))(start(x)), keras=keras3)
+        plain = lambda make, start=start: graph(lambda x: make(start(x)), keras=keras3)
+        yield f"{kind}, GlobalAveragePooling1D", plain(lambda x: L.GlobalAveragePooling1D()(L.Dense(4)(x)))
+        for recurrent in [L.SimpleRNN, L.LSTM, L.GRU]:
+            name = recurrent.__name__
+            yield f"{kind}, {name}", plain(lambda x, recurrent=recurrent: recurrent(3)(L.LayerNormalization()(x)))
+            yield f"{kind}, {name} twice", plain(
+                lambda x, recurrent=recurrent: recurrent(4)(recurrent(3, return_sequences=True, go_backwards=True)(x))
+            )
+        yield f"{kind}, Bidirectional", plain(lambda x: L.GRU(2)(L.Bidirectional(L.LSTM(3, return_sequences=True))(x)))
+        yield f"{kind}, TimeDistributed", plain(lambda x: L.LSTM(3)(L.TimeDistributed(L.Dense(4))(x)))
+        yield f"{kind}, Add", plain(lambda x: L.GRU(3)(L.Add()([x, L.Activation("tanh")(x)])))
+        yield f"{kind}, a layer without masks", plain(lambda x: L.GRU(3)(L.Conv1D(3, 2)(x)))
+        yield f"{kind}, attention", plain(lambda x: L.GlobalAveragePooling1D()(L.MultiHeadAttention(2, 3)(x, x)))
+        yield f"{kind}, plain attention", plain(lambda x: L.GRU(2)(L.Attention()([x, x], use_causal_mask=True)))
+
+
+def more3():
+    L = keras3.layers
+    for axes in [[2], [3], [2, 3], [1, 3]]:
+        yield f"PReLU shared along {axes}", picture3(L.PReLU(shared_axes=axes))
+    yield "Subtract", graph(lambda x: L.Subtract()([L.Conv2D(3, 3)(x), L.Conv2D(1, 3)(x)]), keras=keras3)
+    yield "Identity", picture3(L.Identity())
+    yield "Dot, normalized", graph(lambda x: L.Dot(axes=2, normalize=True)([L.Dense(4)(L.Reshape((9, 16))(x))] * 2), keras=keras3)
+    for equation, size, bias in [
+        ("abc,cd->abd", (9, 4), "d"),
+        ("abc,bcd->abd", (9, 4), "bd"),
+        ("abc,cde->abde", (9, 4, 3), "de"),
+        ("abc,cd->adb", (4, 9), None),
+    ]:
+        yield f"EinsumDense {equation}", series3(L.EinsumDense(equation, size, bias_axes=bias, activation="tanh"))
 
 
 def random_models(count, seed):
@@ -354,9 +587,12 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--random", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", help="print only models of Keras 3 whose name contains this")
     options = parser.parse_args()
     if options.random > 0:
         records = [record(name, keras2, model) for name, model in random_models(options.random, options.seed)]
+    elif options.only is not None:
+        records = [record(name, keras3, model) for name, model in kinds3() if options.only in name]
     else:
         records = [record(name, keras2, model, whole=name == "Conv2D same") for name, model in kinds()]
         records += [record(name, keras3, model, whole="functional" in name) for name, model in kinds3()]

@@ -8,6 +8,7 @@ import {
   parseFromWorker,
 } from '../../shared/protocol/frame.ts';
 import { jobSchema } from '../../shared/model/job.ts';
+import { fillRandomValues } from '../../shared/kernels/masks/random-values.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
 import { threefry2x32 } from '../../shared/random/threefry.ts';
 import { murmur3 } from '../../shared/worker/engine-fingerprint.ts';
@@ -72,6 +73,17 @@ test('the example of a welcome has a valid job', () => {
   const [welcome = '{}'] = blocks('json');
   const { job } = JSON.parse(welcome) as { job: unknown };
   expect(v.parse(jobSchema, job)).toEqual(job);
+});
+
+test.each([0, 1])('random numbers of layer %d are those of the test vectors', (layer) => {
+  for (const draw of ['uniform', 'normal'] as const) {
+    const line = new RegExp(`layer ${layer}, ${draw} +(.*)`).exec(protocol)?.[1] ?? '';
+    const values = new Float32Array(4);
+    fillRandomValues(values, { seed: 1337, step: 3 }, Uint32Array.of(8), layer, 4, draw);
+    const expected = line.trim().split(/ +/).map(Number);
+    expect(expected).toHaveLength(4);
+    expected.forEach((value, i) => expect(values[i]).toBeCloseTo(value, 7));
+  }
 });
 
 test('masks and streams are those of the test vectors', () => {

@@ -1,4 +1,4 @@
-import type { Optimizer } from '../../coordinator/optimizer/optimizer.ts';
+import type { AppliedStep, Optimizer } from '../../coordinator/optimizer/optimizer.ts';
 import type { Range } from '../../shared/util/range.ts';
 
 /**
@@ -11,16 +11,22 @@ export function guidedOptimizer(optimizer: Optimizer, reference: () => Float32Ar
   const gradientSum = new Float32Array(weights.length);
   return {
     weights,
+    get averagedWeights() {
+      return optimizer.averagedWeights;
+    },
+    plateau: null,
+    penalty: () => 0,
+    needsWholeGradient: () => false,
     get committedWeights() {
       return optimizer.committedWeights;
     },
     gradientSum,
     state,
     begin: () => optimizer.begin(),
-    apply(samples: number, range: Range = { from: 0, to: weights.length }) {
+    apply(step: AppliedStep, range: Range = { from: 0, to: weights.length }) {
       const gradient = reference() ?? gradientSum;
       optimizer.gradientSum.set(gradient.subarray(range.from, range.to), range.from);
-      optimizer.apply(samples, range);
+      optimizer.apply(step, range);
     },
     commit: () => optimizer.commit(),
     rollback: () => optimizer.rollback(),

@@ -56,7 +56,7 @@ export function drawTab(view: TabView): void {
   // Browsers take the focus from a disabled button.
   mainButton.setAttribute('aria-disabled', String(view.button?.enabled === false));
   tokenForm.hidden = view.tokenButton === null;
-  settings.hidden = view.tokenButton !== null;
+  settings.hidden = view.button === null;
   setText(tokenButton, view.tokenButton ?? '');
   watchButton.hidden = !view.canWatch;
 }

@@ -31,36 +31,31 @@ export function add(total: usize, part: usize, n: i32): void {
   }
 }
 
-/** See adadelta.ts for the rule. */
-export function adadelta(
-  weights: usize,
-  gradientSum: usize,
-  meanSquareGradient: usize,
-  meanSquareUpdate: usize,
-  n: i32,
-  samples: f32,
-  learningRate: f32,
-  rho: f32,
-  fresh: f32,
-  epsilon: f32,
-): void {
-  const samples4 = f32x4.splat(samples);
-  const rate4 = f32x4.splat(learningRate);
-  const rho4 = f32x4.splat(rho);
-  const fresh4 = f32x4.splat(fresh);
-  const epsilon4 = f32x4.splat(epsilon);
-  const end = weights + (<usize>n << 2);
-  while (weights < end) {
-    const g = f32x4.div(v128.load(gradientSum), samples4);
-    const a = f32x4.add(f32x4.mul(rho4, v128.load(meanSquareGradient)), f32x4.mul(fresh4, f32x4.mul(g, g)));
-    const d = v128.load(meanSquareUpdate);
-    const u = f32x4.div(f32x4.mul(g, f32x4.sqrt(f32x4.add(d, epsilon4))), f32x4.sqrt(f32x4.add(a, epsilon4)));
-    v128.store(meanSquareGradient, a);
-    v128.store(meanSquareUpdate, f32x4.add(f32x4.mul(rho4, d), f32x4.mul(fresh4, f32x4.mul(u, u))));
-    v128.store(weights, f32x4.sub(v128.load(weights), f32x4.mul(rate4, u)));
-    weights += 16;
-    gradientSum += 16;
-    meanSquareGradient += 16;
-    meanSquareUpdate += 16;
+/** Sum of the squares, each rounded to float32, in float64. */
+export function sumSquares(x: usize, n: i32): f64 {
+  let low = f64x2.splat(0);
+  let high = f64x2.splat(0);
+  const end = x + (<usize>n << 2);
+  for (; x < end; x += 16) {
+    const values = v128.load(x);
+    const squares = f32x4.mul(values, values);
+    low = f64x2.add(low, f64x2.promote_low_f32x4(squares));
+    high = f64x2.add(high, f64x2.promote_low_f32x4(i8x16.shuffle(squares, squares, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15)));
   }
+  const sum = f64x2.add(low, high);
+  return f64x2.extract_lane(sum, 0) + f64x2.extract_lane(sum, 1);
+}
+
+/** Sum of the magnitudes in float64. */
+export function sumMagnitudes(x: usize, n: i32): f64 {
+  let low = f64x2.splat(0);
+  let high = f64x2.splat(0);
+  const end = x + (<usize>n << 2);
+  for (; x < end; x += 16) {
+    const values = f32x4.abs(v128.load(x));
+    low = f64x2.add(low, f64x2.promote_low_f32x4(values));
+    high = f64x2.add(high, f64x2.promote_low_f32x4(i8x16.shuffle(values, values, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15)));
+  }
+  const sum = f64x2.add(low, high);
+  return f64x2.extract_lane(sum, 0) + f64x2.extract_lane(sum, 1);
 }

@@ -1,12 +1,37 @@
 import { instantiate } from '../../../shared/kernels/instantiate.ts';
 import { vectorBytesBase64 } from './vector-bytes.ts';
 
-export interface AdadeltaSettings {
-  /** Number of samples that the gradient is summed over. */
-  readonly samples: number;
-  readonly learningRate: number;
-  readonly rho: number;
-  readonly epsilon: number;
+/** Passes of rules.as and gradient.as over vectors of one length. */
+export type Pass =
+  | 'adadelta'
+  | 'adagrad'
+  | 'adam'
+  | 'adamAmsgrad'
+  | 'adamax'
+  | 'average'
+  | 'clip'
+  | 'decay'
+  | 'lambDirection'
+  | 'lion'
+  | 'mean'
+  | 'meanOfSteps'
+  | 'muonMomentum'
+  | 'nadam'
+  | 'penalize'
+  | 'rmsprop'
+  | 'rmspropCentered'
+  | 'rmspropMomentum'
+  | 'scale'
+  | 'sgd'
+  | 'sgdMomentum'
+  | 'subtractScaled';
+
+/** Vectors of a pass, all of the same length. */
+export interface PassVectors {
+  /** Vectors that the pass changes in place. */
+  readonly changed: readonly Float32Array[];
+  /** Vectors that it only reads. @default none */
+  readonly read?: readonly Float32Array[];
 }
 
 /** Passes over flat float32 vectors. A step makes a few, each over all parameters. All vectors of a call have the same length. */
@@ -16,78 +41,49 @@ export interface VectorKernels {
    * squares exceeds float32, which no valid gradient does.
    */
   finiteNorm(values: Float32Array): number | null;
+  /** Sum of the squares, each rounded to float32, added in float64. */
+  sumSquares(values: Float32Array): number;
+  /** Sum of the magnitudes, added in float64. */
+  sumMagnitudes(values: Float32Array): number;
   /** total += part */
   addInto(total: Float32Array, part: Float32Array): void;
-  /** Adadelta as described in adadelta.ts; changes every vector except the gradient in place. */
-  adadelta(
-    weights: Float32Array,
-    gradientSum: Float32Array,
-    meanSquareGradient: Float32Array,
-    meanSquareUpdate: Float32Array,
-    settings: AdadeltaSettings,
-  ): void;
+  /**
+   * Runs a pass of rules.as or gradient.as.
+   * @param scalars the pass' scalars, in order; they are rounded to float32
+   */
+  run(pass: Pass, vectors: PassVectors, scalars: readonly number[]): void;
+  /** Runs a product of matrices in the vectors' own memory. */
+  multiply(product: MatrixProduct): void;
 }
 
-/**
- * Reference implementation of vector.as, with the same roundings. Used where WebAssembly has no SIMD, and by tests as the
- * expected result.
- */
-export const scalarKernels: VectorKernels = {
-  finiteNorm(values) {
-    let sum = 0;
-    for (const value of values) {
-      if (!Number.isFinite(value)) return null;
-      sum += value * value;
-    }
-    return Math.sqrt(sum);
-  },
+/** product = left right + factor addend, all row-major; rows of `columns` values, a multiple of four, and of `leftStride` in `left`. */
+export interface MatrixProduct {
+  readonly product: Float32Array;
+  readonly left: Float32Array;
+  readonly right: Float32Array;
+  /** @default none */
+  readonly addend?: Float32Array;
+  readonly factor?: number;
+  readonly rows: number;
+  readonly inner: number;
+  readonly columns: number;
+  readonly leftStride: number;
+}
 
-  addInto(total, part) {
-    for (let i = 0; i < total.length; i++) total[i] = (total[i] as number) + (part[i] as number);
-  },
-
-  adadelta(weights, gradientSum, meanSquareGradient, meanSquareUpdate, settings) {
-    const f = Math.fround;
-    const samples = f(settings.samples);
-    const rate = f(settings.learningRate);
-    const rho = f(settings.rho);
-    const fresh = f(1 - settings.rho);
-    const epsilon = f(settings.epsilon);
-    for (let i = 0; i < weights.length; i++) {
-      const g = f((gradientSum[i] as number) / samples);
-      const a = f(f(rho * (meanSquareGradient[i] as number)) + f(fresh * f(g * g)));
-      const d = meanSquareUpdate[i] as number;
-      const u = f(f(g * f(Math.sqrt(f(d + epsilon)))) / f(Math.sqrt(f(a + epsilon))));
-      meanSquareGradient[i] = a;
-      meanSquareUpdate[i] = f(f(rho * d) + f(fresh * f(u * u)));
-      weights[i] = (weights[i] as number) - f(rate * u);
-    }
-  },
-};
-
-/** The functions of vector.as: pointers in bytes, n in values. */
-interface Exports {
+/** The functions of index.as: pointers in bytes, n in values. */
+interface Exports extends Record<Pass, (...args: number[]) => void> {
   allFinite(x: number, n: number): number;
   squares(x: number, n: number): number;
+  sumSquares(x: number, n: number): number;
+  sumMagnitudes(x: number, n: number): number;
   add(total: number, part: number, n: number): void;
-  adadelta(
-    ...args: [
-      ...pointers: [
-        weights: number,
-        gradientSum: number,
-        meanSquareGradient: number,
-        meanSquareUpdate: number,
-      ],
-      n: number,
-      ...settings: [samples: number, learningRate: number, rho: number, fresh: number, epsilon: number],
-    ]
-  ): void;
+  multiply(...args: number[]): void;
 }
 
 /** Vectors pass through WebAssembly's memory in blocks of this many values, small enough to stay in the cache. */
 const BLOCK = 8192;
-/** Maximum number of vectors that a kernel takes. */
-const STAGED_BLOCKS = 4;
+/** Maximum number of vectors that a pass takes. */
+const STAGED_BLOCKS = 5;
 const BYTES = Float32Array.BYTES_PER_ELEMENT;
 
 /** Kernels and vectors in the same memory: a pass over these vectors copies nothing, which saves half of its time. */
@@ -100,19 +96,19 @@ export interface ResidentVectors {
 /** Kernels that share each memory. */
 const kernelsByMemory = new WeakMap<ArrayBufferLike, VectorKernels>();
 
-/** Kernels in SIMD WebAssembly, with `count` vectors of `length` values in the same memory; null if SIMD is not available. */
-export function simdKernels(count = 0, length = 0): ResidentVectors | null {
-  const paddedLength = (length + 3) & ~3;
-  const memory = instantiate(vectorBytesBase64, (BLOCK * STAGED_BLOCKS + count * paddedLength) * BYTES);
+/** Kernels with vectors of these lengths in the same memory; null if the memory cannot be had, or there is no SIMD. */
+function createKernels(lengths: readonly number[]): ResidentVectors | null {
+  const offsets = [BLOCK * STAGED_BLOCKS];
+  for (const [i, length] of lengths.entries()) offsets.push((offsets[i] as number) + ((length + 3) & ~3));
+  const memory = instantiate(vectorBytesBase64, (offsets.at(-1) as number) * BYTES);
   if (memory === null) return null;
-  const kernels = memory.exports as Exports;
+  const exports = memory.exports as Exports;
   const blocks = Array.from(
     { length: STAGED_BLOCKS },
     (_, i) => new Float32Array(memory.buffer, i * BLOCK * BYTES, BLOCK),
   );
-  const residents = Array.from(
-    { length: count },
-    (_, i) => new Float32Array(memory.buffer, (BLOCK * STAGED_BLOCKS + i * paddedLength) * BYTES, length),
+  const vectors = lengths.map(
+    (length, i) => new Float32Array(memory.buffer, (offsets[i] as number) * BYTES, length),
   );
 
   /**
@@ -120,17 +116,17 @@ export function simdKernels(count = 0, length = 0): ResidentVectors | null {
    * vectors are copied back.
    */
   const pass = (
-    vectors: readonly Float32Array[],
+    passed: readonly Float32Array[],
     changed: number,
     run: (pointers: readonly number[], n: number) => void,
   ): void => {
-    const n = vectors[0]?.length ?? 0;
+    const n = passed[0]?.length ?? 0;
     for (let from = 0; from < n; from += BLOCK) {
       const to = Math.min(n, from + BLOCK);
       // Kernels process four values at a time; in place they would overwrite the values behind an incomplete group.
       const whole = (to - from) % 4 === 0;
-      const staged = vectors.map((vector) => !whole || vector.buffer !== memory.buffer);
-      const pointers = vectors.map((vector, i) => {
+      const staged = passed.map((vector) => !whole || vector.buffer !== memory.buffer);
+      const pointers = passed.map((vector, i) => {
         const block = blocks[i] as Float32Array;
         if (staged[i] !== true) return vector.byteOffset + from * BYTES;
         block.set(vector.subarray(from, to));
@@ -140,50 +136,86 @@ export function simdKernels(count = 0, length = 0): ResidentVectors | null {
       });
       run(pointers, (to - from + 3) & ~3);
       for (let i = 0; i < changed; i++) {
-        if (staged[i] === true) vectors[i]?.set((blocks[i] as Float32Array).subarray(0, to - from), from);
+        if (staged[i] === true) passed[i]?.set((blocks[i] as Float32Array).subarray(0, to - from), from);
       }
     }
   };
+  const sum = (values: Float32Array, add: (x: number, n: number) => number): number => {
+    let total = 0;
+    pass([values], 0, ([x = 0], n) => (total += add(x, n)));
+    return total;
+  };
 
-  const passes: VectorKernels = {
+  const kernels: VectorKernels = {
     finiteNorm(values) {
       let nonFiniteBlocks = 0;
-      let sum = 0;
+      let total = 0;
       pass([values], 0, ([x = 0], n) => {
-        if (kernels.allFinite(x, n) === 0) nonFiniteBlocks++;
-        sum += kernels.squares(x, n);
+        if (exports.allFinite(x, n) === 0) nonFiniteBlocks++;
+        total += exports.squares(x, n);
       });
-      return nonFiniteBlocks === 0 ? Math.sqrt(sum) : null;
+      return nonFiniteBlocks === 0 ? Math.sqrt(total) : null;
     },
-    addInto: (total, part) => pass([total, part], 1, ([x = 0, y = 0], n) => kernels.add(x, y, n)),
-    adadelta(weights, gradientSum, meanSquareGradient, meanSquareUpdate, settings) {
-      const { samples, learningRate, rho, epsilon } = settings;
-      // The changed vectors come first.
-      const vectors = [weights, meanSquareGradient, meanSquareUpdate, gradientSum];
-      pass(vectors, 3, ([w = 0, a = 0, d = 0, g = 0], n) =>
-        kernels.adadelta(w, g, a, d, n, samples, learningRate, rho, 1 - rho, epsilon),
-      );
+    sumSquares: (values) => sum(values, (x, n) => exports.sumSquares(x, n)),
+    sumMagnitudes: (values) => sum(values, (x, n) => exports.sumMagnitudes(x, n)),
+    addInto: (total, part) => pass([total, part], 1, ([x = 0, y = 0], n) => exports.add(x, y, n)),
+    run: (name, { changed, read = [] }, scalars) =>
+      pass([...changed, ...read], changed.length, (pointers, n) => exports[name](...pointers, n, ...scalars)),
+    multiply({ product, left, right, addend, factor = 0, rows, inner, columns, leftStride }) {
+      const sides = [product, left, right].map(({ byteOffset }) => byteOffset);
+      exports.multiply(...sides, addend?.byteOffset ?? 0, rows, inner, columns, leftStride, factor);
     },
   };
-  kernelsByMemory.set(memory.buffer, passes);
-  return { vectors: residents, kernels: passes };
+  kernelsByMemory.set(memory.buffer, kernels);
+  return { vectors, kernels };
 }
 
-/** Vectors of zeros with the fastest available kernels; all kernels give the same bits. */
-export const residentVectors = (count: number, length: number): ResidentVectors =>
-  simdKernels(count, length) ?? {
-    // SIMD is not available, or the vectors do not fit into one memory.
-    kernels: defaultKernels,
-    vectors: Array.from({ length: count }, () => new Float32Array(length)),
-  };
+/**
+ * Vectors of zeros with their kernels, in one memory if they fit into one.
+ * @param count vectors of `length` values
+ * @throws Error with a sentence if the platform has no WebAssembly with SIMD
+ */
+export function residentVectors(count: number, length: number): ResidentVectors {
+  const lengths = Array.from({ length: count }, () => length);
+  return (
+    createKernels(lengths) ?? {
+      // The vectors do not fit into one memory: passes copy them block by block.
+      kernels: sharedKernels(),
+      vectors: lengths.map((values) => new Float32Array(values)),
+    }
+  );
+}
 
-const defaultKernels: VectorKernels = simdKernels()?.kernels ?? scalarKernels;
+/**
+ * Vectors of zeros of these lengths in one memory, for products of matrices.
+ * @throws Error with a sentence if they do not fit into one memory
+ */
+export function residentMatrices(lengths: readonly number[]): ResidentVectors {
+  const resident = createKernels(lengths);
+  if (resident !== null) return resident;
+  throw new Error('The matrices of the model are too large for this optimizer. Use another one.');
+}
+
+let shared: VectorKernels | null = null;
+
+/** Kernels for vectors outside of their memory. */
+function sharedKernels(): VectorKernels {
+  shared ??= createKernels([])?.kernels ?? null;
+  if (shared !== null) return shared;
+  throw new Error(
+    'The coordinator needs WebAssembly with SIMD, which this machine or its Node does not have. Run it on another machine.',
+  );
+}
 
 /** Kernels for any vectors. A changed vector is not copied if its memory has kernels of its own. */
-export const vectorKernels: VectorKernels = {
-  finiteNorm: (values) => defaultKernels.finiteNorm(values),
-  addInto: (total, part) => kernelsFor(total).addInto(total, part),
-  adadelta: (weights, ...others) => kernelsFor(weights).adadelta(weights, ...others),
+export const vectorKernels: Omit<VectorKernels, 'multiply'> = {
+  finiteNorm: (values) => sharedKernels().finiteNorm(values),
+  sumSquares: (values) => sharedKernels().sumSquares(values),
+  sumMagnitudes: (values) => sharedKernels().sumMagnitudes(values),
+  addInto: (total, part) => (kernelsByMemory.get(total.buffer) ?? sharedKernels()).addInto(total, part),
+  run: (pass, vectors, scalars) => {
+    const [first] = vectors.changed;
+    const kernels = first === undefined ? undefined : kernelsByMemory.get(first.buffer);
+    (kernels ?? sharedKernels()).run(pass, vectors, scalars);
+  },
 };
-
-const kernelsFor = ({ buffer }: Float32Array): VectorKernels => kernelsByMemory.get(buffer) ?? defaultKernels;

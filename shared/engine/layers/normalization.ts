@@ -1,12 +1,18 @@
 import type * as tfjs from '@tensorflow/tfjs';
+import { sizeOf } from '../../model/layout.ts';
 import type { TF } from '../../util/tf.ts';
 import {
+  fromFirst,
+  numberOf,
+  ownLayer,
   singleInput,
+  singleShape,
   stockLayer,
   type CallArguments,
   type Config,
   type Inputs,
   type LayerClass,
+  type LayerFactory,
   type Weight,
 } from './stock.ts';
 
@@ -42,7 +48,7 @@ interface StockLayerNormalization extends tfjs.layers.Layer {
  * BatchNormalization as Keras computes it. The layer of tfjs-layers does not train without scale or center or over another axis
  * than the last, and uses the statistics of the batch when it is frozen.
  */
-export function batchNormalizationLayer(tf: TF): LayerClass {
+function batchNormalizationLayer(tf: TF): LayerClass {
   return class BatchNormalization extends stockLayer<StockBatchNormalization>(tf, 'BatchNormalization') {
     static readonly className = 'BatchNormalization';
 
@@ -135,7 +141,7 @@ function normalizeByBatch(
 }
 
 /** LayerNormalization that also trains without scale or center, unlike the layer of tfjs-layers. */
-export function layerNormalizationLayer(tf: TF): LayerClass {
+function layerNormalizationLayer(tf: TF): LayerClass {
   return class LayerNormalization extends stockLayer<StockLayerNormalization>(tf, 'LayerNormalization') {
     static readonly className = 'LayerNormalization';
 
@@ -154,3 +160,129 @@ export function layerNormalizationLayer(tf: TF): LayerClass {
     }
   };
 }
+
+/** GroupNormalization, which tfjs-layers lacks: groups of channels are normalized for each sample. Source: Wu and He, 2018. */
+function groupNormalizationLayer(tf: TF): LayerClass {
+  return class GroupNormalization extends ownLayer(tf) {
+    static readonly className = 'GroupNormalization';
+    #gamma: Weight | null = null;
+    #beta: Weight | null = null;
+
+    override build(inputShape: tfjs.Shape | tfjs.Shape[]): void {
+      const shape = singleShape(inputShape);
+      const channels = Number(shape[fromFirst(numberOf(this, 'axis', -1), shape.length)]);
+      const groups = this.#groups(channels);
+      if (channels % groups !== 0) {
+        throw new Error(
+          `Layer ${this.name} (GroupNormalization) has ${groups} groups for ${channels} channels. Use a divisor of the channels.`,
+        );
+      }
+      if (this.settings.scale !== false) this.#gamma = this.addTensor('gamma', [channels], 'gamma');
+      if (this.settings.center !== false) this.#beta = this.addTensor('beta', [channels], 'beta');
+      super.build(inputShape);
+    }
+
+    #groups(channels: number): number {
+      const groups = numberOf(this, 'groups', 32);
+      return groups === -1 ? channels : groups;
+    }
+
+    override call(inputs: Inputs): tfjs.Tensor {
+      return tf.tidy(() => {
+        const x = singleInput(inputs);
+        const axis = fromFirst(numberOf(this, 'axis', -1), x.rank);
+        const channels = x.shape[axis] ?? 0;
+        const groups = this.#groups(channels);
+        const size = channels / groups;
+        const before = sizeOf(x.shape.slice(1, axis));
+        const after = sizeOf(x.shape.slice(axis + 1));
+        const grouped = tf.reshape(x, [-1, before, groups, size * after]);
+        const { mean, variance } = tf.moments(grouped, [1, 3], true);
+        const r = tf.rsqrt(tf.add(variance, numberOf(this, 'epsilon', 1e-3)));
+        const normalized = tf.reshape(tf.mul(tf.sub(grouped, mean), r), [-1, before, channels, after]);
+        const perChannel = (weight: Weight): tfjs.Tensor => tf.reshape(weight.read(), [1, 1, channels, 1]);
+        const scaled = this.#gamma === null ? normalized : tf.mul(normalized, perChannel(this.#gamma));
+        return tf.reshape(this.#beta === null ? scaled : tf.add(scaled, perChannel(this.#beta)), x.shape);
+      });
+    }
+  };
+}
+
+/** RMSNormalization, which tfjs-layers lacks: x / sqrt(mean(x^2) + epsilon) x scale. Source: Zhang and Sennrich, 2019. */
+function rmsNormalizationLayer(tf: TF): LayerClass {
+  return class RMSNormalization extends ownLayer(tf) {
+    static readonly className = 'RMSNormalization';
+    #scale: Weight | null = null;
+
+    override build(inputShape: tfjs.Shape | tfjs.Shape[]): void {
+      const shape = singleShape(inputShape);
+      this.#scale = this.addTensor('scale', [Number(shape.at(-1))], 'scale');
+      super.build(inputShape);
+    }
+
+    override call(inputs: Inputs): tfjs.Tensor {
+      return tf.tidy(() => {
+        const x = singleInput(inputs);
+        const mean = tf.mean(tf.square(x), -1, true);
+        const normalized = tf.mul(x, tf.rsqrt(tf.add(mean, numberOf(this, 'epsilon', 1e-6))));
+        return this.#scale === null ? normalized : tf.mul(normalized, this.#scale.read());
+      });
+    }
+  };
+}
+
+/** UnitNormalization, which tfjs-layers lacks: x divided by its norm. */
+function unitNormalizationLayer(tf: TF): LayerClass {
+  return class UnitNormalization extends ownLayer(tf) {
+    static readonly className = 'UnitNormalization';
+
+    override call(inputs: Inputs): tfjs.Tensor {
+      return tf.tidy(() => {
+        const x = singleInput(inputs);
+        const axes = ([this.settings.axis ?? -1].flat() as number[]).map((axis) => fromFirst(axis, x.rank));
+        const squares = tf.sum(tf.square(x), axes, true);
+        return tf.mul(x, tf.rsqrt(tf.maximum(squares, SMALLEST_SQUARE)));
+      });
+    }
+  };
+}
+
+/** Bound of the squared norm of a vector that is normalized, so that a vector of zeros stays one. */
+const SMALLEST_SQUARE = 1e-24;
+
+/** Bound of the deviation of a Normalization, as in Keras. */
+const SMALLEST_DEVIATION = 1e-7;
+
+/** Normalization by a mean and a variance in the configuration, which tfjs-layers lacks. */
+function inputNormalizationLayer(tf: TF): LayerClass {
+  return class Normalization extends ownLayer(tf) {
+    static readonly className = 'Normalization';
+
+    override call(inputs: Inputs): tfjs.Tensor {
+      return tf.tidy(() => {
+        const x = singleInput(inputs);
+        const axes = ([this.settings.axis ?? []].flat() as number[]).map((axis) => fromFirst(axis, x.rank));
+        const shape = x.shape.map((length, i) => (axes.includes(i) ? length : 1));
+        const statistic = (key: string, change: (value: number) => number): tfjs.Tensor => {
+          const values = ([this.settings[key]].flat(9) as number[]).map(change);
+          return values.length === 1
+            ? tf.scalar(values[0] as number)
+            : tf.tensor(Float32Array.from(values), shape);
+        };
+        const mean = statistic('mean', (value) => value);
+        const deviation = statistic('variance', (value) => Math.max(Math.sqrt(value), SMALLEST_DEVIATION));
+        if (this.settings.invert === true) return tf.add(mean, tf.mul(x, deviation));
+        return tf.div(tf.sub(x, mean), deviation);
+      });
+    }
+  };
+}
+
+export const normalizationLayers: readonly LayerFactory[] = [
+  batchNormalizationLayer,
+  layerNormalizationLayer,
+  groupNormalizationLayer,
+  rmsNormalizationLayer,
+  unitNormalizationLayer,
+  inputNormalizationLayer,
+];

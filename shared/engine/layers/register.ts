@@ -1,25 +1,31 @@
 import type { TF } from '../../util/tf.ts';
-import { conv1dLayer, conv2dLayer } from './convolution.ts';
-import { flattenLayer, reshapeLayer, timeDistributedLayer, upSampling2dLayer } from './reshaping.ts';
-import { gruCellLayer, gruLayer, rnnLayer } from './recurrent.ts';
-import { batchNormalizationLayer, layerNormalizationLayer } from './normalization.ts';
-import { reluLayer, thresholdedReluLayer } from './relu.ts';
-import { stockLayerClasses, type LayerClass } from './stock.ts';
+import { activationLayers, registerActivations } from './activations.ts';
+import { attentionLayers } from './attention.ts';
+import { augmentationLayers } from './augmentation.ts';
+import { convolutionLayers } from './convolution.ts';
+import { maskLayers } from './masks.ts';
+import { mergingLayers } from './merging.ts';
+import { noiseLayers } from './noise.ts';
+import { normalizationLayers } from './normalization.ts';
+import { recurrentLayers } from './recurrent.ts';
+import { reluLayers } from './relu.ts';
+import { reshapingLayers } from './reshaping.ts';
+import { resizingLayers } from './resizing.ts';
+import { stockLayerClasses } from './stock.ts';
 
-const FACTORIES: readonly ((tf: TF) => LayerClass)[] = [
-  batchNormalizationLayer,
-  conv1dLayer,
-  conv2dLayer,
-  flattenLayer,
-  gruCellLayer,
-  gruLayer,
-  layerNormalizationLayer,
-  reluLayer,
-  reshapeLayer,
-  rnnLayer,
-  thresholdedReluLayer,
-  timeDistributedLayer,
-  upSampling2dLayer,
+const FACTORIES = [
+  ...activationLayers,
+  ...attentionLayers,
+  ...augmentationLayers,
+  ...convolutionLayers,
+  ...maskLayers,
+  ...mergingLayers,
+  ...noiseLayers,
+  ...normalizationLayers,
+  ...recurrentLayers,
+  ...reluLayers,
+  ...reshapingLayers,
+  ...resizingLayers,
 ];
 
 const registered = new WeakSet<object>();
@@ -33,5 +39,6 @@ export function registerLayers(tf: TF): void {
   if (registered.has(classNameMap)) return;
   registered.add(classNameMap);
   stockLayerClasses(tf);
+  registerActivations(tf);
   for (const make of FACTORIES) tf.serialization.registerClass(make(tf) as never);
 }

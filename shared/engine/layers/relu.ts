@@ -1,6 +1,13 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import type { TF } from '../../util/tf.ts';
-import { singleInput, stockLayer, type Config, type Inputs, type LayerClass } from './stock.ts';
+import {
+  singleInput,
+  stockLayer,
+  type Config,
+  type Inputs,
+  type LayerClass,
+  type LayerFactory,
+} from './stock.ts';
 
 interface ReluConfig {
   readonly maxValue?: number | null;
@@ -20,7 +27,7 @@ function reluAbove(tf: TF, x: tfjs.Tensor, threshold: number): tfjs.Tensor {
  * ReLU as Keras computes it, with max_value, negative_slope and threshold; tfjs-layers ignores the last two:
  * f(x) = max_value for x >= max_value, x for threshold <= x < max_value, negative_slope (x - threshold) otherwise.
  */
-export function reluLayer(tf: TF): LayerClass {
+function reluLayer(tf: TF): LayerClass {
   class ReLU extends tf.layers.Layer {
     static readonly className = 'ReLU';
     readonly #maxValue: number | null;
@@ -64,7 +71,7 @@ export function reluLayer(tf: TF): LayerClass {
 }
 
 /** ThresholdedReLU with a gradient, which the layer of tfjs-layers lacks. */
-export function thresholdedReluLayer(tf: TF): LayerClass {
+function thresholdedReluLayer(tf: TF): LayerClass {
   return class ThresholdedReLU extends stockLayer<tfjs.layers.Layer & { readonly theta: number }>(
     tf,
     'ThresholdedReLU',
@@ -76,3 +83,5 @@ export function thresholdedReluLayer(tf: TF): LayerClass {
     }
   };
 }
+
+export const reluLayers: readonly LayerFactory[] = [reluLayer, thresholdedReluLayer];

@@ -1,80 +1,19 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import type { TF } from '../../util/tf.ts';
 import {
+  ownLayer,
   singleInput,
+  singleShape,
   stockLayer,
   type CallArguments,
   type Inputs,
   type LayerClass,
+  type LayerFactory,
   type Config,
 } from './stock.ts';
 
-interface StockUpSampling extends tfjs.layers.Layer {
-  readonly interpolation: string;
-  readonly size: readonly [number, number];
-  readonly dataFormat: string;
-}
-
-/**
- * Matrix [length, length * factor] of linear interpolation between pixel centers, as in tf.image.resize of TensorFlow 2: row
- * vectors of `length` values times this matrix have `length * factor` values.
- */
-export function interpolationMatrix(length: number, factor: number): Float32Array {
-  const outputLength = length * factor;
-  const weights = new Float32Array(length * outputLength);
-  for (let to = 0; to < outputLength; to++) {
-    const at = (to + 0.5) / factor - 0.5;
-    const before = Math.floor(at);
-    const fraction = at - before;
-    const add = (from: number, value: number): void => {
-      const inside = Math.min(length - 1, Math.max(0, from));
-      const index = inside * outputLength + to;
-      weights[index] = (weights[index] ?? 0) + value;
-    };
-    add(before, 1 - fraction);
-    add(before + 1, fraction);
-  }
-  return weights;
-}
-
-/**
- * UpSampling2D that interpolates bilinearly as Keras does, unlike tfjs-layers. Two products with small matrices compute it, so
- * that the gradient is correct on every backend.
- */
-export function upSampling2dLayer(tf: TF): LayerClass {
-  /** Replaces the last axis [.., length] by [.., length * factor]. */
-  const stretch = (x: tfjs.Tensor, factor: number): tfjs.Tensor => {
-    const length = x.shape.at(-1) ?? 0;
-    const weights = tf.tensor2d(interpolationMatrix(length, factor), [length, length * factor]);
-    return tf.reshape(tf.matMul(tf.reshape(x, [-1, length]), weights), [
-      ...x.shape.slice(0, -1),
-      length * factor,
-    ]);
-  };
-
-  return class UpSampling2D extends stockLayer<StockUpSampling>(tf, 'UpSampling2D') {
-    static readonly className = 'UpSampling2D';
-
-    override call(inputs: Inputs, kwargs: CallArguments): Inputs {
-      if (this.interpolation !== 'bilinear') return super.call(inputs, kwargs);
-      const [vertical, horizontal] = this.size;
-      return tf.tidy(() => {
-        const input = singleInput(inputs);
-        if (this.dataFormat === 'channelsFirst') {
-          // [n, c, h, w] -> [n, c, W, h] -> [n, c, H, W]
-          const wide = tf.transpose(stretch(input, horizontal), [0, 1, 3, 2]);
-          return tf.transpose(stretch(wide, vertical), [0, 1, 3, 2]);
-        }
-        // [n, h, w, c] -> [n, w, c, H] -> [n, H, c, W] -> [n, H, W, c]
-        const high = stretch(tf.transpose(input, [0, 2, 3, 1]), vertical);
-        return tf.transpose(stretch(tf.transpose(high, [0, 3, 2, 1]), horizontal), [0, 1, 3, 2]);
-      });
-    }
-  };
-}
-
 /** Flatten that also accepts flat inputs, [samples, values], as Keras does. */
-export function flattenLayer(tf: TF): LayerClass {
+function flattenLayer(tf: TF): LayerClass {
   return class Flatten extends stockLayer<tfjs.layers.Layer>(tf, 'Flatten') {
     static readonly className = 'Flatten';
 
@@ -89,7 +28,7 @@ export function flattenLayer(tf: TF): LayerClass {
  * TimeDistributed as Keras computes it: one call with the time steps of all samples as the batch. tfjs-layers calls the inner
  * layer for each step, where batch normalization normalizes each step alone and dropout uses one mask for all steps.
  */
-export function timeDistributedLayer(tf: TF): LayerClass {
+function timeDistributedLayer(tf: TF): LayerClass {
   return class TimeDistributed extends stockLayer<tfjs.layers.Layer & { readonly layer: tfjs.layers.Layer }>(
     tf,
     'TimeDistributed',
@@ -114,7 +53,7 @@ interface StockReshape extends tfjs.layers.Layer {
 }
 
 /** Reshape that computes its unknown size (-1). tfjs-layers leaves it null, but most following layers need the number. */
-export function reshapeLayer(tf: TF): LayerClass {
+function reshapeLayer(tf: TF): LayerClass {
   return class Reshape extends stockLayer<StockReshape>(tf, 'Reshape') {
     static readonly className = 'Reshape';
 
@@ -125,3 +64,55 @@ export function reshapeLayer(tf: TF): LayerClass {
     }
   };
 }
+
+/** Global pool that also keeps axes of length 1 and pools volumes; tfjs-layers lacks both. */
+function globalPoolingLayer(tf: TF, kind: 'Average' | 'Max', axes: 1 | 2 | 3): LayerClass {
+  return class extends ownLayer(tf) {
+    static readonly className = `Global${kind}Pooling${axes}D`;
+
+    #isPooled(axis: number): boolean {
+      const first = this.settings.dataFormat === 'channelsFirst' ? 2 : 1;
+      return axis >= first && axis < first + axes;
+    }
+
+    override computeOutputShape(inputShape: tfjs.Shape | tfjs.Shape[]): tfjs.Shape {
+      const shape = singleShape(inputShape);
+      return this.settings.keepdims === true
+        ? shape.map((length, axis) => (this.#isPooled(axis) ? 1 : length))
+        : shape.filter((_, axis) => !this.#isPooled(axis));
+    }
+
+    override call(inputs: Inputs, { mask }: CallArguments): tfjs.Tensor {
+      return tf.tidy(() => {
+        const x = singleInput(inputs);
+        const pooled = x.shape.map((_, axis) => axis).filter((axis) => this.#isPooled(axis));
+        const keep = this.settings.keepdims === true;
+        if (kind === 'Max') return tf.max(x, pooled, keep);
+        if (axes > 1 || mask === undefined || mask === null) return tf.mean(x, pooled, keep);
+        // The mean of the steps that count, as in Keras.
+        const [samples = 0, steps = 0] = (mask as tfjs.Tensor).shape;
+        const counts = tf.reshape(mask as tfjs.Tensor, [samples, steps, 1]);
+        return tf.div(tf.sum(tf.mul(x, counts), 1, keep), tf.sum(counts, 1, keep));
+      });
+    }
+  };
+}
+
+const globalAveragePooling1dLayer = (tf: TF): LayerClass => globalPoolingLayer(tf, 'Average', 1);
+const globalAveragePooling2dLayer = (tf: TF): LayerClass => globalPoolingLayer(tf, 'Average', 2);
+const globalAveragePooling3dLayer = (tf: TF): LayerClass => globalPoolingLayer(tf, 'Average', 3);
+const globalMaxPooling1dLayer = (tf: TF): LayerClass => globalPoolingLayer(tf, 'Max', 1);
+const globalMaxPooling2dLayer = (tf: TF): LayerClass => globalPoolingLayer(tf, 'Max', 2);
+const globalMaxPooling3dLayer = (tf: TF): LayerClass => globalPoolingLayer(tf, 'Max', 3);
+
+export const reshapingLayers: readonly LayerFactory[] = [
+  flattenLayer,
+  timeDistributedLayer,
+  reshapeLayer,
+  globalAveragePooling1dLayer,
+  globalAveragePooling2dLayer,
+  globalAveragePooling3dLayer,
+  globalMaxPooling1dLayer,
+  globalMaxPooling2dLayer,
+  globalMaxPooling3dLayer,
+];

@@ -6,12 +6,13 @@ import { conv2d, fusedConv2d } from './conv2d.ts';
 import { conv2dBackpropFilter } from './conv2d-backprop-filter.ts';
 import { conv2dBackpropInput } from './conv2d-backprop-input.ts';
 import { depthwiseBackpropFilter, depthwiseBackpropInput } from './depthwise-backprop.ts';
-import { maxPool3d, maxPool3dGrad } from './max-pool-3d.ts';
 import { maxPoolGrad } from './max-pool-grad.ts';
 import { RELU_GRAD, reluGrad, reluGradGradient, reluGradient } from './relu-grad.ts';
 import { withExplicitPadding } from './same-padding.ts';
 import { type SimdKernels, simdKernels } from './simd.ts';
 import { sum, unsortedSegmentSum } from './sums.ts';
+import { transform } from './transform.ts';
+import { conv3dBackpropInput, maxPool3d, maxPool3dGrad } from './volumes.ts';
 
 export interface WasmKernelOptions {
   /** False disables gradcast's own WebAssembly, as on a platform without SIMD. Default true. */
@@ -52,6 +53,7 @@ const factories: Record<string, Factory> = {
   Conv2D: conv2d,
   Conv2DBackpropFilter: (tf, _stock, simd) => conv2dBackpropFilter(tf, simd),
   Conv2DBackpropInput: conv2dBackpropInput,
+  Conv3DBackpropInputV2: conv3dBackpropInput,
   DepthwiseConv2dNative: (tf, stock) => withExplicitPadding(tf, stock, true),
   DepthwiseConv2dNativeBackpropFilter: depthwiseBackpropFilter,
   DepthwiseConv2dNativeBackpropInput: depthwiseBackpropInput,
@@ -64,6 +66,7 @@ const factories: Record<string, Factory> = {
   MaxPoolGrad: maxPoolGrad,
   [RELU_GRAD]: (tf, _stock, simd) => reluGrad(tf, simd),
   Sum: sum,
+  Transform: transform,
   UnsortedSegmentSum: unsortedSegmentSum,
 };
 

@@ -65,8 +65,10 @@ test('images that are too small for the default model are rejected with its mini
 
 test('a model with a setting that would be ignored is rejected', async () => {
   const decay = layer('L1L2', { l1: 0, l2: 0.01 });
-  const decaying = model(flatten, layer('Dense', { name: 'd', units: 4, kernel_regularizer: decay }));
-  await expect(weightsHash(1, decaying)).rejects.toThrow('Layer d (Dense) has a kernel_regularizer');
+  const decaying = model(flatten, layer('Dense', { name: 'd', units: 4, activity_regularizer: decay }));
+  await expect(weightsHash(1, decaying)).rejects.toThrow(
+    'Layer d (Dense) has an activity_regularizer, which would be ignored: no penalty on the output of a layer is supported.',
+  );
 });
 
 const prepare = (topology: Topology, batchSize = 8) =>

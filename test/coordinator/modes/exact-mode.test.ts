@@ -158,6 +158,10 @@ describe('alignedBlocks', () => {
     expect(blocks(2, 100)).toEqual(['w1 0-64', 'w0 64-100']);
   });
 
+  it('returns no blocks if no worker is connected', () => {
+    expect(alignedBlocks([], 24, MICRO_SHARD)).toEqual([]);
+  });
+
   it('splits no micro-shard', () => {
     expect(splitBlock({ from: 0, to: 10 }, MICRO_SHARD, 9)).toEqual([
       { from: 0, to: 4 },

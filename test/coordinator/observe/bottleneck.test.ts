@@ -46,6 +46,17 @@ describe('advice on a bottleneck', () => {
     expect(findBottleneck(measuredRun(455, [ann]))?.linkMs).toBeCloseTo(386, 0);
   });
 
+  it('names what needs the whole gradient, if buckets would make steps faster', () => {
+    const ann = measured('ann', { ...linked, acceptsBuckets: true, turnaroundMs: 450 });
+    const run = { ...measuredRun(455, [ann]), payloadShape: { ...PAYLOAD, bucketCount: 4 } };
+    expect(describeBottleneck(run)).not.toContain('whole');
+    expect(describeBottleneck({ ...run, wholeGradientFor: 'lamb' })).toMatch(
+      / Weights are sent only when the gradient is whole, which lamb needs; without it, steps would be up to \d\.\dx faster\. /,
+    );
+    const near = { ...measuredRun(75, [measured('ann')]), wholeGradientFor: 'lamb' };
+    expect(describeBottleneck(near)).not.toContain('whole');
+  });
+
   it('names a worker whose link costs more time than its share of the batch saves, and the size of that share', () => {
     const slowLink = { ...linked, rttMs: 80, downMsPerByte: 10 * MS_PER_BYTE, upMsPerByte: 10 * MS_PER_BYTE };
     const far = measured('far', { ...slowLink, samples: 4, turnaroundMs: 4000 });

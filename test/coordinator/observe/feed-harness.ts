@@ -31,7 +31,7 @@ export async function testFeed() {
       samplesPerSecond: 40,
       workers: 1,
       batch: { samples, lossSum, metrics: [Math.min(3, samples)] },
-      weights: { step: step((epoch - 1) * 2 + stepOfEpoch), source: { committedWeights: weights } },
+      weights: { step: step((epoch - 1) * 2 + stepOfEpoch), source: { averagedWeights: weights } },
     });
   };
   const watch = () => {

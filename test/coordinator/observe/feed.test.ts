@@ -139,7 +139,7 @@ describe('the feed', () => {
 
   it('sends committed weights, not those of a step that may still be rolled back', async () => {
     const { watch, tick, feed } = await testFeed();
-    const committedWeights = Float32Array.of(1, 2, 3, 4, 5, 6);
+    const averagedWeights = Float32Array.of(1, 2, 3, 4, 5, 6);
     feed.stepFinished({
       epoch: 1,
       step: 2,
@@ -149,14 +149,14 @@ describe('the feed', () => {
       samplesPerSecond: 40,
       workers: 1,
       batch: { samples: 4, lossSum: 1, metrics: [3] },
-      weights: { step: step(2), source: { committedWeights } },
+      weights: { step: step(2), source: { averagedWeights } },
     });
     const observer = watch();
     await observer.send({ type: 'snapshot' });
     await tick();
     const { message, payload } = observer.received.at(-1)!;
     expect(message).toEqual({ type: 'weights', step: 2, offset: 0 });
-    expect([...new Float32Array(payload.slice().buffer)]).toEqual([...committedWeights]);
+    expect([...new Float32Array(payload.slice().buffer)]).toEqual([...averagedWeights]);
   });
 
   it('begins with the epochs before a run was resumed', async () => {

@@ -21,7 +21,7 @@ const trainable = (size: number) => layoutOf([{ shape: [size], trainable: true }
 /** Applies a gradient sum. */
 function apply(optimizer: Optimizer, gradientSum: ArrayLike<number>, samples: number): void {
   optimizer.gradientSum.set(gradientSum);
-  optimizer.apply(samples);
+  optimizer.apply({ step: 0, samples });
 }
 
 describe("Adadelta by Keras' rule", () => {
@@ -101,9 +101,9 @@ it.each([[5], [8191], [20001]])(
       }
       // Sums in the optimizer's own memory and elsewhere have the same bits.
       expect(inRanges.gradientSum).toEqual(elsewhere);
-      inRanges.apply(16, { from: middle, to: size });
-      inRanges.apply(16, { from: 0, to: middle });
-      atOnce.apply(16);
+      inRanges.apply({ step, samples: 16 }, { from: middle, to: size });
+      inRanges.apply({ step, samples: 16 }, { from: 0, to: middle });
+      atOnce.apply({ step, samples: 16 });
     }
     expect(inRanges.weights).toEqual(atOnce.weights);
     expect(inRanges.state).toEqual(atOnce.state);
@@ -121,7 +121,7 @@ describe('a transaction', () => {
     const before = vectorsOf(optimizer);
     optimizer.begin();
     optimizer.gradientSum.set([5, 6, 7, 8]);
-    optimizer.apply(2, { from: 2, to: 4 });
+    optimizer.apply({ step: 1, samples: 2 }, { from: 2, to: 4 });
     return { optimizer, before };
   }
 
@@ -129,7 +129,7 @@ describe('a transaction', () => {
     const { optimizer, before } = openTransaction();
     expect([...optimizer.committedWeights]).toEqual(before[0]);
     expect([...optimizer.weights]).not.toEqual(before[0]);
-    optimizer.apply(2, { from: 0, to: 2 });
+    optimizer.apply({ step: 1, samples: 2 }, { from: 0, to: 2 });
     optimizer.commit();
     expect(optimizer.committedWeights).toBe(optimizer.weights);
     expect([...optimizer.weights]).not.toEqual(before[0]);
@@ -143,11 +143,35 @@ describe('a transaction', () => {
     // A second rollback, and one after a commit, change nothing.
     optimizer.rollback();
     optimizer.begin();
-    optimizer.apply(2);
+    optimizer.apply({ step: 2, samples: 2 });
     optimizer.commit();
     const after = vectorsOf(optimizer);
     optimizer.rollback();
     expect(vectorsOf(optimizer)).toEqual(after);
+  });
+});
+
+describe('a moving average', () => {
+  it('takes the place of trained values alone, and stays that of the last committed step', () => {
+    const layout = layoutOf([
+      { shape: [2], trainable: true },
+      { shape: [1], trainable: false },
+    ]);
+    const settings = { name: 'sgd', learningRate: 1, momentum: 0, nesterov: false } as const;
+    const optimizer = createOptimizer({ ...settings, ema: { momentum: 0.5 } }, layout);
+    const step = (number: number): void => {
+      optimizer.gradientSum.set([-1, -2, 3]);
+      optimizer.apply({ step: number, samples: 1 });
+    };
+    step(0);
+    step(1);
+    expect([...optimizer.averagedWeights]).toEqual([1.5, 3, 6]);
+    optimizer.begin();
+    step(2);
+    expect([...optimizer.averagedWeights]).toEqual([1.5, 3, 6]);
+    optimizer.commit();
+    expect([...optimizer.averagedWeights]).toEqual([2.25, 4.5, 9]);
+    expect([...optimizer.weights]).toEqual([3, 6, 9]);
   });
 });
 

@@ -50,7 +50,7 @@ async function run({ factor = () => 1, loss = () => 0.1, banned = new Map() }: F
       const time = steps.filter((one) => one === step).length;
       const sum = numbers.reduce((total, number) => total + ((number * 7 + step * 13) % 11) - 5, 0);
       gradientSum.forEach((_, i) => (gradientSum[i] = factor(step, time) * sum * (i + 1)));
-      optimizer.apply(numbers.length);
+      optimizer.apply({ step, samples: numbers.length });
       const since = pending.get(step);
       pending.delete(step);
       if (since !== undefined) requested = since as Step;

@@ -112,12 +112,11 @@ function raisingOptimizer(
   const gradientSum = new Float32Array(weights.length);
   let before: Float32Array | null = null;
   return {
-    weights,
+    ...fixedWeights(weights),
     get committedWeights() {
       return before ?? weights;
     },
     gradientSum,
-    state: {},
     begin: () => (before = weights.slice()),
     apply(_, part = { from: 0, to: weights.length }) {
       summed.push({ part, sum: [...gradientSum.subarray(part.from, part.to)] });

@@ -34,7 +34,7 @@ function training(changes: Partial<Job> = {}) {
   const optimizer: Optimizer = {
     ...fixedWeights(weights),
     gradientSum,
-    apply(samples) {
+    apply({ samples }) {
       steps.push(samples);
       weights[0] = weights[0]! + gradientSum[0]! / samples;
     },

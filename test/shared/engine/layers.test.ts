@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
 import { cellsInsideImage } from '../../../shared/engine/gradient-corrections.ts';
-import { interpolationMatrix } from '../../../shared/engine/layers/reshaping.ts';
-import { registerKeyedDropout, type DropoutContext } from '../../../shared/engine/keyed-dropout.ts';
+import { interpolationMatrix } from '../../../shared/engine/layers/resizing.ts';
+import { randomContext, type MaskSource } from '../../../shared/engine/layers/random-source.ts';
 import { buildModel } from '../../../shared/engine/model.ts';
 import { expandTopology } from '../../../shared/model/expand-topology.ts';
 import type { Topology } from '../../../shared/model/job.ts';
@@ -25,21 +25,20 @@ await tf.setBackend('cpu');
 /** Output of a model for inputs of ones, with the dropout masks 1, 2, 3, ..., and the shapes of the masks. */
 async function applyToOnes(topology: Topology, shape: number[]) {
   const maskShapes: number[][] = [];
-  const dropout: DropoutContext = {
-    masks: (_layer, _rate, maskShape) => {
-      maskShapes.push(maskShape);
-      const size = maskShape.reduce((a, b) => a * b, 1);
-      return tf.tensor(
-        Float32Array.from({ length: size }, (_, i) => i + 1),
-        maskShape,
-      );
-    },
+  const masks: MaskSource = (_layer, _draw, maskShape) => {
+    maskShapes.push(maskShape);
+    const size = maskShape.reduce((a, b) => a * b, 1);
+    return tf.tensor(
+      Float32Array.from({ length: size }, (_, i) => i + 1),
+      maskShape,
+    );
   };
-  registerKeyedDropout(tf, dropout);
   const built = await buildModel(tf, withKeyedDropout(topology));
+  randomContext(tf).masks = masks;
   const values = tf.tidy(() =>
     (built.model.apply(tf.ones(shape), { training: true }) as tf.Tensor).dataSync<'float32'>().slice(),
   );
+  randomContext(tf).masks = null;
   built.dispose();
   return { values: [...values], maskShapes };
 }
@@ -113,4 +112,112 @@ test('cellsInsideImage counts the cells of each window inside the image', () => 
 test('interpolationMatrix interpolates between pixel centers', () => {
   // tf.image.resize([0, 1], 4): 0, .25, .75, 1.
   expect([...interpolationMatrix(2, 2)]).toEqual([1, 0.75, 0.25, 0, 0, 0.25, 0.75, 1]);
+});
+
+test('an RNN sets the outputs of masked steps to 0 if its configuration says so', async () => {
+  const cell = layer('SimpleRNNCell', { name: 'cell', units: 2 });
+  const settings = { name: 'rnn', cell, return_sequences: true };
+  for (const zero_output_for_mask of [false, true]) {
+    const model = sequential(
+      input(3, 2),
+      layer('Masking', { name: 'masking', mask_value: 0 }),
+      layer('RNN', { ...settings, zero_output_for_mask }),
+    );
+    const built = await buildModel(tf, expandTopology(model));
+    const steps = tf.tensor3d([1, 1, 0, 0, 1, 1], [1, 3, 2]);
+    const output = built.model.predict(steps) as tf.Tensor;
+    const [first, second, third] = tf.max(tf.abs(output), -1).dataSync();
+    expect(first).toBeGreaterThan(0);
+    expect(second).toBe(zero_output_for_mask ? 0 : first);
+    expect(third).toBeGreaterThan(0);
+    tf.dispose([steps, output]);
+    built.dispose();
+  }
+});
+
+test('inputs of Subtract with fewer axes are aligned by their samples', async () => {
+  const call = (name: string) => [name, 0, 0, {}];
+  const topology: Topology = {
+    class_name: 'Functional',
+    config: {
+      name: 'model',
+      layers: [
+        { ...input(2, 2), name: 'in', inbound_nodes: [] },
+        layer('GlobalAveragePooling1D', { name: 'mean' }, [[call('in')]]),
+        layer('Subtract', { name: 'left' }, [[call('mean'), call('in')]]),
+        layer('Subtract', { name: 'right' }, [[call('in'), call('mean')]]),
+        layer('Add', { name: 'sum' }, [[call('left'), call('right')]]),
+        layer('Concatenate', { name: 'out', axis: -1 }, [[call('right'), call('sum')]]),
+      ],
+      input_layers: [['in', 0, 0]],
+      output_layers: [['out', 0, 0]],
+    },
+  };
+  const built = await buildModel(tf, expandTopology(topology));
+  const x = tf.tensor3d([1, 2, 3, 4, 10, 20, 30, 40], [2, 2, 2]);
+  const output = built.model.predict(x) as tf.Tensor;
+  expect(output.shape).toEqual([2, 2, 4]);
+  expect([...output.dataSync()]).toEqual([-1, -1, 0, 0, 1, 1, 0, 0, -10, -10, 0, 0, 10, 10, 0, 0]);
+  tf.dispose([x, output]);
+  built.dispose();
+});
+
+test('attention along one of several axes is rejected by name', async () => {
+  const call = ['in', 0, 0, {}];
+  const attention = (config: object): Topology => ({
+    class_name: 'Functional',
+    config: {
+      name: 'model',
+      layers: [
+        { ...input(3, 3, 2), name: 'in', inbound_nodes: [] },
+        layer('MultiHeadAttention', { name: 'out', num_heads: 1, key_dim: 2, ...config }, [[call, call]]),
+      ],
+      input_layers: [['in', 0, 0]],
+      output_layers: [['out', 0, 0]],
+    },
+  });
+  await expect(buildModel(tf, expandTopology(attention({ attention_axes: [1] })))).rejects.toThrow(
+    'Layer out (MultiHeadAttention) attends along one of several axes',
+  );
+  expect(() => expandTopology(attention({ output_shape: [2, 5] }))).toThrow('has output_shape [2,5]');
+});
+
+// The figures of Keras 3.15.1 for the same layer.
+test('a masked step of a query attends to nothing if an attention has dropout', async () => {
+  const ones = layer('Ones', {});
+  for (const [dropout, expected] of [
+    [0, 1],
+    [0.5, 0],
+  ] as const) {
+    const call = ['masking', 0, 0, {}];
+    const settings = {
+      name: 'out',
+      num_heads: 1,
+      key_dim: 1,
+      use_bias: false,
+      kernel_initializer: ones,
+      dropout,
+    };
+    const built = await buildModel(
+      tf,
+      expandTopology({
+        class_name: 'Functional',
+        config: {
+          name: 'model',
+          layers: [
+            { ...input(2, 1), name: 'in', inbound_nodes: [] },
+            layer('Masking', { name: 'masking' }, [[['in', 0, 0, {}]]]),
+            layer('MultiHeadAttention', settings, [[call, call]]),
+          ],
+          input_layers: [['in', 0, 0]],
+          output_layers: [['out', 0, 0]],
+        },
+      }),
+    );
+    const x = tf.tensor3d([2, 0], [1, 2, 1]);
+    const output = built.model.predict(x) as tf.Tensor;
+    expect([...output.dataSync()]).toEqual([2, expected]);
+    tf.dispose([x, output]);
+    built.dispose();
+  }
 });

@@ -17,9 +17,13 @@ const size = 7;
 const part = sliceShard;
 
 const inputsOf = (inputs: ShardInputs, samples: number): Float32Array[] =>
-  [inputs.values()[0]!, inputs.targets()[0]!, inputs.mask(layer, rate, samples * size)].map((values) =>
-    values.slice(),
-  );
+  [
+    inputs.values()[0]!,
+    inputs.targets()[0]!,
+    inputs.mask(layer, rate, samples * size),
+    inputs.mask(layer + 1, 'normal', samples * size),
+    inputs.mask(layer + 2, 'uniform', samples),
+  ].map((values) => values.slice());
 
 test.each([1, 3, 8, 13, 16])(
   'micro-shards of %d in a prepared shard of 13 have the same inputs as separate shards',

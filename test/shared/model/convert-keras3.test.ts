@@ -44,6 +44,72 @@ describe('a topology of Keras 3', () => {
     });
   });
 
+  it('has calls of nested models counted from the call of their own input', () => {
+    const call = (name: string, node: number) => ({
+      args: [{ class_name: '__keras_tensor__', config: { keras_history: [name, node, 0] } }],
+      kwargs: {},
+    });
+    const inner = {
+      name: 'body',
+      layers: [
+        {
+          class_name: 'InputLayer',
+          config: { name: 'i', batch_shape: [null, 4] },
+          name: 'i',
+          inbound_nodes: [],
+        },
+      ],
+      input_layers: ['i', 0, 0],
+      output_layers: ['i', 0, 0],
+    };
+    const topology = {
+      class_name: 'Functional',
+      config: {
+        name: 'm',
+        layers: [
+          {
+            class_name: 'InputLayer',
+            config: { name: 'in', batch_shape: [null, 4] },
+            name: 'in',
+            inbound_nodes: [],
+          },
+          {
+            ...layer('Functional', inner),
+            name: 'body',
+            inbound_nodes: [call('in', 0), call('body', 0)],
+          },
+          {
+            ...layer('Sequential', { name: 'seq', layers: [layer('Dense', { units: 4 })] }),
+            name: 'seq',
+            inbound_nodes: [call('body', 1)],
+          },
+        ],
+        input_layers: ['in', 0, 0],
+        output_layers: ['seq', 0, 0],
+      },
+    };
+    const layers = expanded(topology);
+    expect(layers[1]!.inbound_nodes).toEqual([[['in', 0, 0, {}]], [['body', 1, 0, {}]]]);
+    expect(layers[2]!.inbound_nodes).toEqual([[['body', 2, 0, {}]]]);
+    // In output_layers, Keras 3 counts that call of functional models itself.
+    const ending = (name: string, node: number) =>
+      expandTopology({ ...topology, config: { ...topology.config, output_layers: [name, node, 0] } }).config;
+    expect(ending('seq', 0)).toMatchObject({ output_layers: [['seq', 1, 0]] });
+    expect(ending('body', 2)).toMatchObject({ output_layers: [['body', 2, 0]] });
+  });
+
+  it('has the mirrored layer of a Bidirectional removed, whatever objects its settings were', () => {
+    const cell = (go_backwards: boolean, shared_object_id: number) =>
+      layer('LSTM', {
+        units: 2,
+        go_backwards,
+        bias_initializer: { class_name: 'Zeros', config: {}, shared_object_id },
+      });
+    const settings = { layer: cell(false, 1), backward_layer: cell(true, 2), merge_mode: 'sum' };
+    const [, both] = expanded(sequential(input3, layer('Bidirectional', settings)));
+    expect(both!.config).not.toHaveProperty('backward_layer');
+  });
+
   it('has the slope of a leaky ReLU renamed to alpha', () => {
     expect(expandedConfig('LeakyReLU', { negative_slope: 0.01 })).toMatchObject({ alpha: 0.01 });
     expect(() => expandedConfig('LeakyReLU', { negative_slope: 0.01, alpha: 0.3 })).toThrow(
@@ -61,16 +127,18 @@ describe('a topology of Keras 3', () => {
         keras_version: '3.4.1',
       },
     ],
-  ])('is recognized by %s and rejected for its different hard_sigmoid', (_, topology) => {
-    expect(() => expandTopology(topology)).toThrow(/hard_sigmoid, which is another function in Keras 3/);
+  ])('is recognized by %s and has its own hard_sigmoid', (_, topology) => {
+    const once = expandTopology(topology);
+    expect(JSON.stringify(once)).toMatch(/activation":"hard_sigmoid_keras3"/);
+    expect(expandTopology(once)).toEqual(once);
   });
 
-  it('is not a file of Keras 2, whose hard_sigmoid is supported', () => {
+  it('is not a file of Keras 2, whose hard_sigmoid is another one', () => {
     const two = {
       ...sequential(input, layer('Dense', { units: 2, activation: 'hard_sigmoid' })),
       keras_version: '2.15.0',
     };
-    expect(() => expandTopology(two)).not.toThrow();
+    expect(JSON.stringify(expandTopology(two))).toMatch(/activation":"hard_sigmoid"/);
   });
 
   it('may have a second layer in a Bidirectional only if it mirrors the first', () => {

@@ -10,8 +10,8 @@ const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\
 
 describe('expandTopology rejects what would be ignored or computed otherwise than by Keras:', () => {
   it.each<[string, object, string]>([
-    ['Conv2D', { groups: 2 }, 'groups 2: only 1 is supported'],
-    ['SeparableConv2D', { dilation_rate: [2, 2] }, 'dilation_rate [2,2]: only 1 is supported'],
+    ['Conv2D', { groups: 0 }, 'groups 0: only whole numbers above 0'],
+    ['Conv2DTranspose', { dilation_rate: [2, 2] }, 'dilation_rate [2,2]: only 1 is supported'],
     ['Conv2D', { padding: 'causal' }, 'padding "causal": supported are valid, same'],
     [
       'Conv1D',
@@ -20,25 +20,25 @@ describe('expandTopology rejects what would be ignored or computed otherwise tha
     ],
     ['SeparableConv2D', { data_format: 'channels_first' }, 'data_format "channels_first"'],
     ['Conv3D', { data_format: 'channels_first' }, 'data_format "channels_first"'],
-    ['DepthwiseConv2D', { dilation_rate: 2 }, 'dilation_rate 2'],
-    ['Conv2DTranspose', { output_padding: [1, 1] }, 'output_padding [1,1]: it is not supported'],
+    ['DepthwiseConv2D', { dilation_rate: 0.5 }, 'dilation_rate 0.5'],
+    ['Conv2DTranspose', { output_padding: 'one' }, 'output_padding "one": only whole numbers'],
     ['MaxPooling1D', { data_format: 'channels_first' }, 'data_format "channels_first"'],
-    ['GlobalAveragePooling2D', { keepdims: true }, 'keepdims true: it is not supported'],
-    [
-      'UpSampling2D',
-      { interpolation: 'bicubic' },
-      'interpolation "bicubic": supported are nearest, bilinear',
-    ],
-    ['Dense', { activation: 'mish' }, 'activation "mish": supported are linear, relu'],
+    ['GlobalAveragePooling2D', { keepdims: 2 }, 'keepdims 2: only true and false'],
+    ['UpSampling2D', { interpolation: 'area' }, 'interpolation "area": supported are nearest, bilinear'],
+    ['Dense', { activation: 'glu' }, 'activation "glu": supported are linear, relu'],
     ['Dense', { activation: layer('LeakyReLU') }, 'activation "LeakyReLU"'],
     ['Dense', { dtype: 'float16' }, 'dtype "float16": only float32 is supported'],
     ['Dense', { dtype: plain('Policy', { name: 'mixed_float16' }) }, 'dtype "mixed_float16"'],
     ['Dense', { trainable: 'no' }, 'trainable "no"'],
     ['InputLayer', { sparse: true }, 'sparse true'],
     ['InputLayer', { dtype: 'uint8', batch_input_shape: [null, 4] }, 'dtype "uint8"'],
-    ['PReLU', { shared_axes: [3] }, 'shared_axes [3]: supported are [1], [1, 2]'],
-    ['PReLU', { shared_axes: [2, 3] }, 'shared_axes [2,3]'],
-    ['ELU', { alpha: 0.5 }, 'alpha 0.5: only 1 is supported'],
+    ['PReLU', { shared_axes: [0.5] }, 'shared_axes [0.5]: only whole numbers'],
+    ['EinsumDense', { equation: 'ab,bc' }, 'equation "ab,bc"'],
+    ['RMSNormalization', { axis: 1 }, 'axis 1: supported are -1, [-1]'],
+    ['MultiHeadAttention', { attention_axes: [1, 2] }, 'attention_axes [1,2]'],
+    ['MultiHeadAttention', { use_gate: true }, 'use_gate true'],
+    ['RandomRotation', { fill_mode: 'mirror' }, 'fill_mode "mirror"'],
+    ['RandomZoom', { height_factor: [0.1, 0.2, 0.3] }, 'height_factor [0.1,0.2,0.3]'],
     ['Softmax', { axis: 1 }, 'axis 1'],
     ['Concatenate', { axis: 0 }, 'axis 0: axis 0 is the batch'],
     ['BatchNormalization', { renorm: true }, 'renorm true'],
@@ -46,9 +46,9 @@ describe('expandTopology rejects what would be ignored or computed otherwise tha
     ['BatchNormalization', { virtual_batch_size: 8 }, 'virtual_batch_size 8'],
     ['BatchNormalization', { synchronized: true }, 'synchronized true'],
     ['LayerNormalization', { rms_scaling: true }, 'rms_scaling true'],
-    ['Embedding', { mask_zero: true }, 'mask_zero true'],
+    ['Embedding', { mask_zero: 1 }, 'mask_zero 1: only true and false'],
+    ['LSTM', { zero_output_for_mask: 1 }, 'zero_output_for_mask 1'],
     ['LSTM', { stateful: true }, 'stateful true'],
-    ['LSTM', { return_state: true }, 'return_state true'],
     ['LSTM', { time_major: true }, 'time_major true'],
     ['Bidirectional', { layer: layer('LSTM'), merge_mode: null }, 'merge_mode null'],
     [
@@ -60,14 +60,18 @@ describe('expandTopology rejects what would be ignored or computed otherwise tha
     ['Dropout', { rate: 0.5, noise_shape: [8, 1] }, 'noise_shape [8,1]'],
     [
       'Dense',
-      { kernel_regularizer: plain('L2', { l2: 0.01 }) },
-      'kernel_regularizer, which would be ignored',
+      { activity_regularizer: plain('L2', { l2: 0.01 }) },
+      'activity_regularizer, which would be ignored',
     ],
-    ['Dense', { kernelRegularizer: plain('L2', { l2: 0.01 }) }, 'kernel_regularizer, which would be ignored'],
+    [
+      'Dense',
+      { activityRegularizer: plain('L2', { l2: 0.01 }) },
+      'activity_regularizer, which would be ignored',
+    ],
     ['Dense', { kernel_regularizer: plain('OrthogonalRegularizer', { factor: 0 }) }, 'kernel_regularizer'],
     ['Dense', { bias_regularizer: 'l2' }, 'bias_regularizer'],
     ['Dense', { activity_regularizer: 'l1' }, 'activity_regularizer'],
-    ['Dense', { kernel_constraint: plain('MaxNorm', { max_value: 2 }) }, 'kernel_constraint'],
+    ['Dense', { kernel_constraint: plain('MaxNorm', { max_value: 2, axis: 'all' }) }, 'kernel_constraint'],
     ['LSTM', { recurrent_constraint: 'nonNeg' }, 'recurrent_constraint'],
     ['Dense', { lora_rank: 4 }, 'the key lora_rank, which would be ignored'],
     ['Dense', { constructor: 1 }, 'the key constructor'],
@@ -80,7 +84,7 @@ describe('expandTopology rejects what would be ignored or computed otherwise tha
     expect(() => expandTopology(deep)).toThrow(message);
   });
 
-  it.each(['Masking', 'Lambda', 'TFOpLambda', 'Resizing', 'MyLayer', 'constructor'])(
+  it.each(['SpectralNormalization', 'Lambda', 'TFOpLambda', 'Resizing', 'MyLayer', 'constructor'])(
     'class %s',
     (className) => {
       expect(() => expandTopology(sequential(input, layer(className)))).toThrow(
@@ -96,12 +100,9 @@ describe('expandTopology rejects what would be ignored or computed otherwise tha
     );
   });
 
-  it('layers that draw unkeyed random numbers', () => {
-    expect(() => expandTopology(sequential(input, layer('GaussianNoise', { stddev: 1 })))).toThrow(
-      'Layer x (GaussianNoise) draws its own random numbers',
-    );
-    expect(() => expandTopology(sequential(input, layer('LSTM', { units: 3, dropout: 0.5 })))).toThrow(
-      'Layer x (LSTM) draws its own random numbers',
+  it('layers whose random numbers depend on the batch', () => {
+    expect(() => expandTopology(sequential(input, layer('RandomCrop', { height: 3, width: 3 })))).toThrow(
+      'Layer x (RandomCrop) is of a class that gradcast does not train. It crops a whole batch alike',
     );
   });
 

@@ -76,29 +76,41 @@ describe('withKeyedDropout', () => {
     );
   });
 
-  it.each(['AlphaDropout', 'GaussianDropout', 'GaussianNoise', 'SpatialDropout1D', 'SpatialDropout2D'])(
-    'rejects %s at any depth and suggests a replacement',
-    (className) => {
-      const model = sequential(
-        'm',
-        layer('TimeDistributed', 'w', { layer: sequential('inner', layer(className, 'noisy')) }),
-      );
-      expect(() => withKeyedDropout(model)).toThrow(
-        `Layer noisy (${className}) draws its own random numbers, so that a step would depend on how the batch is ` +
-          'partitioned. Use Dropout layers instead.',
-      );
-    },
-  );
-
-  it('rejects recurrent layers with dropout and accepts those without', () => {
-    const lstm = (config: object) => sequential('m', layer('LSTM', 'memory', config));
-    expect(() => withKeyedDropout(lstm({ dropout: 0.1, recurrent_dropout: 0 }))).toThrow(
-      /Layer memory \(LSTM\)/,
+  it('numbers all random layers in one order', () => {
+    const numbers = (value: unknown): string[] => {
+      if (typeof value !== 'object' || value === null) return [];
+      const { config } = value as Partial<Layer>;
+      const own = typeof config?.number !== 'number' ? [] : [`${String(config.name)} ${config.number}`];
+      return [...own, ...Object.values(value).flatMap(numbers)];
+    };
+    const cells = [
+      layer('LSTMCell', 'cell 1', { dropout: 0.1 }),
+      layer('GRUCell', 'cell 2', { recurrent_dropout: 0 }),
+      layer('GRUCell', 'cell 3', { recurrent_dropout: 0.1 }),
+    ];
+    const model = sequential(
+      'm',
+      layer('GaussianNoise', 'noise', { stddev: 0 }),
+      layer('LSTM', 'without', { dropout: 0, recurrent_dropout: 0 }),
+      layer('LSTM', 'lstm', { dropout: 0.1, recurrent_dropout: 0 }),
+      layer('RandomRotation', 'rotation', { factor: 0.1 }),
+      layer('MultiHeadAttention', 'undropped', { dropout: 0 }),
+      layer('MultiHeadAttention', 'dropped', { dropout: 0.1 }),
+      layer('Bidirectional', 'both', {
+        layer: layer('RNN', 'rnn', { cell: layer('StackedRNNCells', 'cells', { cells }) }),
+      }),
+      layer('Dropout', 'last', { rate: 0.5 }),
     );
-    expect(() => withKeyedDropout(lstm({ dropout: 0, recurrent_dropout: 0.2 }))).toThrow(
-      /Layer memory \(LSTM\)/,
-    );
-    expect(() => withKeyedDropout(lstm({ dropout: 0, recurrent_dropout: 0 }))).not.toThrow();
+    expect(numbers(withKeyedDropout(model))).toEqual([
+      'noise 0',
+      'lstm 1',
+      'rotation 3',
+      'dropped 4',
+      'cell 1 5',
+      'cell 3 7',
+      // The second layer of `both` has 9 to 12.
+      'last 13',
+    ]);
   });
 });
 

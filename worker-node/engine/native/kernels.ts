@@ -7,12 +7,44 @@ export function replaceKernels(tf: TF, backend: NativeBackend): void {
   replaceKernel(tf, 'Add', (stock) => biasAdd(tf, backend, stock));
   replaceKernel(tf, 'BatchMatMul', (stock) => matMul(tf, backend, stock));
   replaceKernel(tf, 'Sum', (stock) => sum(tf, backend, stock));
+  tf.registerKernel({
+    kernelName: 'Transform',
+    backendName: 'tensorflow',
+    kernelFunc: transform(tf, backend),
+  });
 }
 
 function replaceKernel(tf: TF, kernelName: string, make: (stock: KernelConfig) => KernelFunc): void {
   const stock = tf.getKernel(kernelName, 'tensorflow');
   tf.unregisterKernel(kernelName, 'tensorflow');
   tf.registerKernel({ ...stock, kernelFunc: make(stock) });
+}
+
+/** Kernel Transform, which tfjs-node lacks: moves the pixels of images. */
+function transform(tf: TF, backend: NativeBackend): KernelFunc {
+  return ({ inputs, attrs }) => {
+    const { image, transforms } = inputs as unknown as { image: Tensor; transforms: Tensor };
+    const { interpolation, fillMode, fillValue, outputShape } = attrs as unknown as {
+      interpolation: string;
+      fillMode: string;
+      fillValue: number;
+      outputShape?: [number, number] | null;
+    };
+    const type = backend.binding.TF_ATTR_STRING;
+    const size = tf.tensor1d(outputShape ?? image.shape.slice(1, 3), 'int32');
+    const fill = tf.scalar(fillValue);
+    const moved = backend.executeSingleOutput(
+      'ImageProjectiveTransformV3',
+      [
+        { ...floatType(backend), name: 'dtype' },
+        { name: 'interpolation', type, value: interpolation.toUpperCase() },
+        { name: 'fill_mode', type, value: fillMode.toUpperCase() },
+      ],
+      [image, transforms, size, fill],
+    );
+    tf.dispose([size, fill]);
+    return moved;
+  };
 }
 
 /** Kernel Add; for a bias with BiasAdd, which TensorFlow fuses with the ops before and after it. */

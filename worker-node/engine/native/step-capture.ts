@@ -1,5 +1,6 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs';
-import type { MaskSource } from '../../../shared/engine/keyed-dropout.ts';
+import type { MaskSource } from '../../../shared/engine/layers/random-source.ts';
+import type { Draw } from '../../../shared/kernels/masks/random-values.ts';
 import type { TF } from '../../../shared/util/tf.ts';
 import type { ModelStep } from '../../../shared/engine/model-step.ts';
 import { microShardSizes } from '../../../shared/engine/micro-shards.ts';
@@ -29,7 +30,7 @@ export type GraphKind = 'gradient' | 'added' | 'cut' | 'factored' | 'outputs';
 
 interface MaskInput {
   readonly layer: number;
-  readonly rate: number;
+  readonly draw: Draw;
   readonly shape: number[];
 }
 
@@ -87,9 +88,9 @@ export function captureStep(
     variables.forEach((variable, i) => nameInput(`weights_${i}`, variable));
     if (kind === 'outputs') return modelStep.outputs(values);
     const targets = inputs.targets().map((array, i) => named(`target_${i}`, array, targetShapes[i] ?? []));
-    const source: MaskSource = (layer, rate, shape) => {
-      masks.push({ layer, rate, shape });
-      return named(`mask_${masks.length - 1}`, inputs.mask(layer, rate, sizeOf(shape)), shape);
+    const source: MaskSource = (layer, draw, shape) => {
+      masks.push({ layer, draw, shape });
+      return named(`mask_${masks.length - 1}`, inputs.mask(layer, draw, sizeOf(shape)), shape);
     };
     if (kind === 'factored') {
       const outputGradients: Tensor[] = [];
@@ -125,8 +126,8 @@ export function captureStep(
         tensors.push(...variables);
         if (kind !== 'outputs') {
           inputs.targets().forEach((target, i) => tensors.push(tf.tensor(target, targetShapes[i])));
-          for (const { layer, rate, shape } of masks) {
-            tensors.push(tf.tensor(inputs.mask(layer, rate, sizeOf(shape)), shape));
+          for (const { layer, draw, shape } of masks) {
+            tensors.push(tf.tensor(inputs.mask(layer, draw, sizeOf(shape)), shape));
           }
         }
         return graph.run(tensors, left?.ids(variables.length));

@@ -1,9 +1,10 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { readModelFile } from '../../../coordinator/run/model-file.ts';
-import { fillWeights } from '../../../coordinator/run/weights-file.ts';
+import { readModelFile } from '../../../coordinator/model-file/model-file.ts';
+import { zipBytes } from '../../support/zip-bytes.ts';
+import { fillWeights } from '../../../coordinator/model-file/weights-file.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'gradcast-model-file-'));
 afterAll(() => rm(folder, { recursive: true }));
@@ -18,11 +19,12 @@ async function file(content: string | Uint8Array): Promise<string> {
 }
 
 describe('a topology', () => {
-  it.each<[string, string]>([
+  it.each<[string, string | Uint8Array]>([
     ['as to_json() writes it', text],
     ['as json.dump of to_json() writes it', JSON.stringify(text)],
     ['with a byte order mark', `\uFEFF${text}`],
     ['with both of these', `\uFEFF${JSON.stringify(text)}`],
+    ['in UTF-16, as shells of Windows write it', Buffer.from(`\uFEFF${text}`, 'utf16le')],
     ['in model_config', JSON.stringify({ model_config: model })],
     ['in model_config as text', JSON.stringify({ model_config: text })],
     [
@@ -30,7 +32,11 @@ describe('a topology', () => {
       JSON.stringify({ format: 'layers-model', modelTopology: { model_config: model } }),
     ],
   ])('is read %s', async (_, content) => {
-    expect(await readModelFile(await file(content))).toEqual({ topology: model, weights: null });
+    expect(await readModelFile(await file(content))).toEqual({
+      topology: model,
+      weights: null,
+      compileConfig: null,
+    });
   });
 
   it('keeps the version that wrote it', async () => {
@@ -43,8 +49,6 @@ describe('a topology', () => {
 
 describe('a file of another format is rejected with its format and a remedy', () => {
   it.each<[string, string | Uint8Array, string]>([
-    ['.keras', Uint8Array.of(0x50, 0x4b, 3, 4, 20, 0), 'a zip archive, such as a .keras file of Keras 3'],
-    ['.h5', Uint8Array.of(0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a), 'an HDF5 file, such as an .h5 file of Keras'],
     ['.gz', Uint8Array.of(0x1f, 0x8b, 8, 0), 'compressed by gzip'],
     ['an empty one', '', 'is empty'],
     ['text', 'model = Sequential()', 'is not JSON'],
@@ -57,6 +61,55 @@ describe('a file of another format is rejected with its format and a remedy', ()
     await failing.toThrow(path);
     await failing.toThrow(what);
     await failing.toThrow("open('model.json', 'w').write(model.to_json())");
+  });
+
+  const input = { class_name: 'InputLayer', config: { name: 'in', batch_input_shape: [null, 2] } };
+  const whole = JSON.stringify({ ...model, config: { name: 'm', layers: [input] } });
+  const pickle = Uint8Array.of(0x80, 4, 0x95);
+  const protobuf = Uint8Array.of(8, 1, 18, 0);
+  it.each<[string, string | Uint8Array, RegExp]>([
+    ['model.pb', protobuf, /a graph of TensorFlow\. .*save it with model\.save\('model\.keras'\)\.$/],
+    ['model.onnx', protobuf, /an ONNX model\. Build the model in Keras/],
+    ['model.tflite', 'x', /TensorFlow Lite, which cannot be trained\. Save the Keras model/],
+    ['model', Uint8Array.of(28, 0, 0, 0, 0x54, 0x46, 0x4c, 0x33), /TensorFlow Lite/],
+    ['model.safetensors', Uint8Array.of(0x80, 0, 0, 0, 0, 0, 0, 0, 0x7b), /weights alone \(safetensors\)/],
+    ['model.pth', pickle, /a model of PyTorch\. Build/],
+    ['model.pkl', pickle, /a pickle of Python, which could run any program/],
+    ['model.bin', pickle, /a pickle of Python/],
+    ['torch.pt', zipBytes({ 'm/data.pkl': 'x', 'm/version': '3' }), /a model of PyTorch/],
+    ['arrays.npz', zipBytes({ 'a.npy': 'x' }), /a file of NumPy arrays/],
+    ['saved.zip', zipBytes({ 'm/saved_model.pb': 'x' }), /a packed SavedModel/],
+    ['folder.keras', zipBytes({ 'm/config.json': '{}' }), /pack its files without the folder\.$/],
+    ['other.keras', zipBytes({ 'readme.txt': 'x' }), /without config\.json, so not a \.keras file/],
+    ['half.keras', zipBytes({ 'config.json': text }), /has no model\.weights\.h5/],
+    ['cut.keras', zipBytes({ 'config.json': text }).subarray(0, 40), /cut short, damaged or encrypted/],
+    ['start.keras', Uint8Array.of(0x50, 0x4b, 3, 4, 20, 0), /cut short, damaged or encrypted/],
+    [
+      'config.keras',
+      zipBytes({ 'config.json': '{', 'model.weights.h5': 'x' }),
+      /configuration that is not JSON/,
+    ],
+    ['weights.keras', zipBytes({ 'config.json': whole, 'model.weights.h5': 'x' }), /damaged or cut short/],
+    ['start.h5', Uint8Array.of(0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a), /damaged or cut short/],
+  ])('%s', async (name, content, what) => {
+    const path = join(folder, name);
+    await writeFile(path, content);
+    const failing = expect(readModelFile(path)).rejects;
+    await failing.toThrow(path);
+    await failing.toThrow(what);
+  });
+
+  it('folders of a SavedModel and of TensorFlow.js', async () => {
+    const saved = join(folder, 'saved');
+    await mkdir(saved);
+    await writeFile(join(saved, 'saved_model.pb'), 'x');
+    await expect(readModelFile(saved)).rejects.toThrow(
+      `${saved} is a SavedModel folder of TensorFlow. Load it in Python and save it with model.save('model.keras').`,
+    );
+    const tfjs = join(folder, 'tfjs');
+    await mkdir(tfjs);
+    await writeFile(join(tfjs, 'model.json'), text);
+    await expect(readModelFile(tfjs)).rejects.toThrow(`Name its model: --model ${join(tfjs, 'model.json')}`);
   });
 
   it('a graph model, a folder, and a missing file', async () => {
@@ -117,5 +170,9 @@ describe('weights of a model file', () => {
     );
     await expect(readModelFile(await withWeights([{ name: 3 }]))).rejects.toThrow('is damaged');
     expect((await readModelFile(await withWeights([], []))).weights).toBeNull();
+    await writeFile(join(folder, 'nan.bin'), new Uint8Array(Float32Array.of(1, 2, NaN, 4, 5, 6).buffer));
+    await expect(readModelFile(await withWeights(tensors, ['nan.bin']))).rejects.toThrow(
+      'the weights of a/kernel are not all finite numbers',
+    );
   });
 });

@@ -3,7 +3,8 @@ import type { KernelFunc, TensorInfo } from './backend.ts';
 import type { TF } from '../../util/tf.ts';
 import { floatsOf, kernelFunc } from './backend.ts';
 
-// tfjs' own kernels start from the smallest positive float, which is wrong for windows of negative values. These are plain loops
+// tfjs' own kernels are wrong: pools start from the smallest positive float, which is more than negative values, and the gradient
+// of a convolution's input depends on memory that nothing has written. These are plain loops
 // over the backend's memory, correct for every shape, at JavaScript's speed.
 
 type Shape5 = [number, number, number, number, number];
@@ -95,4 +96,57 @@ function forEachWindow(
       }
     }
   }
+}
+
+interface ConvolutionInputs {
+  readonly dy: TensorInfo;
+  readonly filter: TensorInfo;
+}
+
+interface ConvolutionAttrs {
+  readonly pad: 'valid' | 'same';
+  readonly strides: number | [number, number, number];
+  readonly inputShape: Shape5;
+}
+
+/**
+ * Conv3DBackpropInputV2: gradient of a convolution's input [batch, depth, height, width, channels].  */
+export function conv3dBackpropInput(tf: TF): KernelFunc {
+  return kernelFunc<ConvolutionInputs, ConvolutionAttrs>(({ inputs, attrs, backend }) => {
+    const { strides, pad, inputShape } = attrs;
+    const filterShape = inputs.filter.shape as Shape5;
+    const info = tf.backend_util.computeConv3DInfo(inputShape, filterShape, strides, 1, pad);
+    const out = backend.makeOutput([...inputShape], 'float32');
+    const dx = floatsOf(backend, out).fill(0);
+    const dy = floatsOf(backend, inputs.dy);
+    const filter = floatsOf(backend, inputs.filter);
+    const { inDepth, inHeight, inWidth, inChannels, outChannels } = info;
+    const { front, top, left } = info.padInfo;
+    let from = 0;
+
+    for (let batch = 0; batch < info.batchSize; batch++)
+      for (let z = 0; z < info.outDepth; z++)
+        for (let y = 0; y < info.outHeight; y++)
+          for (let x = 0; x < info.outWidth; x++, from += outChannels)
+            for (let tap = 0; tap < info.filterDepth * info.filterHeight * info.filterWidth; tap++) {
+              const column = tap % info.filterWidth;
+              const row = Math.floor(tap / info.filterWidth) % info.filterHeight;
+              const plane = Math.floor(tap / info.filterWidth / info.filterHeight);
+              const inZ = z * info.strideDepth - front + plane;
+              const inY = y * info.strideHeight - top + row;
+              const inX = x * info.strideWidth - left + column;
+              const isInside =
+                inZ >= 0 && inZ < inDepth && inY >= 0 && inY < inHeight && inX >= 0 && inX < inWidth;
+              if (!isInside) continue;
+              const to = (((batch * inDepth + inZ) * inHeight + inY) * inWidth + inX) * inChannels;
+              for (let channel = 0; channel < inChannels; channel++) {
+                const weights = (tap * inChannels + channel) * outChannels;
+                let sum = 0;
+                for (let o = 0; o < outChannels; o++)
+                  sum += (dy[from + o] as number) * (filter[weights + o] as number);
+                dx[to + channel] = (dx[to + channel] as number) + sum;
+              }
+            }
+    return out;
+  });
 }

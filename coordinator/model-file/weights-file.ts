@@ -1,6 +1,7 @@
 import { isAbsolute, join, normalize } from 'node:path';
 import * as v from 'valibot';
-import { sizeOf } from '../../shared/model/layout.ts';
+import type { LayoutEntry } from '../../shared/model/job.ts';
+import { layoutOf, sizeOf } from '../../shared/model/layout.ts';
 import { readRegularFile } from '../files/read-file.ts';
 
 /** Tensors of a saved model, by name. */
@@ -53,6 +54,11 @@ export async function readWeights(
       if (at + size > bytes.length) throw new Error(`${file}: its weights end before ${name} is complete.`);
       // Copied, because a Float32Array must start at a multiple of four bytes.
       const values = new Float32Array(Uint8Array.from(bytes.subarray(at, at + size)).buffer);
+      if (!values.every(Number.isFinite)) {
+        throw new Error(
+          `${file}: the weights of ${name} are not all finite numbers. Remove weightsManifest to start from new weights.`,
+        );
+      }
       tensors.set(name, { shape, values });
       at += size;
     }
@@ -92,10 +98,24 @@ export function fillWeights(
       const actual = found === undefined ? 'are missing' : `are [${found.shape.join(', ')}]`;
       throw new Error(
         `The model file's weights do not fit its topology: ${name} is [${shape.join(', ')}], its weights ${actual}. ` +
-          'Remove weightsManifest from the file to start from new weights.',
+          'Use weights of this very model, or its topology alone (model.to_json()) to start from new weights.',
       );
     }
     target.set(found.values, at);
     at += found.values.length;
   });
+}
+
+/** Tensors of a flat vector by name, without a copy. @param names names of the tensors, in the order of the layout */
+export function nameWeights(
+  weights: Float32Array,
+  names: readonly string[],
+  layout: readonly LayoutEntry[],
+): NamedWeights {
+  return new Map(
+    layoutOf(layout).slices.map(({ shape, offset, size }, i) => [
+      names[i] ?? '',
+      { shape, values: weights.subarray(offset, offset + size) },
+    ]),
+  );
 }

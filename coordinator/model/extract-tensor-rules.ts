@@ -1,0 +1,171 @@
+import type { Topology } from '../../shared/model/job.ts';
+import {
+  copyModel,
+  isLayer,
+  isModel,
+  layerLabel,
+  layersOf,
+  nestedLayers,
+  type LayerConfig,
+} from '../../shared/model/keras-layer.ts';
+import type { Slice } from '../../shared/model/layout.ts';
+import type { ConstraintSettings, TensorRule } from '../../shared/model/optimizer-settings.ts';
+
+/** Regularizer or constraint of a layer's tensor, by the names that the tensor may have in tfjs-layers. */
+interface FoundRule {
+  readonly label: string;
+  readonly key: string;
+  readonly names: readonly string[];
+  readonly value: LayerConfig;
+  /** Whether the layer may lack the tensor, such as a bias. */
+  readonly isOptional: boolean;
+}
+
+/** Names of tensors whose settings have another name. */
+const TENSOR_NAMES: Readonly<Record<string, string>> = {
+  recurrent: 'recurrent_kernel',
+  depthwise: 'depthwise_kernel',
+  pointwise: 'pointwise_kernel',
+};
+/** Tensors that a layer has only with a flag. */
+const OPTIONAL_TENSORS: Readonly<Record<string, string>> = {
+  bias: 'use_bias',
+  beta: 'center',
+  gamma: 'scale',
+};
+
+/** Topology without the regularizers and constraints of layers, which the coordinator applies, and these. */
+export interface ExtractedRules {
+  readonly topology: Topology;
+  /**
+   * The rules of the tensors of the built model.
+   * @param names of the tensors, in the order of the slices
+   * @throws Error naming the layer if one of its tensors, or an axis of a constraint, is not found
+   */
+  readonly forTensors: (
+    names: readonly string[],
+    slices: readonly Pick<Slice, 'trainable' | 'shape'>[],
+  ) => TensorRule[];
+}
+
+/**
+ * Takes the regularizers and constraints of layers out of a topology.
+ * @param topology as expandTopology returns it
+ */
+export function extractTensorRules(topology: Topology): ExtractedRules {
+  const model = copyModel(topology);
+  const found: FoundRule[] = [];
+  collect(model, [], found);
+  return {
+    topology: found.length === 0 ? topology : { ...model },
+    forTensors(names, slices) {
+      const rules = new Map<number, { tensor: number } & Omit<TensorRule, 'tensor'>>();
+      for (const rule of found) {
+        const tensors = names.flatMap((name, tensor) => (rule.names.includes(name) ? [tensor] : []));
+        if (tensors.length === 0 && !rule.isOptional) {
+          throw new Error(
+            `${rule.label} has a ${rule.key}, but its tensor is not found. Remove it from the model.`,
+          );
+        }
+        for (const tensor of tensors) {
+          const slice = slices[tensor];
+          // As in Keras, frozen tensors have neither.
+          if (slice?.trainable !== true) continue;
+          rules.set(tensor, { tensor, ...rules.get(tensor), ...readRule(rule, slice.shape.length) });
+        }
+      }
+      return [...rules.values()]
+        .filter((rule) => Object.keys(rule).length > 1)
+        .sort((a, b) => a.tensor - b.tensor);
+    },
+  };
+}
+
+/** @param prefixes names that precede those of the layer's tensors; none for the layer's own name */
+function collect(layer: LayerConfig, prefixes: readonly string[], found: FoundRule[]): void {
+  const { class_name: className, config } = layer;
+  const own = prefixes.length > 0 ? prefixes : [String(config.name)];
+  for (const [key, value] of Object.entries(config)) {
+    const [, setting = ''] = /^(.*)_(regularizer|constraint)$/.exec(key) ?? [];
+    if (setting === '') continue;
+    Reflect.deleteProperty(config, key);
+    if (!isLayer(value) || setting === 'activity') continue;
+    const tensor = TENSOR_NAMES[setting] ?? setting;
+    const flag = OPTIONAL_TENSORS[setting];
+    found.push({
+      label: layerLabel(layer),
+      key,
+      value,
+      names: own.map((prefix) => `${prefix}/${tensor}`),
+      isOptional: flag !== undefined && config[flag] === false,
+    });
+  }
+  if (isModel(layer)) {
+    for (const inner of layersOf(layer)) collect(inner, [], found);
+    return;
+  }
+  for (const inner of nestedLayers(layer)) {
+    if (className === 'Bidirectional') {
+      const sides = ['forward', 'backward'].map((side) => `${side}_${String(inner.config.name)}`);
+      collect(
+        inner,
+        own.flatMap((prefix) => sides.map((side) => `${prefix}/${side}`)),
+        found,
+      );
+    } else if (inner.class_name === 'StackedRNNCells') {
+      nestedLayers(inner).forEach((cell, i) =>
+        collect(
+          cell,
+          own.map((prefix) => `${prefix}/RNNCell_${i}`),
+          found,
+        ),
+      );
+    } else collect(inner, own, found);
+  }
+}
+
+/** @throws Error naming the layer if a constraint has an axis that the tensor does not have */
+function readRule({ label, key, value }: FoundRule, rank: number): Omit<TensorRule, 'tensor'> {
+  const { class_name: className, config } = value;
+  const number = (name: string, standard: number): number =>
+    typeof config[name] === 'number' ? config[name] : standard;
+  if (key.endsWith('_regularizer')) {
+    const standard = className === 'L1L2' ? 0 : 0.01;
+    const l1 = className === 'L2' ? 0 : number('l1', standard);
+    const l2 = className === 'L1' ? 0 : number('l2', standard);
+    return l1 === 0 && l2 === 0 ? {} : { penalty: { l1, l2 } };
+  }
+  const { axis = 0 } = config;
+  const given = axis === null ? Array.from({ length: rank }, (_, i) => i) : [axis].flat().map(Number);
+  const beyond = given.find((each) => each < -rank || each >= rank);
+  if (beyond !== undefined) {
+    throw new Error(
+      `${label} has a ${key} over axis ${beyond}, but its tensor has ${rank} axes. Change it in the model.`,
+    );
+  }
+  const axes = given.map((each) => (each < 0 ? each + rank : each));
+  return { constraint: readConstraint(className, number, axes) };
+}
+
+function readConstraint(
+  className: string,
+  number: (name: string, standard: number) => number,
+  axes: number[],
+): ConstraintSettings {
+  switch (className) {
+    case 'MaxNorm':
+      return { name: 'maxNorm', maxValue: number('max_value', 2), axes };
+    case 'UnitNorm':
+      return { name: 'unitNorm', axes };
+    case 'MinMaxNorm':
+      return {
+        name: 'minMaxNorm',
+        minValue: number('min_value', 0),
+        maxValue: number('max_value', 1),
+        rate: number('rate', 1),
+        axes,
+      };
+    default:
+      return { name: 'nonNegative' };
+  }
+}

@@ -1,0 +1,217 @@
+import { Buffer } from 'node:buffer';
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { optimizerFromKeras } from '../../../coordinator/optimizer/keras-config.ts';
+import { createOptimizer, type Optimizer } from '../../../coordinator/optimizer/optimizer.ts';
+import { resolveOptimizer } from '../../../coordinator/optimizer/optimizer-options.ts';
+import { Plateau } from '../../../coordinator/optimizer/plateau.ts';
+import { createSchedule } from '../../../coordinator/optimizer/schedules.ts';
+import { scaleOptimizer } from '../../../coordinator/model/model.ts';
+import type { TensorRule } from '../../../shared/model/optimizer-settings.ts';
+import type { EpochRecord } from '../../../shared/protocol/messages.ts';
+import { layoutOf, type Layout } from '../../../shared/model/layout.ts';
+import { hashedTensor, lowbias32 } from '../../support/hashed-values.ts';
+import { checkProperty } from '../../support/property.ts';
+
+interface Reference {
+  readonly scheduleSteps: number[];
+  readonly cases: {
+    readonly name: string;
+    readonly tensors: { readonly name: string; readonly shape: number[] }[];
+    readonly optimizer: unknown;
+    readonly noDecay: string[];
+    readonly weights: string[];
+    readonly final?: string;
+    readonly tensorRules?: TensorRule[];
+    readonly penalties?: number[];
+  }[];
+  readonly plateaus: {
+    readonly config: Readonly<Record<string, number>> & { readonly monitor?: 'val_accuracy' };
+    readonly scores: number[];
+    readonly rates: string;
+  }[];
+  readonly schedules: { readonly name: string; readonly schedule: unknown; readonly rates: string }[];
+}
+
+const reference = JSON.parse(
+  readFileSync(new URL('../../reference/keras-optimizers.json', import.meta.url), 'utf8'),
+) as Reference;
+type Case = Reference['cases'][number];
+const layoutFor = ({ tensors }: Case): Layout =>
+  layoutOf(tensors.map(({ shape }) => ({ shape, trainable: true })));
+
+function decode(base64: string): Float32Array {
+  return new Float32Array(Uint8Array.from(Buffer.from(base64, 'base64')).buffer);
+}
+
+/** Gradient of a step, as test/reference/keras_optimizers.py computes it. */
+function gradientOf(step: number, layout: Layout): Float32Array {
+  const gradient = new Float32Array(layout.length);
+  layout.slices.forEach(({ offset, size }, t) => {
+    for (let i = 0; i < size; i++) {
+      const u = lowbias32(step * 7919 + t * 1000003 + i + 1) / 2 ** 32;
+      const exponent = lowbias32(i + 17 * t + 5) % 17;
+      gradient[offset + i] = (2 * u - 1) * Number(`1e${exponent - 12}`);
+    }
+  });
+  return gradient;
+}
+
+function createFor(each: Case): Optimizer {
+  const { optimizer, noDecay, tensorRules } = each;
+  const layout = layoutFor(each);
+  const names = each.tensors.map(({ name }) => name);
+  const options = optimizerFromKeras(optimizer);
+  const settings = resolveOptimizer(noDecay.length === 0 ? options : { ...options, noDecay }, {
+    names,
+    steps: 100,
+    adadelta: scaleOptimizer(128),
+  });
+  const created = createOptimizer(
+    tensorRules === undefined ? settings : { ...settings, tensorRules },
+    layout,
+  );
+  layout.slices.forEach((slice, t) => {
+    const shape = slice.shape.length === 0 ? [1] : slice.shape;
+    created.weights.set(hashedTensor(t, names[t]!, { ...slice, shape }), slice.offset);
+  });
+  return created;
+}
+
+/** Whether a rule, clip or constraint takes a norm, whose sum Keras adds in another order, or a penalty its slope. */
+const takesNorm = (name: string): boolean =>
+  /norm|lamb|muon|accumulation, ema|penalties|constraints/.test(name);
+
+describe("the weights of Keras' optimizers", () => {
+  it.each(reference.cases.filter(({ name }) => !takesNorm(name)))('$name: the same bits', (each) => {
+    const optimizer = createFor(each);
+    each.weights.forEach((expected, step) => {
+      optimizer.gradientSum.set(gradientOf(step, layoutFor(each)));
+      optimizer.apply({ step, samples: 1 });
+      expect(optimizer.weights, `step ${step}`).toEqual(decode(expected));
+    });
+    if (each.final !== undefined) expect(optimizer.averagedWeights).toEqual(decode(each.final));
+  });
+
+  it.each(reference.cases.filter(({ name }) => takesNorm(name)))(
+    '$name: to 1e-6 of the largest magnitude that a weight has had',
+    (each) => {
+      const optimizer = createFor(each);
+      const largest = optimizer.weights.map(Math.abs);
+      const compare = (actual: Float32Array, base64: string): void => {
+        decode(base64).forEach((value, i) => {
+          largest[i] = Math.max(largest[i]!, Math.abs(value));
+          expect(Math.abs(actual[i]! - value) / largest[i]).toBeLessThan(1e-6);
+        });
+      };
+      each.weights.forEach((expected, step) => {
+        const penalty = each.penalties?.[step] ?? 0;
+        expect(Math.abs(optimizer.penalty() - penalty)).toBeLessThanOrEqual(1e-6 * penalty);
+        optimizer.gradientSum.set(gradientOf(step, layoutFor(each)));
+        optimizer.apply({ step, samples: 1 });
+        compare(optimizer.weights, expected);
+      });
+      if (each.final !== undefined) compare(optimizer.averagedWeights, each.final);
+    },
+  );
+});
+
+it.each(reference.schedules)("the schedule $name has Keras' learning rates", ({ schedule, rates }) => {
+  const options = optimizerFromKeras({ class_name: 'SGD', config: { learning_rate: schedule } });
+  const settings = resolveOptimizer(options, { names: [], steps: 100, adadelta: scaleOptimizer(128) });
+  const rateAt = createSchedule(settings)!;
+  decode(rates).forEach((expected, i) => {
+    const step = reference.scheduleSteps[i]!;
+    // Far below 1e-20, powers differ in the last bit.
+    if (expected > 1e-20) expect(rateAt(step), `step ${step}`).toBe(expected);
+    else expect(Math.abs(rateAt(step) - expected)).toBeLessThanOrEqual(1e-6 * expected);
+  });
+});
+
+it.each(reference.plateaus)(
+  "a plateau with $config has Keras' learning rates",
+  ({ config, scores, rates }) => {
+    const {
+      monitor = 'val_loss' as 'val_loss' | 'val_accuracy',
+      factor = 0.1,
+      patience = 10,
+      min_delta = 1e-4,
+      cooldown = 0,
+      min_lr = 0,
+    } = config;
+    const settings = {
+      name: 'plateau' as const,
+      monitor,
+      factor,
+      patience,
+      minDelta: min_delta,
+      cooldown,
+      minLearningRate: min_lr,
+    };
+    const plateau = new Plateau(settings, 0.1);
+    const actual = scores.map((score) => {
+      plateau.endEpoch({ [monitor]: score } as unknown as EpochRecord);
+      return plateau.state.learningRate;
+    });
+    expect(Float32Array.from(actual)).toEqual(decode(rates));
+    expect(new Set(actual).size).toBeGreaterThan(2);
+  },
+);
+
+describe('a step', () => {
+  const cuts = fc.uniqueArray(fc.integer({ min: 1, max: 90 }), { maxLength: 6 });
+
+  it('applied in any ranges has the bits of one that is applied at once, for rules that allow it', () => {
+    checkProperty(
+      fc.property(fc.constantFrom(...reference.cases), cuts, (each, offsets) => {
+        const atOnce = createFor(each);
+        const inRanges = createFor(each);
+        fc.pre(!inRanges.needsWholeGradient(offsets));
+        const ends = [layoutFor(each).length, ...offsets.toSorted((a, b) => b - a), 0];
+        for (let step = 0; step < 5; step++) {
+          for (const { gradientSum } of [atOnce, inRanges])
+            gradientSum.set(gradientOf(step, layoutFor(each)));
+          atOnce.apply({ step, samples: 3 });
+          ends.slice(1).forEach((from, i) => inRanges.apply({ step, samples: 3 }, { from, to: ends[i]! }));
+        }
+        expect(inRanges.weights).toEqual(atOnce.weights);
+        expect(inRanges.state).toEqual(atOnce.state);
+      }),
+      { seed: 41 },
+    );
+  });
+
+  it('needs the whole gradient of a tensor for its norm, and of all tensors for the global norm', () => {
+    const needs = (name: string, ...offsets: number[]): boolean =>
+      createFor(reference.cases.find((each) => each.name === name)!).needsWholeGradient(offsets);
+    const [, bias, conv] = layoutFor(reference.cases[0]!).slices.map(({ offset }) => offset) as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    expect(needs('adam', 0, 3, bias + 1)).toBe(false);
+    for (const name of ['sgd clipnorm', 'lamb', 'muon']) {
+      expect(needs(name, 0, bias, conv)).toBe(false);
+      expect(needs(name, 0, bias + 1)).toBe(true);
+    }
+    expect(needs('sgd global_clipnorm', 0)).toBe(false);
+    expect(needs('sgd global_clipnorm', 0, bias)).toBe(true);
+  });
+
+  it.each(reference.cases)('repeated after a rollback has the same bits: $name', (each) => {
+    const repeated = createFor(each);
+    const straight = createFor(each);
+    for (let step = 0; step < 6; step++) {
+      for (const { gradientSum } of [repeated, straight]) gradientSum.set(gradientOf(step, layoutFor(each)));
+      straight.apply({ step, samples: 1 });
+      repeated.begin();
+      repeated.apply({ step, samples: 1 });
+      repeated.rollback();
+      repeated.apply({ step, samples: 1 });
+    }
+    expect(repeated.weights).toEqual(straight.weights);
+    expect(repeated.state).toEqual(straight.state);
+  });
+});
