@@ -30,8 +30,13 @@ function firstWeightEngine(): Engine {
   };
 }
 
-test('evaluates the weights that are passed, also one after the other', async () => {
-  const { job, initialWeights } = await createJob(dataset, { topology });
+test('evaluates the weights that are passed, also one after the other, with the penalty of their model', async () => {
+  const created = await createJob(dataset, { topology });
+  const { initialWeights } = created;
+  const tensorRules = [
+    { tensor: 0, penalty: { l1: 1 / (created.job.layout[0]?.shape.reduce((a, b) => a * b) ?? 0), l2: 0 } },
+  ];
+  const job = { ...created.job, optimizer: { ...created.job.optimizer, tensorRules } };
   const stop = new AbortController();
   const coordinator = await startCoordinator({ job, signal: stop.signal });
   const worker = runWorker({
@@ -44,11 +49,12 @@ test('evaluates the weights that are passed, also one after the other', async ()
     report: { joined: nothing, computed: nothing, waiting: nothing, note: nothing },
     signal: new AbortController().signal,
   });
-  for (const loss of [2, 5])
-    expect(await evaluate(coordinator, { dataset, weights: initialWeights.map(() => loss) })).toEqual({
-      loss,
-      accuracy: 0,
-    });
+  // The penalty is the mean of the first tensor's absolute values.
+  for (const weight of [2, 5]) {
+    const scores = await evaluate(coordinator, { dataset, weights: initialWeights.map(() => weight) });
+    expect(scores.loss).toBeCloseTo(2 * weight, 4);
+    expect(scores.accuracy).toBe(0);
+  }
   await coordinator.close();
   await worker;
 });

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { describe, expect, it } from 'vitest';
-import { jobSchema } from '../../../shared/model/job.ts';
+import { jobSchema, receivedJobSchema } from '../../../shared/model/job.ts';
 import { classOutput, upgradeJob } from '../../../shared/model/stored-job.ts';
 import { exampleJob } from '../protocol/examples.ts';
 import { imageTensors } from '../../../shared/model/tensors.ts';
@@ -30,8 +30,9 @@ describe('a job', () => {
       { outputs: [{ ...exampleJob.outputs[0], loss: { name: 'mean_squared_error', delta: 1 } }] },
     ],
     ['no classes', { targets: [{ ...tensor, classes: 0 }] }],
-  ])('with %s is refused', (_, changes) => {
+  ])('with %s is refused by coordinators and workers', (_, changes) => {
     expect(v.safeParse(jobSchema, { ...exampleJob, ...changes }).success).toBe(false);
+    expect(v.safeParse(receivedJobSchema, { ...exampleJob, ...changes }).success).toBe(false);
   });
 
   it('may have scalars and sample weights', () => {
