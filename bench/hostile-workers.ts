@@ -20,6 +20,7 @@ import { openThreadedEngine } from '../worker-node/thread/threaded-engine.ts';
 import { integer, fraction } from '../cli/options.ts';
 import { HOSTILE_KINDS } from './support/hostile-kinds.ts';
 import { sliceShard } from '../shared/data/shard.ts';
+import { metricOf } from '../shared/protocol/messages.ts';
 
 interface Flags {
   readonly kinds: string;
@@ -123,7 +124,7 @@ async function runWith(kind: string): Promise<string> {
     clock,
     signal: stop.signal,
     save: (record) => {
-      reported = record.val_accuracy;
+      reported = metricOf(record, 'val_accuracy') ?? 0;
       return Promise.resolve();
     },
   }).catch((thrown: unknown) => (error = String(thrown)));
@@ -158,7 +159,7 @@ async function trueAccuracy(job: Job, weights: Float32Array, { test }: Dataset):
     const to = Math.min(test.count, from + 500);
     const all = { ...test, sampleNumbers: Uint32Array.from({ length: test.count }, (_, i) => i) };
     const result = await computer.evaluate(sliceShard(all, from, to));
-    correct += result.correct;
+    correct += result.metrics[0] ?? 0;
   }
   await threaded.close();
   return correct / test.count;

@@ -26,10 +26,10 @@ async function block({ coordinator, step }: InProcessCoordinator, from: number):
       step: i,
       steps: all,
       loss: 1,
-      accuracy: 0.5,
+      metrics: { accuracy: 0.5 },
       samplesPerSecond: 1,
       workers: 1,
-      batch: { samples: BATCH, lossSum: 1, correct: 1 },
+      batch: { samples: BATCH, lossSum: 1, metrics: [1] },
       weights: { step: i as Step, source: { averagedWeights: initialWeights } },
     });
   }

@@ -49,7 +49,8 @@ async function runEvaluate(modelDir: string, flags: EvaluateFlags, context: CliC
     });
     if (scores === null) return EXIT_INTERRUPTED;
     report.info(`Test loss: ${formatMetric(scores.loss)}`);
-    report.info(`Test accuracy: ${formatMetric(scores.accuracy)}`);
+    for (const [name, value] of Object.entries(scores.metrics))
+      report.info(`Test ${name}: ${formatMetric(value)}`);
     return 0;
   } finally {
     report.close();

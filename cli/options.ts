@@ -158,3 +158,19 @@ export const clientTokenOption = (): Option =>
   )
     .env('GRADCAST_TOKEN')
     .argParser(token('if the coordinator has none'));
+
+/** Parses names that are separated by commas. */
+export function nameList(text: string): string[] {
+  const names = text.split(',').map((name) => name.trim());
+  if (names.every((name) => name !== '')) return names;
+  throw new InvalidArgumentError('It takes names that are separated by commas.');
+}
+
+/** Parses the weights of classes: 0:1,1:5. */
+export function classWeights(text: string): Record<string, number> {
+  const entries = text.split(',').map((part) => /^\s*(\d+)\s*:\s*(\d+(?:\.\d+)?)\s*$/.exec(part));
+  if (entries.includes(null)) {
+    throw new InvalidArgumentError('It takes classes with their weights, such as 0:1,1:5.');
+  }
+  return Object.fromEntries(entries.map((entry) => [String(Number(entry?.[1])), Number(entry?.[2])]));
+}

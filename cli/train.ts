@@ -7,6 +7,7 @@ import { requireNativeEngine } from './engine.ts';
 import { EXIT_INTERRUPTED, interruptWithNotice, waitForInterrupt } from './interrupt.ts';
 import { addOptimizerOptions, OPTIMIZER_FLAG_KEYS, readOptimizerFlags } from './optimizer-options.ts';
 import {
+  classWeights,
   codecOption,
   dataOption,
   engineOption,
@@ -16,6 +17,7 @@ import {
   interval,
   localWorkersOption,
   logOption,
+  nameList,
   tokenOption,
   transposeOption,
 } from './options.ts';
@@ -46,12 +48,38 @@ export function addTrainingOptions(command: Command): Command {
       '--weights <file>',
       'start from these weights of the model of --model: a .weights.h5, .h5 or .keras file',
     )
+    .option(
+      '--loss <name>',
+      "loss by Keras' name, such as mse (default: by the model's last activation and the data)",
+    )
+    .option(
+      '--metrics <names>',
+      "metrics by Keras' names: accuracy,auc (default: accuracy for classes, mae for values)",
+      nameList,
+    )
+    .option(
+      '--class-weights <list>',
+      'weights of training samples by class: 0:1,1:5 (default: 1)',
+      classWeights,
+    )
     .addOption(
       new Option(
         '--resume <dir>',
         'resume a run from its last checkpoint; repeat --codec, --audit and --token',
       ).conflicts([
-        ...['out', 'limit', 'model', 'weights', 'batchSize', 'seed', 'exact', 'microShard', 'transpose'],
+        ...[
+          'out',
+          'limit',
+          'model',
+          'weights',
+          'loss',
+          'metrics',
+          'classWeights',
+          'batchSize',
+          'seed',
+          'exact',
+        ],
+        ...['microShard', 'transpose'],
         ...OPTIMIZER_FLAG_KEYS,
       ]),
     )

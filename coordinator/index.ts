@@ -19,6 +19,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Dataset } from '../shared/data/dataset.ts';
 import type { Job } from '../shared/model/job.ts';
+import { Scoring } from '../shared/model/scoring.ts';
 import { layoutOf } from '../shared/model/layout.ts';
 import type { EpochRecord, Step } from '../shared/protocol/messages.ts';
 import { systemClock } from '../shared/util/clock.ts';
@@ -30,6 +31,7 @@ import { readModelFile, type ModelFile } from './model-file/model-file.ts';
 import { kerasArchive } from './model-file/save-keras.ts';
 import { nameWeights, type NamedWeights as WeightsByName } from './model-file/weights-file.ts';
 import { prepareJob } from './model/model.ts';
+import type { OutputSettings } from './model/outputs.ts';
 import { createOptimizer } from './optimizer/optimizer.ts';
 import type { OptimizerOptions } from './optimizer/hyperparameters.ts';
 import { modelPenalty } from './optimizer/tensor-rules.ts';
@@ -40,6 +42,8 @@ import { waitForWorkers } from './pool/wait-for-workers.ts';
 import { train as runTrainingLoop } from './training/train.ts';
 
 export type { Dataset, Split } from '../shared/data/dataset.ts';
+export type { TensorSpec } from '../shared/model/tensors.ts';
+export type { LossSpec, MetricSpec } from '../shared/model/outputs.ts';
 export type { Job, Topology } from '../shared/model/job.ts';
 export type { EpochRecord } from '../shared/protocol/messages.ts';
 export type { Progress, Reporter } from './report/reporter.ts';
@@ -123,6 +127,12 @@ export interface JobOptions {
   readonly batchSize?: number;
   /** Seed of initial weights, order of samples and dropout. @default 1337 */
   readonly seed?: number;
+  /** Loss by Keras' name or with options, one for each output. @default by the last activation and the data */
+  readonly loss?: OutputSettings['loss'];
+  /** Metrics by Keras' names or with options. @default `accuracy` for classes, `mae` for values */
+  readonly metrics?: OutputSettings['metrics'];
+  /** Factors of the outputs' losses. @default 1 */
+  readonly lossWeights?: OutputSettings['lossWeights'];
   /** Optimizer of the job. @default Adadelta, scaled to the batch size */
   readonly optimizer?: Optimizer;
   /** Samples of a micro-shard; with it the result has the same bits for any number of workers. @default none */
@@ -221,7 +231,7 @@ export interface TrainResult {
   readonly weights: Float32Array;
   /** Number of steps. */
   readonly steps: number;
-  /** Loss and accuracy of each finished epoch. */
+  /** Loss and metrics of each finished epoch. */
   readonly history: readonly EpochRecord[];
 }
 
@@ -338,7 +348,7 @@ export function loadDataset(options: DatasetOptions = {}): Promise<Dataset> {
  */
 export async function createJob(dataset: Dataset, options: JobOptions = {}): Promise<CreatedJob> {
   const { epochs = DEFAULT_EPOCHS, batchSize = DEFAULT_BATCH_SIZE, seed = DEFAULT_SEED } = options;
-  const { topology, weights, microShard, optimizer } = options;
+  const { topology, weights, microShard, optimizer, loss, metrics, lossWeights } = options;
   const { job, initialWeights, weightNames } = await prepareJob(dataset, {
     epochs,
     batchSize,
@@ -347,6 +357,9 @@ export async function createJob(dataset: Dataset, options: JobOptions = {}): Pro
     weights: weights ?? undefined,
     microShard,
     optimizer,
+    loss,
+    metrics,
+    lossWeights,
   });
   return { job, initialWeights, weightNames };
 }
@@ -429,7 +442,7 @@ export async function train(coordinator: Coordinator, options: TrainOptions): Pr
 }
 
 /**
- * Loss and accuracy of weights on the test samples of a data set, computed by the coordinator's workers.
+ * Loss and metrics, by name, of weights on the test samples of a data set, computed by the coordinator's workers.
  * @returns means over the test samples
  * @example
  * ```ts
@@ -439,17 +452,13 @@ export async function train(coordinator: Coordinator, options: TrainOptions): Pr
 export async function evaluate(
   coordinator: Coordinator,
   { dataset, weights }: { readonly dataset: Dataset; readonly weights: Float32Array },
-): Promise<{ readonly loss: number; readonly accuracy: number }> {
+): Promise<{ readonly loss: number; readonly [metric: string]: number }> {
   const { internals, job } = findRunning(coordinator);
   // Workers may have other weights with the number of the same step.
   internals.stepRunner.rewind();
-  const { lossSum, correct } = await internals.stepRunner.evaluate({
-    step: 0 as Step,
-    weights,
-    split: dataset.test,
-  });
-  const { count } = dataset.test;
-  return { loss: lossSum / count + modelPenalty(job, weights), accuracy: correct / count };
+  const score = await internals.stepRunner.evaluate({ step: 0 as Step, weights, split: dataset.test });
+  const { loss, metrics } = new Scoring(job).means(score, dataset.test.count);
+  return { loss: loss + modelPenalty(job, weights), ...metrics };
 }
 
 /**

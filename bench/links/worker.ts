@@ -34,12 +34,12 @@ const createEngine = ({ perSampleMs, firstBucketAt }: LinkWorkerConfig): Engine 
           tail.onReady();
         }
         await sleepUntil(startedMs + takesMs);
-        return { lossSum: 1, correct: 0, factored };
+        return { lossSum: 1, metrics: [0], factored };
       },
       prepare: nothing,
       async evaluate({ sampleNumbers }) {
         await sleepUntil(performance.now() + (perSampleMs * sampleNumbers.length) / 3);
-        return { lossSum: 1, correct: 0 };
+        return { lossSum: 1, metrics: [0] };
       },
       predict: () => Promise.resolve(new Float32Array(0)),
       dispose: nothing,

@@ -1,7 +1,6 @@
 import type { Shard } from '../../shared/data/shard.ts';
 import type { Engine, ShardResult, GradientComputer } from '../../shared/engine/engine.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
-import { classesOf, labelsOf } from '../../shared/model/loss.ts';
 
 /** Behavior of a hostile worker. `answers` counts its gradients, from 0. */
 interface HostileKind {
@@ -88,11 +87,14 @@ export function hostileEngine(engine: Engine, kind: string, leave: () => void): 
     info: engine.info,
     async load(job) {
       const computer = await engine.load(job);
-      const classes = classesOf(job);
+      const classes = job.targets[0]?.classes ?? 0;
       const changed = (shard: Shard): Shard =>
         relabel === undefined
           ? shard
-          : { ...shard, targets: [labelsOf(shard).map((label) => relabel(label, classes, answers))] };
+          : {
+              ...shard,
+              targets: [Uint8Array.from(shard.targets[0] ?? [], (label) => relabel(label, classes, answers))],
+            };
       const lying: GradientComputer = {
         ...computer,
         supportsFactors: false,
@@ -100,7 +102,7 @@ export function hostileEngine(engine: Engine, kind: string, leave: () => void): 
           const samples = shard.sampleNumbers.length;
           const invented = invent?.(gradient, answers) === true;
           const result = invented
-            ? { lossSum: samples * 0.3, correct: Math.floor(samples * 0.9) }
+            ? { lossSum: samples * 0.3, metrics: [Math.floor(samples * 0.9)] }
             : await computer.gradient(step, changed(shard), gradient);
           spoil?.(gradient, answers);
           if (++answers >= leavesAfter) setTimeout(leave, 50);
@@ -109,7 +111,7 @@ export function hostileEngine(engine: Engine, kind: string, leave: () => void): 
         async evaluate(shard: Shard): Promise<ShardResult> {
           const samples = shard.sampleNumbers.length;
           return allCorrect || invent !== undefined
-            ? { lossSum: samples * 0.01, correct: samples }
+            ? { lossSum: samples * 0.01, metrics: [samples] }
             : computer.evaluate(shard);
         },
       };

@@ -13,10 +13,10 @@ const engine: Engine = {
       setWeights: () => undefined,
       gradient(_step, _shard, gradient) {
         if (gradient[0] !== 1e-3) gradient.fill(1e-3);
-        return Promise.resolve({ lossSum: 1, correct: 0 });
+        return Promise.resolve({ lossSum: 1, metrics: [0] });
       },
       prepare: () => undefined,
-      evaluate: () => Promise.resolve({ lossSum: 1, correct: 0 }),
+      evaluate: () => Promise.resolve({ lossSum: 1, metrics: [0] }),
       predict: () => Promise.resolve(new Float32Array(0)),
       dispose: () => undefined,
     }),

@@ -1,6 +1,7 @@
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import type { Job } from '../../shared/model/job.ts';
+import { Scoring, type ScoreValues } from '../../shared/model/scoring.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import { describeTransposition } from '../data/dataset-warnings.ts';
@@ -27,22 +28,16 @@ export interface EvaluateModelOptions {
   readonly chooseWorkerCount: () => Promise<number>;
 }
 
-/** Means over the test samples. */
-export interface ModelScores {
-  readonly loss: number;
-  readonly accuracy: number;
-}
-
 /**
- * Computes loss and accuracy of a saved model on local workers, as a run's validation does.
- * @returns null if the evaluation was stopped
+ * Computes loss and metrics of a saved model on local workers, as a run's validation does.
+ * @returns means over the test samples; null if the evaluation was stopped
  * @throws Error with a sentence if the model cannot be read, or does not fit the data set
  */
 export async function evaluateModel(
   modelDir: string,
   flags: EvaluateModelFlags,
   { program, clock, report, signal, chooseWorkerCount }: EvaluateModelOptions,
-): Promise<ModelScores | null> {
+): Promise<ScoreValues | null> {
   try {
     const { job, weights } = await loadModel(modelDir);
     const dataset = await openDataset({ ...flags, seed: job.seed }, report, signal);
@@ -64,7 +59,7 @@ export async function evaluateModel(
       onOpen: () => undefined,
       trustsWorkers: true,
     };
-    const { lossSum, correct } = await withCoordinator(session, ({ stepRunner }) =>
+    const score = await withCoordinator(session, ({ stepRunner }) =>
       rejectOnAbort(
         stepRunner.evaluate({ step: 0 as Step, weights, split: dataset.test }, (done, total) =>
           report.progress(EVALUATING, done, total),
@@ -72,10 +67,8 @@ export async function evaluateModel(
         signal,
       ),
     );
-    return {
-      loss: lossSum / dataset.test.count + modelPenalty(job, weights),
-      accuracy: correct / dataset.test.count,
-    };
+    const means = new Scoring(job).means(score, dataset.test.count);
+    return { ...means, loss: means.loss + modelPenalty(job, weights) };
   } catch (error) {
     if (error instanceof Interrupted || signal.aborted) return null;
     throw error;

@@ -5,6 +5,7 @@ import { describeShapes } from '../../shared/model/tensors.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { datasetDigest, openDataset } from '../data/load-dataset.ts';
+import { withClassWeights, type ClassWeights } from '../data/class-weights.ts';
 import { describeDatasetProblems } from '../data/dataset-warnings.ts';
 import { transposeImages } from '../data/transpose.ts';
 import { prepareJob, type PreparedJob } from '../model/model.ts';
@@ -42,6 +43,12 @@ export interface PrepareRunFlags {
   readonly weights?: string;
   /** @default Adadelta, scaled to the batch size */
   readonly optimizer?: OptimizerOptions | undefined;
+  /** Loss by Keras' name. @default by the model's last activation and the data */
+  readonly loss?: string;
+  /** Metrics by Keras' names. @default `accuracy` for classes, `mae` for values */
+  readonly metrics?: readonly string[];
+  /** Weights of training samples by their class. */
+  readonly classWeights?: ClassWeights;
   readonly out?: string;
   /** Whether the result must be the same, bit for bit, for any number of workers. */
   readonly exact?: boolean;
@@ -57,6 +64,8 @@ export interface PreparedRun extends PreparedJob {
   readonly dataset: Dataset;
   /** See datasetDigest. */
   readonly dataDigest: string;
+  /** Weights that the data set has by class. */
+  readonly classWeights?: ClassWeights | undefined;
   /** In the job's layout; training changes them in place. */
   readonly weights: Float32Array;
   readonly optimizer: Optimizer;
@@ -98,11 +107,13 @@ async function prepareNewRun(
   report: Reporter,
   signal: AbortSignal,
 ): Promise<PreparedRun> {
-  const dataset = await openDataset(flags, report, signal);
-  warnAboutMisleadingData(dataset, flags.limit, report);
+  const stored = await openDataset(flags, report, signal);
+  warnAboutMisleadingData(stored, flags.limit, report);
   if (flags.weights !== undefined && flags.model === undefined) {
     throw new Error('--weights needs --model with the model that the weights belong to.');
   }
+  const { classWeights } = flags;
+  const dataset = classWeights === undefined ? stored : withClassWeights(stored, classWeights);
   const file = flags.model === undefined ? null : await readModelFile(flags.model, flags.weights);
   const epochs = flags.epochs ?? DEFAULT_EPOCHS;
   const prepared = await prepareJob(dataset, {
@@ -116,12 +127,13 @@ async function prepareNewRun(
   const { weights } = optimizer;
   weights.set(prepared.initialWeights);
   let folder: NewRunFolder | null = null;
-  const unused = describeUnusedSettings(file?.compileConfig ?? null, flags.optimizer !== undefined);
+  const unused = describeUnusedSettings(file?.compileConfig ?? null, flags, prepared.job.outputs);
   return {
     ...prepared,
     notes: unused === null ? prepared.notes : [...prepared.notes, unused],
     dataset,
-    dataDigest: datasetDigest(dataset),
+    dataDigest: datasetDigest(stored),
+    classWeights,
     weights,
     optimizer,
     checkpointEvery: flags.checkpointEvery ?? DEFAULT_CHECKPOINT_INTERVAL,
@@ -156,7 +168,7 @@ async function resumeRun(
   lock: RunLock,
 ): Promise<Omit<PreparedRun, 'release'>> {
   const checkpoint = await loadCheckpoint(join(dir, 'checkpoints'), (line) => report.warn(line));
-  const { position, tally, engineFingerprint } = checkpoint;
+  const { position, tally, engineFingerprint, classWeights } = checkpoint;
   const job = { ...checkpoint.job, epochs: epochs ?? checkpoint.job.epochs };
   if (position.epoch > job.epochs) throw new RunFinishedError(dir, job.epochs);
   const { seed } = job;
@@ -165,10 +177,15 @@ async function resumeRun(
     report,
     signal,
   );
-  const { dataset, dataDigest } = matchCheckpointData(stored, checkpoint);
-  checkSameData(checkpoint, dataset);
+  const { dataset: unweighted, dataDigest } = matchCheckpointData(stored, checkpoint);
+  checkSameData(checkpoint, unweighted);
+  const dataset = classWeights === undefined ? unweighted : withClassWeights(unweighted, classWeights);
   // The run keeps its optimizer; this job is replaced by the checkpoint's.
-  const prepared = await prepareJob(dataset, { ...job, optimizer: undefined });
+  const prepared = await prepareJob(dataset, {
+    ...job,
+    optimizer: undefined,
+    loss: job.outputs.map(({ loss }) => loss),
+  });
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
   if (checkpoint.plateau !== undefined) optimizer.plateau?.restore(checkpoint.plateau);
   const weights = restoreVectors(checkpoint, optimizer, prepared.initialWeights.length);
@@ -181,6 +198,7 @@ async function resumeRun(
     job,
     dataset,
     dataDigest,
+    classWeights,
     weights,
     optimizer,
     engineFingerprint,

@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import type { EngineChoice, InstallNative } from '../../shared/engine/engine-choice.ts';
 import type { Job } from '../../shared/model/job.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
+import { Scoring, type ScoredJob } from '../../shared/model/scoring.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import type { Coordinator } from '../coordinator.ts';
@@ -9,14 +10,14 @@ import { userCacheDir } from '../data/load-dataset.ts';
 import { codecRuleFor } from '../links/codecs.ts';
 import { checkModel, warnOfShardStatistics } from '../model/check-model.ts';
 import type { LogFormat } from '../report/log.ts';
-import { combineListeners, EVALUATING, type Reporter } from '../report/reporter.ts';
-import { printDataset, type TestScores } from '../report/summary.ts';
+import { combineListeners, EVALUATING, type Reporter, type TestScores } from '../report/reporter.ts';
+import { printDataset } from '../report/summary.ts';
 import { removeEarlierCheckpoints } from '../run/checkpoint.ts';
 import { CheckpointWriter } from '../run/checkpoint-writer.ts';
 import { modelToSave, saveModel } from '../run/model-folder.ts';
 import { EpochSaver, type RunFolder } from '../run/run-folder.ts';
 import { Interrupted } from '../training/errors.ts';
-import type { TrainingResult } from '../training/progress.ts';
+import { testScores, type TrainingResult } from '../training/progress.ts';
 import { stepsPerEpoch } from '../training/sampler.ts';
 import type { StepRunner } from '../training/step.ts';
 import { train } from '../training/train.ts';
@@ -117,7 +118,7 @@ async function trainPrepared(
   const { dataset, job, resumeFrom, history, engineFingerprint } = prepared;
   if (job.microShard !== undefined) checkExact({ ...flags, exact: true });
   printDataset(dataset, report);
-  await checkModel(prepared, flags.model !== undefined, program, report);
+  await checkModel(prepared, flags.model !== undefined || flags.loss !== undefined, program, report);
   const workers = await options.chooseWorkerCount(job);
   if (signal.aborted) return null;
   warnOfShardStatistics(job, { ...flags, workers }, report);
@@ -160,13 +161,14 @@ async function openOutput(
   { engineFingerprints }: Coordinator,
   { clock, report }: TrainingRunOptions,
 ): Promise<RunOutput> {
-  const { job, weights, optimizer, dataDigest, checkpointEvery } = prepared;
+  const { job, weights, optimizer, dataDigest, classWeights, checkpointEvery } = prepared;
   const folder = await prepared.openFolder();
   const checkpoints = new CheckpointWriter({
     dir: folder.checkpointDir,
     every: checkpointEvery,
     job,
     dataDigest,
+    classWeights,
     vectors: { weights, ...optimizer.state },
     plateau: optimizer.plateau,
     engineFingerprint: () => engineFingerprints?.expected ?? null,
@@ -232,7 +234,7 @@ async function trainAndSave(
 
 export interface StoppedRun {
   readonly trained: TrainingResult;
-  readonly job: Pick<Job, 'batchSize'>;
+  readonly job: Pick<Job, 'batchSize'> & ScoredJob;
   readonly dataset: Pick<Dataset, 'train' | 'test'>;
   readonly weights: Float32Array;
   /** Penalty of the model's regularizers for these weights. @default 0 */
@@ -258,11 +260,12 @@ export async function saveStoppedRun(stopped: StoppedRun): Promise<TestScores | 
   await save(null);
   try {
     const { count } = dataset.test;
-    const { lossSum, correct } = await stepRunner.evaluate(
+    const score = await stepRunner.evaluate(
       { step: steps as Step, weights, split: dataset.test },
       (done, total) => report.progress(EVALUATING, done, total),
     );
-    const scores = { val_loss: lossSum / count + penalty, val_accuracy: correct / count };
+    const means = new Scoring(job).means(score, count);
+    const scores = testScores({ ...means, loss: means.loss + penalty });
     await save(scores);
     return scores;
   } catch (error) {

@@ -3,6 +3,7 @@ import type { Split } from '../../shared/data/dataset.ts';
 import { shardBytes, viewShard, writeShard, type Shard } from '../../shared/data/shard.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { layoutOf, type Layout } from '../../shared/model/layout.ts';
+import { Scoring } from '../../shared/model/scoring.ts';
 import { errorMessage } from '../../shared/util/error-message.ts';
 import { CloseCode } from '../../shared/protocol/close-codes.ts';
 import type { Step, WorkerId } from '../../shared/protocol/messages.ts';
@@ -81,6 +82,7 @@ const SPOT_CHECK_TIME_FRACTION = 0.015;
 export class AnswerValidator {
   readonly #options: AnswerValidatorOptions;
   readonly #layout: Layout;
+  readonly #scoring: Scoring;
   readonly #outlierFilter = new OutlierFilter();
   readonly #spotChecks: SpotCheckSchedule;
   readonly quantization = new QuantizationSteps();
@@ -97,6 +99,7 @@ export class AnswerValidator {
     const { pool, job, referenceEngine, random } = options;
     this.#options = options;
     this.#layout = layoutOf(job.layout);
+    this.#scoring = new Scoring(job);
     this.#spotChecks = new SpotCheckSchedule({ maxTimeFraction: SPOT_CHECK_TIME_FRACTION, random });
     pool.subscribe({
       left: ({ id }) => {
@@ -204,12 +207,12 @@ export class AnswerValidator {
   async reviewEvaluation(reviewed: ReviewedEvaluation): Promise<ReviewDecision> {
     if (this.#isDisabled) return 'count';
     let decision: ReviewDecision = 'count';
-    for (const answer of pickSuspectShards(reviewed.answers, this.#options.random)) {
+    for (const answer of pickSuspectShards(reviewed.answers, this.#scoring, this.#options.random)) {
       if (this.#banned.has(answer.worker)) continue;
       const shard = this.#copySamples(reviewed, answer);
       const own = await this.#attempt(() => this.#options.referenceEngine.evaluate(reviewed.weights, shard));
       if (own === null) return decision;
-      const comparison = compareScores(answer, own);
+      const comparison = compareScores(answer, own, this.#scoring.counts);
       if (!comparison.differs) continue;
       if (await this.#banIfWrong(reviewed, answer, shard, comparison, 'evaluation')) decision = 'repeat';
     }
@@ -266,7 +269,7 @@ export class AnswerValidator {
     const { referenceEngine } = this.#options;
     const shard = this.#copySamples(reviewed, answer);
     const own = await this.#attempt(() => referenceEngine.gradient(reviewed.step, reviewed.weights, shard));
-    const comparison = own === null ? null : compareGradients(answer, own);
+    const comparison = own === null ? null : compareGradients(answer, own, this.#scoring.counts);
     if (comparison === null) return 'unknown';
     if (comparison.differs) {
       return (await this.#banIfWrong(reviewed, answer, shard, comparison, 'gradient')) ? 'wrong' : 'unknown';

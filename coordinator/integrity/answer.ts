@@ -22,7 +22,8 @@ export interface QuantizationLoss {
 export interface Answer extends Range {
   readonly worker: WorkerId;
   readonly lossSum: number;
-  readonly correct: number;
+  /** Sums of the job's metrics. */
+  readonly metrics: readonly number[];
 }
 
 /** Accepted answer to a training shard. */

@@ -1,5 +1,5 @@
 import { SCALE_BLOCK_SIZE } from '../../shared/codec/kernels/codec-kernels.ts';
-import type { Score } from '../../shared/model/loss.ts';
+import type { Score, Scoring } from '../../shared/model/scoring.ts';
 import type { Answer, GradientAnswer, GradientBucket } from './answer.ts';
 
 /**
@@ -17,7 +17,7 @@ const STEP_SLACK = 1.001;
 export interface Comparison {
   readonly differs: boolean;
   /** Quantity that differs most from the coordinator's. */
-  readonly quantity: 'gradient' | 'loss' | 'number of correct samples';
+  readonly quantity: string;
   /** Relative difference of the quantity. */
   readonly difference: number;
   /** Maximum relative difference between honest engines. */
@@ -35,6 +35,7 @@ export const toleranceFor = (samples: number): number => NORM_TOLERANCE + SINGLE
 export function compareGradients(
   answer: GradientAnswer,
   own: Score & { readonly gradient: Float32Array },
+  counts: Scoring['counts'],
 ): Comparison | null {
   if (answer.buckets.some(({ quantizationLoss }) => quantizationLoss?.previousSteps === null)) return null;
   const samples = answer.to - answer.from;
@@ -46,31 +47,34 @@ export function compareGradients(
     Math.max(0, Math.sqrt(squaredExcess) - ROUNDING_TOLERANCE * samples) / Math.max(norm, Number.MIN_VALUE);
   // Also true for NaN, after an overflow.
   if (!(difference <= tolerance)) return { differs: true, quantity: 'gradient', difference, tolerance };
-  const scores = compareScores(answer, own);
+  const scores = compareScores(answer, own, counts);
   return scores.differs ? scores : { differs: false, quantity: 'gradient', difference, tolerance };
 }
 
-/** Compares the loss and the number of correct samples of any answer with the coordinator's own. */
-export function compareScores(answer: Answer, own: Score): Comparison {
+/**
+ * Compares the loss and the metrics that count something with the coordinator's own.
+ * @param counts sums of such metrics
+ */
+export function compareScores(answer: Answer, own: Score, counts: Scoring['counts']): Comparison {
   const samples = answer.to - answer.from;
   const tolerance = toleranceFor(samples);
   const lossDifference =
     Math.max(0, Math.abs(answer.lossSum - own.lossSum) - ROUNDING_TOLERANCE * samples) /
     Math.max(own.lossSum, Number.MIN_VALUE);
-  if (!(lossDifference <= tolerance)) {
+  // The size of a loss that is not positive says nothing about the terms that it is the sum of.
+  if (own.lossSum > 0 && !(lossDifference <= tolerance)) {
     return { differs: true, quantity: 'loss', difference: lossDifference, tolerance };
   }
-  const correctDifference = Math.abs(answer.correct - own.correct) / samples;
   // One sample may be on the boundary between two classes.
-  const correctTolerance = Math.max(1 / samples, NORM_TOLERANCE);
-  return correctDifference > correctTolerance
-    ? {
-        differs: true,
-        quantity: 'number of correct samples',
-        difference: correctDifference,
-        tolerance: correctTolerance,
-      }
-    : { differs: false, quantity: 'loss', difference: lossDifference, tolerance };
+  const countTolerance = Math.max(1 / samples, NORM_TOLERANCE);
+  for (const { name, index, maxPerSample } of counts) {
+    const sums = [answer.metrics[index] ?? NaN, own.metrics[index] ?? NaN] as const;
+    const difference = Math.abs(sums[0] - sums[1]) / (samples * maxPerSample);
+    if (difference <= countTolerance) continue;
+    const quantity = name === 'accuracy' ? 'number of correct samples' : name;
+    return { differs: true, quantity, difference, tolerance: countTolerance };
+  }
+  return { differs: false, quantity: 'loss', difference: lossDifference, tolerance };
 }
 
 /** Sum of squared differences beyond the quantization error: half a step of this payload and half a step of the one before. */

@@ -171,6 +171,8 @@ function lossRatio(answer: AnswerMeasurement, answers: readonly AnswerMeasuremen
   const samples = others.reduce((sum, other) => sum + other.samples, 0);
   const loss = others.reduce((sum, other) => sum + other.lossSum, 0);
   if (answer.samples < MIN_SAMPLES || samples < MIN_SAMPLES) return null;
+  // No ratio says how unusual a negative loss is.
+  if (answer.lossSum < 0 || loss < 0) return null;
   // Adds 1 to both losses: for small losses, a single hard sample would make a large ratio.
   return Math.log((answer.lossSum / answer.samples + 1) / (loss / samples + 1));
 }

@@ -2,7 +2,7 @@ import { sliceShard, type Shard } from '../../shared/data/shard.ts';
 import type { Engine, GradientComputer } from '../../shared/engine/engine.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
-import type { Score } from '../../shared/model/loss.ts';
+import type { Score } from '../../shared/model/scoring.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 
 /** Engine in the coordinator, for checks of answers. */

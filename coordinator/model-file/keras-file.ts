@@ -2,8 +2,9 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { isRecord, layersOf, copyModel } from '../../shared/model/keras-layer.ts';
-import type { Topology } from '../../shared/model/job.ts';
+import type { Job, Topology } from '../../shared/model/job.ts';
 import { snakeCase } from '../../shared/model/layer-rules.ts';
+import { ALIASES } from '../../shared/model/losses.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import { DataError } from '../../shared/data/data-error.ts';
 import type { DataFile } from '../data/data-file.ts';
@@ -187,40 +188,47 @@ export function readCompileConfig(serialized: unknown): CompileConfig | null {
   return { optimizer: optimizer_config ?? null, loss, metrics };
 }
 
-/** Losses and metrics that every run computes. */
-const COMPUTED: ReadonlySet<string> = new Set([
-  'categorical_crossentropy',
-  'sparse_categorical_crossentropy',
-  'accuracy',
-  'acc',
-  'categorical_accuracy',
-  'sparse_categorical_accuracy',
-]);
-
 /**
  * Sentence about the settings of model.compile() that a run does not use; null if there are none.
- * @param ownOptimizer whether the run was given an optimizer
+ * @param chosen what the run was given in place of the settings
+ * @param outputs losses and metrics of the run
  */
-export function describeUnusedSettings(compiled: CompileConfig | null, ownOptimizer: boolean): string | null {
+export function describeUnusedSettings(
+  compiled: CompileConfig | null,
+  chosen: Partial<CompileConfig>,
+  outputs: Job['outputs'],
+): string | null {
   if (compiled === null) return null;
-  const unused = (value: unknown): string[] => settingNames(value).filter((name) => !isComputed(name));
-  const optimizer = ownOptimizer ? [] : settingNames(compiled.optimizer);
+  const losses = outputs.map(({ loss }) => comparableName(loss.name));
+  const metrics = outputs.flatMap((output) => output.metrics.map(({ name }) => comparableName(name)));
+  const unused = (setting: keyof CompileConfig, computed: readonly string[]): string[] =>
+    chosen[setting] === undefined
+      ? settingNames(compiled[setting]).filter((name) => !computed.includes(comparableName(name)))
+      : [];
   const parts: readonly (readonly [string, readonly string[]])[] = [
-    ['the optimizer', optimizer],
-    ['the loss', unused(compiled.loss)],
-    ['the metrics', unused(compiled.metrics)],
+    ['the optimizer', unused('optimizer', [])],
+    ['the loss', unused('loss', losses)],
+    ['the metrics', unused('metrics', [...losses, ...metrics, ...metrics.map(accuracyOf)])],
   ];
   const named = parts
     .filter(([, names]) => names.length > 0)
     .map(([what, names]) => `${what} ${names.join(', ')}`);
   if (named.length === 0) return null;
   return (
-    `Of the model's compile settings, the run does not use ${named.join(' and ')}. It minimizes categorical cross-entropy; ` +
-    '--optimizer chooses an optimizer.'
+    `Of the model's compile settings, the run does not use ${named.join(' and ')}. It minimizes ${losses.join(' and ')}; ` +
+    '--optimizer, --loss and --metrics choose others.'
   );
 }
 
-const isComputed = (name: string): boolean => COMPUTED.has(snakeCase(name).toLowerCase());
+/** Name of a loss or metric in the one form of all that mean the same: classes may be numbers or one-hot. */
+function comparableName(name: string): string {
+  const snake = snakeCase(name).toLowerCase();
+  return (ALIASES[snake] ?? snake).replace(/^sparse_/, '');
+}
+
+/** Name that Keras gives each accuracy. */
+const accuracyOf = (name: string): string =>
+  /^(binary|categorical)_accuracy$/.test(name) ? 'accuracy' : name;
 
 /** Names of losses, metrics or an optimizer in the forms that Keras writes: a name, { class_name, config }, lists and records of these. */
 function settingNames(value: unknown): string[] {

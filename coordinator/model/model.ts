@@ -1,20 +1,15 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Dataset } from '../../shared/data/dataset.ts';
-import { type TensorSpec, BYTE_SCALE } from '../../shared/model/tensors.ts';
+import { describeShapes, type TensorSpec, BYTE_SCALE } from '../../shared/model/tensors.ts';
 import { buildModel, type BuiltModel } from '../../shared/engine/model.ts';
 import { defaultTopology } from '../../shared/model/default-topology.ts';
 import { expandTopology } from '../../shared/model/expand-topology.ts';
-import { fitInput, takesBytes } from '../../shared/model/fit-input.ts';
+import { fitInput, fitInputs, takesBytes } from '../../shared/model/fit-input.ts';
 import { withTfjsInitializers } from '../../shared/model/initializers.ts';
 import type { SettingsOf } from '../../shared/model/optimizer-settings.ts';
 import type { Job, Topology } from '../../shared/model/job.ts';
-import { classesOf } from '../../shared/model/loss.ts';
-import {
-  moveSoftmaxLast,
-  withKeyedDropout,
-  withLogits,
-  withSeededInitializers,
-} from '../../shared/model/topology.ts';
+import { Scoring } from '../../shared/model/scoring.ts';
+import { moveSoftmaxLast, withKeyedDropout, withSeededInitializers } from '../../shared/model/topology.ts';
 import { extractTensorRules } from './extract-tensor-rules.ts';
 import { adadeltaDefaults } from '../optimizer/adadelta.ts';
 import type { OptimizerOptions } from '../optimizer/hyperparameters.ts';
@@ -22,9 +17,10 @@ import { resolveOptimizer } from '../optimizer/optimizer-options.ts';
 import { stepsPerEpoch } from '../training/sampler.ts';
 import { registerOrthogonal } from './orthogonal.ts';
 import { fillWeights, type NamedWeights } from '../model-file/weights-file.ts';
+import { resolveOutputs, type ModelOutput, type OutputSettings } from './outputs.ts';
 import { explainModelError, withLayerNames } from './model-errors.ts';
 
-export interface JobSettings {
+export interface JobSettings extends OutputSettings {
   readonly batchSize: number;
   readonly epochs: number;
   readonly seed: number;
@@ -78,7 +74,7 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
   const extracted = extractTensorRules(fitModel(dataset, settings.topology));
   const { topology: fitted, outputs } = moveSoftmaxLast(extracted.topology);
   // Workers rewrite the topology like this. An error is thrown here, before a worker joins.
-  withLogits(withKeyedDropout(fitted));
+  withKeyedDropout(fitted);
 
   // Suppresses tfjs' advice against its CPU backend, which only makes the initial weights here.
   tf.enableProdMode();
@@ -86,7 +82,11 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
   const topology = withSeededInitializers(fitted, seed);
   const built = await buildInitialModel(topology);
   try {
-    const classes = checkOutput(built.model, dataset, outputs);
+    checkMovedSoftmax(built.model, dataset, outputs);
+    const notes: string[] = [];
+    const scored = resolveOutputs(topology, modelOutputs(built.model), dataset, settings, (line) =>
+      notes.push(line),
+    );
     checkTensors(built.entries, built.names);
     const optimizer = resolveOptimizer(settings.optimizer ?? { name: 'adadelta' }, {
       names: built.names,
@@ -97,14 +97,13 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
     const job: Job = {
       topology,
       layout: built.entries,
-      loss: 'categoricalCrossentropy',
       optimizer: tensorRules.length === 0 ? optimizer : { ...optimizer, tensorRules },
       batchSize,
       epochs,
       seed,
       ...(microShard === undefined ? {} : { microShard }),
       inputs: takesBytes(topology) ? dataset.inputs.map(withoutByteScale) : [...dataset.inputs],
-      targets: dataset.targets.map((target) => ({ ...target, classes })),
+      ...scored,
       ...(dataset.train.weights === undefined ? {} : { sampleWeights: true }),
       data: {
         name: dataset.name,
@@ -112,6 +111,7 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
         testSamples: dataset.test.count,
       },
     };
+    checkMonitor(job);
     const initialWeights = await built.readWeights();
     const { weights } = settings;
     const { names, entries } = built;
@@ -126,11 +126,23 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
       job,
       initialWeights,
       weightNames: names,
-      notes: collectNotes(dataset, job, weights !== undefined),
+      notes: [...notes, ...collectNotes(dataset, job, weights !== undefined)],
     };
   } finally {
     built.dispose();
   }
+}
+
+/** @throws Error if the learning rate follows a metric that the run does not compute */
+function checkMonitor(job: Job): void {
+  const { schedule } = job.optimizer;
+  if (schedule?.name !== 'plateau') return;
+  const metrics = ['loss', ...new Scoring(job).names];
+  if (metrics.includes(schedule.monitor.replace(/^val_/, ''))) return;
+  throw new Error(
+    `The plateau schedule monitors ${schedule.monitor}, but the run computes ${metrics.join(', ')}. ` +
+      'Add the metric, or monitor val_loss.',
+  );
 }
 
 /** Builds a model with its initial weights. @throws Error with a sentence that names the layer */
@@ -166,28 +178,31 @@ function fitModel(dataset: Dataset, topology: Topology | undefined): Topology {
     checkDefaultFits(sampleShape, name);
     return defaultTopology(sampleShape, dataset.targets[0]?.classes ?? 0);
   }
-  const fitted = fitInput(expandTopology(topology), sampleShape);
+  const expanded = expandTopology(topology);
+  const fitted =
+    dataset.inputs.length === 1 ? fitInput(expanded, sampleShape) : fitInputs(expanded, dataset.inputs);
   if (fitted !== null) return fitted;
   throw new Error(
-    `The model's input does not fit ${name}: its samples are [${sampleShape.join(', ')}]. ` +
-      'Give the model one input of that shape.',
+    dataset.inputs.length === 1
+      ? `The model's input does not fit ${name}: its samples are [${sampleShape.join(', ')}]. Give the model one input of that shape.`
+      : `The model's inputs do not fit ${name}: its samples are ${describeShapes(dataset.inputs)}. Give the model these inputs, in this order.`,
   );
 }
 
+/** Outputs of a built model. */
+const modelOutputs = ({ outputs, outputNames }: tf.LayersModel): ModelOutput[] =>
+  outputs.map(({ shape }, i) => ({ name: outputNames[i] ?? `output_${i}`, shape: shape.slice(1) }));
+
 /**
- * Checks the output of a model.
- * @param expected number of outputs that the model must have; null if any number will do
- * @returns number of outputs: at least the number of classes
- * @throws Error if the model has fewer outputs, or outputs of another shape
+ * Checks that a softmax that was moved last is over all outputs.
+ * @param expected number of outputs that the model must have for that; null if no softmax was moved
  */
-function checkOutput(model: tf.LayersModel, { targets, name }: Dataset, expected: number | null): number {
-  const classes = targets[0]?.classes ?? 0;
+function checkMovedSoftmax(model: tf.LayersModel, { targets, name }: Dataset, expected: number | null): void {
   const shapes = model.outputs.map(({ shape }) => shape.slice(1));
-  const [outputs] = shapes.flat();
-  const fits = shapes.length === 1 && shapes[0]?.length === 1 && outputs === (expected ?? outputs);
-  if (fits && typeof outputs === 'number' && outputs >= classes) return outputs;
+  if (expected === null || (shapes.length === 1 && shapes[0]?.length === 1 && shapes[0][0] === expected))
+    return;
   const found = shapes.map((shape) => `[${shape.join(', ')}]`).join(' and ');
-  throw new Error(`The model's output is ${found}, but ${name} has ${classes} classes.`);
+  throw new Error(`The model's output is ${found}, but ${name} has ${targets[0]?.classes ?? 0} classes.`);
 }
 
 /** Input whose bytes the model scales itself. */
@@ -211,9 +226,9 @@ function checkTensors(entries: Job['layout'], names: readonly string[]): void {
 function collectNotes({ targets, name }: Dataset, job: Job, hasWeights: boolean): string[] {
   const notes: string[] = [];
   const classes = targets[0]?.classes ?? 0;
-  const outputs = classesOf(job);
+  const outputs = job.targets[0]?.classes ?? 0;
   if (hasWeights) notes.push('Training starts from the weights of the model file.');
-  if (outputs > classes) {
+  if (classes > 0 && outputs > classes) {
     notes.push(
       `The model has ${outputs} outputs, but ${name} has ${classes} classes: the other outputs are never right.`,
     );

@@ -5,7 +5,7 @@ import { randomContext } from '../../shared/engine/layers/random-source.ts';
 import { buildModel } from '../../shared/engine/model.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Job } from '../../shared/model/job.ts';
-import { withLogits } from '../../shared/model/topology.ts';
+import { foldActivations } from '../../shared/model/fold-activations.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { explainModelError, LayerError } from './model-errors.ts';
 
@@ -41,7 +41,7 @@ export async function tryStep(
 
 /** Finds the layer of an engine's error, which does not name it: the first layer without a gradient of its own. */
 async function locateFailingLayer(job: Job, error: unknown): Promise<unknown> {
-  const built = await buildModel(tf, withLogits(job.topology)).catch(() => null);
+  const built = await buildModel(tf, foldActivations(job).topology).catch(() => null);
   if (built === null) return error;
   const random = randomContext(tf);
   // Without numbers, random layers would pass their inputs on.

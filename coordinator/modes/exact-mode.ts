@@ -1,5 +1,5 @@
 import { codecKernels } from '../../shared/codec/kernels/simd.ts';
-import { addScores, type Score } from '../../shared/model/loss.ts';
+import { addScores, type Score } from '../../shared/model/scoring.ts';
 import { PairwiseSum } from '../../shared/model/pairwise-sum.ts';
 import type { Range } from '../../shared/util/range.ts';
 import { alignedBlocks, microShardCount, splitBlock } from './aligned-blocks.ts';
@@ -33,8 +33,8 @@ export function exactMode(microShardSize: number, fingerprints: EngineFingerprin
     createSum: (total, samples) => new PairwiseReducer(total, samples, microShardSize, buffers),
     sumScores(scores) {
       const sum = new PairwiseSum<Score>(addScores);
-      for (const { lossSum, correct, ...range } of scores.toSorted((a, b) => a.from - b.from)) {
-        sum.push({ lossSum, correct }, microShardCount(range, microShardSize));
+      for (const { lossSum, metrics, ...range } of scores.toSorted((a, b) => a.from - b.from)) {
+        sum.push({ lossSum, metrics }, microShardCount(range, microShardSize));
       }
       return sum.total();
     },

@@ -1,4 +1,4 @@
-import type { Score } from '../../shared/model/loss.ts';
+import type { Score } from '../../shared/model/scoring.ts';
 import type { Range } from '../../shared/util/range.ts';
 import type { BatchSplitter } from '../scheduling/partition.ts';
 import type { EngineFingerprints } from './fingerprints.ts';

@@ -1,3 +1,4 @@
+import { addScores, type Score } from '../../shared/model/scoring.ts';
 import type { Range } from '../../shared/util/range.ts';
 import { vectorKernels } from '../optimizer/kernels/vector.ts';
 import { splitEvenly } from '../scheduling/partition.ts';
@@ -19,12 +20,8 @@ export function standardMode(bucketOffsets: readonly number[]): RunMode {
       splitEvenly({ from: 0, to: samples }, Math.ceil(samples / SAMPLES_PER_EVALUATION_SHARD)),
     createSum: (total, samples) => new BucketedSum(total, bucketOffsets, samples),
     sumScores(scores) {
-      const total = { lossSum: 0, correct: 0 };
-      for (const { lossSum, correct } of scores.toSorted((a, b) => a.from - b.from)) {
-        total.lossSum += lossSum;
-        total.correct += correct;
-      }
-      return total;
+      const [first, ...others] = scores.toSorted((a, b) => a.from - b.from);
+      return others.reduce<Score>(addScores, first ?? { lossSum: 0, metrics: [] });
     },
   };
 }

@@ -1,6 +1,6 @@
 import type { EpochRecord, ProgressMessage, RunMessage, WorkerRow } from '../../shared/protocol/messages.ts';
 import { formatNotice } from '../../shared/protocol/format-notice.ts';
-import { formatDuration, formatEpoch, formatMetric } from '../report/reporter.ts';
+import { formatDuration, formatEpoch, formatMetrics } from '../report/reporter.ts';
 
 /** State of a run as observers receive it. */
 export interface RunStatus {
@@ -26,16 +26,13 @@ const HEADINGS = [
 /** Lines that describe a run: its progress, a table of workers, and hints. */
 export function describeStatus({ run, progress, last }: RunStatus): string[] {
   const { job, steps } = run;
-  const { epoch, step, loss, accuracy, samplesPerSecond, etaSeconds, workers } = progress;
-  const metrics =
-    loss === null || accuracy === null
-      ? ''
-      : ` - loss: ${formatMetric(loss)} - accuracy: ${formatMetric(accuracy)}`;
+  const { epoch, step, loss, metrics, samplesPerSecond, etaSeconds, workers } = progress;
+  const figures = loss === null ? '' : ` - ${formatMetrics({ loss, ...metrics })}`;
   const eta = etaSeconds === null ? '' : ` - ETA: ${formatDuration(etaSeconds)}${runEta(run, progress)}`;
   const state =
     epoch === 0
       ? 'No step has finished yet.'
-      : `Epoch ${epoch}/${job.epochs}: ${step}/${steps}${eta}${metrics} - ${Math.round(samplesPerSecond)} samples/s`;
+      : `Epoch ${epoch}/${job.epochs}: ${step}/${steps}${eta}${figures} - ${Math.round(samplesPerSecond)} samples/s`;
   return [
     `${job.data.name}: ${job.data.trainSamples} samples, batches of ${job.batchSize}`,
     state,

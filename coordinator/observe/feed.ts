@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { float32 } from '../../shared/codec/float32.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import type { Job } from '../../shared/model/job.ts';
+import { Scoring } from '../../shared/model/scoring.ts';
 import { openFrame } from '../../shared/protocol/frame.ts';
 import {
   PROTOCOL_VERSION,
@@ -49,7 +50,7 @@ const MAX_PING_ID = 2 ** 48 - 1;
 export class Feed implements TrainingListener {
   readonly #options: FeedOptions;
   readonly #observers: Observers;
-  readonly #curve = new TrainingCurve(MAX_CURVE_POINTS);
+  readonly #curve: TrainingCurve;
   readonly #activity = new WorkerActivity();
   readonly #epochs: EpochRecord[];
   readonly #stepsPerEpoch: number;
@@ -66,7 +67,8 @@ export class Feed implements TrainingListener {
 
   constructor(options: FeedOptions) {
     this.#options = options;
-    const { clock, maxObservers } = options;
+    const { clock, maxObservers, job } = options;
+    this.#curve = new TrainingCurve(MAX_CURVE_POINTS, new Scoring(job));
     this.#observers = new Observers({ clock, maxObservers, createPingId: () => randomInt(MAX_PING_ID) });
     this.#epochs = [...(options.epochs ?? [])];
     this.#stepsPerEpoch = Math.ceil(options.job.data.trainSamples / options.job.batchSize);
@@ -98,7 +100,7 @@ export class Feed implements TrainingListener {
     const { epoch, step, batch } = report;
     this.#activity.stepFinished(this.#options.pool.workers.values(), batch.samples);
     const stepOfRun = (epoch - 1) * this.#stepsPerEpoch + step;
-    const point = this.#curve.add(stepOfRun, batch.samples, batch.lossSum, batch.correct);
+    const point = this.#curve.add(stepOfRun, batch.samples, batch);
     if (point !== null && this.#observers.count > 0) this.#newPoints.push(point);
   }
 
@@ -188,7 +190,7 @@ export class Feed implements TrainingListener {
       epoch: this.#epoch,
       step: progress?.step ?? 0,
       loss: progress?.loss ?? null,
-      accuracy: progress?.accuracy ?? null,
+      metrics: progress?.metrics ?? {},
       samplesPerSecond: progress?.samplesPerSecond ?? 0,
       etaSeconds: progress === null ? null : remainingSeconds(progress, elapsed),
       curve: this.#newPoints,

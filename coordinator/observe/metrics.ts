@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Clock } from '../../shared/util/clock.ts';
-import type { EpochRecord } from '../../shared/protocol/messages.ts';
+import { metricOf, type EpochRecord } from '../../shared/protocol/messages.ts';
 import type { WorkerPool } from '../pool/pool.ts';
 import type { StepReport, TrainingListener } from '../report/reporter.ts';
 
@@ -18,7 +18,7 @@ export class Metrics implements TrainingListener {
   readonly #clock: Clock;
   readonly #epoch: Gauge;
   readonly #loss: Gauge<'split'>;
-  readonly #accuracy: Gauge<'split'>;
+  readonly #metrics = new Map<string, Gauge<'split'>>();
   readonly #steps: Counter;
   readonly #samples: Counter;
   readonly #stepSeconds: Histogram;
@@ -47,10 +47,6 @@ export class Metrics implements TrainingListener {
 
     this.#epoch = gauge('epoch', 'Current epoch, from 1');
     this.#loss = split('loss', 'Mean loss of the current epoch so far (train), or of the last epoch (test)');
-    this.#accuracy = split(
-      'accuracy',
-      'Accuracy of the current epoch so far (train), or of the last epoch (test)',
-    );
     this.#steps = counter('steps_total', 'Finished steps');
     this.#samples = counter('samples_total', 'Training samples of finished steps');
     this.#stepSeconds = new Histogram({
@@ -91,18 +87,36 @@ export class Metrics implements TrainingListener {
     this.#lastStepMs = null;
   }
 
-  stepFinished({ batch, loss, accuracy }: StepReport): void {
+  stepFinished({ batch, loss, metrics }: StepReport): void {
     const nowMs = this.#clock.now();
     if (this.#lastStepMs !== null) this.#stepSeconds.observe((nowMs - this.#lastStepMs) / 1000);
     this.#lastStepMs = nowMs;
     this.#steps.inc();
     this.#samples.inc(batch.samples);
     this.#loss.set({ split: 'train' }, loss);
-    this.#accuracy.set({ split: 'train' }, accuracy);
+    for (const [name, value] of Object.entries(metrics)) this.#gaugeOf(name).set({ split: 'train' }, value);
   }
 
-  epochFinished({ val_loss, val_accuracy }: EpochRecord): void {
-    this.#loss.set({ split: 'test' }, val_loss);
-    this.#accuracy.set({ split: 'test' }, val_accuracy);
+  epochFinished(record: EpochRecord): void {
+    this.#loss.set({ split: 'test' }, record.val_loss);
+    for (const [name, gauge] of this.#metrics) {
+      const value = metricOf(record, `val_${name}`);
+      if (value !== null) gauge.set({ split: 'test' }, value);
+    }
+  }
+
+  /** Gauge of a metric of the job. */
+  #gaugeOf(metric: string): Gauge<'split'> {
+    const existing = this.#metrics.get(metric);
+    if (existing !== undefined) return existing;
+    const label = metric === 'accuracy' ? 'Accuracy' : metric;
+    const gauge = new Gauge({
+      name: `gradcast_${metric.replaceAll(/[^a-zA-Z0-9_]/g, '_')}`,
+      help: `${label} of the current epoch so far (train), or of the last epoch (test)`,
+      labelNames: ['split'] as const,
+      registers: [this.#registry],
+    });
+    this.#metrics.set(metric, gauge);
+    return gauge;
   }
 }

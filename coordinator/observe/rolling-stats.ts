@@ -1,4 +1,5 @@
 import type { Worker } from '../pool/worker.ts';
+import { addScores, type Score, type Scoring } from '../../shared/model/scoring.ts';
 import { mergePoints } from '../../shared/protocol/merge-points.ts';
 import type { CurvePoint } from '../../shared/protocol/messages.ts';
 
@@ -75,17 +76,19 @@ export class WorkerActivity {
 }
 
 /**
- * Loss and accuracy over the steps of a run, in few enough points to send all of them to each new observer. When there are
+ * Loss and metrics over the steps of a run, in few enough points to send all of them to each new observer. When there are
  * too many points, neighbors are merged, and each new point covers twice as many steps.
  */
 export class TrainingCurve {
   readonly #maxPoints: number;
   #points: CurvePoint[] = [];
-  #currentPoint: { samples: number; lossSum: number; correct: number; steps: number } | null = null;
+  #currentPoint: { samples: number; score: Score; steps: number } | null = null;
+  readonly #scoring: Scoring;
   #stepsPerPoint = 1;
 
   /** @param maxPoints an even number */
-  constructor(maxPoints: number) {
+  constructor(maxPoints: number, scoring: Scoring) {
+    this.#scoring = scoring;
     this.#maxPoints = maxPoints;
   }
 
@@ -98,16 +101,16 @@ export class TrainingCurve {
    * @param step number of the step in the whole run, from 1
    * @returns the point that this step completes, or null
    */
-  add(step: number, samples: number, lossSum: number, correct: number): CurvePoint | null {
-    const open = this.#currentPoint ?? { samples: 0, lossSum: 0, correct: 0, steps: 0 };
+  add(step: number, samples: number, score: Score): CurvePoint | null {
+    const open = this.#currentPoint ?? { samples: 0, score: this.#scoring.zero, steps: 0 };
     this.#currentPoint = open;
     open.samples += samples;
-    open.lossSum += lossSum;
-    open.correct += correct;
+    open.score = addScores(open.score, score);
     open.steps++;
     if (open.steps < this.#stepsPerPoint) return null;
     const { steps } = open;
-    const point = { step, steps, loss: open.lossSum / open.samples, accuracy: open.correct / open.samples };
+    const metrics = this.#scoring.values(open.score, open.samples);
+    const point = { step, steps, loss: open.score.lossSum / open.samples, metrics };
     this.#currentPoint = null;
     this.#points.push(point);
     if (this.#points.length >= this.#maxPoints) this.#merge();

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import type { ScheduleSettings } from '../../shared/model/optimizer-settings.ts';
-import type { EpochRecord } from '../../shared/protocol/messages.ts';
+import { metricOf, type EpochRecord } from '../../shared/protocol/messages.ts';
 import { f32 } from './update-rule.ts';
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -40,7 +40,8 @@ export class Plateau {
   /** Takes an epoch's scores into account. Call once after each epoch. */
   endEpoch(record: EpochRecord): void {
     const { monitor, factor, patience, cooldown, minLearningRate } = this.#settings;
-    const score = record[monitor];
+    const score = metricOf(record, monitor);
+    if (score === null) throw new Error(`The epoch has no ${monitor}, which the schedule monitors.`);
     let { learningRate, best, waited, cooldown: left } = this.#state;
     if (left > 0) {
       left--;

@@ -20,12 +20,13 @@ import { BlockRateLimiter } from '../server/limits/block-rate-limiter.ts';
 import { SMALL_BYTES } from '../server/limits/receive-budget.ts';
 import { LinkProbe } from '../links/link-probe.ts';
 import { admit, checkToken, type AdmissionRules, slotToFree } from './admission.ts';
-import type { ConnectionHandler } from '../server/websocket.ts';
+import { type ConnectionHandler, HEADER_BYTES_PER_UNIT } from '../server/websocket.ts';
 import { Handshake, frameTooLargeError } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { createWorker, type Worker } from './worker.ts';
 import { instanceKey, workerName } from './worker-identity.ts';
 import { codecsInUse, FLOAT32_LINK, type CodecRule } from '../links/codecs.ts';
+import { Scoring } from '../../shared/model/scoring.ts';
 
 /** Receiver of the pool's events; it implements the ones that it needs. */
 export interface PoolListener {
@@ -82,6 +83,9 @@ const MAX_STRIKES = 3;
 const ANSWERS_PER_FORGIVEN_STRIKE = 100;
 /** Bytes that may wait to be sent, in addition to one vector of weights. */
 const MAX_BACKLOG_BYTES = 1 << 20;
+/** A float64 of msgpack. */
+const SUM_BYTES = 9;
+
 /** Rate of joins. All workers reconnect at the same time after a network outage. */
 const JOIN_LIMITS = { perBlock: { burst: 250, perSecond: 50 }, total: { burst: 500, perSecond: 100 } };
 
@@ -99,6 +103,8 @@ export class WorkerPool {
   readonly #handshake: Handshake;
   readonly #joins: BlockRateLimiter;
   readonly #heartbeatMs: number;
+  /** Cost of a result with many sums, in messages of the budget. */
+  readonly #resultCost: number;
   /** Time for which a worker may be silent, if that is longer than the default. */
   #extendedSilenceMs = 0;
   readonly #heartbeat: Heartbeat;
@@ -108,6 +114,7 @@ export class WorkerPool {
 
   constructor(options: PoolOptions) {
     this.#options = options;
+    this.#resultCost = Math.floor((new Scoring(options.job).sums * SUM_BYTES) / HEADER_BYTES_PER_UNIT);
     this.#handshake = new Handshake(options.clock);
     this.#joins = new BlockRateLimiter(options.clock, JOIN_LIMITS);
     this.#heartbeatMs = options.heartbeatMs ?? DEFAULT_HEARTBEAT_MS;
@@ -167,7 +174,7 @@ export class WorkerPool {
     const maxBytes = (): number => this.#maxBytesFor(worker);
     return {
       onFrame: (bytes) => this.#onFrame(worker, bytes),
-      answersPerFrame: worker.link.bucketOffsets.length,
+      answersPerFrame: worker.link.bucketOffsets.length + this.#resultCost,
       get maxMessageBytes() {
         return maxBytes();
       },

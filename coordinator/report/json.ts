@@ -20,17 +20,19 @@ export function jsonReporter(write: (json: string) => unknown, clock: Clock): Re
       throttle.reset();
       log.info(`Epoch ${epoch}/${epochs}`, { event: 'epochStarted', epoch, epochs, steps });
     },
-    stepFinished({ epoch, step, steps, loss, accuracy, samplesPerSecond, workers }) {
+    stepFinished({ epoch, step, steps, loss, metrics, samplesPerSecond, workers }) {
       forecast.stepFinished(step);
       if (!throttle.isDue()) return;
-      const metrics = { loss, accuracy, samplesPerSecond, workers };
       const { epochSeconds: etaSeconds, runSeconds: runEtaSeconds } = forecast.eta;
-      log.info(`${step}/${steps} - ${formatProgress(metrics)}`, {
+      log.info(`${step}/${steps} - ${formatProgress({ loss, metrics, samplesPerSecond, workers })}`, {
         event: 'steps',
         epoch,
         step,
         steps,
+        loss,
         ...metrics,
+        samplesPerSecond,
+        workers,
         etaSeconds,
         runEtaSeconds,
       });

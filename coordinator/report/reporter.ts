@@ -1,5 +1,5 @@
 import type { Log } from './log.ts';
-import type { Score } from '../../shared/model/loss.ts';
+import type { Score } from '../../shared/model/scoring.ts';
 import type { EpochRecord, Step } from '../../shared/protocol/messages.ts';
 
 /** Progress of an epoch: means over its samples so far. */
@@ -10,9 +10,16 @@ export interface Progress {
   readonly step: number;
   readonly steps: number;
   readonly loss: number;
-  readonly accuracy: number;
+  /** Values of the metrics by name. */
+  readonly metrics: Readonly<Record<string, number>>;
   readonly samplesPerSecond: number;
   readonly workers: number;
+}
+
+/** Loss of a model on the test data and, by name, its metrics: `val_accuracy`. */
+export interface TestScores {
+  readonly val_loss: number;
+  readonly [metric: string]: unknown;
 }
 
 /** Event of a finished training step. */
@@ -77,22 +84,39 @@ export function formatDuration(seconds: number): string {
 
 export const pluralize = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
+/** Metrics by name, in their order: "loss: 0.1234 - accuracy: 0.9876". */
+export const formatMetrics = (metrics: Readonly<Record<string, number>>): string =>
+  Object.entries(metrics)
+    .map(([name, value]) => `${name}: ${formatMetric(value)}`)
+    .join(' - ');
+
+/** Fields of a record that are no metrics. */
+const OTHER_FIELDS: ReadonlySet<string> = new Set(['epoch', 'seconds', 'samples_per_second', 'workers']);
+
+/** Loss and metrics of a record, those of the training first. */
+export function metricsOf(record: EpochRecord): Record<string, number> {
+  const entries = Object.entries(record).filter(
+    (entry): entry is [string, number] => typeof entry[1] === 'number' && !OTHER_FIELDS.has(entry[0]),
+  );
+  const isTest = ([name]: readonly [string, number]): boolean => name.startsWith('val_');
+  return Object.fromEntries([...entries.filter((entry) => !isTest(entry)), ...entries.filter(isTest)]);
+}
+
 export function formatProgress({
   loss,
-  accuracy,
+  metrics,
   samplesPerSecond,
   workers,
 }: Omit<Progress, 'epoch' | 'step' | 'steps'>): string {
   return (
-    `loss: ${formatMetric(loss)} - accuracy: ${formatMetric(accuracy)} - ` +
+    `${formatMetrics({ loss, ...metrics })} - ` +
     `${Math.round(samplesPerSecond)} samples/s - ${pluralize(workers, 'worker')}`
   );
 }
 
 export function formatEpoch(record: EpochRecord): string {
   return (
-    `${formatDuration(record.seconds)} - loss: ${formatMetric(record.loss)} - accuracy: ${formatMetric(record.accuracy)} - ` +
-    `val_loss: ${formatMetric(record.val_loss)} - val_accuracy: ${formatMetric(record.val_accuracy)} - ` +
+    `${formatDuration(record.seconds)} - ${formatMetrics(metricsOf(record))} - ` +
     `${Math.round(record.samples_per_second)} samples/s - ${pluralize(record.workers, 'worker')}`
   );
 }

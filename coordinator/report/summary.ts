@@ -1,10 +1,6 @@
 import type { Dataset } from '../../shared/data/dataset.ts';
-import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { quoteForShell } from './quote-for-shell.ts';
-import { formatMetric, type Reporter } from './reporter.ts';
-
-/** Loss and accuracy of a model on the test data. */
-export type TestScores = Pick<EpochRecord, 'val_loss' | 'val_accuracy'>;
+import { formatMetric, type Reporter, type TestScores } from './reporter.ts';
 
 /** Options of a run that a later command needs again. */
 export interface SummaryFlags {
@@ -36,9 +32,13 @@ export function printSummary(
   report: InfoReporter,
 ): void {
   if (measured !== null) {
-    const { val_loss, val_accuracy } = measured;
-    report.info(`Test loss: ${formatMetric(val_loss)}`, { event: 'score', val_loss });
-    report.info(`Test accuracy: ${formatMetric(val_accuracy)}`, { event: 'score', val_accuracy });
+    for (const [name, value] of Object.entries(measured)) {
+      if (typeof value !== 'number' || !name.startsWith('val_')) continue;
+      report.info(`Test ${name.slice('val_'.length)}: ${formatMetric(value)}`, {
+        event: 'score',
+        [name]: value,
+      });
+    }
   }
   report.info(`Model: ${modelDir}`, { event: 'model', modelDir });
   report.info(`Use it:`);

@@ -72,7 +72,7 @@ interface BarLayout {
   readonly hasRunEta: boolean;
   readonly hasRate: boolean;
   readonly hasEta: boolean;
-  readonly hasAccuracy: boolean;
+  readonly hasMetrics: boolean;
   readonly hasLoss: boolean;
 }
 
@@ -83,7 +83,7 @@ const FULL_LAYOUT: BarLayout = {
   hasRunEta: true,
   hasRate: true,
   hasEta: true,
-  hasAccuracy: true,
+  hasMetrics: true,
   hasLoss: true,
 };
 /** Fields that are left out in a narrow terminal, the least useful first. */
@@ -95,7 +95,7 @@ const OMISSIONS: readonly Partial<BarLayout>[] = [
   { hasRunEta: false },
   { hasRate: false },
   { hasEta: false },
-  { hasAccuracy: false },
+  { hasMetrics: false },
   { hasLoss: false },
 ];
 
@@ -126,18 +126,26 @@ export function progressBar(label: string, done: number, total: number | undefin
 }
 
 function formatLine(progress: EpochBar, layout: BarLayout): string {
-  const { step, steps, loss, accuracy, samplesPerSecond, workers } = progress;
-  const { isShort, hasEta, hasLoss, hasAccuracy, hasRate, hasWorkers } = layout;
+  const { step, steps, loss, metrics, samplesPerSecond, workers } = progress;
+  const { isShort, hasEta, hasLoss, hasMetrics, hasRate, hasWorkers } = layout;
   const count = `${step}/${steps}`;
   const rate = Math.round(samplesPerSecond);
   return [
     layout.bar === 0 ? count : `${count} [${drawBar(step / steps, layout.bar)}]`,
     ...(hasEta ? [formatEta(progress, layout)] : []),
     ...(hasLoss ? [`loss: ${formatMetric(loss)}`] : []),
-    ...(hasAccuracy ? [`${isShort ? 'acc' : 'accuracy'}: ${formatMetric(accuracy)}`] : []),
+    ...(hasMetrics ? shownMetrics(metrics, isShort) : []),
     ...(hasRate ? [isShort ? `${rate}/s` : `${rate} samples/s`] : []),
     ...(hasWorkers ? [pluralize(workers, 'worker')] : []),
   ].join(' - ');
+}
+
+/** Metrics of the line: all, or in a narrow terminal the first one. */
+function shownMetrics(metrics: Progress['metrics'], isShort: boolean): string[] {
+  const shown = Object.entries(metrics).map(
+    ([name, value]) => `${isShort && name === 'accuracy' ? 'acc' : name}: ${formatMetric(value)}`,
+  );
+  return isShort ? shown.slice(0, 1) : shown;
 }
 
 function formatEta({ eta, hasLaterEpochs }: EpochBar, { hasRunEta, isShort }: BarLayout): string {

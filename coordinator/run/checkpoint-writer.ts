@@ -1,6 +1,7 @@
 import type { Clock } from '../../shared/util/clock.ts';
 import type { Plateau } from '../optimizer/plateau.ts';
 import { errorMessage } from '../../shared/util/error-message.ts';
+import { Scoring } from '../../shared/model/scoring.ts';
 import type { Job } from '../../shared/model/job.ts';
 import {
   encodeCheckpoint,
@@ -24,6 +25,8 @@ export interface CheckpointWriterOptions {
   readonly job: Job;
   /** See datasetDigest. */
   readonly dataDigest?: string | undefined;
+  /** Weights of training samples by class. */
+  readonly classWeights?: Checkpoint['classWeights'];
   /** Current weights and optimizer state. The trainer changes them in place. */
   readonly vectors: Checkpoint['vectors'];
   /** Fingerprint of the engines of an exact run; null in other runs and before the first worker has sent one. */
@@ -55,7 +58,7 @@ export class CheckpointWriter {
 
   /** Writes a checkpoint before the first step, so that a run that is killed during that step can be resumed. */
   writeInitial(): Promise<void> {
-    const noTotals = { samples: 0, lossSum: 0, correct: 0, seconds: 0 };
+    const noTotals = { samples: 0, ...new Scoring(this.#options.job).zero, seconds: 0 };
     return this.#write({ epoch: 1, step: 0, steps: 0 }, noTotals);
   }
 
@@ -117,7 +120,7 @@ export class CheckpointWriter {
 
   /** Encodes the state at once: the trainer changes the vectors while the file is written. */
   async #save(position: Position, totals: EpochTotals): Promise<void> {
-    const { dir, job, dataDigest, vectors, plateau } = this.#options;
+    const { dir, job, dataDigest, classWeights, vectors, plateau } = this.#options;
     const engineFingerprint = this.#options.engineFingerprint?.() ?? null;
     const bytes = encodeCheckpoint({
       position,
@@ -126,6 +129,7 @@ export class CheckpointWriter {
       vectors,
       ...(engineFingerprint === null ? {} : { engineFingerprint }),
       ...(dataDigest === undefined ? {} : { dataDigest }),
+      ...(classWeights === undefined ? {} : { classWeights }),
       ...(plateau === null || plateau === undefined ? {} : { plateau: plateau.state }),
     });
     await saveCheckpoint(dir, position, bytes, this.#options.write);

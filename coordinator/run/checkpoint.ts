@@ -11,16 +11,34 @@ import { readRegularFile } from '../files/read-file.ts';
 import { writeFileAtomic, type WriteOptions } from '../files/write-file.ts';
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+
+/** Sums of version 0.1 had the number of correct samples as their only metric. */
+function upgradeTally(stored: unknown): unknown {
+  const { correct } = (stored ?? {}) as { readonly correct?: unknown };
+  return typeof correct === 'number' ? { ...(stored as object), metrics: [correct] } : stored;
+}
+
 const header = v.object({
   /** Current epoch, from 1; steps done in this epoch; steps done in the run. */
   position: v.object({ epoch: v.pipe(count, v.minValue(1)), step: count, steps: count }),
   /** Sums over the samples of this epoch so far. */
-  tally: v.object({ samples: count, lossSum: v.number(), correct: count, seconds: v.number() }),
+  tally: v.pipe(
+    v.unknown(),
+    v.transform(upgradeTally),
+    v.object({
+      samples: count,
+      lossSum: v.number(),
+      metrics: v.pipe(v.array(v.number()), v.readonly()),
+      seconds: v.number(),
+    }),
+  ),
   job: v.pipe(v.unknown(), v.transform(upgradeJob), jobSchema),
   /** Fingerprint of the engines of an exact run. */
   engineFingerprint: v.optional(v.string()),
   /** SHA-256 of the data set's tensors; missing in checkpoints of earlier versions. */
   dataDigest: v.optional(v.string()),
+  /** Weights of training samples by class. */
+  classWeights: v.optional(v.record(v.string(), v.number())),
   /** State of a plateau schedule; missing without one. */
   plateau: v.optional(plateauStateSchema),
   vectors: v.array(v.object({ name: v.string(), length: count })),

@@ -7,7 +7,8 @@ import {
   type LoadedModel,
   type ModelMetadata,
 } from '../../shared/model/saved-model.ts';
-import type { EpochRecord } from '../../shared/protocol/messages.ts';
+import { Scoring } from '../../shared/model/scoring.ts';
+import type { TestScores } from '../report/reporter.ts';
 import { describeDiskError } from '../files/disk-error.ts';
 import { makeFolder } from '../files/make-folder.ts';
 import { readRegularFile } from '../files/read-file.ts';
@@ -30,10 +31,20 @@ export function modelToSave(
   { topology, ...job }: Job,
   { weights, names }: Pick<ModelToSave, 'weights' | 'names'>,
   training: Pick<ModelMetadata, 'gradcast' | 'dataDescription' | 'epochs'>,
-  scores: Pick<EpochRecord, 'val_loss' | 'val_accuracy'> | null,
+  scores: TestScores | null,
 ): ModelToSave {
-  const { val_loss = null, val_accuracy = null } = scores ?? {};
-  return { metadata: { ...training, val_loss, val_accuracy, job }, topology, weights, names };
+  const metrics = new Scoring({ ...job, topology }).names.map((name) => `val_${name}`);
+  const values: Record<string, number | null> = {};
+  for (const name of metrics) {
+    const value = scores?.[name];
+    values[name] = typeof value === 'number' ? value : null;
+  }
+  return {
+    metadata: { ...training, val_loss: scores?.val_loss ?? null, ...values, job },
+    topology,
+    weights,
+    names,
+  };
 }
 
 /**

@@ -166,7 +166,7 @@ export function attachWebSocket(webSocket: WebSocket, socket: UpgradedSocket, op
 }
 
 /** Parsing this part of a header takes as long as a small message. */
-const HEADER_BYTES_PER_UNIT = 512;
+export const HEADER_BYTES_PER_UNIT = 512;
 
 /** Cost of parsing a frame in messages: a header of 16 KiB takes a millisecond, a payload next to nothing. */
 function frameCost(frame: Buffer): number {

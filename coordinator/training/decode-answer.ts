@@ -1,6 +1,7 @@
 import type { Codec } from '../../shared/codec/codec.ts';
 import { decodeFactored, FACTORS, type DenseKernel } from '../../shared/codec/factors.ts';
 import { getCodec } from '../../shared/codec/registry.ts';
+import type { Scoring } from '../../shared/model/scoring.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-codes.ts';
 import type { GradientMessage, ShardResult } from '../../shared/protocol/messages.ts';
 import type { Range } from '../../shared/util/range.ts';
@@ -14,6 +15,7 @@ export interface AnswerDecoderOptions {
   readonly gradientLength: number;
   /** Kernel whose gradient can be sent as factors; null if the model has none. */
   readonly kernel: DenseKernel | null;
+  readonly scoring: Pick<Scoring, 'findImpossible'>;
 }
 
 export interface DecodedBucket {
@@ -27,9 +29,6 @@ export interface DecodedBucket {
 
 /** Codec of a bucket, or FACTORS. */
 type BucketCodec = Codec | typeof FACTORS;
-
-/** Largest difference of two float32 logits, and so of a sample's loss. Sums over a run stay finite in float64. */
-const MAX_SAMPLE_LOSS = 7e38;
 
 /** Decodes and checks answers of workers. All methods throw ProtocolError with the code and sentence for the worker. */
 export class AnswerDecoder {
@@ -52,7 +51,7 @@ export class AnswerDecoder {
     end: number,
   ): DecodedBucket {
     const range = bucketRange(worker, bucket, end);
-    if (bucket.result !== undefined) checkResult(shard, bucket.result);
+    if (bucket.result !== undefined) this.#checkResult(shard, bucket.result);
     const codec = resolveCodec(worker, bucket);
     const values = this.#decode(payload, codec, shard, range);
     const norm = vectorKernels.finiteNorm(values);
@@ -67,8 +66,20 @@ export class AnswerDecoder {
 
   /** Checks the answer to an evaluation shard. */
   checkEvaluation(shard: AssignedShard, result: ShardResult, payload: Uint8Array): void {
-    checkResult(shard, result);
+    this.#checkResult(shard, result);
     if (payload.length > 0) throw new ProtocolError(CloseCode.wrongLength, 'An evaluation has no payload.');
+  }
+
+  #checkResult(shard: AssignedShard, result: ShardResult): void {
+    const samples = shard.to - shard.from;
+    if (result.samples !== samples) {
+      throw new ProtocolError(
+        CloseCode.notAssigned,
+        `Shard ${shard.id} has ${samples} samples; the answer is for ${result.samples}.`,
+      );
+    }
+    const impossible = this.#options.scoring.findImpossible(result, samples);
+    if (impossible !== null) throw new ProtocolError(CloseCode.notFinite, impossible);
   }
 
   /** Frees the buffers of all decoded values. */
@@ -146,20 +157,4 @@ function resolveCodec({ link, outstanding }: Worker, { shard, encoding }: Gradie
       ? `The gradient was requested in ${requested ?? ''}.`
       : `No gradient was requested in ${sanitizeForTerminal(encoding)}.`,
   );
-}
-
-function checkResult(shard: AssignedShard, { samples: answered, lossSum, correct }: ShardResult): void {
-  const samples = shard.to - shard.from;
-  if (answered !== samples) {
-    throw new ProtocolError(
-      CloseCode.notAssigned,
-      `Shard ${shard.id} has ${samples} samples; the answer is for ${answered}.`,
-    );
-  }
-  if (!(lossSum >= 0 && lossSum <= samples * MAX_SAMPLE_LOSS)) {
-    throw new ProtocolError(CloseCode.notFinite, `A loss of ${lossSum} is not possible.`);
-  }
-  if (correct > samples) {
-    throw new ProtocolError(CloseCode.notFinite, `${correct} of ${samples} samples cannot be correct.`);
-  }
 }

@@ -1,5 +1,5 @@
 import type { Dataset, Split } from '../../shared/data/dataset.ts';
-import type { Score } from '../../shared/model/loss.ts';
+import type { Score } from '../../shared/model/scoring.ts';
 import type { Step, WorkerId } from '../../shared/protocol/messages.ts';
 import type { Optimizer } from '../optimizer/optimizer.ts';
 import type { TrainingListener } from '../report/reporter.ts';
@@ -110,10 +110,10 @@ export async function evaluateAverage(
   const isAverage = weights !== optimizer.weights;
   // Workers that were sent the step's own weights need these, and afterwards the step's own again.
   if (isAverage) stepRunner.rewind?.();
-  const { lossSum, correct } = await stepRunner.evaluate(
+  const { lossSum, metrics } = await stepRunner.evaluate(
     { step, weights, split: dataset.test },
     (done, total) => report.evaluated?.(done, total),
   );
   if (isAverage) stepRunner.rewind?.();
-  return { lossSum: lossSum + dataset.test.count * optimizer.penalty(weights), correct };
+  return { lossSum: lossSum + dataset.test.count * optimizer.penalty(weights), metrics };
 }

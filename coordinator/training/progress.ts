@@ -1,8 +1,8 @@
 import type { Dataset } from '../../shared/data/dataset.ts';
-import type { Score } from '../../shared/model/loss.ts';
+import type { ScoreValues, Scoring } from '../../shared/model/scoring.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import type { WorkerPool } from '../pool/pool.ts';
-import type { Progress } from '../report/reporter.ts';
+import type { Progress, TestScores } from '../report/reporter.ts';
 import type { EpochTotals, Position } from '../run/checkpoint.ts';
 
 /** Point of an earlier process's run at which training continues. */
@@ -21,7 +21,7 @@ export interface TrainingResult {
   readonly last: EpochRecord | null;
 }
 
-export type EpochAverages = Pick<Progress, 'loss' | 'accuracy' | 'samplesPerSecond'>;
+export type EpochAverages = Pick<Progress, 'loss' | 'metrics' | 'samplesPerSecond'>;
 
 export interface FinishedEpoch {
   readonly epoch: number;
@@ -29,13 +29,24 @@ export interface FinishedEpoch {
   readonly training: EpochAverages;
   /** Duration, including the validation. */
   readonly seconds: number;
-  /** Sums over the test samples. */
-  readonly validation: Score;
-  readonly dataset: Pick<Dataset, 'name' | 'test'>;
+  /** Means over the test samples. */
+  readonly validation: ScoreValues;
+  readonly dataset: Pick<Dataset, 'name'>;
   readonly pool: Pick<WorkerPool, 'workers' | 'codecsInUse'>;
 }
 
-export const EMPTY_EPOCH_TOTALS: EpochTotals = { samples: 0, lossSum: 0, correct: 0, seconds: 0 };
+/** Loss and metrics on the test samples, as records have them: `val_loss`, `val_accuracy`. */
+export const testScores = ({ loss, metrics }: ScoreValues): TestScores => ({
+  val_loss: loss,
+  ...Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`val_${name}`, value])),
+});
+
+/** Totals of an epoch that has not begun. */
+export const emptyEpochTotals = (scoring: Scoring): EpochTotals => ({
+  samples: 0,
+  ...scoring.zero,
+  seconds: 0,
+});
 
 /** Record of a finished epoch. */
 export const epochRecord = ({
@@ -48,9 +59,8 @@ export const epochRecord = ({
 }: FinishedEpoch): EpochRecord => ({
   epoch,
   loss: training.loss,
-  accuracy: training.accuracy,
-  val_loss: validation.lossSum / dataset.test.count,
-  val_accuracy: validation.correct / dataset.test.count,
+  ...training.metrics,
+  ...testScores(validation),
   seconds,
   samples_per_second: training.samplesPerSecond,
   workers: pool.workers.size,

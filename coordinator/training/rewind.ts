@@ -16,8 +16,8 @@ export interface RunPosition {
 export interface RewindControllerOptions {
   /** Weights and the optimizer's vectors, which training changes in place. */
   readonly vectors: readonly Float32Array[];
-  /** Number of classes in the data. */
-  readonly classes: number;
+  /** Mean loss of guessing; null if it is not known, Infinity if no loss is a jump. */
+  readonly chanceLoss: number | null;
   readonly stepRunner: Partial<
     Pick<StepRunner, 'waitForChecks' | 'consumeRewindRequest' | 'rewind' | 'validateAllUntil'>
   >;
@@ -52,7 +52,7 @@ export class RewindController {
   constructor(options: RewindControllerOptions) {
     this.#options = options;
     this.#snapshots = new RunSnapshots<RunPosition>(options.vectors);
-    this.#lossSpikes = new LossSpikeDetector(options.classes);
+    this.#lossSpikes = new LossSpikeDetector(options.chanceLoss);
   }
 
   /** Call before each epoch: it drops the snapshots of the last one. */
@@ -97,9 +97,9 @@ export class RewindController {
   }
 
   #afterLossSpike({ steps, loss }: FinishedStep): RunPosition | null {
-    const { classes, stepRunner, report } = this.#options;
+    const { stepRunner, report } = this.#options;
     if (!this.#lossSpikes.record(loss)) return null;
-    const typical = this.#lossSpikes.typicalLoss ?? Math.log(classes);
+    const typical = this.#lossSpikes.typicalLoss ?? this.#lossSpikes.chanceLoss;
     const observation = `The loss jumped from ${typical.toPrecision(2)} to ${loss.toPrecision(2)} at step ${steps}`;
     const position = steps > this.#spikeStep ? this.#restore(steps - 1) : null;
     if (position === null) {
@@ -136,12 +136,21 @@ const MAX_TIMES_CHANCE = 2;
 
 /** Detects jumps of the loss: far above the recent losses, and above the loss of guessing. */
 export class LossSpikeDetector {
-  readonly #chanceLoss: number;
+  #chanceLoss: number;
+  /** Whether the loss of guessing is that of the first steps. */
+  readonly #isMeasured: boolean;
+  #measured = 0;
   #recent: number[] = [];
 
-  /** @param classes number of classes in the data */
-  constructor(classes: number) {
-    this.#chanceLoss = Math.log(Math.max(2, classes));
+  /** @param chanceLoss mean loss of guessing; null to take the largest one of the first steps */
+  constructor(chanceLoss: number | null) {
+    this.#chanceLoss = chanceLoss ?? 0;
+    this.#isMeasured = chanceLoss === null;
+  }
+
+  /** Mean loss of guessing, with which a run begins. */
+  get chanceLoss(): number {
+    return this.#chanceLoss;
   }
 
   /** Median loss of the last steps; null before MIN_STEPS of them. */
@@ -154,6 +163,10 @@ export class LossSpikeDetector {
    * @returns whether it is a jump; a jump does not change the median
    */
   record(loss: number): boolean {
+    if (this.#isMeasured && this.#measured < MIN_STEPS) {
+      this.#measured++;
+      this.#chanceLoss = Math.max(this.#chanceLoss, loss);
+    }
     const isUsual = loss <= MAX_TIMES_CHANCE * this.#chanceLoss;
     if (!isUsual && !(loss <= MAX_TIMES_MEDIAN * (this.typicalLoss ?? Infinity))) return true;
     this.#recent = [...this.#recent, loss].slice(-LOSS_WINDOW);

@@ -1,5 +1,5 @@
 import type { DenseKernel } from '../../shared/codec/factors.ts';
-import type { Score } from '../../shared/model/loss.ts';
+import type { Score, Scoring } from '../../shared/model/scoring.ts';
 import { CloseCode, ProtocolError } from '../../shared/protocol/close-codes.ts';
 import type {
   GradientMessage,
@@ -74,6 +74,7 @@ export interface RoundExecutorOptions extends RoundContext {
   /** Values in a gradient. */
   readonly gradientLength: number;
   readonly kernel: DenseKernel | null;
+  readonly scoring: Scoring;
   readonly quantization: QuantizationSteps | null;
 }
 
@@ -432,7 +433,7 @@ export class RunningRound implements AsyncIterable<ReceivedPart> {
 
 const NO_GRADIENT: PartialGradient = { buckets: [], norm: 0 };
 
-const scoreOf = ({ lossSum, correct }: ShardResult): Score => ({ lossSum, correct });
+const scoreOf = ({ lossSum, metrics }: ShardResult): Score => ({ lossSum, metrics });
 
 /** Tells a training that diverges from wrong workers, by the answers of a round that are not finite. */
 export class DivergenceDetector {

@@ -1,7 +1,7 @@
 import { factoredKernel } from '../../shared/codec/factors.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
-import type { Score } from '../../shared/model/loss.ts';
+import { Scoring, type Score } from '../../shared/model/scoring.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import type { Range } from '../../shared/util/range.ts';
 import type { AnswerValidator } from '../integrity/answer-validator.ts';
@@ -63,6 +63,7 @@ export class StepRunner {
       ...options,
       gradientLength: layout.length,
       kernel,
+      scoring: new Scoring(job),
       sender: this.#sender,
       quantization: validator?.quantization ?? null,
     });
@@ -167,7 +168,7 @@ export class StepRunner {
   }
 
   /**
-   * Loss and number of correct samples over a whole split.
+   * Loss and metrics over a whole split.
    * @param onProgress called with the number of samples that have been computed
    * @throws Interrupted, TrainingDiverged
    */

@@ -1,6 +1,6 @@
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Job } from '../../shared/model/job.ts';
-import { classesOf } from '../../shared/model/loss.ts';
+import { addScores, Scoring } from '../../shared/model/scoring.ts';
 import type { EpochRecord, Step } from '../../shared/protocol/messages.ts';
 import type { AbortSignalLike, Clock } from '../../shared/util/clock.ts';
 import type { Optimizer } from '../optimizer/optimizer.ts';
@@ -10,13 +10,7 @@ import type { EpochTotals, Position } from '../run/checkpoint.ts';
 import type { CheckpointReason } from '../run/checkpoint-writer.ts';
 import { Interrupted } from './errors.ts';
 import { evaluateAverage } from './evaluate.ts';
-import {
-  EMPTY_EPOCH_TOTALS,
-  epochRecord,
-  type EpochAverages,
-  type ResumePoint,
-  type TrainingResult,
-} from './progress.ts';
+import { emptyEpochTotals, epochRecord, type ResumePoint, type TrainingResult } from './progress.ts';
 import { RewindController } from './rewind.ts';
 import { batches, epochOrder, stepsPerEpoch } from './sampler.ts';
 import type { StepRunner } from './step.ts';
@@ -50,10 +44,17 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
   const start = resumeFrom?.position ?? { epoch: 1, step: 0, steps: 0 };
   const trained = { epochs: start.epoch - 1, steps: start.steps, last: resumeFrom?.last ?? null };
   const steps = stepsPerEpoch(dataset.train.count, job.batchSize);
-  const isStopping = (): boolean => signal.aborted; // a function, since the signal changes while steps are awaited
+  // A function, since the signal changes while steps are awaited.
+  const isStopping = (): boolean => signal.aborted;
+  const scoring = new Scoring(job);
+  const noTotals = emptyEpochTotals(scoring);
+  const averagesOf = ({ samples, seconds, ...score }: EpochTotals) => ({
+    ...scoring.means(score, samples),
+    samplesPerSecond: samples / seconds,
+  });
   const rewinds = new RewindController({
     vectors: [optimizer.weights, ...Object.values(optimizer.state)],
-    classes: classesOf(job),
+    chanceLoss: scoring.chanceLoss,
     stepRunner,
     report,
   });
@@ -63,7 +64,7 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
     for (let { epoch } = start; epoch <= job.epochs && !isStopping(); epoch++) {
       const epochBatches = [...batches(epochOrder(job.seed, epoch, dataset.train.count), job.batchSize)];
       let index = epoch === start.epoch ? start.step : 0;
-      const sums = { ...((index > 0 ? resumeFrom?.tally : undefined) ?? EMPTY_EPOCH_TOTALS) };
+      const sums = { ...((index > 0 ? resumeFrom?.tally : undefined) ?? noTotals) };
       const startedMs = clock.now() - sums.seconds * 1000;
       const totals = (): EpochTotals => ({ ...sums, seconds: (clock.now() - startedMs) / 1000 });
       const checkpoint = (when: CheckpointReason): Promise<void> | undefined =>
@@ -96,15 +97,14 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
           continue;
         }
         sums.samples += samples.length;
-        sums.lossSum += result.lossSum;
-        sums.correct += result.correct;
+        Object.assign(sums, addScores(sums, result));
         report.stepFinished({
           epoch,
           step: index,
           steps,
           ...averagesOf(totals()),
           workers: pool.workers.size,
-          batch: { lossSum: result.lossSum, correct: result.correct, samples: samples.length },
+          batch: { lossSum: result.lossSum, metrics: result.metrics, samples: samples.length },
           weights: { step: trained.steps as Step, source: optimizer },
         });
         await checkpoint(isStopping() ? 'stop' : 'step');
@@ -112,7 +112,8 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
       }
 
       const training = averagesOf(totals());
-      const validation = await evaluateAverage(options, trained.steps as Step);
+      const score = await evaluateAverage(options, trained.steps as Step);
+      const validation = scoring.means(score, dataset.test.count);
       const record = epochRecord({ epoch, training, seconds: totals().seconds, validation, dataset, pool });
       trained.epochs = epoch;
       trained.last = record;
@@ -120,7 +121,7 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
       report.epochFinished(record, job.epochs, steps);
       await options.save(record);
       const next = { epoch: epoch + 1, step: 0, steps: trained.steps };
-      await options.checkpoint?.('epoch', next, EMPTY_EPOCH_TOTALS);
+      await options.checkpoint?.('epoch', next, noTotals);
     }
   } catch (error) {
     // The run was stopped while no worker was left to finish the step: the finished steps are kept.
@@ -129,9 +130,3 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
   }
   return trained;
 }
-
-const averagesOf = ({ samples, lossSum, correct, seconds }: EpochTotals): EpochAverages => ({
-  loss: lossSum / samples,
-  accuracy: correct / samples,
-  samplesPerSecond: samples / seconds,
-});

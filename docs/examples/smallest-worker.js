@@ -140,7 +140,12 @@ export class SmallestWorker {
       const started = Date.now();
       const { gradient, lossSum, correct } = this.#compute(header, payload);
       this.#hasAnswered = true;
-      const result = { samples: header.samples, lossSum, correct, computeMs: Date.now() - started };
+      const result = {
+        samples: header.samples,
+        lossSum,
+        metrics: [correct],
+        computeMs: Date.now() - started,
+      };
       if (task === 'evaluate') this.#send({ type: 'evaluation', step, shard, result });
       else this.#send({ type: 'gradient', step, shard, offset: 0, result }, new Uint8Array(gradient.buffer));
     }
@@ -191,7 +196,7 @@ export class SmallestWorker {
 }
 
 /** Accepts Flatten and Dropout layers and a Dense softmax layer at the end. */
-function checkModel({ topology, layout, inputs, targets, microShard }) {
+function checkModel({ topology, layout, inputs, targets, outputs, microShard }) {
   const layers = topology.config.layers;
   const isKnown = layers.every(
     ({ class_name: name, config }, i) =>
@@ -200,9 +205,15 @@ function checkModel({ topology, layout, inputs, targets, microShard }) {
       (i === layers.length - 1 && config.activation === 'softmax'),
   );
   const tensors = [...inputs, ...targets];
+  const [{ loss, metrics }] = outputs;
+  const isKnownLoss =
+    loss.name === 'sparse_categorical_crossentropy' && loss.fromLogits !== true && outputs.length === 1;
+  const isAccuracy = metrics.length === 1 && metrics[0].name === 'sparse_categorical_accuracy';
   const hasBytes = tensors.length === 2 && tensors.every(({ dtype }) => dtype === 'uint8');
   if (
     isKnown &&
+    isKnownLoss &&
+    isAccuracy &&
     hasBytes &&
     layout.length === 2 &&
     layout.every((t) => t.trainable) &&

@@ -1,9 +1,10 @@
 import { CloseCode, ProtocolError } from '../protocol/close-codes.ts';
 import {
+  arrayOf,
   elementBytes,
   sampleSize,
-  viewTensor,
   type SampleFormat,
+  type TensorSpec,
   type TensorValues,
 } from '../model/tensors.ts';
 
@@ -28,12 +29,51 @@ const NUMBER_BYTES = Uint32Array.BYTES_PER_ELEMENT;
 
 const align = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 
+/** Part of a payload with the values of one tensor. */
+interface Part {
+  /** Elements and bytes of one sample. */
+  readonly size: number;
+  readonly bytes: number;
+  readonly view: (buffer: ArrayBufferLike, byteOffset: number, length: number) => TensorValues;
+}
+
+interface ShardLayout {
+  readonly inputs: readonly Part[];
+  readonly targets: readonly Part[];
+  readonly hasWeights: boolean;
+}
+
+/** Layouts of the formats that shards were made for. */
+const layouts = new WeakMap<SampleFormat, ShardLayout>();
+
+function layoutOfShards(format: SampleFormat): ShardLayout {
+  const existing = layouts.get(format);
+  if (existing !== undefined) return existing;
+  const partOf = (spec: TensorSpec): Part => {
+    const Values = arrayOf(spec);
+    const size = sampleSize(spec);
+    return {
+      size,
+      bytes: size * elementBytes(spec),
+      view: (buffer, byteOffset, length) => new Values(buffer, byteOffset, length),
+    };
+  };
+  const layout = {
+    inputs: format.inputs.map(partOf),
+    targets: format.targets.map(partOf),
+    hasWeights: format.sampleWeights === true,
+  };
+  layouts.set(format, layout);
+  return layout;
+}
+
 /** Bytes of a shard's payload: the sample numbers, then each input, each target, and the weights if there are any. */
-export function shardBytes(samples: number, { inputs, targets, sampleWeights }: SampleFormat): number {
+export function shardBytes(samples: number, format: SampleFormat): number {
+  const { inputs, targets, hasWeights } = layoutOfShards(format);
   let bytes = samples * NUMBER_BYTES;
-  for (const spec of inputs) bytes += align(samples * sampleSize(spec) * elementBytes(spec));
-  for (const spec of targets) bytes += align(samples * sampleSize(spec) * elementBytes(spec));
-  return sampleWeights === true ? bytes + samples * Float32Array.BYTES_PER_ELEMENT : bytes;
+  for (const part of inputs) bytes += align(samples * part.bytes);
+  for (const part of targets) bytes += align(samples * part.bytes);
+  return hasWeights ? bytes + samples * Float32Array.BYTES_PER_ELEMENT : bytes;
 }
 
 /** Writes the samples `numbers` of a split into a payload of zeros. */
@@ -70,17 +110,17 @@ export function viewShard(payload: Uint8Array, samples: number, format: SampleFo
     );
   }
   const { buffer, byteOffset } = payload;
+  const layout = layoutOfShards(format);
   let at = samples * NUMBER_BYTES;
-  const next = (spec: SampleFormat['inputs'][number]): TensorValues => {
-    const length = samples * sampleSize(spec);
-    const values = viewTensor(spec, buffer, byteOffset + at, length);
-    at += align(length * elementBytes(spec));
+  const next = ({ size, bytes, view }: Part): TensorValues => {
+    const values = view(buffer, byteOffset + at, samples * size);
+    at += align(samples * bytes);
     return values;
   };
   const sampleNumbers = new Uint32Array(buffer, byteOffset, samples);
-  const inputs = format.inputs.map(next);
-  const targets = format.targets.map(next);
-  if (format.sampleWeights !== true) return { sampleNumbers, inputs, targets };
+  const inputs = layout.inputs.map(next);
+  const targets = layout.targets.map(next);
+  if (!layout.hasWeights) return { sampleNumbers, inputs, targets };
   return { sampleNumbers, inputs, targets, weights: new Float32Array(buffer, byteOffset + at, samples) };
 }
 

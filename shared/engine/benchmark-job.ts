@@ -4,6 +4,7 @@ import { defaultTopology } from '../model/default-topology.ts';
 import type { Job } from '../model/job.ts';
 import { Purpose, randomStream } from '../random/stream.ts';
 import { imageTensors } from '../model/tensors.ts';
+import { classOutput } from '../model/stored-job.ts';
 
 const SHAPES = [[3, 3, 1, 32], [32], [3, 3, 32, 32], [32], [4608, 128], [128], [128, 10], [10]];
 const CLASSES = 10;
@@ -31,12 +32,12 @@ export function benchmarkJob(batchSize: number): BenchmarkCase {
     job: {
       topology: defaultTopology([28, 28, 1], CLASSES),
       layout,
-      loss: 'categoricalCrossentropy',
       optimizer: { name: 'adadelta', learningRate: 1, rho: 0.95, epsilon: 1e-8 },
       batchSize,
       epochs: 1,
       seed: 1,
       ...imageTensors([28, 28, 1], CLASSES),
+      outputs: [classOutput('dense_2', CLASSES)],
       data: { name: 'noise', trainSamples: batchSize, testSamples: 1 },
     },
     weights,

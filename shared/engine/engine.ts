@@ -1,12 +1,11 @@
 import type { Shard } from '../data/shard.ts';
 import type { TensorValues } from '../model/tensors.ts';
 import type { Job } from '../model/job.ts';
+import type { Score } from '../model/scoring.ts';
 import type { EngineInfo, Step } from '../protocol/messages.ts';
 
 /** Sums over the samples of a shard. */
-export interface ShardResult {
-  readonly lossSum: number;
-  readonly correct: number;
+export interface ShardResult extends Score {
   /** Whether the gradient contains factors instead of a kernel's gradient; see GradientComputer. */
   readonly isFactored?: boolean;
 }
@@ -60,9 +59,9 @@ export interface GradientComputer {
   /** Forward pass without dropout. */
   evaluate(shard: Shard): Promise<ShardResult>;
   /**
-   * Class probabilities.
+   * Values of the first output: class probabilities for a classification, even if the model's outputs are logits.
    * @param inputs stored values of each input of the job: [samples, ...shape]
-   * @returns [samples, classes]
+   * @returns [samples, ...shape]
    */
   predict(inputs: readonly TensorValues[], samples: number): Promise<Float32Array>;
   /** Frees the engine's memory. */

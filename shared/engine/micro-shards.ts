@@ -2,7 +2,7 @@ import { codecKernels } from '../codec/kernels/simd.ts';
 import { sliceShard, type Shard } from '../data/shard.ts';
 import type { Job } from '../model/job.ts';
 import { layoutOf } from '../model/layout.ts';
-import { addScores } from '../model/loss.ts';
+import { addScores } from '../model/scoring.ts';
 import { PairwiseSum } from '../model/pairwise-sum.ts';
 import type { Step } from '../protocol/messages.ts';
 import type { ShardResult, GradientComputer } from './engine.ts';

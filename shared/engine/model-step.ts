@@ -1,11 +1,16 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import { withoutInitialWeights } from '../model/initializers.ts';
 import type { Job } from '../model/job.ts';
-import { withKeyedDropout, withLogits } from '../model/topology.ts';
+import { foldActivations } from '../model/fold-activations.ts';
+import { withKeyedDropout } from '../model/topology.ts';
+import { outputWidth } from '../model/outputs.ts';
+import { sampleSize } from '../model/tensors.ts';
 import { randomContext, type MaskSource } from './layers/random-source.ts';
 import { DenseFactorHooks, type KernelFactors, type OnFactors } from './dense-factors.ts';
 import { buildModel, type BuiltModel } from './model.ts';
+import { lossDefinition } from '../model/losses.ts';
 import type { TF } from '../util/tf.ts';
+import { lossSum, type LossTerm } from './tensor-losses.ts';
 
 /** Computations of a job on tensors. Callers dispose the results. */
 export interface ModelStep {
@@ -15,9 +20,9 @@ export interface ModelStep {
   /**
    * Forward and backward pass.
    * @param inputs [samples, ...shape] each
-   * @param targets one-hot labels, float32 [samples, classes]
+   * @param targets [samples, ...shape] of each output, one-hot for classes; then the weights of the samples, if the job has any
    * @param onGradient called during the backward pass with the gradients of some tensors
-   * @returns the logits [samples, classes], and the parts of the flat gradient in order of the layout: sums over the
+   * @returns the outputs, logits where a loss computes the last activation, and the parts of the flat gradient in order of the layout: sums over the
    *   samples; for tensors that are not trained, samples x the change by the forward pass
    */
   gradient(
@@ -25,7 +30,7 @@ export interface ModelStep {
     targets: readonly tfjs.Tensor[],
     masks: MaskSource,
     onGradient?: OnGradient,
-  ): { logits: tfjs.Tensor; parts: tfjs.Tensor[] };
+  ): { outputs: tfjs.Tensor[]; parts: tfjs.Tensor[] };
   /**
    * Forward and backward pass that computes factors instead of the gradient of the tensor at factoredIndex.
    * @param onFactors called during the backward pass; disposes the output gradient
@@ -37,17 +42,21 @@ export interface ModelStep {
     masks: MaskSource,
     onGradient: OnGradient | undefined,
     onFactors: OnFactors,
-  ): { logits: tfjs.Tensor; parts: tfjs.Tensor[] };
-  /** Logits of a forward pass without random layers: [samples, classes]. */
-  logits(inputs: readonly tfjs.Tensor[]): tfjs.Tensor;
+  ): { outputs: tfjs.Tensor[]; parts: tfjs.Tensor[] };
+  /** Outputs of a forward pass without random layers. */
+  outputs(inputs: readonly tfjs.Tensor[]): tfjs.Tensor[];
+  /** Class probabilities or values of the first output. @param outputs as outputs() returns them */
+  predictions(outputs: readonly tfjs.Tensor[]): tfjs.Tensor;
 }
 
 /** Builds a job's model. @throws Error with a sentence if it cannot be built */
 export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
   const random = randomContext(tf);
-  const built = await buildModel(tf, withoutInitialWeights(withLogits(withKeyedDropout(job.topology))));
+  const { topology, activations } = foldActivations(job);
+  const built = await buildModel(tf, withoutInitialWeights(withKeyedDropout(topology)));
   try {
     checkLayout(built, job);
+    checkOutputs(built, job);
   } catch (error) {
     built.dispose();
     throw error;
@@ -55,6 +64,18 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
   const { model, layout, variables } = built;
   const hooks = new GradientHooks(tf, model.weights);
   const factors = new DenseFactorHooks(tf, built);
+  const terms = job.outputs.map((output, i): LossTerm => {
+    const rows = sampleSize(output) / outputWidth(output);
+    const isLogits = output.loss.fromLogits === true || (activations[i] ?? null) !== null;
+    return { spec: output.loss, isLogits, factor: (output.weight ?? 1) / rows };
+  });
+  const apply = (inputs: readonly tfjs.Tensor[], training: boolean): tfjs.Tensor[] => {
+    const [first, ...others] = inputs;
+    const outputs = model.apply(first !== undefined && others.length === 0 ? first : [...inputs], {
+      training,
+    });
+    return (Array.isArray(outputs) ? outputs : [outputs]) as tfjs.Tensor[];
+  };
   const trainable = variables.filter((_, i) => layout.slices[i]?.trainable);
 
   const gradient = (
@@ -66,12 +87,16 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
   ): ReturnType<ModelStep['gradient']> => {
     const samples = inputs[0]?.shape[0] ?? 0;
     const before = variables.map((variable) => (trainable.includes(variable) ? null : variable.clone()));
-    let logits: tfjs.Tensor | undefined;
+    let outputs: tfjs.Tensor[] = [];
     random.masks = masks;
     try {
       const loss = (): tfjs.Scalar => {
-        logits = tf.keep(model.apply(applied(inputs), { training: true }) as tfjs.Tensor);
-        return crossEntropySum(tf, logits, targets[0] as tfjs.Tensor);
+        outputs = apply(inputs, true).map((output) => tf.keep(output));
+        const weights = targets[terms.length] ?? null;
+        const sums = terms.map((term, i) =>
+          lossSum(tf, term, outputs[i] as tfjs.Tensor, targets[i] as tfjs.Tensor, weights),
+        );
+        return sums.reduce((total, sum) => tf.add(total, sum));
       };
       const { grads } = hooks.run(onGradient, () => tf.variableGrads(loss, trained));
       // Tensors that are not trained have no gradient; the change by the forward pass replaces it.
@@ -80,10 +105,10 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
         if (old === null || old === undefined) return grads[variable.name] ?? tf.zerosLike(variable);
         return tf.mul(tf.sub(variable, old), samples);
       });
-      return { logits: logits as tfjs.Tensor, parts };
+      return { outputs, parts };
     } catch (error) {
       // tf.keep() hides it from tf.tidy().
-      logits?.dispose();
+      tf.dispose(outputs);
       throw error;
     } finally {
       random.masks = null;
@@ -102,7 +127,7 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
       const { index } = factors;
       if (index === null) throw new Error('This model has no gradient that can be computed as factors.');
       const others = trainable.filter((variable) => variable !== variables[index]);
-      const { logits, parts } = factors.run(
+      const { outputs, parts } = factors.run(
         (kernelFactors) => {
           found = kernelFactors;
           onFactors(kernelFactors);
@@ -114,35 +139,29 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
       if (received === null) throw new Error('The backward pass did not compute the factors.');
       parts[index]?.dispose();
       parts[index] = received.inputs;
-      return { logits, parts };
+      return { outputs, parts };
     },
 
-    logits: (inputs) => model.apply(applied(inputs), { training: false }) as tfjs.Tensor,
+    outputs: (inputs) => apply(inputs, false),
+
+    predictions([output]) {
+      const [spec] = job.outputs;
+      const values = output as tfjs.Tensor;
+      const isLogits = spec !== undefined && terms[0]?.isLogits === true;
+      const activation = activations[0] ?? (isLogits ? lossDefinition(spec.loss.name).activation : null);
+      if (activation === 'softmax') return tf.softmax(values);
+      return activation === 'sigmoid' ? tf.sigmoid(values) : values;
+    },
   };
 }
 
-/** Inputs as tfjs-layers takes them: one tensor, or a list. */
-const applied = (inputs: readonly tfjs.Tensor[]): tfjs.Tensor | tfjs.Tensor[] =>
-  inputs.length === 1 ? (inputs[0] as tfjs.Tensor) : [...inputs];
-
-/**
- * Sum over the samples of the cross-entropy of softmax(logits) with a one-hot target; its gradient is
- * softmax(logits) - target.
- * @param logits [samples, classes]
- * @param target [samples, classes]
- */
-function crossEntropySum(tf: TF, logits: tfjs.Tensor, target: tfjs.Tensor): tfjs.Scalar {
-  const loss = tf.customGrad((input, save) => {
-    const x = input as tfjs.Tensor;
-    const shifted = tf.sub(x, tf.max(x, -1, true));
-    const logSum = tf.log(tf.sum(tf.exp(shifted), -1, true));
-    (save as tfjs.GradSaveFunc)([x]);
-    return {
-      value: tf.sum(tf.mul(target, tf.sub(logSum, shifted))),
-      gradFunc: (dy, saved) => tf.mul(dy, tf.sub(tf.softmax(saved[0] as tfjs.Tensor), target)),
-    };
-  });
-  return loss(logits) as tfjs.Scalar;
+/** @throws Error if the model's outputs have other shapes than the job says */
+function checkOutputs({ model }: BuiltModel, job: Job): void {
+  const actual = JSON.stringify(model.outputs.map(({ shape }) => shape.slice(1)));
+  const expected = JSON.stringify(job.outputs.map(({ shape }) => shape));
+  if (actual !== expected) {
+    throw new Error(`The model built here has outputs of ${actual}, but the job says ${expected}.`);
+  }
 }
 
 function checkLayout({ layout }: BuiltModel, job: Job): void {

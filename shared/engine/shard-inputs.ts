@@ -1,6 +1,9 @@
 import type { Shard } from '../data/shard.ts';
+import { convertTensor, sampleSize, type TensorSpec, type TensorValues } from '../model/tensors.ts';
+import { lossDefinition } from '../model/losses.ts';
+import { outputWidth, type OutputSpec } from '../model/outputs.ts';
+import { writeOneHot } from '../model/scoring.ts';
 import { fillRandomValues, type Draw } from '../kernels/masks/random-values.ts';
-import { convertTensor, type TensorValues } from '../model/tensors.ts';
 import type { Job } from '../model/job.ts';
 import type { Step } from '../protocol/messages.ts';
 
@@ -66,17 +69,21 @@ export class ShardInputs {
     return shard.inputs.map((stored, i) => this.#selected(arrays.get(`input ${i}`, stored.length)));
   }
 
-  /** Each target of the selected samples: one-hot [samples, classes] for a class, else its values. */
+  /**
+   * Each target of the selected samples in the shape of its output, one-hot for a class; then the samples' weights, if the job
+   * has any.
+   */
   targets(): Float32Array[] {
     const { arrays, shard } = this.#current();
-    return this.#job.targets.map((spec, i) => {
+    const targets = this.#job.outputs.map((output, i) => {
       const stored = this.#selected(shard.targets[i] ?? new Float32Array(0));
-      const { classes } = spec;
-      const values = arrays.get(`target ${i}`, stored.length * (classes ?? 1));
-      if (classes === undefined) convertTensor(spec, stored, values);
-      else oneHot(stored, classes, values);
+      const values = arrays.get(`target ${i}`, this.#samples * sampleSize(output));
+      const spec = this.#job.targets[i] as TensorSpec;
+      if (values.length === stored.length && !isClassOf(output)) convertTensor(spec, stored, values);
+      else writeOneHot(stored, outputWidth(output), values);
       return values;
     });
+    return shard.weights === undefined ? targets : [...targets, this.#selected(shard.weights)];
   }
 
   /** Random values of a layer for the selected samples. @param elements of all selected samples */
@@ -146,11 +153,8 @@ export class ShardInputs {
   }
 }
 
-/** Writes 1 for each class and 0 for the others. @param target [labels, classes] */
-function oneHot(labels: TensorValues, classes: number, target: Float32Array): void {
-  target.fill(0);
-  for (let i = 0; i < labels.length; i++) target[i * classes + (labels[i] as number)] = 1;
-}
+/** Whether the target of an output is a class. */
+const isClassOf = ({ loss }: OutputSpec): boolean => lossDefinition(loss.name).isSparse === true;
 
 /**
  * Arrays that every step fills again, because megabytes of garbage in each step would keep the garbage collector busy. There is

@@ -1,7 +1,7 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import type { Job } from '../model/job.ts';
 import { sizeOf, type Slice } from '../model/layout.ts';
-import { classesOf, labelsOf, scoreLogits } from '../model/loss.ts';
+import { Scoring } from '../model/scoring.ts';
 import type { EngineInfo } from '../protocol/messages.ts';
 import type { Engine, GradientBucket, GradientComputer } from './engine.ts';
 import type { KernelFactors } from './dense-factors.ts';
@@ -37,6 +37,10 @@ export function createEngine(tf: TF, info: EngineInfo, reader = copyingReader): 
   };
 }
 
+/** Reads all outputs of a model. */
+const readAll = (outputs: readonly tfjs.Tensor[]): Promise<Float32Array[]> =>
+  Promise.all(outputs.map((output) => output.data() as Promise<Float32Array>));
+
 /** Creates a gradient computer that runs every step op by op. */
 export function createGradientComputer(
   tf: TF,
@@ -47,11 +51,15 @@ export function createGradientComputer(
 ): GradientComputer {
   const { built } = modelStep;
   const { slices } = built.layout;
-  const classes = classesOf(job);
+  const scoring = new Scoring(job);
 
   /** Tensors of the inputs: [samples, ...shape] each. */
   const inputsOf = (values: readonly Float32Array[], samples: number): tfjs.Tensor[] =>
     job.inputs.map(({ shape }, i) => tf.tensor(values[i] ?? [], [samples, ...shape]));
+
+  /** Tensors of the targets and of the samples' weights. */
+  const targetsOf = (values: readonly Float32Array[], samples: number): tfjs.Tensor[] =>
+    values.map((array, i) => tf.tensor(array, [samples, ...(job.outputs[i]?.shape ?? [])]));
 
   /** Returns a listener that reads the bucket's gradients during the backward pass and reports when all are read. */
   const bucketReader = (
@@ -96,11 +104,11 @@ export function createGradientComputer(
         reader.readSync?.(factors.inputs, x);
         onGradient(factoredIndex, factors.outputGradient, g);
       };
-      const { logits, parts } = tf.tidy(() => {
+      const { outputs, parts } = tf.tidy(() => {
         try {
           const samples = shard.sampleNumbers.length;
           const values = inputsOf(inputs.values(), samples);
-          const targets = inputs.targets().map((target) => tf.tensor(target, [samples, classes]));
+          const targets = targetsOf(inputs.targets(), samples);
           const masks: MaskSource = (layer, draw, shape) =>
             tf.tensor(inputs.mask(layer, draw, sizeOf(shape)), shape);
           return isFactored
@@ -123,9 +131,9 @@ export function createGradientComputer(
             await reader.read(parts[i] as tfjs.Tensor, gradient.subarray(offset, offset + size));
           }),
         );
-        return { ...scoreLogits(await logits.data(), labelsOf(shard), classes), isFactored };
+        return { ...scoring.score(await readAll(outputs), shard), isFactored };
       } finally {
-        tf.dispose([logits, parts]);
+        tf.dispose([outputs, parts]);
         received.factors?.outputGradient.dispose();
       }
     },
@@ -133,19 +141,19 @@ export function createGradientComputer(
     prepare: (step, shard) => inputs.prepare(step, shard),
 
     async evaluate(shard) {
-      const logits = tf.tidy(() =>
-        modelStep.logits(inputsOf(inputs.convert(shard.inputs), shard.sampleNumbers.length)),
+      const outputs = tf.tidy(() =>
+        modelStep.outputs(inputsOf(inputs.convert(shard.inputs), shard.sampleNumbers.length)),
       );
       try {
-        return scoreLogits(await logits.data(), labelsOf(shard), classes);
+        return scoring.score(await readAll(outputs), shard);
       } finally {
-        logits.dispose();
+        tf.dispose(outputs);
       }
     },
 
     async predict(stored, samples) {
       const probabilities = tf.tidy(() =>
-        tf.softmax(modelStep.logits(inputsOf(inputs.convert(stored), samples))),
+        modelStep.predictions(modelStep.outputs(inputsOf(inputs.convert(stored), samples))),
       );
       try {
         return (await probabilities.data()) as Float32Array;

@@ -24,6 +24,29 @@ export function fitInput(topology: Topology, sampleShape: readonly number[]): To
   return { ...model };
 }
 
+/**
+ * Fits the inputs of a functional model to those of the data, which have the same order: sizes that the model leaves open are
+ * filled in.
+ * @returns null if the shapes do not match
+ */
+export function fitInputs(
+  topology: Topology,
+  inputs: readonly { readonly shape: readonly number[] }[],
+): Topology | null {
+  const model = copyModel(topology);
+  const references = asArray(model.config.input_layers);
+  if (model.class_name === 'Sequential' || references.length !== inputs.length) return null;
+  for (const [i, { shape }] of inputs.entries()) {
+    const [name] = asArray(references[i]);
+    const layer = layersOf(model).find(({ config }) => config.name === name);
+    const wanted = asArray(layer?.config.batch_input_shape).slice(1);
+    if (layer === undefined || wanted.length !== shape.length) return null;
+    if (!wanted.every((size, axis) => size === null || size === shape[axis])) return null;
+    layer.config.batch_input_shape = [null, ...shape];
+  }
+  return { ...model };
+}
+
 interface Conversion {
   /** Class of a layer between the samples and the model; null if the model needs none. */
   readonly className: 'Reshape' | 'Permute' | null;

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { optimizerSchema } from './optimizer-settings.ts';
-import { MAX_SAMPLE_BYTES, sampleBytes, tensorSpecs, type SampleFormat } from './tensors.ts';
+import { findMisfit, outputSpecs } from './outputs.ts';
+import { isSampleSmall, sampleBytes, tensorSpecs, type SampleFormat } from './tensors.ts';
 import { sanitizeForTerminal } from '../util/sanitize.ts';
 
 const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
@@ -25,7 +26,6 @@ const jobFields = v.object({
   /** Keras topology as tfjs-layers writes it: { class_name, config }. */
   topology: v.record(v.string(), v.unknown()),
   layout: v.pipe(v.array(layoutEntry), v.minLength(1)),
-  loss: v.literal('categoricalCrossentropy'),
   optimizer: optimizerSchema,
   batchSize: positive,
   epochs: count,
@@ -35,7 +35,9 @@ const jobFields = v.object({
   /** Inputs of the model, in its order. */
   inputs: tensorSpecs(1),
   /** Values that the model's outputs are compared with, in the order of the outputs. */
-  targets: tensorSpecs(0),
+  targets: tensorSpecs(1),
+  /** Outputs of the model with their losses and metrics, in its order; one for each target. */
+  outputs: outputSpecs,
   /** Whether every sample has a weight. */
   sampleWeights: v.optional(v.boolean()),
   data: v.object({
@@ -45,15 +47,27 @@ const jobFields = v.object({
   }),
 });
 
-const SAMPLE_LIMIT = 'samples of at most 64 MiB';
-const BATCH_LIMIT = 'batches of at most 1,016 MiB';
-const isSampleSmall = (job: SampleFormat): boolean => sampleBytes(job) <= MAX_SAMPLE_BYTES;
+/** Whether each output has a target that its loss and metrics take. */
+const hasTargets = ({
+  outputs,
+  targets,
+}: Pick<v.InferOutput<typeof jobFields>, 'outputs' | 'targets'>): boolean =>
+  outputs.length === targets.length &&
+  outputs.every((output, i) => {
+    const target = targets[i];
+    return target !== undefined && findMisfit(output, target) === null;
+  });
 const isBatchSmall = (job: SampleFormat & { readonly batchSize: number }): boolean =>
   job.batchSize * sampleBytes(job) <= MAX_BATCH_BYTES;
+
+const SAMPLE_LIMIT = 'samples of at most 64 MiB';
+const TARGETS = 'a target for each output';
+const BATCH_LIMIT = 'batches of at most 1,016 MiB';
 
 export const jobSchema = v.pipe(
   jobFields,
   v.check((job) => isSampleSmall(job), SAMPLE_LIMIT),
+  v.check((job) => hasTargets(job), TARGETS),
   v.check((job) => isBatchSmall(job), BATCH_LIMIT),
 );
 export type Job = v.InferOutput<typeof jobSchema>;
@@ -69,6 +83,7 @@ const receivedFields = v.object({
 export const receivedJobSchema = v.pipe(
   receivedFields,
   v.check((job) => isSampleSmall(job), SAMPLE_LIMIT),
+  v.check((job) => hasTargets(job), TARGETS),
   v.check((job) => isBatchSmall(job), BATCH_LIMIT),
 );
 /** Received job without the topology, as a saved model has it. */

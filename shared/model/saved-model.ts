@@ -5,7 +5,7 @@ import { layoutOf } from './layout.ts';
 import { upgradeJob } from './stored-job.ts';
 
 /** Metadata of a saved model. */
-const metadataSchema = v.object({
+const metadataFields = v.object({
   /** Version of gradcast that wrote it. */
   gradcast: v.string(),
   /** One sentence about the data: contents and source. */
@@ -13,11 +13,15 @@ const metadataSchema = v.object({
   /** Number of finished epochs. */
   epochs: v.number(),
   val_loss: v.nullable(v.number()),
-  val_accuracy: v.nullable(v.number()),
   /** Job without the topology, which model.json contains as modelTopology. */
   job: v.pipe(v.unknown(), v.transform(upgradeJob), receivedJobWithoutTopology),
 });
-export type ModelMetadata = v.InferOutput<typeof metadataSchema>;
+/** Metadata with the metrics of the test data by name: `val_accuracy`. */
+export type ModelMetadata = v.InferOutput<typeof metadataFields> & Readonly<Record<string, unknown>>;
+const metadataSchema = v.pipe(
+  v.objectWithRest(metadataFields.entries, v.unknown()),
+  v.transform((metadata): ModelMetadata => metadata),
+);
 
 const modelJsonSchema = v.object({
   modelTopology: v.record(v.string(), v.unknown()),

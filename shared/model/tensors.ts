@@ -80,20 +80,17 @@ export function sampleBytes({ inputs, targets, sampleWeights }: SampleFormat): n
 export const describeShapes = (specs: readonly Pick<TensorSpec, 'name' | 'shape'>[]): string =>
   specs.map(({ name, shape }) => `${specs.length > 1 ? `${name} ` : ''}[${shape.join(', ')}]`).join(' and ');
 
-/** View of a part of a buffer. @param byteOffset a multiple of the element's bytes */
-export function viewTensor(
-  { dtype }: Pick<TensorSpec, 'dtype'>,
+/** Whether a sample is small enough to be sent. */
+export const isSampleSmall = (format: SampleFormat): boolean => sampleBytes(format) <= MAX_SAMPLE_BYTES;
+
+/** Constructor of arrays with a tensor's stored values. */
+export const arrayOf = ({
+  dtype,
+}: Pick<TensorSpec, 'dtype'>): new (
   buffer: ArrayBufferLike,
   byteOffset: number,
   length: number,
-): TensorValues {
-  const create = ARRAYS[dtype] as new (
-    buffer: ArrayBufferLike,
-    byteOffset: number,
-    length: number,
-  ) => TensorValues;
-  return new create(buffer, byteOffset, length);
-}
+) => TensorValues => ARRAYS[dtype];
 
 /** Array for values of a tensor. */
 export const createTensor = ({ dtype }: Pick<TensorSpec, 'dtype'>, length: number): TensorValues =>

@@ -63,25 +63,6 @@ function numberDraws(layer: LayerConfig, first: number): number {
 }
 
 /**
- * Topology without its final softmax, because the loss of logits is exact, while the loss of probabilities needs clipping. Keras
- * does the same.
- * @throws Error if the model does not end in a softmax
- */
-export function withLogits(topology: Topology): Topology {
-  const model = copyModel(topology);
-  const last = outputLayer(model);
-  if (last?.class_name === 'Softmax') {
-    last.class_name = 'Activation';
-    last.config = { name: last.config.name, trainable: true, dtype: 'float32', activation: 'linear' };
-  } else if (last?.config.activation === 'softmax') {
-    last.config.activation = 'linear';
-  } else {
-    throw new Error('Categorical cross-entropy needs a model whose last layer is a softmax.');
-  }
-  return { ...model };
-}
-
-/**
  * Topology with a seed for every initializer, derived from the seed of the run, so that runs are reproducible. Existing seeds stay.
  * @param topology as expandTopology returns it
  */
@@ -101,17 +82,6 @@ export function usesBatchNormalization(topology: Topology): boolean {
   return [...walkLayers(copyModel(topology))].some(
     ({ class_name: className, config }) => className === 'BatchNormalization' && config.trainable !== false,
   );
-}
-
-function outputLayer(model: LayerConfig): LayerConfig | undefined {
-  const layers = layersOf(model);
-  const outputs = model.config.output_layers;
-  if (!Array.isArray(outputs)) return layers.at(-1);
-  const [first] = (Array.isArray(outputs[0]) ? outputs[0] : outputs) as unknown[];
-  if (outputs.length > 1 && Array.isArray(outputs[0])) {
-    throw new Error(`The model has ${outputs.length} outputs; exactly one can be trained.`);
-  }
-  return layers.find((layer) => layer.name === first || layer.config.name === first);
 }
 
 /** Layers that change only the shape. */

@@ -7,5 +7,8 @@ import type { CurvePoint } from './messages.ts';
 export function mergePoints(a: CurvePoint, b: CurvePoint): CurvePoint {
   const steps = a.steps + b.steps;
   const mean = (x: number, y: number): number => (x * a.steps + y * b.steps) / steps;
-  return { step: b.step, steps, loss: mean(a.loss, b.loss), accuracy: mean(a.accuracy, b.accuracy) };
+  const metrics = Object.fromEntries(
+    Object.entries(b.metrics).map(([name, value]) => [name, mean(a.metrics[name] ?? value, value)]),
+  );
+  return { step: b.step, steps, loss: mean(a.loss, b.loss), metrics };
 }

@@ -61,12 +61,15 @@ const ready = v.object({
   /** Hash of the results of the engine for fixed weights and samples; only in exact runs. */
   fingerprint: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/, '16 hexadecimal digits'))),
 });
+/** Largest number of sums, so that a header stays below its limit. */
+const MAX_METRIC_SUMS = 1_024;
 /** Sums over a shard's samples. */
 const result = v.object({
   samples: positive,
   // NaN is accepted here, because the coordinator rejects it with a code of its own.
   lossSum: v.union([v.number(), v.nan()]),
-  correct: count,
+  /** Sums of the job's metrics. */
+  metrics: v.pipe(v.array(v.union([v.number(), v.nan()])), v.maxLength(MAX_METRIC_SUMS)),
   computeMs: v.pipe(finite, v.minValue(0)),
 });
 /** Codec of a payload, if it differs from the welcome's. */
@@ -156,18 +159,24 @@ const finished = v.object({ type: v.literal('finished'), reason: readable(500) }
 
 // From the coordinator to an observer.
 
+/** Number of metrics in a message. */
+const MAX_METRICS = 256;
+const areFew = (values: object): boolean => Object.keys(values).length <= MAX_METRICS;
+/** Values of metrics by name. */
+const metrics = v.pipe(
+  v.record(text(400), v.number()),
+  v.check((values) => areFew(values), 'fewer metrics'),
+);
+
 const share = v.pipe(finite, v.minValue(0), v.maxValue(1));
 const notNegative = v.pipe(finite, v.minValue(0));
 /** Means over the samples of `steps` consecutive steps up to `step`. */
-const curvePoint = v.object({ step: count, steps: positive, loss: v.number(), accuracy: share });
+const curvePoint = v.object({ step: count, steps: positive, loss: v.number(), metrics });
 export type CurvePoint = v.InferOutput<typeof curvePoint>;
-/** A line of history.jsonl. */
-export const epochRecord = v.object({
+const recordFields = v.object({
   epoch: positive,
   loss: v.number(),
-  accuracy: share,
   val_loss: v.number(),
-  val_accuracy: share,
   seconds: notNegative,
   samples_per_second: notNegative,
   workers: count,
@@ -175,7 +184,22 @@ export const epochRecord = v.object({
   /** Codecs of gradients and weights: 'int4/int8'. */
   codec: v.optional(text(100)),
 });
-export type EpochRecord = v.InferOutput<typeof epochRecord>;
+/** A line of history.jsonl: these fields and, by name, the metrics: `accuracy` of the training, `val_accuracy` of the test. */
+export type EpochRecord = v.InferOutput<typeof recordFields> & {
+  readonly accuracy?: number;
+  readonly val_accuracy?: number;
+  readonly [metric: string]: unknown;
+};
+export const epochRecord = v.pipe(
+  v.objectWithRest(recordFields.entries, v.number()),
+  v.check((record) => areFew(record), 'fewer metrics'),
+  v.transform((record): EpochRecord => record),
+);
+/** Value of a metric in a record; null if it has none of this name. */
+export function metricOf(record: EpochRecord | undefined, name: string): number | null {
+  const value = record?.[name];
+  return typeof value === 'number' ? value : null;
+}
 const workerRow = v.object({
   id: text(40),
   name: readable(100),
@@ -228,8 +252,9 @@ const progress = v.object({
   /** Number of completed steps of this epoch. */
   step: count,
   loss: v.nullable(v.number()),
-  accuracy: v.nullable(share),
-  /** Mean over the epoch so far, like loss and accuracy. */
+  /** Empty before the first step. */
+  metrics,
+  /** Mean over the epoch so far, like loss and metrics. */
   samplesPerSecond: notNegative,
   etaSeconds: v.nullable(notNegative),
   /** New points since the last message. */

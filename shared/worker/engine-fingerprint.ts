@@ -3,6 +3,7 @@ import { randomShard } from '../data/random-shard.ts';
 import type { Shard } from '../data/shard.ts';
 import type { Job } from '../model/job.ts';
 import { layoutOf } from '../model/layout.ts';
+import type { Score } from '../model/scoring.ts';
 import type { Step } from '../protocol/messages.ts';
 import { Purpose, randomStream } from '../random/stream.ts';
 
@@ -22,8 +23,8 @@ export async function computeFingerprint(computer: GradientComputer, job: Job): 
   const bytes = length * Float32Array.BYTES_PER_ELEMENT;
   const gradient = new Float32Array(computer.allocateBuffer?.(bytes) ?? new ArrayBuffer(bytes));
   const hashed: Uint32Array[] = [];
-  const add = ({ lossSum, correct }: { lossSum: number; correct: number }): void => {
-    hashed.push(new Uint32Array(Float64Array.of(lossSum, correct).buffer));
+  const add = ({ lossSum, metrics }: Score): void => {
+    hashed.push(new Uint32Array(Float64Array.of(lossSum, ...metrics).buffer));
   };
   computer.setWeights(weights);
   const { training, evaluation } = microShardShapes(job);

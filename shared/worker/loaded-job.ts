@@ -147,8 +147,8 @@ export class LoadedJob {
     this.#framesSent = this.#connection.bufferedBytes === 0;
     const data = this.#view(payload, samples);
     if (task === 'evaluate') {
-      const sums = await this.#computer.evaluate(data);
-      const result = { samples, ...sums, computeMs: elapsedMs() };
+      const { lossSum, metrics } = await this.#computer.evaluate(data);
+      const result = { samples, lossSum, metrics: [...metrics], computeMs: elapsedMs() };
       return frameFromWorker({ type: 'evaluation', step, shard, result });
     }
     const encoding = this.#encodingFor(message.encoding, samples);
@@ -175,8 +175,8 @@ export class LoadedJob {
     const offset = this.#buckets.at(-2)?.from;
     const early = offset === undefined ? undefined : { offset, onReady: sendEarly };
     const computed = await this.#computer.gradient(step, data, gradient, early, encoding.kernel !== null);
-    const { lossSum, correct } = computed;
-    const result = { samples, lossSum, correct, computeMs: elapsedMs() };
+    const { lossSum, metrics } = computed;
+    const result = { samples, lossSum, metrics: [...metrics], computeMs: elapsedMs() };
     if (end === gradient.length && encoding.kernel === null) sendEarly();
     const last = { ...header, offset: 0, result } as const;
     const isWhole = end === gradient.length && encoding.kernel === null;

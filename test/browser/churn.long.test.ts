@@ -4,7 +4,7 @@ import { createOptimizer } from '../../coordinator/optimizer/optimizer.ts';
 import { batches, epochOrder } from '../../coordinator/training/sampler.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
-import type { Score } from '../../shared/model/loss.ts';
+import type { Score } from '../../shared/model/scoring.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { NO_GPU, openChromium } from '../support/chromium.ts';
 import { loadDigits } from '../support/digits.ts';
@@ -24,7 +24,7 @@ describeInBrowser('a run with a Node worker and a tab that comes and goes', () =
   let order: Uint32Array[];
   let browser: Browser;
   /** Result of each step on a Node worker alone. */
-  const reference: { gradient: Float32Array; lossSum: number; correct: number }[] = [];
+  const reference: { gradient: Float32Array; lossSum: number; metrics: readonly number[] }[] = [];
   /** Score of the test data after all steps on a Node worker alone. */
   let referenceScore: Score;
 
@@ -50,8 +50,8 @@ describeInBrowser('a run with a Node worker and a tab that comes and goes', () =
       gradient = reference[step]?.gradient ?? null;
       const input = { step: step as Step, samples: batch, split: dataset.train, optimizer: guided };
       const result = coordinator.stepRunner.run(input, order[step + 1]);
-      const [{ gradientSum, lossSum, correct }] = await Promise.all([result, duringStep(step)]);
-      onStep(step, { gradient: gradientSum, lossSum, correct });
+      const [{ gradientSum, lossSum, metrics }] = await Promise.all([result, duringStep(step)]);
+      onStep(step, { gradient: gradientSum, lossSum, metrics });
     }
     const { weights } = optimizer;
     return coordinator.stepRunner.evaluate({ step: order.length as Step, weights, split: dataset.test });
@@ -135,15 +135,15 @@ describeInBrowser('a run with a Node worker and a tab that comes and goes', () =
       async (step) => {
         await events[step]?.();
       },
-      (step, { gradient, lossSum, correct }) => {
+      (step, { gradient, lossSum, metrics }) => {
         const expected = reference[step]!;
         expect(relativeDifference(gradient, expected.gradient), `step ${step}`).toBeLessThan(1e-4);
         expect(Math.abs(lossSum - expected.lossSum) / expected.lossSum).toBeLessThan(1e-4);
-        expect(correct, `step ${step}`).toBe(expected.correct);
+        expect(metrics, `step ${step}`).toEqual(expected.metrics);
       },
     );
     expect(computed).toBeGreaterThan(5 * 20);
-    expect(result.correct).toBe(referenceScore.correct);
+    expect(result.metrics).toEqual(referenceScore.metrics);
     await page.close();
     await coordinator.close('done');
     for (const worker of workers) worker.kill('SIGTERM');

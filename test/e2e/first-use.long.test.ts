@@ -100,7 +100,7 @@ describeNative(() => {
     const history = await readHistory();
     expect(history.map(({ epoch }) => epoch)).toEqual(history.map((_, i) => i + 1));
     for (const { accuracy, loss } of history) {
-      expect(accuracy * SAMPLES).toBeCloseTo(Math.round(accuracy * SAMPLES), 6);
+      expect((accuracy ?? NaN) * SAMPLES).toBeCloseTo(Math.round((accuracy ?? NaN) * SAMPLES), 6);
       expect(Number.isFinite(loss)).toBe(true);
     }
   });

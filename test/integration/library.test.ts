@@ -23,14 +23,19 @@ function firstWeightEngine(): Engine {
       return {
         ...(await stub.load(...args)),
         setWeights: (weights) => void (first = weights[0] as number),
-        evaluate: ({ sampleNumbers: { length } }) => Promise.resolve({ lossSum: first * length, correct: 0 }),
+        evaluate: ({ sampleNumbers: { length } }) =>
+          Promise.resolve({ lossSum: first * length, metrics: [0] }),
       };
     },
   };
 }
 
-test('evaluates the weights that are passed, also one after the other', async () => {
-  const { job, initialWeights } = await createJob(dataset, { topology });
+test('evaluates the weights that are passed, also one after the other, with the penalty of their model', async () => {
+  const created = await createJob(dataset, { topology });
+  const { initialWeights } = created;
+  const tensorRules = [{ tensor: 0, penalty: { l1: 1, l2: 0 } }];
+  const size = created.job.layout[0]!.shape.reduce((product, side) => product * side, 1);
+  const job = { ...created.job, optimizer: { ...created.job.optimizer, tensorRules } };
   const stop = new AbortController();
   const coordinator = await startCoordinator({ job, signal: stop.signal });
   const worker = runWorker({
@@ -43,9 +48,9 @@ test('evaluates the weights that are passed, also one after the other', async ()
     report: { joined: nothing, computed: nothing, waiting: nothing, note: nothing },
     signal: new AbortController().signal,
   });
-  for (const loss of [2, 5])
-    expect(await evaluate(coordinator, { dataset, weights: initialWeights.map(() => loss) })).toEqual({
-      loss,
+  for (const weight of [2, 5])
+    expect(await evaluate(coordinator, { dataset, weights: initialWeights.map(() => weight) })).toEqual({
+      loss: weight + size * weight,
       accuracy: 0,
     });
   await coordinator.close();

@@ -111,7 +111,7 @@ const answerTo = (
   step,
   shard,
   offset: 0,
-  result: { samples, lossSum: 1, correct: 0, computeMs: 1, ...sums },
+  result: { samples, lossSum: 1, metrics: [0], computeMs: 1, ...sums },
 });
 
 const gradientOf = (value: number, count = length): Uint8Array =>
@@ -203,7 +203,7 @@ test.each<[string, Partial<ShardResult> & { shard?: ShardId }, () => Uint8Array,
   ['a NaN loss', { lossSum: NaN }, () => gradientOf(0), CloseCode.notFinite, /loss of NaN/],
   [
     'more correct predictions than samples',
-    { correct: 65 },
+    { metrics: [65] },
     () => gradientOf(0),
     CloseCode.notFinite,
     /65 of 32/,

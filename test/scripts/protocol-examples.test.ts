@@ -116,11 +116,11 @@ test('loss and gradient of the small model are those of the engine', async () =>
     targets: [Uint8Array.of(0, 1)],
   };
   const gradient = new Float32Array(10);
-  const { lossSum, correct } = await computer.gradient(3 as Step, shard, gradient);
+  const { lossSum, metrics } = await computer.gradient(3 as Step, shard, gradient);
   const numbers = (name: string): number[] =>
     (new RegExp(`^${name} +(.*)$`, 'm').exec(protocol)?.[1] ?? '').split(', ').map(Number);
   expect(lossSum).toBeCloseTo(numbers('lossSum')[0] as number, 5);
-  expect([correct]).toEqual(numbers('correct'));
+  expect(metrics).toEqual(numbers('accuracy'));
   const expected = [...numbers('gradient, kernel'), ...numbers('gradient, bias')];
   expect(expected).toHaveLength(10);
   for (const [i, value] of expected.entries()) expect(gradient[i]).toBeCloseTo(value, 5);

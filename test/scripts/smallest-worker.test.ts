@@ -59,7 +59,7 @@ test('it computes the gradient and the evaluation of the test vectors, with weig
   const [gradient, evaluation] = answers();
   expect(gradient?.header).toMatchObject({ type: 'gradient', step: 3, shard: 9, offset: 0 });
   expect(gradient?.header).toMatchObject({
-    result: { samples: 2, lossSum: expect.closeTo(1.537824, 5) as number, correct: 1 },
+    result: { samples: 2, lossSum: expect.closeTo(1.537824, 5) as number, metrics: [1] },
   });
   const expected = [
     -1.388473, 1.388473, 0.1980484, -0.1980484, -0.5553891, 0.5553891, 0.5946787, -0.5946787, -0.396897,
@@ -88,6 +88,6 @@ test('it drops shards of earlier steps and waits for the weights of later ones',
 test('it refuses a model that it does not know', () => {
   const { receive } = start();
   const topology = { config: { layers: [{ class_name: 'Conv2D', config: {} }] } };
-  const job = { topology, layout: [], inputs: [], targets: [] };
+  const job = { topology, layout: [], inputs: [], targets: [], outputs: [{ loss: {}, metrics: [] }] };
   expect(() => receive({ ...welcome, job })).toThrow('Flatten');
 });

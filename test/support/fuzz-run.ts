@@ -60,7 +60,7 @@ function realFrames({ job, initialWeights }: TestCoordinator): Uint8Array[] {
   const gradient = new Uint8Array(initialWeights.length * 4);
   const engine = { backend: 'none', version: '1', device: 'test', threads: 1 };
   const shard = { step: 1, shard: 1 };
-  const result = { samples: Math.ceil(job.batchSize / 3), lossSum: 1, correct: 1, computeMs: 1 };
+  const result = { samples: Math.ceil(job.batchSize / 3), lossSum: 1, metrics: [1], computeMs: 1 };
   const message = (values: object, payload?: Uint8Array): Uint8Array =>
     frameFromWorker(values as Parameters<typeof frameFromWorker>[0], payload);
   return [

@@ -8,6 +8,7 @@ import type { Step } from '../../shared/protocol/messages.ts';
 import type { TF } from '../../shared/util/tf.ts';
 import { imageShard } from './images.ts';
 import { imageTensors } from '../../shared/model/tensors.ts';
+import { classOutput } from '../../shared/model/stored-job.ts';
 
 /** A small model and Keras' results for one step; see test/reference/keras_layers.py. */
 export interface LayerCase {
@@ -41,12 +42,12 @@ export async function layerJob(
   return {
     topology: written,
     layout,
-    loss: 'categoricalCrossentropy',
     optimizer: { name: 'adadelta', learningRate: 1, rho: 0.95, epsilon: 1e-8 },
     batchSize: labels.length,
     epochs: 1,
     seed: 1,
     ...imageTensors(sampleShape, CLASSES),
+    outputs: [classOutput('output', CLASSES)],
     data: { name: 'noise', trainSamples: labels.length, testSamples: 1 },
   };
 }

@@ -26,7 +26,7 @@ socket.on('message', (frame) => {
     values = job.layout.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
     send({ type: 'ready' });
   } else if (type === 'shard') {
-    const result = { samples: shard.samples, lossSum: NaN, correct: 0, computeMs: 1 };
+    const result = { samples: shard.samples, lossSum: NaN, metrics: [0], computeMs: 1 };
     const answer = { step: shard.step, shard: shard.shard, result };
     if (task === 'train') send({ type: 'gradient', ...answer, offset: 0 }, new Uint8Array(4 * values));
     else send({ type: 'evaluation', ...answer });

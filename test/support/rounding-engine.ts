@@ -36,11 +36,11 @@ export function roundingEngine({ perSampleMs = 0, build = 0 }: RoundingSettings 
           for (let i = 0; i < length; i++) {
             gradient[i] = (weights[i] ?? 0) * samples * 0.37 - pull * (((i % 13) - 6) / 7);
           }
-          return { lossSum: pull + Math.abs(weights[0] ?? 0) * samples, correct: samples >> 1 };
+          return { lossSum: pull + Math.abs(weights[0] ?? 0) * samples, metrics: [samples >> 1] };
         },
         async evaluate({ sampleNumbers }) {
           await take(sampleNumbers.length);
-          return { lossSum: pullOf(0, sampleNumbers) + Math.abs(weights[1] ?? 0), correct: 1 };
+          return { lossSum: pullOf(0, sampleNumbers) + Math.abs(weights[1] ?? 0), metrics: [1] };
         },
       };
       return Promise.resolve(withMicroShards(computer, job));

@@ -50,11 +50,11 @@ export function stubEngine(settings: StubSettings, device = 'cheap'): Engine {
           const samples = sampleNumbers.length;
           await delay(samples);
           for (let i = 0; i < length; i++) gradient[i] = first * (1 + (i % 5));
-          return { lossSum: samples, correct: 0 };
+          return { lossSum: samples, metrics: [0] };
         },
         async evaluate({ sampleNumbers }) {
           await delay(sampleNumbers.length);
-          return { lossSum: sampleNumbers.length, correct: 0 };
+          return { lossSum: sampleNumbers.length, metrics: [0] };
         },
       };
       return Promise.resolve(withMicroShards(computer, job));

@@ -17,9 +17,9 @@ export function slowEngine(clock: ManualClock): { readonly engine: Engine; reado
     new Promise<T>((resolve) => void clock.after(ms, () => resolve(value)));
   const computer: GradientComputer = {
     setWeights: ([first = 0]) => void (weight = first),
-    gradient: () => after(100, { lossSum: 1, correct: 1 }),
+    gradient: () => after(100, { lossSum: 1, metrics: [1] }),
     prepare: () => undefined,
-    evaluate: () => after(100, { lossSum: 1, correct: 1 }),
+    evaluate: () => after(100, { lossSum: 1, metrics: [1] }),
     predict: () => {
       log.push(`predict with ${weight}`);
       return Promise.resolve(new Float32Array([0.25, 0.75]));

@@ -4,6 +4,7 @@ import type { Engine, ShardResult, GradientComputer } from '../../shared/engine/
 import type { RemoteEngine } from '../../shared/engine/remote-engine/client.ts';
 import type { RemoteGradientComputer } from '../../shared/engine/remote-engine/remote-gradient-computer.ts';
 import { SharedWeightsPool, type AllocateShared } from '../../shared/engine/remote-engine/weights-channel.ts';
+import { addScores } from '../../shared/model/scoring.ts';
 import type { Job } from '../../shared/model/job.ts';
 import type { EngineInfo, Step } from '../../shared/protocol/messages.ts';
 
@@ -110,10 +111,8 @@ class ParallelGradientComputer implements GradientComputer {
   }
 }
 
-const sumResults = (results: readonly ShardResult[]): ShardResult => ({
-  lossSum: results.reduce((sum, { lossSum }) => sum + lossSum, 0),
-  correct: results.reduce((sum, { correct }) => sum + correct, 0),
-});
+const sumResults = ([first, ...others]: readonly ShardResult[]): ShardResult =>
+  others.reduce<ShardResult>(addScores, first ?? { lossSum: 0, metrics: [] });
 
 /** @returns views of a shard in at most `parts` parts of nearly equal size, in order */
 export function splitShard(shard: Shard, parts: number): Shard[] {

@@ -1,9 +1,20 @@
 import { mergePoints } from '../../shared/protocol/merge-points.ts';
-import type { CurvePoint, EpochRecord } from '../../shared/protocol/messages.ts';
+import { metricOf, type CurvePoint, type EpochRecord } from '../../shared/protocol/messages.ts';
 
 /** The x axis of a plot. */
 export type Axis = 'step' | 'epoch';
-export type Quantity = 'loss' | 'accuracy';
+/** `loss`, or a metric by name. */
+export type Quantity = string;
+
+/** Metric that is shown beside the loss; `accuracy` while the run has none. */
+export function shownMetric(metrics: Readonly<Record<string, number>> | undefined): string {
+  const names = Object.keys(metrics ?? {});
+  return names.find((name) => !name.endsWith('_loss')) ?? names[0] ?? 'accuracy';
+}
+
+/** Value of the loss or of a metric at a point; NaN if it has none. */
+const pointValue = (point: CurvePoint, quantity: Quantity): number =>
+  quantity === 'loss' ? point.loss : (point.metrics[quantity] ?? NaN);
 
 /** Columns of a plot, of equal length: x, training as measured, training smoothed, validation. */
 export type Columns = [number[], (number | null)[], (number | null)[], (number | null)[]];
@@ -16,22 +27,21 @@ export function plotColumns(
   epochs: readonly EpochRecord[],
   stepsPerEpoch: number,
 ): Columns {
-  const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
-  const validation = (record: EpochRecord): number | null =>
-    finite(quantity === 'loss' ? record.val_loss : record.val_accuracy);
+  const finite = (value: number | null): number | null => (Number.isFinite(value) ? value : null);
+  const validation = (record: EpochRecord): number | null => finite(metricOf(record, `val_${quantity}`));
   if (axis === 'epoch') {
     return [
       epochs.map(({ epoch }) => epoch),
       epochs.map(() => null),
-      epochs.map((record) => finite(record[quantity])),
+      epochs.map((record) => finite(metricOf(record, quantity))),
       epochs.map(validation),
     ];
   }
   // A loss may be infinite for a while; no axis can show that.
-  const points = curve.filter((point) => Number.isFinite(point[quantity]));
-  const smooth = smoothValues(points.map((point) => point[quantity]));
+  const points = curve.filter((point) => Number.isFinite(pointValue(point, quantity)));
+  const smooth = smoothValues(points.map((point) => pointValue(point, quantity)));
   const rows = [
-    ...points.map((point, i) => [point.step, point[quantity], smooth[i] ?? null, null] as const),
+    ...points.map((point, i) => [point.step, pointValue(point, quantity), smooth[i] ?? null, null] as const),
     ...epochs.map((record) => [record.epoch * stepsPerEpoch, null, null, validation(record)] as const),
   ].sort(([a], [b]) => a - b);
   const columns: Columns = [[], [], [], []];

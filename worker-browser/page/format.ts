@@ -38,3 +38,10 @@ export function formatDuration(seconds: number): string {
   if (minutes < 60) return `${minutes} min`;
   return `${formatCount(Math.floor(minutes / 60))} h ${minutes % 60} min`;
 }
+
+/** Whether a metric is shown in percent. */
+export const isFraction = (metric: string): boolean => metric.endsWith('accuracy');
+
+/** Value of a metric as people read it. */
+export const formatMetric = (metric: string, value: number): string =>
+  isFraction(metric) ? formatPercent(value, 1) : value.toFixed(value < 0.1 ? 4 : 3);

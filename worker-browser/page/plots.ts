@@ -1,7 +1,7 @@
 import uPlot from 'uplot';
-import { plotColumns, type Axis, type Quantity } from './curves.ts';
+import { plotColumns, shownMetric, type Axis, type Quantity } from './curves.ts';
 import { element, setText } from './dom.ts';
-import { formatPercent } from './format.ts';
+import { formatPercent, isFraction } from './format.ts';
 import type { RunState } from './run-state.ts';
 
 const HEIGHT = 220;
@@ -27,6 +27,8 @@ export class Plots {
 
   show(run: RunState): void {
     const { curve, epochs } = run;
+    const metric = shownMetric(curve.at(-1)?.metrics);
+    for (const plot of this.#plots) if (plot.isMetric) plot.quantity = metric;
     if (this.#run?.curve === curve && this.#run.epochs === epochs) return;
     this.#run = run;
     for (const plot of this.#plots) plot.show(run, this.#axis);
@@ -40,7 +42,9 @@ export class Plots {
 }
 
 class Plot {
-  readonly #quantity: Quantity;
+  #quantity: Quantity;
+  /** Whether the plot is that of a metric, not of the loss. */
+  readonly isMetric: boolean;
   readonly #container: HTMLElement;
   readonly #readout: HTMLElement;
   #plot: uPlot | null = null;
@@ -48,11 +52,19 @@ class Plot {
   /** @param readout element for the values under the pointer */
   constructor(quantity: Quantity, container: HTMLElement, readout: HTMLElement) {
     this.#quantity = quantity;
+    this.isMetric = quantity !== 'loss';
     this.#container = container;
     this.#readout = readout;
     new ResizeObserver(() => this.#plot?.setSize({ width: container.clientWidth, height: HEIGHT })).observe(
       container,
     );
+  }
+
+  /** Metric that the plot shows from now on. */
+  set quantity(quantity: Quantity) {
+    if (quantity === this.#quantity) return;
+    this.#quantity = quantity;
+    this.remove();
   }
 
   show({ curve, epochs, stepsPerEpoch }: RunState, axis: Axis): void {
@@ -76,7 +88,7 @@ class Plot {
     };
     const showPoints = axis === 'epoch';
     const format = (value: number): string =>
-      this.#quantity === 'accuracy' ? formatPercent(value, 1) : value.toFixed(value < 0.1 ? 4 : 3);
+      isFraction(this.#quantity) ? formatPercent(value, 1) : value.toFixed(value < 0.1 ? 4 : 3);
     return {
       width: this.#container.clientWidth,
       height: HEIGHT,
@@ -93,7 +105,7 @@ class Plot {
           ...lines,
           size: 48,
           values: (_plot, values) =>
-            values.map((value) => (this.#quantity === 'accuracy' ? formatPercent(value, 1) : String(value))),
+            values.map((value) => (isFraction(this.#quantity) ? formatPercent(value, 1) : String(value))),
         },
       ],
       series: [

@@ -1,6 +1,15 @@
-import type { EpochRecord, Notice, WorkerRow } from '../../shared/protocol/messages.ts';
+import { metricOf, type EpochRecord, type Notice, type WorkerRow } from '../../shared/protocol/messages.ts';
 import { formatNotice } from '../../shared/protocol/format-notice.ts';
-import { formatBytes, formatCount, formatDuration, formatMs, formatPercent, formatRate } from './format.ts';
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatMetric,
+  formatMs,
+  formatPercent,
+  formatRate,
+} from './format.ts';
+import { shownMetric } from './curves.ts';
 import type { RunState } from './run-state.ts';
 import { NO_VALUE, createRow, findSlowest, sortWorkers, type RowView } from './worker-rows.ts';
 
@@ -38,6 +47,10 @@ export interface RunView {
   readonly ownContribution: string;
   readonly lossLabel: string;
   readonly accuracyLabel: string;
+  /** Name of the metric beside the loss, as a heading. */
+  readonly metricTitle: string;
+  readonly metricCaption: string;
+  readonly valMetricTitle: string;
 }
 
 export function createRunView(run: RunState): RunView {
@@ -46,7 +59,9 @@ export function createRunView(run: RunState): RunView {
   const own = workers.find(({ id }) => id === ownId);
   const totalSamples = workers.reduce((sum, { samples }) => sum + samples, 0);
   const loss = formatLoss(progress?.loss);
-  const accuracy = formatAccuracy(progress?.accuracy);
+  const metric = shownMetric(progress?.metrics);
+  const metricTitle = titleOf(metric);
+  const accuracy = formatValue(metric, progress?.metrics[metric]);
   const slowest = findSlowest(run);
   const rows = sortWorkers(workers, ownId, slowest?.id);
   return {
@@ -59,7 +74,7 @@ export function createRunView(run: RunState): RunView {
     epochProgress: progress === null ? 0 : Math.min(1, progress.step / stepsPerEpoch),
     loss,
     accuracy,
-    valAccuracy: formatAccuracy(epochs.at(-1)?.val_accuracy),
+    valAccuracy: formatValue(metric, metricOf(epochs.at(-1), `val_${metric}`)),
     speed: progress === null ? NO_VALUE : formatRate(progress.samplesPerSecond),
     workersTitle: progress === null ? 'Workers' : workerCountText(workers.length),
     slowestWorker: slowestWorkerText(slowest, ownId),
@@ -72,7 +87,10 @@ export function createRunView(run: RunState): RunView {
     ownSamples: ownRow === null ? NO_VALUE : formatCount(ownRow.samples),
     ownContribution: ownContributionText(own, totalSamples),
     lossLabel: plotLabel('Loss', loss, job !== null),
-    accuracyLabel: plotLabel('Accuracy', accuracy, job !== null),
+    accuracyLabel: plotLabel(metricTitle, accuracy, job !== null),
+    metricTitle,
+    metricCaption: metricTitle,
+    valMetricTitle: `Validation ${metricTitle.toLowerCase()}`,
   };
 }
 
@@ -88,8 +106,11 @@ function workerCountText(count: number): string {
 
 const formatLoss = (value: number | null | undefined): string =>
   value == null ? NO_VALUE : value.toFixed(value < 0.1 ? 4 : 3);
-const formatAccuracy = (value: number | null | undefined): string =>
-  value == null ? NO_VALUE : formatPercent(value, 1);
+const formatValue = (metric: string, value: number | null | undefined): string =>
+  value == null ? NO_VALUE : formatMetric(metric, value);
+/** A metric's name as a heading: `Accuracy`. */
+const titleOf = (metric: string): string =>
+  `${metric.charAt(0).toUpperCase()}${metric.slice(1)}`.replaceAll('_', ' ');
 
 function plotLabel(name: string, value: string, isKnown: boolean): string {
   return isKnown && value !== NO_VALUE ? `${name} curve, now at ${value}` : `${name} curve, still empty`;
@@ -133,13 +154,25 @@ function linkNoteText({ link, restarted, job, epochs }: RunState): string {
   }
 }
 
-/** How the run has ended, with the validation accuracy of its last epoch. */
+/** How the run has ended, with the validation of its last epoch. */
 function endText(reason: string, last: EpochRecord | undefined, epochs: number | undefined): string {
   if (last === undefined) return reason;
-  const accuracy = formatPercent(last.val_accuracy, 1);
-  if (last.epoch === epochs) return `Finished: validation accuracy ${accuracy}.`;
-  return `${reason} Validation accuracy ${accuracy}.`.trim();
+  const metric = shownMetric(metricsOf(last));
+  const value = formatValue(metric, metricOf(last, `val_${metric}`));
+  const name = titleOf(metric).toLowerCase();
+  if (last.epoch === epochs) return `Finished: validation ${name} ${value}.`;
+  return `${reason} Validation ${name} ${value}.`.trim();
 }
+
+/** Metrics of a record's validation by name. */
+const metricsOf = (record: EpochRecord): Record<string, number> =>
+  Object.fromEntries(
+    Object.entries(record).flatMap(([name, value]) =>
+      name.startsWith('val_') && name !== 'val_loss' && typeof value === 'number'
+        ? [[name.slice('val_'.length), value]]
+        : [],
+    ),
+  );
 
 /** Name and times of the slowest worker. */
 function slowestWorkerText(worker: WorkerRow | undefined, ownId: string | null): string {

@@ -127,6 +127,16 @@ export function applyMasks(tf: TF, model: tfjs.layers.Layer): void {
       return Array.isArray(results) ? [masked, ...results.slice(1)] : masked;
     };
   }
+  const call = model.call.bind(model);
+  model.call = (inputs, kwargs) => {
+    const outputs = call(inputs, kwargs);
+    if ([outputs].flat().some((output) => masks.has(output))) {
+      throw new Error(
+        "A mask reaches the model's output, where Keras leaves masked steps out of the loss. This is not supported.",
+      );
+    }
+    return outputs;
+  };
 }
 
 export const maskLayers: readonly LayerFactory[] = [maskingLayer];

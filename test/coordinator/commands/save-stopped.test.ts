@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import type { TestScores } from '../../../coordinator/report/summary.ts';
+import type { TestScores } from '../../../coordinator/report/reporter.ts';
 import { saveStoppedRun } from '../../../coordinator/commands/run-training.ts';
 import { Interrupted } from '../../../coordinator/training/errors.ts';
 import type { TrainingResult } from '../../../coordinator/training/progress.ts';
 import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
 import type { EpochRecord } from '../../../shared/protocol/messages.ts';
+import { exampleJob } from '../../shared/protocol/examples.ts';
 
 const dataset = syntheticDigits({ seed: 1, trainCount: 40, testCount: 10 });
 const MEANS = { loss: 1, accuracy: 0.5, val_loss: 0.9, val_accuracy: 0.6 };
@@ -17,12 +18,12 @@ const last: EpochRecord = {
   data: 'made',
 };
 
-async function stop(trained: TrainingResult, evaluate = () => Promise.resolve({ lossSum: 5, correct: 8 })) {
+async function stop(trained: TrainingResult, evaluate = () => Promise.resolve({ lossSum: 5, metrics: [8] })) {
   const events: (string | TestScores | null)[] = [];
   const measured = await saveStoppedRun({
     trained,
     dataset,
-    job: { batchSize: 10 },
+    job: { ...exampleJob, batchSize: 10 },
     weights: new Float32Array(3),
     stepRunner: {
       evaluate: ({ split }) => {

@@ -68,7 +68,7 @@ describe('a run with checked answers', () => {
       const referenceEngine = {
         ...correctReference,
         gradient: (...[, , { sampleNumbers }]: Parameters<Reference['gradient']>) =>
-          Promise.resolve({ lossSum: sampleNumbers.length, correct: 1, gradient: gradientOf }),
+          Promise.resolve({ lossSum: sampleNumbers.length, metrics: [1], gradient: gradientOf }),
       };
       const { join, gradient, pool } = validatedRun({ audit, int4: true, referenceEngine });
       const codecs = { codecs: ['float32', 'int4'] };
@@ -80,7 +80,7 @@ describe('a run with checked answers', () => {
           const { step, shard, samples } = client.messages('shard').at(-1)!;
           const payload = new Uint8Array(int4.bytes(6));
           int4.encodeWithResidual(gradientOf, residuals[i]!, payload);
-          const result = { samples, lossSum: samples, correct: 1, computeMs: 1 };
+          const result = { samples, lossSum: samples, metrics: [1], computeMs: 1 };
           await client.say({ type: 'gradient', step, shard, offset: 0, result }, payload);
         }
         await settle();
@@ -179,13 +179,13 @@ describe('a run with checked answers', () => {
         for (const { shard, samples } of client.messages('shard')) {
           if (client.closed !== null || done.has(shard)) continue;
           done.add(shard);
-          await client.answer(client === eve ? { shard, correct: samples, lossSum: 0 } : { shard });
+          await client.answer(client === eve ? { shard, metrics: [samples], lossSum: 0 } : { shard });
         }
       }
       await settle();
     }
     expect(answered.get(eve)?.size).toBeGreaterThan(0);
-    expect(round.result).toMatchObject({ lossSum: 600, correct: 3 });
+    expect(round.result).toMatchObject({ lossSum: 600, metrics: [3] });
     expect(eve.closed).toMatchObject({ code: CloseCode.wrongGradient });
     expect(pool.workers.size).toBe(1);
     expect(warnings).toEqual([expect.stringContaining('eve (wasm on 2 cores) is banned')]);

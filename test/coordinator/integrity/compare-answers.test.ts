@@ -7,6 +7,8 @@ import { getCodec } from '../../../shared/codec/registry.ts';
 import { ErrorFeedback } from '../../../shared/codec/error-feedback.ts';
 import { Purpose, randomStream } from '../../../shared/random/stream.ts';
 import type { WorkerId } from '../../../shared/protocol/messages.ts';
+import { Scoring } from '../../../shared/model/scoring.ts';
+import { exampleJob } from '../../shared/protocol/examples.ts';
 
 const LENGTH = 3_000;
 const SAMPLES = 32;
@@ -29,7 +31,7 @@ const answerOf = (
   from: 0,
   to: SAMPLES,
   lossSum: 10,
-  correct: 30,
+  metrics: [30],
   norm: 1,
   buckets,
   ...more,
@@ -37,7 +39,7 @@ const answerOf = (
 const plain = (values: Float32Array): GradientAnswer['buckets'] => [
   { offset: 0, values, quantizationLoss: null },
 ];
-const own = (gradient: Float32Array) => ({ lossSum: 10, correct: 30, gradient });
+const own = (gradient: Float32Array) => ({ lossSum: 10, metrics: [30], gradient });
 
 /** Sends answers through codecs with error feedback, one codec after the other, in two buckets. */
 function transmit(
@@ -65,8 +67,10 @@ function transmit(
   });
 }
 
+const { counts } = new Scoring(exampleJob);
+
 const isHonest = (answer: GradientAnswer, gradient: Float32Array): boolean =>
-  compareGradients(answer, own(gradient))?.differs === false;
+  compareGradients(answer, own(gradient), counts)?.differs === false;
 
 describe('comparison with the coordinator’s own result', () => {
   it('tolerates a different decision of a ReLU, but no sign change, factor or gradient of another batch', () => {
@@ -80,15 +84,16 @@ describe('comparison with the coordinator’s own result', () => {
 
   it('includes the loss and the number of correct samples', () => {
     const [gradient] = gradients(1, 2) as [Float32Array];
-    for (const more of [{ lossSum: 20 }, { lossSum: 0 }, { lossSum: 7e38 }, { correct: 20 }]) {
-      expect(compareGradients(answerOf(plain(gradient), more), own(gradient))?.differs).toBe(true);
+    for (const more of [{ lossSum: 20 }, { lossSum: 0 }, { lossSum: 7e38 }, { metrics: [20] }]) {
+      expect(compareGradients(answerOf(plain(gradient), more), own(gradient), counts)?.differs).toBe(true);
     }
     // One sample may be on the boundary between two classes.
-    expect(isHonest(answerOf(plain(gradient), { correct: 29 }), gradient)).toBe(true);
+    expect(isHonest(answerOf(plain(gradient), { metrics: [29] }), gradient)).toBe(true);
     expect(
       compareScores(
-        { worker: ann, from: 0, to: 100, lossSum: 1, correct: 100 },
-        { lossSum: 40, correct: 86 },
+        { worker: ann, from: 0, to: 100, lossSum: 1, metrics: [100] },
+        { lossSum: 40, metrics: [86] },
+        counts,
       ),
     ).toMatchObject({ differs: true, quantity: 'loss' });
   });
@@ -96,7 +101,9 @@ describe('comparison with the coordinator’s own result', () => {
   it.each(['int4', 'int8', 'float16'])('accepts honest answers in %s with error feedback', (codec) => {
     const honest = gradients(30, 3);
     for (const [i, answer] of transmit([codec], honest, (value) => value).entries()) {
-      expect(compareGradients(answer, own(honest[i]!)), `answer ${i}`).toMatchObject({ differs: false });
+      expect(compareGradients(answer, own(honest[i]!), counts), `answer ${i}`).toMatchObject({
+        differs: false,
+      });
     }
   });
 
@@ -104,10 +111,14 @@ describe('comparison with the coordinator’s own result', () => {
     const codecs = ['int4', 'float32', 'float32', 'int8', 'float16', 'int4'] as const;
     const honest = gradients(30, 8);
     for (const [i, answer] of transmit(codecs, honest, (value) => value).entries()) {
-      expect(compareGradients(answer, own(honest[i]!)), `answer ${i}`).toMatchObject({ differs: false });
+      expect(compareGradients(answer, own(honest[i]!), counts), `answer ${i}`).toMatchObject({
+        differs: false,
+      });
     }
     for (const [i, answer] of transmit(codecs, honest, (value) => -value).entries()) {
-      expect(compareGradients(answer, own(honest[i]!)), `answer ${i}`).toMatchObject({ differs: true });
+      expect(compareGradients(answer, own(honest[i]!), counts), `answer ${i}`).toMatchObject({
+        differs: true,
+      });
     }
   });
 
@@ -122,7 +133,9 @@ describe('comparison with the coordinator’s own result', () => {
       () => stream.normal(),
     ]) {
       for (const [i, answer] of transmit([codec], honest, lie).entries()) {
-        expect(compareGradients(answer, own(honest[i]!)), `answer ${i}`).toMatchObject({ differs: true });
+        expect(compareGradients(answer, own(honest[i]!), counts), `answer ${i}`).toMatchObject({
+          differs: true,
+        });
       }
     }
   });
@@ -135,7 +148,7 @@ describe('comparison with the coordinator’s own result', () => {
     scalesIn(payload, LENGTH).fill(1e6);
     const zeros = getCodec(codec).decode(payload, LENGTH);
     const zeroBuckets = [{ offset: 0, values: zeros, quantizationLoss: steps.record(ann, 0, codec, zeros) }];
-    expect(compareGradients(answerOf(zeroBuckets), own(gradient))).toMatchObject({ differs: true });
+    expect(compareGradients(answerOf(zeroBuckets), own(gradient), counts)).toMatchObject({ differs: true });
     // The large scale does not explain the difference of the next payload either.
     getCodec(codec).encode(
       gradient.map((value) => -value),
@@ -145,7 +158,7 @@ describe('comparison with the coordinator’s own result', () => {
     const nextBuckets = [
       { offset: 0, values: negated, quantizationLoss: steps.record(ann, 0, codec, negated) },
     ];
-    expect(compareGradients(answerOf(nextBuckets), own(gradient))).toMatchObject({ differs: true });
+    expect(compareGradients(answerOf(nextBuckets), own(gradient), counts)).toMatchObject({ differs: true });
   });
 
   it('is impossible after a lossy payload that was not decoded', () => {
@@ -157,6 +170,6 @@ describe('comparison with the coordinator’s own result', () => {
     steps.record(ann, 0, 'int4', values);
     steps.invalidate(ann);
     const buckets = [{ offset: 0, values, quantizationLoss: steps.record(ann, 0, 'int4', values) }];
-    expect(compareGradients(answerOf(buckets), own(gradient))).toBeNull();
+    expect(compareGradients(answerOf(buckets), own(gradient), counts)).toBeNull();
   });
 });

@@ -20,15 +20,19 @@ class SlowComputer implements GradientComputer {
     this.#weights = weights as Float32Array<ArrayBuffer>;
   }
 
-  async gradient(_: Step, __: Shard, gradient: Float32Array): Promise<{ lossSum: number; correct: number }> {
+  async gradient(
+    _: Step,
+    __: Shard,
+    gradient: Float32Array,
+  ): Promise<{ lossSum: number; metrics: number[] }> {
     await new Promise<void>((resolve) => this.finish.push(resolve));
     gradient.fill(this.#weights[0]!);
-    return { lossSum: 0, correct: 0 };
+    return { lossSum: 0, metrics: [0] };
   }
 
   prepare = (): void => undefined;
-  evaluate = (): Promise<{ lossSum: number; correct: number }> =>
-    Promise.resolve({ lossSum: this.#weights[0]!, correct: 0 });
+  evaluate = (): Promise<{ lossSum: number; metrics: number[] }> =>
+    Promise.resolve({ lossSum: this.#weights[0]!, metrics: [0] });
   predict = (): Promise<Float32Array> => Promise.resolve(new Float32Array(0));
   dispose = (): void => undefined;
 }

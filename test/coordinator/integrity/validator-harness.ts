@@ -14,8 +14,8 @@ export type Reference = AnswerValidatorOptions['referenceEngine'];
 export const correctReference: Reference = {
   open: () => Promise.resolve(),
   gradient: (_, __, { sampleNumbers }) =>
-    Promise.resolve({ lossSum: sampleNumbers.length, correct: 1, gradient: new Float32Array(6).fill(1) }),
-  evaluate: (_, { sampleNumbers }) => Promise.resolve({ lossSum: sampleNumbers.length, correct: 1 }),
+    Promise.resolve({ lossSum: sampleNumbers.length, metrics: [1], gradient: new Float32Array(6).fill(1) }),
+  evaluate: (_, { sampleNumbers }) => Promise.resolve({ lossSum: sampleNumbers.length, metrics: [1] }),
   verifyEngine: () => Promise.resolve(null),
   close: () => Promise.resolve(),
 };

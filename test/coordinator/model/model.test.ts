@@ -71,6 +71,15 @@ test('a model with a setting that would be ignored is rejected', async () => {
   );
 });
 
+test('a schedule that monitors a metric which the run does not compute is rejected', async () => {
+  const schedule = { name: 'plateau', monitor: 'val_accuracy' } as const;
+  const settings = { batchSize: 8, epochs: 1, seed: 1, optimizer: { name: 'sgd', schedule } } as const;
+  expect((await prepareJob(dataset, settings)).job.optimizer.schedule).toMatchObject(schedule);
+  await expect(prepareJob(dataset, { ...settings, metrics: ['mae'] })).rejects.toThrow(
+    'The plateau schedule monitors val_accuracy, but the run computes loss, mae.',
+  );
+});
+
 const prepare = (topology: Topology, batchSize = 8) =>
   prepareJob(dataset, { batchSize, epochs: 1, seed: 1, topology });
 const spread = (values: Float32Array): number =>

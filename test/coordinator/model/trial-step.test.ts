@@ -29,8 +29,8 @@ async function tryLayers(...layers: object[]): Promise<void> {
   };
   const job = await layerJob(tf, { topology, sampleShape, labels: [0] });
   const initialWeights = new Float32Array(layoutOf(job.layout).length).fill(0.1);
-  const train = { inputs: [new Uint8Array(16).fill(9)], targets: [Uint8Array.of(0)], count: 1 };
-  await tryStep(engine, { job, initialWeights }, { train } as unknown as Dataset);
+  const samples = { inputs: [new Uint8Array(16).fill(9)], targets: [Uint8Array.of(0)], count: 1 };
+  await tryStep(engine, { job, initialWeights }, { train: samples } as unknown as Dataset);
 }
 
 test('layers that move pixels are rejected by name behind a trained layer, and only there', async () => {

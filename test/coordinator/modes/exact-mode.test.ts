@@ -78,11 +78,11 @@ describe('pairwise sums', () => {
         const parts = blocks.map(({ from, to }): ShardScore => {
           const sum = new PairwiseSum<number>((a, b) => a + b);
           for (const leaf of doubles.slice(from / MICRO_SHARD, Math.ceil(to / MICRO_SHARD))) sum.push(leaf);
-          return { from, to, lossSum: sum.total(), correct: 1 };
+          return { from, to, lossSum: sum.total(), metrics: [1] };
         });
         expect(exactMode(MICRO_SHARD, new EngineFingerprints()).sumScores(parts.toReversed())).toEqual({
           lossSum: whole.total(),
-          correct: blocks.length,
+          metrics: [blocks.length],
         });
       }),
       { seed: 1 },

@@ -27,10 +27,10 @@ export async function testFeed() {
       step: stepOfEpoch,
       steps: 2,
       loss: 0.5,
-      accuracy: 0.75,
+      metrics: { accuracy: 0.75 },
       samplesPerSecond: 40,
       workers: 1,
-      batch: { samples, lossSum, correct: Math.min(3, samples) },
+      batch: { samples, lossSum, metrics: [Math.min(3, samples)] },
       weights: { step: step((epoch - 1) * 2 + stepOfEpoch), source: { averagedWeights: weights } },
     });
   };

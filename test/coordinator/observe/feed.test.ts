@@ -32,7 +32,7 @@ describe('the feed', () => {
         protocol: 2,
         job: exampleJob,
         steps: 2,
-        curve: [{ step: 1, steps: 1, loss: 2, accuracy: 0.75 }],
+        curve: [{ step: 1, steps: 1, loss: 2, metrics: { accuracy: 0.75 } }],
         epochs: [exampleEpoch],
       },
     ]);
@@ -44,7 +44,7 @@ describe('the feed', () => {
         epoch: 2,
         step: 1,
         loss: 0.5,
-        accuracy: 0.75,
+        metrics: { accuracy: 0.75 },
         samplesPerSecond: 40,
         curve: [{ step: 3, loss: 1 }],
         workers: [{ name: 'ann', backend: 'wasm', samples: 0, rttMs: null }],
@@ -145,10 +145,10 @@ describe('the feed', () => {
       step: 2,
       steps: 2,
       loss: 0.5,
-      accuracy: 0.75,
+      metrics: { accuracy: 0.75 },
       samplesPerSecond: 40,
       workers: 1,
-      batch: { samples: 4, lossSum: 1, correct: 3 },
+      batch: { samples: 4, lossSum: 1, metrics: [3] },
       weights: { step: step(2), source: { averagedWeights } },
     });
     const observer = watch();

@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { TrainingCurve, WorkerActivity } from '../../../coordinator/observe/rolling-stats.ts';
 import { WorkerStats } from '../../../coordinator/pool/worker.ts';
 import { checkProperty } from '../../support/property.ts';
+import { Scoring } from '../../../shared/model/scoring.ts';
+import { exampleJob } from '../../shared/protocol/examples.ts';
 
 const worker = () => ({ stats: new WorkerStats() });
 
@@ -62,29 +64,41 @@ describe('the recent activity of workers', () => {
   });
 });
 
+const scoring = new Scoring(exampleJob);
+
 describe('the training curve', () => {
   it('has a point for every step while there are few', () => {
-    const curve = new TrainingCurve(8);
-    expect(curve.add(1, 4, 8, 1)).toEqual({ step: 1, steps: 1, loss: 2, accuracy: 0.25 });
-    expect(curve.add(2, 4, 4, 2)).toEqual({ step: 2, steps: 1, loss: 1, accuracy: 0.5 });
+    const curve = new TrainingCurve(8, scoring);
+    expect(curve.add(1, 4, { lossSum: 8, metrics: [1] })).toEqual({
+      step: 1,
+      steps: 1,
+      loss: 2,
+      metrics: { accuracy: 0.25 },
+    });
+    expect(curve.add(2, 4, { lossSum: 4, metrics: [2] })).toEqual({
+      step: 2,
+      steps: 1,
+      loss: 1,
+      metrics: { accuracy: 0.5 },
+    });
     expect(curve.points.map(({ step }) => step)).toEqual([1, 2]);
   });
 
   it('merges neighbors when there are too many points, and continues with longer points', () => {
-    const curve = new TrainingCurve(4);
-    const added = Array.from({ length: 8 }, (_, i) => curve.add(i + 1, 2, 2 * i, 1));
+    const curve = new TrainingCurve(4, scoring);
+    const added = Array.from({ length: 8 }, (_, i) => curve.add(i + 1, 2, { lossSum: 2 * i, metrics: [1] }));
     expect(added.map((point) => point?.step ?? null)).toEqual([1, 2, 3, 4, null, 6, null, 8]);
     expect(curve.points).toEqual([
-      { step: 4, steps: 4, loss: 1.5, accuracy: 0.5 },
-      { step: 8, steps: 4, loss: 5.5, accuracy: 0.5 },
+      { step: 4, steps: 4, loss: 1.5, metrics: { accuracy: 0.5 } },
+      { step: 8, steps: 4, loss: 5.5, metrics: { accuracy: 0.5 } },
     ]);
   });
 
   it('never has too many points, and covers all steps but those of the unfinished point', () => {
     checkProperty(
       fc.property(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 0, max: 2000 }), (half, steps) => {
-        const curve = new TrainingCurve(2 * half);
-        for (let step = 1; step <= steps; step++) curve.add(step, 3, step, step % 3);
+        const curve = new TrainingCurve(2 * half, scoring);
+        for (let step = 1; step <= steps; step++) curve.add(step, 3, { lossSum: step, metrics: [step % 3] });
         const { points } = curve;
         const covered = points.reduce((sum, point) => sum + point.steps, 0);
         expect(points.length).toBeLessThan(2 * half);

@@ -78,7 +78,7 @@ export class Client {
     codec.encode(Float32Array.from(values), payload);
     const { type, step = shard.step, shard: id = shard.shard, encoding, ...sums } = more;
     const { samples } = shard;
-    const result = { samples, lossSum: sums.samples ?? samples, correct: 1, computeMs: 1, ...sums };
+    const result = { samples, lossSum: sums.samples ?? samples, metrics: [1], computeMs: 1, ...sums };
     if ((type ?? shard.task) === 'evaluation' || (type === undefined && shard.task === 'evaluate')) {
       return this.say({ type: 'evaluation', step, shard: id, result });
     }

@@ -13,7 +13,14 @@ function json() {
   return { clock, lines, report };
 }
 
-const STEP = { epoch: 1, steps: 100, loss: 0.5, accuracy: 0.9, samplesPerSecond: 640, workers: 2 };
+const STEP = {
+  epoch: 1,
+  steps: 100,
+  loss: 0.5,
+  metrics: { accuracy: 0.9 },
+  samplesPerSecond: 640,
+  workers: 2,
+};
 
 describe('the JSON reporter', () => {
   it('writes level, time, text and fields, and nothing about this machine', () => {
@@ -47,10 +54,11 @@ describe('the JSON reporter', () => {
     const means = { loss: 0.5, accuracy: 0.9, val_loss: 0.4, val_accuracy: 0.95 };
     const record = { epoch: 1, ...means, seconds: 25, samples_per_second: 100, workers: 2, data: 'mnist' };
     report.epochFinished(record, 12, 100);
+    const { metrics, ...step } = STEP;
     expect(lines).toMatchObject([
       { event: 'epochStarted', epoch: 1, epochs: 12, steps: 100, msg: 'Epoch 1/12' },
-      { event: 'steps', ...STEP, step: 10, etaSeconds: 90, runEtaSeconds: 1190 },
-      { event: 'steps', ...STEP, step: 20, etaSeconds: 80, runEtaSeconds: 1180 },
+      { event: 'steps', ...step, ...metrics, step: 10, etaSeconds: 90, runEtaSeconds: 1190 },
+      { event: 'steps', ...step, ...metrics, step: 20, etaSeconds: 80, runEtaSeconds: 1180 },
       { event: 'epoch', ...record },
     ]);
   });

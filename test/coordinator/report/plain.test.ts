@@ -12,7 +12,7 @@ function plain() {
       step: number,
       steps: 100,
       loss: 0.5,
-      accuracy: 0.9,
+      metrics: { accuracy: 0.9 },
       samplesPerSecond: 640,
       workers: 2,
     });

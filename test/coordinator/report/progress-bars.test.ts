@@ -8,7 +8,7 @@ const BAR: EpochBar = {
   step: 213,
   steps: 469,
   loss: 0.44712,
-  accuracy: 0.86134,
+  metrics: { accuracy: 0.86134 },
   samplesPerSecond: 1303.4,
   workers: 2,
   eta: { epochSeconds: 26, runSeconds: 310 },

@@ -14,7 +14,7 @@ const progress: Progress = {
   step: 117,
   steps: 469,
   loss: 0.123456,
-  accuracy: 0.98765,
+  metrics: { accuracy: 0.98765 },
   samplesPerSecond: 5120.6,
   workers: 1,
 };

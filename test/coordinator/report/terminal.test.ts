@@ -3,7 +3,14 @@ import { terminalReporter } from '../../../coordinator/report/terminal.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 import { testTerminal } from '../../support/terminal.ts';
 
-const STEP = { epoch: 1, steps: 100, loss: 0.5, accuracy: 0.9, samplesPerSecond: 640, workers: 2 };
+const STEP = {
+  epoch: 1,
+  steps: 100,
+  loss: 0.5,
+  metrics: { accuracy: 0.9 },
+  samplesPerSecond: 640,
+  workers: 2,
+};
 const MEANS = { loss: 0.5, accuracy: 0.9, val_loss: 0.4, val_accuracy: 0.95 };
 const RECORD = { epoch: 1, ...MEANS, seconds: 5, samples_per_second: 640, workers: 2, data: 'mnist' };
 

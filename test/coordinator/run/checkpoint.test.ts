@@ -25,7 +25,7 @@ afterEach(() => rm(dir, { recursive: true, force: true }));
 
 const checkpoint = (steps: number): Checkpoint => ({
   position: { epoch: 2, step: 3, steps },
-  tally: { samples: 12, lossSum: 3.25, correct: 7, seconds: 1.5 },
+  tally: { samples: 12, lossSum: 3.25, metrics: [7], seconds: 1.5 },
   job: exampleJob,
   vectors: {
     weights: Float32Array.of(steps, -2, 1e-38, 1e-45, 3.4e38, -0),

@@ -32,10 +32,10 @@ test('/metrics returns figures in Prometheus format, if the request has the toke
     step: 1,
     steps: 2,
     loss: 0.5,
-    accuracy: 0.75,
+    metrics: { accuracy: 0.75 },
     samplesPerSecond: 10,
     workers: 0,
-    batch: { samples: 8, lossSum: 4, correct: 6 },
+    batch: { samples: 8, lossSum: 4, metrics: [6] },
     weights: { step: 1 as Step, source: { averagedWeights: new Float32Array(1) } },
   });
   metrics.epochFinished({

@@ -6,9 +6,10 @@ import { float32 } from '../../../shared/codec/float32.ts';
 import { FACTORS, type DenseKernel } from '../../../shared/codec/factors.ts';
 import { CloseCode, ProtocolError } from '../../../shared/protocol/close-codes.ts';
 import type { GradientMessage, ShardResult, WorkerId } from '../../../shared/protocol/messages.ts';
-import { shardId, step } from '../../shared/protocol/examples.ts';
+import { shardId, step, exampleJob } from '../../shared/protocol/examples.ts';
 import { floatsOf, INFINITY_PATTERNS, NAN_PATTERNS } from '../../support/special-floats.ts';
 import type { Worker } from '../../../coordinator/pool/worker.ts';
+import { Scoring } from '../../../shared/model/scoring.ts';
 
 const shard: AssignedShard = {
   id: shardId(5),
@@ -19,7 +20,7 @@ const shard: AssignedShard = {
   stragglerAtMs: Infinity,
   isDuplicate: false,
 };
-const sums = { samples: 32, lossSum: 70.5, correct: 32, computeMs: 3 };
+const sums = { samples: 32, lossSum: 70.5, metrics: [32], computeMs: 3 };
 const gradient: GradientMessage = {
   type: 'gradient',
   step: step(1),
@@ -37,6 +38,8 @@ const workerWith = (codec: string): Worker =>
     outstanding: { encodingOf: () => (codec === 'float32' ? null : codec) },
   }) as unknown as Worker;
 
+const scoring = new Scoring(exampleJob);
+
 interface DecodeOptions {
   readonly codec?: string;
   readonly length?: number;
@@ -49,12 +52,12 @@ function decode(
   payload: Uint8Array,
   { codec = 'float32', length = 3, kernel, of = shard }: DecodeOptions = {},
 ) {
-  const decoder = new AnswerDecoder({ gradientLength: length, kernel: kernel ?? null });
+  const decoder = new AnswerDecoder({ gradientLength: length, kernel: kernel ?? null, scoring });
   const encoded = codec === 'float32' ? message : { ...message, encoding: codec };
   return decoder.decodeBucket(workerWith(codec), of, encoded, payload, length);
 }
 const evaluate = (result: ShardResult, payload: Uint8Array): void =>
-  new AnswerDecoder({ gradientLength: 3, kernel: null }).checkEvaluation(shard, result, payload);
+  new AnswerDecoder({ gradientLength: 3, kernel: null, scoring }).checkEvaluation(shard, result, payload);
 
 function refusalOf(check: () => unknown): ProtocolError | null {
   try {
@@ -73,7 +76,7 @@ describe('an answer', () => {
       norm: Math.sqrt(14),
       codec: 'float32',
     });
-    const nothing = { ...gradient, result: { ...sums, lossSum: 0, correct: 0 } };
+    const nothing = { ...gradient, result: { ...sums, lossSum: 0, metrics: [0] } };
     expect(decode(nothing, validPayload).values).toHaveLength(3);
     expect(refusalOf(() => evaluate(sums, new Uint8Array(0)))).toBeNull();
   });
@@ -81,7 +84,7 @@ describe('an answer', () => {
   it.each<[string, Partial<ShardResult>, Uint8Array, CloseCode]>([
     ['for fewer samples', { samples: 31 }, validPayload, CloseCode.notAssigned],
     ['for more samples', { samples: 33 }, validPayload, CloseCode.notAssigned],
-    ['with more correct than samples', { correct: 33 }, validPayload, CloseCode.notFinite],
+    ['with more correct than samples', { metrics: [33] }, validPayload, CloseCode.notFinite],
     ['with a loss of NaN', { lossSum: NaN }, validPayload, CloseCode.notFinite],
     ['with an infinite loss', { lossSum: Infinity }, validPayload, CloseCode.notFinite],
     ['with an impossibly large loss', { lossSum: 1.7e308 }, validPayload, CloseCode.notFinite],
@@ -150,7 +153,7 @@ describe('an answer', () => {
   it('refuses factors with a value that is not finite, or with a product that is not', () => {
     const kernel = { offset: 0, inputs: 40, outputs: 40 };
     const one = { ...shard, to: shard.from + 1 };
-    const message = { ...gradient, result: { ...sums, samples: 1, correct: 1 } };
+    const message = { ...gradient, result: { ...sums, samples: 1, metrics: [1] } };
     const factors = new Float32Array(80).fill(1);
     const payload = new Uint8Array(factors.buffer);
     const read = (): unknown => decode(message, payload, { codec: FACTORS, length: 1600, kernel, of: one });

@@ -32,7 +32,7 @@ describe('an evaluation', () => {
     await ann.answer();
     for (const shard of bob.messages('shard'))
       await bob.answer({ shard: shard.shard, samples: shard.samples });
-    expect(round.result).toEqual({ lossSum: 1100, correct: 5 });
+    expect(round.result).toEqual({ lossSum: 1100, metrics: [5] });
     expect(runner.left()).toEqual(NOTHING_LEFT);
   });
 

@@ -50,6 +50,6 @@ describe("the next step's samples", () => {
     await bob.answer();
     for (const { payload } of bob.received.slice(-1)) expect(payload.length).toBeGreaterThan(0);
     while (second.result === null) await bob.answer();
-    expect(second.result).toMatchObject({ correct: expect.any(Number) as number });
+    expect(second.result).toMatchObject({ metrics: [expect.any(Number) as number] });
   });
 });

@@ -40,7 +40,7 @@ function answerAll(client: Client, onShard?: (answer: Float32Array) => boolean):
     const pull = imagesOf(shard).reduce((sum, value) => sum + value / 255, 0);
     const values = weights.map((weight, i) => weight * message.samples - pull * Math.cos(i));
     if (onShard !== undefined && message.task === 'train' && !onShard(Float32Array.from(values))) return;
-    void client.answer({ lossSum: Math.abs(weights[0]!) + sampleNumbers[0]!, correct: 1 }, values);
+    void client.answer({ lossSum: Math.abs(weights[0]!) + sampleNumbers[0]!, metrics: [1] }, values);
   };
 }
 

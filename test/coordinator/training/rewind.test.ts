@@ -54,9 +54,9 @@ async function run({ factor = () => 1, loss = () => 0.1, banned = new Map() }: F
       const since = pending.get(step);
       pending.delete(step);
       if (since !== undefined) requested = since as Step;
-      return Promise.resolve({ lossSum: loss(step, time) * numbers.length, correct: 1, gradientSum });
+      return Promise.resolve({ lossSum: loss(step, time) * numbers.length, metrics: [1], gradientSum });
     },
-    evaluate: () => Promise.resolve({ lossSum: 1, correct: 1 }),
+    evaluate: () => Promise.resolve({ lossSum: 1, metrics: [1] }),
     waitForChecks: () => Promise.resolve(),
     consumeRewindRequest() {
       const step = requested;

@@ -10,6 +10,7 @@ import { settle } from '../../support/manual-clock.ts';
 import { testPool, type Client } from '../pool/pool-harness.ts';
 import { sendBucket, sendLast } from './buckets-harness.ts';
 import { imageSplit } from '../../../shared/data/dataset.ts';
+import { Scoring } from '../../../shared/model/scoring.ts';
 
 const SAMPLES = 8;
 const SPLIT = imageSplit({
@@ -33,6 +34,7 @@ async function testRound(holdsIncomplete = false) {
     sender: new ShardSender({ pool, publisher, format: exampleJob, kernel: null }),
     gradientLength: 6,
     kernel: null,
+    scoring: new Scoring(exampleJob),
     quantization: null,
   });
   const [ann, bob] = [await join('ann'), await join('bob')];
@@ -94,7 +96,7 @@ describe('the loop over a round', () => {
       [0, 2],
       [4, 2],
     ]);
-    expect(round.score).toEqual({ lossSum: 8, correct: 2 });
+    expect(round.score).toEqual({ lossSum: 8, metrics: [2] });
   });
 
   it('gets the buckets of a gradient once it is complete, if incomplete ones are held back', async () => {

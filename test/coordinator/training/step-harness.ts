@@ -7,7 +7,7 @@ import { fixedWeights } from '../../../coordinator/optimizer/fixed-weights.ts';
 import type { Optimizer } from '../../../coordinator/optimizer/optimizer.ts';
 import type { Range } from '../../../shared/util/range.ts';
 import { type Split, imageSplit } from '../../../shared/data/dataset.ts';
-import type { Score } from '../../../shared/model/loss.ts';
+import type { Score } from '../../../shared/model/scoring.ts';
 import { exampleJob, step } from '../../shared/protocol/examples.ts';
 import { settle } from '../../support/manual-clock.ts';
 import { testPool, type TestPool } from '../pool/pool-harness.ts';

@@ -5,6 +5,7 @@ import { CloseCode } from '../../../shared/protocol/close-codes.ts';
 import { shardId, step, exampleJob } from '../../shared/protocol/examples.ts';
 import { testRunner } from './step-harness.ts';
 import { imagesOf, labelsOf } from '../../support/images.ts';
+import { type Client } from '../pool/pool-harness.ts';
 
 const NOTHING_LEFT = [0, 0];
 
@@ -24,12 +25,12 @@ describe('a round of gradients', () => {
     expect([...imagesOf(viewed)]).toEqual([6, 7, 4, 5, 2, 3, 0, 1]);
     expect([...labelsOf(viewed)]).toEqual([1, 0, 1, 0]);
 
-    await bob.answer({ lossSum: 10, correct: 3 }, [10, 20, 30, 40, 50, 60]);
+    await bob.answer({ lossSum: 10, metrics: [3] }, [10, 20, 30, 40, 50, 60]);
     expect(round.result).toBeNull();
-    await ann.answer({ lossSum: 2.5, correct: 1 }, [1, 2, 3, 4, 5, 6]);
+    await ann.answer({ lossSum: 2.5, metrics: [1] }, [1, 2, 3, 4, 5, 6]);
     expect(round.result).toEqual({
       lossSum: 12.5,
-      correct: 4,
+      metrics: [4],
       gradientSum: Float32Array.of(11, 22, 33, 44, 55, 66),
     });
     expect(left()).toEqual(NOTHING_LEFT);
@@ -119,27 +120,24 @@ describe('an unexpected answer', () => {
     expect(round.result).toMatchObject({ lossSum: 8 });
   });
 
-  it.each([
+  it.each<[string, Parameters<Client['answer']>[0], number[] | undefined, number]>([
     ['a gradient of another length', {}, [1, 2], CloseCode.wrongLength],
     ['a gradient with NaN', {}, [1, NaN, 1, 1, 1, 1], CloseCode.notFinite],
-    ['more correct than samples', { correct: 5 }, undefined, CloseCode.notFinite],
+    ['more correct than samples', { metrics: [5] }, undefined, CloseCode.notFinite],
     ['the number of another step', { step: step(0) }, undefined, CloseCode.notAssigned],
     ['another number of samples', { samples: 3 }, undefined, CloseCode.notAssigned],
     ['an evaluation', { type: 'evaluation' }, undefined, CloseCode.unexpected],
-  ] as const)(
-    'is rejected with %s, and its samples are assigned to another worker',
-    async (_, more, values, code) => {
-      const { join, gradient } = testRunner();
-      const [ann, bob] = [await join('ann'), await join('bob')];
-      const round = await gradient();
-      await ann.answer(more, values);
-      expect(ann.messages('rejected')).toMatchObject([{ code }]);
-      await bob.answer();
-      expect(bob.messages('shard').map(({ samples }) => samples)).toEqual([4, 4]);
-      await bob.answer();
-      expect(round.result).toMatchObject({ lossSum: 8, gradientSum: new Float32Array(6).fill(2) });
-    },
-  );
+  ])('is rejected with %s, and its samples are assigned to another worker', async (_, more, values, code) => {
+    const { join, gradient } = testRunner();
+    const [ann, bob] = [await join('ann'), await join('bob')];
+    const round = await gradient();
+    await ann.answer(more, values);
+    expect(ann.messages('rejected')).toMatchObject([{ code }]);
+    await bob.answer();
+    expect(bob.messages('shard').map(({ samples }) => samples)).toEqual([4, 4]);
+    await bob.answer();
+    expect(round.result).toMatchObject({ lossSum: 8, gradientSum: new Float32Array(6).fill(2) });
+  });
 
   it('is counted, and the third one disconnects its worker', async () => {
     const { join, gradient } = testRunner();

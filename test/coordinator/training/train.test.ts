@@ -63,8 +63,8 @@ function training(changes: Partial<Job> = {}) {
       pool,
       report: {
         epochStarted: (epoch, epochs, count) => lines.push(`epoch ${epoch}/${epochs} of ${count}`),
-        stepFinished: ({ epoch, step, loss, accuracy }) =>
-          lines.push(`${epoch}.${step}: ${loss} ${accuracy.toFixed(2)}`),
+        stepFinished: ({ epoch, step, loss, metrics }) =>
+          lines.push(`${epoch}.${step}: ${loss} ${metrics.accuracy?.toFixed(2)}`),
         epochFinished: ({ epoch }) => lines.push(`end of epoch ${epoch}`),
       },
       clock,

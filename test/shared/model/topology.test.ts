@@ -5,9 +5,10 @@ import {
   KEYED_DROPOUT,
   usesBatchNormalization,
   withKeyedDropout,
-  withLogits,
   withSeededInitializers,
 } from '../../../shared/model/topology.ts';
+import { foldActivations } from '../../../shared/model/fold-activations.ts';
+import { classOutput } from '../../../shared/model/stored-job.ts';
 
 interface Layer {
   readonly class_name: string;
@@ -113,7 +114,11 @@ describe('withKeyedDropout', () => {
   });
 });
 
-describe('withLogits', () => {
+/** Topology without the last softmax, which a cross-entropy computes. */
+const withLogits = (topology: Topology): Topology =>
+  foldActivations({ topology, outputs: [classOutput('last', 10)] }).topology;
+
+describe('foldActivations', () => {
   const linear = (model: Topology): string | undefined =>
     /"name":"([^"]*)"[^{}]*"activation":"linear"/.exec(JSON.stringify(withLogits(model)))?.[1];
 
@@ -152,19 +157,32 @@ describe('withLogits', () => {
     expect(layers[1]).toMatchObject({ class_name: 'Activation', name: 'out', inbound_nodes: [] });
   });
 
-  it('rejects a model without a final softmax or with two outputs', () => {
-    const sentence = 'Categorical cross-entropy needs a model whose last layer is a softmax.';
+  it('changes no other model', () => {
     const relu = layer('Dense', 'd', { activation: 'relu' });
-    expect(() => withLogits(sequential('m', relu))).toThrow(sentence);
-    expect(() => withLogits(sequential('m'))).toThrow(sentence);
-    expect(() => withLogits(functional([['gone', 0, 0]], relu))).toThrow(sentence);
-    const two = [
-      ['a', 0, 0],
-      ['b', 0, 0],
+    const models = [sequential('m', relu), sequential('m'), functional([['gone', 0, 0]], relu)];
+    for (const model of models) expect(withLogits(model)).toEqual(model);
+  });
+
+  it('changes the outputs whose losses compute an activation, unless other layers use them', () => {
+    const out = (name: string, activation: string): Layer => layer('Dense', name, { activation });
+    const layers = [
+      out('a', 'softmax'),
+      out('b', 'sigmoid'),
+      out('used', 'softmax'),
+      layer('Dense', 'reader'),
     ];
-    expect(() => withLogits(functional(two, relu))).toThrow(
-      'The model has 2 outputs; exactly one can be trained.',
-    );
+    const references = ['a', 'b', 'used'].map((name) => [name, 0, 0]);
+    const outputs = [classOutput('a', 3), classOutput('b', 3), classOutput('used', 3)];
+    const multiLabel = { ...classOutput('b', 3), loss: { name: 'binary_crossentropy' as const } };
+    const topology = functional(references, ...layers);
+    const reader = (topology.config as { layers: Layer[] }).layers[3]!;
+    Object.assign(reader, { inbound_nodes: [[['used', 0, 0, {}]]] });
+    const { activations } = foldActivations({ topology, outputs: outputs.with(1, multiLabel) });
+    expect(activations).toEqual(['softmax', 'sigmoid', null]);
+    const regression = { ...classOutput('b', 3), loss: { name: 'mean_squared_error' as const } };
+    expect(foldActivations({ topology, outputs: outputs.with(1, regression) }).activations[1]).toBeNull();
+    const fromLogits = { ...multiLabel, loss: { ...multiLabel.loss, fromLogits: true } };
+    expect(foldActivations({ topology, outputs: outputs.with(1, fromLogits) }).activations[1]).toBeNull();
   });
 });
 
@@ -216,7 +234,7 @@ describe('withSeededInitializers', () => {
 
 describe.each([
   ['withKeyedDropout', withKeyedDropout],
-  ['withLogits', withLogits],
+  ['foldActivations', withLogits],
   ['withSeededInitializers', (topology: Topology) => withSeededInitializers(topology, 1)],
 ])('%s', (_, rewrite) => {
   it('does not change its argument', () => {

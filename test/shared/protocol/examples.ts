@@ -9,6 +9,7 @@ import type {
 } from '../../../shared/protocol/messages.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import { imageTensors } from '../../../shared/model/tensors.ts';
+import { classOutput } from '../../../shared/model/stored-job.ts';
 
 /** A job of six parameters, the last two of them statistics. */
 export const exampleJob: Job = {
@@ -20,12 +21,12 @@ export const exampleJob: Job = {
     { shape: [2, 2], trainable: true },
     { shape: [2], trainable: false },
   ],
-  loss: 'categoricalCrossentropy',
   optimizer: { name: 'adadelta', learningRate: 1, rho: 0.95, epsilon: 1e-8 },
   batchSize: 4,
   epochs: 1,
   seed: 1337,
   ...imageTensors([2, 1, 1], 2),
+  outputs: [classOutput('d', 2)],
   data: { name: 'made', trainSamples: 8, testSamples: 4 },
 };
 
@@ -54,7 +55,7 @@ export const step = (value: number): Step => value as Step;
 export const shardId = (value: number): ShardId => value as ShardId;
 
 const shard = { step: step(3), shard: shardId(17) };
-const result = { samples: 32, lossSum: 1.5, correct: 30, computeMs: 12.25 };
+const result = { samples: 32, lossSum: 1.5, metrics: [30], computeMs: 12.25 };
 
 /** Examples of all messages that workers and observers send. */
 export const fromWorkerExamples: readonly FromWorker[] = [
@@ -74,7 +75,7 @@ export const fromWorkerExamples: readonly FromWorker[] = [
   { type: 'pong', id: 5 },
 ];
 
-const exampleCurvePoint = { step: 2, steps: 2, loss: 0.5, accuracy: 0.75 };
+const exampleCurvePoint = { step: 2, steps: 2, loss: 0.5, metrics: { accuracy: 0.75 } };
 export const exampleEpoch: EpochRecord = {
   epoch: 1,
   loss: 0.5,
@@ -110,7 +111,7 @@ export const fromCoordinatorExamples: readonly FromCoordinator[] = [
     epoch: 1,
     step: 2,
     loss: 0.5,
-    accuracy: 0.75,
+    metrics: { accuracy: 0.75 },
     samplesPerSecond: 100.5,
     etaSeconds: 1.5,
     curve: [exampleCurvePoint],

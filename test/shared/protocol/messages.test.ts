@@ -55,7 +55,7 @@ function wrongFor(message: { readonly type: string }, path: Path): unknown[] {
   if (path.includes('optimizer') && !['optimizer', 'name'].includes(name)) return [];
   const isBoolean = ['trainable', 'prefetch', 'standby', 'switchCodecs'].includes(name);
   const wrong: unknown[] = [isBoolean ? 1 : true, 'x'.repeat(3000)];
-  const nullable = path.length === 1 && ['loss', 'accuracy', 'etaSeconds', 'slowest'].includes(name);
+  const nullable = path.length === 1 && ['loss', 'etaSeconds', 'slowest'].includes(name);
   if (!nullable && name !== 'rttMs') wrong.push(null);
   const optional = [
     'token',
@@ -68,12 +68,19 @@ function wrongFor(message: { readonly type: string }, path: Path): unknown[] {
     'advice',
     'scale',
     'classes',
+    'label',
+    'accuracy',
+    'val_accuracy',
   ];
   if (['codecs', 'standby'].includes(name) && path.length === 3) optional.push(name);
   if (name === 'standby' && path.length === 1 && message.type === 'hello') optional.push(name);
   if (!optional.includes(name)) wrong.push(undefined);
-  if (name !== 'topology') wrong.push({}, [{}], new Date(0));
-  const signed = ['lossSum', 'learningRate', 'rho', 'epsilon', 'scale', 'loss', 'val_loss'].includes(name);
+  // A map of metrics may be empty.
+  if (name !== 'topology' && name !== 'metrics') wrong.push({});
+  if (name !== 'topology') wrong.push([{}], new Date(0));
+  const isMetric = path.includes('metrics') || ['accuracy', 'val_accuracy'].includes(name);
+  const signed =
+    isMetric || ['lossSum', 'learningRate', 'rho', 'epsilon', 'scale', 'loss', 'val_loss'].includes(name);
   if (!signed) wrong.push(-1.5);
   if (!signed && !/Ms$|Seconds?$|^seconds$|_per_second$/.test(name)) wrong.push(2 ** 63);
   return wrong;
@@ -165,8 +172,7 @@ describe.each(directions)('a message from $from', ({ parse, examples, others }) 
   it.each([NaN, Infinity, -Infinity, -0.5, 2 ** 53])('is rejected if an integer field is %s', (value) => {
     for (const message of examples) {
       for (const path of pathsOf(message)) {
-        if (!['step', 'shard', 'id', 'samples', 'correct', 'protocol', 'seed'].includes(String(path.at(-1))))
-          continue;
+        if (!['step', 'shard', 'id', 'samples', 'protocol', 'seed'].includes(String(path.at(-1)))) continue;
         expect(outcome(parse, encodeFrame(withField(message, path, value)))).toBe(CloseCode.malformed);
       }
     }
@@ -249,7 +255,7 @@ describe('an error that quotes received text', () => {
 
 describe('an answer', () => {
   it('has a result if and only if its offset is 0', () => {
-    const result = { samples: 32, lossSum: 1.5, correct: 30, computeMs: 12.25 };
+    const result = { samples: 32, lossSum: 1.5, metrics: [30], computeMs: 12.25 };
     const bucket = { type: 'gradient', step: 3, shard: 17, offset: 4 };
     expect(outcome(parseFromWorker, encodeFrame(bucket))).toBe('parsed');
     expect(outcome(parseFromWorker, encodeFrame({ ...bucket, offset: 0, result }))).toBe('parsed');
@@ -261,7 +267,7 @@ describe('an answer', () => {
     'with a loss of %s is parsed, because the coordinator rejects it with a code of its own',
     (lossSum) => {
       const gradient = fromWorkerExamples.find(({ type }) => type === 'gradient');
-      const result = { samples: 32, lossSum, correct: 30, computeMs: 12.25 };
+      const result = { samples: 32, lossSum, metrics: [30], computeMs: 12.25 };
       const message = { ...gradient, offset: 0, result };
       expect(parseFromWorker(encodeFrame(message)).message).toEqual(message);
     },

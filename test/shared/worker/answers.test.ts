@@ -16,10 +16,10 @@ function jobWithPendingFrames({ codec = 'float32', shared = false, scale = 1 } =
     setWeights: () => undefined,
     gradient(_step, _shard, gradient) {
       gradient.fill(++answers * scale);
-      return Promise.resolve({ lossSum: answers, correct: 1 });
+      return Promise.resolve({ lossSum: answers, metrics: [1] });
     },
     prepare: () => undefined,
-    evaluate: () => Promise.resolve({ lossSum: 3, correct: 1 }),
+    evaluate: () => Promise.resolve({ lossSum: 3, metrics: [1] }),
     predict: () => Promise.resolve(new Float32Array()),
     dispose: () => undefined,
   };

@@ -116,7 +116,7 @@ describe('gradient buckets', () => {
     let finish = (): void => undefined;
     worker.engine.onEarlyBucket = (bucket) => (early = bucket);
     worker.engine.onGradient = () =>
-      new Promise((resolve) => (finish = () => resolve({ lossSum: 2, correct: 1 })));
+      new Promise((resolve) => (finish = () => resolve({ lossSum: 2, metrics: [1] })));
     await link.send(weights(1), bytesOf(1, 2, 3, 4, 5, 6));
     await sendShard(worker);
     expect(early?.offset).toBe(4);

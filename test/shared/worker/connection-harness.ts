@@ -18,7 +18,7 @@ export async function computingWorker(
   let resolveShard = (): void => undefined;
   const worker = await startWorker((_, engine) => {
     engine.onGradient = () =>
-      new Promise((resolve) => (resolveShard = () => resolve({ lossSum: 1, correct: 0 })));
+      new Promise((resolve) => (resolveShard = () => resolve({ lossSum: 1, metrics: [0] })));
   }, options);
   await worker.coordinator.link.send(exampleWelcome);
   await worker.coordinator.link.send({ type: 'weights', step: step(1), offset: 0 }, sixWeights);

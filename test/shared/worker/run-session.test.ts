@@ -48,7 +48,7 @@ describe('a connected worker', () => {
       step: 1,
       shard: 10,
       offset: 0,
-      result: { samples: 1, lossSum: 2, correct: 1, computeMs: 0 },
+      result: { samples: 1, lossSum: 2, metrics: [1], computeMs: 0 },
     });
     const payload = coordinator.link.payloads.at(-1)!;
     expect([...new Float32Array(payload.buffer, payload.byteOffset)]).toEqual([7, 200, 100, 1, 0, 0]);
@@ -70,7 +70,7 @@ describe('a connected worker', () => {
     let finish = (): void => undefined;
     const worker = await workingWorker((_, engine) => {
       engine.onGradient = () =>
-        new Promise((resolve) => (finish = () => resolve({ lossSum: 1, correct: 0 })));
+        new Promise((resolve) => (finish = () => resolve({ lossSum: 1, metrics: [0] })));
     });
     await worker.coordinator.link.send(shardMessage(10), oneSample);
     await worker.clock.advance(1234);
@@ -94,7 +94,7 @@ describe('a connected worker', () => {
       reason: 'out of memory',
     });
     expect(lines.at(-1)).toBe('Could not compute a shard: out of memory');
-    engine.onGradient = () => Promise.resolve({ lossSum: 1, correct: 1 });
+    engine.onGradient = () => Promise.resolve({ lossSum: 1, metrics: [1] });
     await coordinator.link.send(shardMessage(11), oneSample);
     expect(coordinator.types.slice(2)).toEqual(['failed', 'gradient']);
   });
@@ -145,7 +145,7 @@ describe('a connected worker', () => {
   it('ends on weights of a wrong length and does not compute with them', async () => {
     let computed = 0;
     const worker = await startWorker((_, engine) => {
-      engine.onGradient = () => Promise.resolve({ lossSum: 1, correct: ++computed });
+      engine.onGradient = () => Promise.resolve({ lossSum: 1, metrics: [++computed] });
     });
     await worker.coordinator.link.send(exampleWelcome);
     await worker.coordinator.link.send(shardMessage(10), oneSample);

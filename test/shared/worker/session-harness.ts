@@ -71,7 +71,7 @@ export class FakeEngine implements Engine {
   readonly prepared: number[][] = [];
   disposed = 0;
   onLoad: (job: Job) => Promise<void> = () => Promise.resolve();
-  onGradient: (shard: Shard) => Promise<ShardResult> = () => Promise.resolve({ lossSum: 2, correct: 1 });
+  onGradient: (shard: Shard) => Promise<ShardResult> = () => Promise.resolve({ lossSum: 2, metrics: [1] });
   onWeights: () => void = () => undefined;
   onEarlyBucket: (early: GradientBucket | undefined) => void = () => undefined;
 
@@ -94,7 +94,7 @@ export class FakeEngine implements Engine {
       prepare: (_step, shard) => {
         this.prepared.push([...shard.sampleNumbers]);
       },
-      evaluate: () => Promise.resolve({ lossSum: 3, correct: 1 }),
+      evaluate: () => Promise.resolve({ lossSum: 3, metrics: [1] }),
       predict: () => Promise.resolve(new Float32Array(0)),
       dispose: () => {
         this.disposed++;

@@ -59,7 +59,8 @@ describe('a worker that receives updates', () => {
     const { coordinator, engine, lines } = await worker();
     const { link } = coordinator;
     let finish = (): void => undefined;
-    engine.onGradient = () => new Promise((resolve) => (finish = () => resolve({ lossSum: 2, correct: 1 })));
+    engine.onGradient = () =>
+      new Promise((resolve) => (finish = () => resolve({ lossSum: 2, metrics: [1] })));
     await link.send(weights(1), bytesOf(0, 0, 0, 0, 0, 0));
     await link.send(shard(1), oneSample);
     await link.send(update(2), encoded(int8, 127, 0, 0, 0, 0, 0));

@@ -32,9 +32,10 @@ function summingEngine(disposed: () => void): Engine {
         gradient(_step, { sampleNumbers }, gradient) {
           const sum = sampleNumbers.reduce((total, number) => total + number, 0);
           gradient.fill(weight * sum);
-          return Promise.resolve({ lossSum: sampleNumbers.length, correct: 1 });
+          return Promise.resolve({ lossSum: sampleNumbers.length, metrics: [1] });
         },
-        evaluate: ({ sampleNumbers }) => Promise.resolve({ lossSum: sampleNumbers.length, correct: weight }),
+        evaluate: ({ sampleNumbers }) =>
+          Promise.resolve({ lossSum: sampleNumbers.length, metrics: [weight] }),
         predict: ([images]) => Promise.resolve(Float32Array.of(weight, images?.length ?? 0)),
         dispose: disposed,
       };
@@ -66,7 +67,7 @@ describe.each(memoryStrategies)('engines in parallel with %s', (_, allocateShare
       computer.setWeights(Float32Array.of(weight));
       computer.prepare(weight as Step, shard);
       const result = await computer.gradient(weight as Step, shard, gradient);
-      expect(result).toEqual({ lossSum: 5, correct: Math.min(count, 5) });
+      expect(result).toEqual({ lossSum: 5, metrics: [Math.min(count, 5)] });
       expect(new Set(gradient)).toEqual(new Set([weight * 60]));
     }
     expect((await computer.evaluate(shard)).lossSum).toBe(5);

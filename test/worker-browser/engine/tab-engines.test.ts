@@ -21,7 +21,7 @@ function engines(clock: ManualClock, answerMs: Record<BackendName, number>) {
       }
       if (request.type !== 'gradient') return { supportsFactors: false };
       samples = request.shard.samples?.sampleNumbers.length ?? samples;
-      return { result: { lossSum: 1, correct: 1 }, buffer: request.buffer?.fill(samples) ?? null };
+      return { result: { lossSum: 1, metrics: [1] }, buffer: request.buffer?.fill(samples) ?? null };
     };
     const worker: Port = {
       post(message) {

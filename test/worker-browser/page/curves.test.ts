@@ -39,7 +39,7 @@ it('merges the points of a long curve, and keeps means and steps', () => {
   const curve = Array.from({ length: MAX_POINTS + 1 }, (_, i) => point(i + 1, i % 2));
   const merged = mergeToLength(curve, MAX_POINTS);
   expect(merged.length).toBeLessThanOrEqual(MAX_POINTS);
-  expect(merged[0]).toEqual({ step: 2, steps: 2, loss: 0.5, accuracy: 0.5 });
+  expect(merged[0]).toEqual({ step: 2, steps: 2, loss: 0.5, metrics: { accuracy: 0.5 } });
   expect(merged.reduce((sum, { steps }) => sum + steps, 0)).toBe(curve.length);
   expect(merged.at(-1)?.step).toBe(curve.length);
 });

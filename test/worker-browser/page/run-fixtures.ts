@@ -9,18 +9,20 @@ import type {
   WorkerRow,
 } from '../../../shared/protocol/messages.ts';
 import { imageTensors } from '../../../shared/model/tensors.ts';
+import { classOutput } from '../../../shared/model/stored-job.ts';
 
 export const job = {
   epochs: 12,
   seed: 1,
   ...imageTensors([28, 28, 1], 10),
+  outputs: [classOutput('dense_2', 10)],
   data: { name: 'mnist' },
 } as unknown as Job;
 export const point = (step: number, loss = 1, steps = 1): CurvePoint => ({
   step,
   steps,
   loss,
-  accuracy: 0.5,
+  metrics: { accuracy: 0.5 },
 });
 export const runMessage = (curve: CurvePoint[] = [], ofJob: Job = job): RunMessage => ({
   type: 'run',
@@ -61,7 +63,7 @@ export const progress = (more: Partial<ProgressMessage> = {}): ProgressMessage =
   epoch: 2,
   step: 20,
   loss: 0.25,
-  accuracy: 0.93,
+  metrics: { accuracy: 0.93 },
   samplesPerSecond: 1234,
   etaSeconds: 61,
   curve: [],

@@ -3,9 +3,9 @@ import type { ModelStep } from '../../../shared/engine/model-step.ts';
 import { microShardSizes } from '../../../shared/engine/micro-shards.ts';
 import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
 import { createGradientComputer, copyingReader } from '../../../shared/engine/tf-engine.ts';
-import type { TensorValues } from '../../../shared/model/tensors.ts';
+import { sampleSize, type TensorValues } from '../../../shared/model/tensors.ts';
 import type { Job } from '../../../shared/model/job.ts';
-import { classesOf, labelsOf, scoreLogits } from '../../../shared/model/loss.ts';
+import { Scoring } from '../../../shared/model/scoring.ts';
 import type { Native } from './backend.ts';
 import { ExactGradients } from './exact-gradients.ts';
 import type { NativeTensors } from './native-tensors.ts';
@@ -27,9 +27,9 @@ export function createCapturedGradientComputer(
   const { tf, backend } = native;
   const { built } = modelStep;
   const shapes = built.layout.slices.map(({ shape }) => shape);
-  const classes = classesOf(job);
+  const scoring = new Scoring(job);
   const inputs = new ShardInputs(job);
-  const read = outputReader(modelStep, classes);
+  const read = outputReader(modelStep, scoring, job.outputs.length);
   const eager = createGradientComputer(tf, job, modelStep, inputs, copyingReader);
   const isExact = job.microShard !== undefined;
   // A session's outputs are in the host's memory: a GPU would have to upload them to add them.
@@ -44,7 +44,8 @@ export function createCapturedGradientComputer(
     binding: backend.binding,
     graphs,
     shapes,
-    classes,
+    scoring,
+    outputWidths: job.outputs.map(sampleSize),
     microShardSizes: (samples) => microShardSizes(samples, job.microShard ?? samples),
   });
   const checkOf = (kind: GraphKind, samples: number): GraphCheck | undefined => {
@@ -76,9 +77,9 @@ export function createCapturedGradientComputer(
     }
   };
 
-  const replayLogits = (stored: readonly TensorValues[], samples: number): Float32Array | null => {
-    const outputs = replay('logits', samples, () => inputs.convert(stored));
-    return outputs && read.logits(outputs);
+  const replayOutputs = (stored: readonly TensorValues[], samples: number): Float32Array[] | null => {
+    const outputs = replay('outputs', samples, () => inputs.convert(stored));
+    return outputs && read.outputs(outputs);
   };
 
   const gradientInMicroShards: GradientComputer['gradientInMicroShards'] = (step, shard, gradient) => {
@@ -114,21 +115,25 @@ export function createCapturedGradientComputer(
     ...(accumulates ? { gradientInMicroShards } : {}),
 
     async evaluate(shard) {
-      const logits = replayLogits(shard.inputs, shard.sampleNumbers.length);
-      const result =
-        logits === null ? await eager.evaluate(shard) : scoreLogits(logits, labelsOf(shard), classes);
-      if (logits === null) graphs.request('logits', shard.sampleNumbers.length);
+      const outputs = replayOutputs(shard.inputs, shard.sampleNumbers.length);
+      const result = outputs === null ? await eager.evaluate(shard) : scoring.score(outputs, shard);
+      if (outputs === null) graphs.request('outputs', shard.sampleNumbers.length);
       options.idle.recordAnswer();
       return result;
     },
 
     async predict(stored, samples) {
-      const logits = replayLogits(stored, samples);
-      if (logits !== null) {
-        return tf.tidy(() => tf.softmax(tf.tensor2d(logits, [samples, classes])).dataSync<'float32'>());
+      const outputs = replayOutputs(stored, samples);
+      if (outputs !== null) {
+        return tf.tidy(() => {
+          const tensors = outputs.map((values, i) =>
+            tf.tensor(values, [samples, ...(job.outputs[i]?.shape ?? [])]),
+          );
+          return modelStep.predictions(tensors).dataSync<'float32'>();
+        });
       }
       const probabilities = await eager.predict(stored, samples);
-      graphs.request('logits', samples);
+      graphs.request('outputs', samples);
       return probabilities;
     },
 
@@ -143,18 +148,26 @@ export function createCapturedGradientComputer(
 export interface OutputReader {
   /** Reads all outputs of a gradient graph and disposes of them. */
   gradient(outputs: NativeTensors, shard: Shard, gradient: Float32Array, isFactored: boolean): ShardResult;
-  /** Reads the output of a logits graph and disposes of it. */
-  logits(outputs: NativeTensors): Float32Array;
+  /** Reads the outputs of a graph without a gradient and disposes of them. */
+  outputs(outputs: NativeTensors): Float32Array[];
   /** Reads only the gradient's tensors. */
   gradientTensors(outputs: NativeTensors, gradient: Float32Array): void;
 }
 
-export function outputReader({ built, factoredIndex }: ModelStep, classes: number): OutputReader {
+/** @param count number of the model's outputs */
+export function outputReader(
+  { built, factoredIndex }: ModelStep,
+  scoring: Scoring,
+  count: number,
+): OutputReader {
   const { slices } = built.layout;
   const kernel = slices[factoredIndex ?? -1];
 
-  const scoresAt = (outputs: NativeTensors, output: number, shard: Shard): ShardResult =>
-    scoreLogits(outputs.read(output), labelsOf(shard), classes);
+  /** Reads the model's outputs, the first of which is at `first`. */
+  const outputsAt = (outputs: NativeTensors, first: number): Float32Array[] =>
+    Array.from({ length: count }, (_, i) => outputs.read(first + i));
+  const scoresAt = (outputs: NativeTensors, first: number, shard: Shard): ShardResult =>
+    scoring.score(outputsAt(outputs, first), shard);
 
   const gradientTensors = (outputs: NativeTensors, gradient: Float32Array): void =>
     slices.forEach(({ offset }, i) => gradient.set(outputs.read(i), offset));
@@ -172,7 +185,7 @@ export function outputReader({ built, factoredIndex }: ModelStep, classes: numbe
         return { ...scoresAt(outputs, slices.length + 1, shard), isFactored };
       }),
 
-    logits: (outputs) => readAndDispose(outputs, () => outputs.read(0)),
+    outputs: (outputs) => readAndDispose(outputs, () => outputsAt(outputs, 0)),
   };
 }
 

@@ -1,8 +1,7 @@
-import type { Shard } from '../../../shared/data/shard.ts';
-import type { TensorValues } from '../../../shared/model/tensors.ts';
+import { sliceShard, type Shard } from '../../../shared/data/shard.ts';
 import type { ShardResult } from '../../../shared/engine/engine.ts';
 import type { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
-import { addScores, labelsOf, scoreLogits } from '../../../shared/model/loss.ts';
+import { addScores, type Scoring } from '../../../shared/model/scoring.ts';
 import { PairwiseSum } from '../../../shared/model/pairwise-sum.ts';
 import type { Binding } from './backend.ts';
 import { NativePairwiseSum, type NativeTensors } from './native-tensors.ts';
@@ -15,7 +14,9 @@ export interface ExactGradientsOptions {
   readonly graphs: StepGraphs;
   /** Shapes of the model's tensors. */
   readonly shapes: readonly (readonly number[])[];
-  readonly classes: number;
+  readonly scoring: Scoring;
+  /** Values of one sample in each output. */
+  readonly outputWidths: readonly number[];
   /** Samples of each micro-shard; the last one may be short. */
   readonly microShardSizes: (samples: number) => readonly number[];
 }
@@ -41,11 +42,11 @@ export class ExactGradients {
     const sum = new NativePairwiseSum(this.#options.shapes.length);
     try {
       const { length } = shard.sampleNumbers;
-      const logits =
+      const modelOutputs =
         this.#runSplitGraph(inputs, length, parts, sum) ?? this.#runPerMicroShard(inputs, parts, sum);
-      if (logits === null) return null;
+      if (modelOutputs === null) return null;
       read(sum.total());
-      return this.#scores(logits, labelsOf(shard), parts);
+      return this.#scores(modelOutputs, shard, parts);
     } finally {
       sum.dispose();
     }
@@ -63,18 +64,18 @@ export class ExactGradients {
     };
   }
 
-  /** Checks that a graph of all micro-shards has the bits of single micro-shards, in gradients and logits. */
+  /** Checks that a graph of all micro-shards has the bits of single micro-shards, in gradients and outputs of the model. */
   checkSplitGraph(samples: number): GraphCheck {
     return (graph, inputs) => {
       const { shapes, microShardSizes } = this.#options;
       const sum = new NativePairwiseSum(shapes.length);
       try {
-        const logits = this.#runPerMicroShard(inputs, microShardSizes(samples), sum);
+        const modelOutputs = this.#runPerMicroShard(inputs, microShardSizes(samples), sum);
         const expected = sum.total();
         const outputs = graph.run(inputs.values(), inputs);
         const isEqual =
-          logits !== null &&
-          sameBits(outputs.read(shapes.length), logits) &&
+          modelOutputs !== null &&
+          modelOutputs.every((values, i) => sameBits(outputs.read(shapes.length + i), values)) &&
           shapes.every((_, i) => sameBits(outputs.read(i), expected.read(i)));
         outputs.dispose();
         return isEqual ? null : 'the graph has other bits';
@@ -84,14 +85,14 @@ export class ExactGradients {
     };
   }
 
-  /** @returns the logits [samples, classes], or null if there is no such graph */
+  /** @returns the model's outputs, [samples, ...shape] each, or null if there is no such graph */
   #runSplitGraph(
     inputs: ShardInputs,
     samples: number,
     parts: readonly number[],
     sum: NativePairwiseSum,
-  ): Float32Array | null {
-    const { graphs, shapes } = this.#options;
+  ): Float32Array[] | null {
+    const { graphs } = this.#options;
     // Kernels may compute the rows of a short micro-shard, of one or an odd number of samples, with other bits.
     if (parts.length === 1 || parts.at(-1) !== parts[0]) return null;
     const graph = graphs.get('cut', samples);
@@ -101,24 +102,24 @@ export class ExactGradients {
     }
     try {
       const outputs = graph.run(inputs.values(), inputs);
-      const logits = outputs.read(shapes.length);
+      const modelOutputs = this.#readOutputs(outputs);
       sum.push(outputs);
-      return logits;
+      return modelOutputs;
     } catch (error) {
       graphs.disable('cut', error);
       return null;
     }
   }
 
-  /** @returns the logits [samples, classes], or null if there is no such graph */
+  /** @returns the model's outputs, [samples, ...shape] each, or null if there is no such graph */
   #runPerMicroShard(
     inputs: ShardInputs,
     parts: readonly number[],
     sum: NativePairwiseSum,
-  ): Float32Array | null {
-    const { graphs, shapes, classes } = this.#options;
+  ): Float32Array[] | null {
+    const { graphs, outputWidths } = this.#options;
     const samples = parts.reduce((total, part) => total + part, 0);
-    const logits = new Float32Array(samples * classes);
+    const modelOutputs = outputWidths.map((width) => new Float32Array(samples * width));
     let from = 0;
     for (const part of parts) {
       const gradient = graphs.get('gradient', part);
@@ -130,22 +131,33 @@ export class ExactGradients {
         addingGraph === undefined || pendingLeft === null
           ? gradient.run(inputs.values(), inputs)
           : addingGraph.run(inputs.values(), inputs, pendingLeft);
-      logits.set(outputs.read(shapes.length), from * classes);
+      for (const [i, values] of this.#readOutputs(outputs).entries()) {
+        modelOutputs[i]?.set(values, from * (outputWidths[i] ?? 0));
+      }
       sum.push(outputs, addingGraph !== undefined);
       from += part;
     }
     inputs.select(0, samples);
-    return logits;
+    return modelOutputs;
   }
 
-  #scores(logits: Float32Array, labels: TensorValues, parts: readonly number[]): ShardResult {
-    const { classes } = this.#options;
+  /** Reads the model's outputs, which follow the tensors of the gradient. */
+  #readOutputs(outputs: NativeTensors): Float32Array[] {
+    const { shapes, outputWidths } = this.#options;
+    return outputWidths.map((_, i) => outputs.read(shapes.length + i));
+  }
+
+  #scores(modelOutputs: readonly Float32Array[], shard: Shard, parts: readonly number[]): ShardResult {
+    const { scoring, outputWidths } = this.#options;
     const scores = new PairwiseSum(addScores);
     let from = 0;
     for (const part of parts) {
       const to = from + part;
-      const partLogits = logits.subarray(from * classes, to * classes);
-      scores.push(scoreLogits(partLogits, labels.subarray(from, to), classes));
+      const own = modelOutputs.map((values, i) => {
+        const width = outputWidths[i] ?? 0;
+        return values.subarray(from * width, to * width);
+      });
+      scores.push(scoring.score(own, sliceShard(shard, from, to)));
       from = to;
     }
     return scores.total();

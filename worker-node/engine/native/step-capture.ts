@@ -8,7 +8,6 @@ import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
 import { randomShard } from '../../../shared/data/random-shard.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import { sizeOf } from '../../../shared/model/layout.ts';
-import { classesOf } from '../../../shared/model/loss.ts';
 import { Purpose, randomStream } from '../../../shared/random/stream.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
 import type { Native } from './backend.ts';
@@ -23,10 +22,11 @@ import type { Shard } from '../../../shared/data/shard.ts';
 const TOLERANCE = 1e-4;
 
 /**
- * Computation of a model. gradient: the gradient's tensors and the logits; added: the same, added to the tensors of another
- * gradient; cut: the same, summed by micro-shards; factored: the same with factors; logits: the logits without dropout.
+ * Computation of a model. gradient: the gradient's tensors and the model's outputs; added: the same, added to the tensors of
+ * another gradient; cut: the same, summed by micro-shards; factored: the same with factors; outputs: the model's outputs
+ * without dropout.
  */
-export type GraphKind = 'gradient' | 'added' | 'cut' | 'factored' | 'logits';
+export type GraphKind = 'gradient' | 'added' | 'cut' | 'factored' | 'outputs';
 
 interface MaskInput {
   readonly layer: number;
@@ -41,8 +41,8 @@ export interface StepGraph {
    * @param values of each input: [samples, ...shape]
    * @param inputs for gradients: prepared for the shard
    * @param left for 'added': the gradient that is added to
-   * @returns the tensors of the gradient in the order of the layout (none for 'logits'), for 'factored' the output gradient,
-   *   then the logits; the caller disposes of them
+   * @returns the tensors of the gradient in the order of the layout (none for 'outputs'), for 'factored' the output gradient,
+   *   then the model's outputs; the caller disposes of them
    */
   run(values: readonly Float32Array[], inputs: ShardInputs, left?: NativeTensors): NativeTensors;
   dispose(): void;
@@ -72,7 +72,8 @@ export function captureStep(
   const { tf } = native;
   const { variables } = modelStep.built;
   const inputShapes = job.inputs.map(({ shape }) => [samples, ...shape]);
-  const targetShape = [samples, classesOf(job)];
+  /** Shapes of the targets, then of the samples' weights. */
+  const targetShapes = [...job.outputs.map(({ shape }) => [samples, ...shape]), [samples]];
   const noiseInputs = new ShardInputs(job);
   const masks: MaskInput[] = [];
 
@@ -85,25 +86,25 @@ export function captureStep(
     };
     const values = inputs.values().map((array, i) => named(`input_${i}`, array, inputShapes[i] ?? []));
     variables.forEach((variable, i) => nameInput(`weights_${i}`, variable));
-    if (kind === 'logits') return [modelStep.logits(values)];
-    const targets = inputs.targets().map((array, i) => named(`target_${i}`, array, targetShape));
+    if (kind === 'outputs') return modelStep.outputs(values);
+    const targets = inputs.targets().map((array, i) => named(`target_${i}`, array, targetShapes[i] ?? []));
     const source: MaskSource = (layer, draw, shape) => {
       masks.push({ layer, draw, shape });
       return named(`mask_${masks.length - 1}`, inputs.mask(layer, draw, sizeOf(shape)), shape);
     };
     if (kind === 'factored') {
       const outputGradients: Tensor[] = [];
-      const { parts, logits } = modelStep.factoredGradient(values, targets, source, undefined, (factors) =>
+      const { parts, outputs } = modelStep.factoredGradient(values, targets, source, undefined, (factors) =>
         outputGradients.push(factors.outputGradient),
       );
-      return [...parts, ...outputGradients, logits];
+      return [...parts, ...outputGradients, ...outputs];
     }
-    const { parts, logits } = modelStep.gradient(values, targets, source);
-    if (kind !== 'added') return [...parts, logits];
+    const { parts, outputs } = modelStep.gradient(values, targets, source);
+    if (kind !== 'added') return [...parts, ...outputs];
     const sums = parts.map((part, i) =>
       tf.add(named(`left_${i}`, new Float32Array(part.size), part.shape), part),
     );
-    return [...sums, logits];
+    return [...sums, ...outputs];
   };
 
   const split =
@@ -123,8 +124,8 @@ export function captureStep(
       tidyValue(tf, () => {
         const tensors: Tensor[] = values.map((array, i) => tf.tensor(array, inputShapes[i]));
         tensors.push(...variables);
-        if (kind !== 'logits') {
-          for (const target of inputs.targets()) tensors.push(tf.tensor(target, targetShape));
+        if (kind !== 'outputs') {
+          inputs.targets().forEach((target, i) => tensors.push(tf.tensor(target, targetShapes[i])));
           for (const { layer, draw, shape } of masks) {
             tensors.push(tf.tensor(inputs.mask(layer, draw, sizeOf(shape)), shape));
           }

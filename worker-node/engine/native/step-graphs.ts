@@ -15,7 +15,7 @@ const FALLBACK_TEXT: Record<GraphKind, string> = {
   added: 'The sum of two gradients runs op by op',
   cut: 'A shard runs micro-shard by micro-shard',
   factored: 'The gradient runs op by op',
-  logits: 'Evaluation runs op by op',
+  outputs: 'Evaluation runs op by op',
 };
 
 /** Kinds that make exact gradients faster, with the same bits. */
@@ -49,7 +49,7 @@ export class StepGraphs {
     added: new GraphCache(MAX_GRAPHS, STALE_AFTER_SHARDS),
     cut: new GraphCache(MAX_GRAPHS, STALE_AFTER_SHARDS),
     factored: new GraphCache(MAX_GRAPHS, STALE_AFTER_SHARDS),
-    logits: new GraphCache(MAX_GRAPHS, STALE_AFTER_SHARDS),
+    outputs: new GraphCache(MAX_GRAPHS, STALE_AFTER_SHARDS),
   };
   readonly #disabled = new Set<GraphKind>();
   readonly #pending = new Set<string>();

@@ -30,8 +30,8 @@ const fakeEngine = (overrides: Partial<GradientComputer>): Engine => ({
     Promise.resolve({
       setWeights: () => undefined,
       prepare: () => undefined,
-      gradient: () => Promise.resolve({ lossSum: 1, correct: 1 }),
-      evaluate: () => Promise.resolve({ lossSum: 1, correct: 1 }),
+      gradient: () => Promise.resolve({ lossSum: 1, metrics: [1] }),
+      evaluate: () => Promise.resolve({ lossSum: 1, metrics: [1] }),
       predict: () => Promise.resolve(new Float32Array(10)),
       dispose: () => undefined,
       ...overrides,
@@ -73,9 +73,9 @@ describe.each(memoryStrategies)('a remote engine with %s', (_, allocateShared) =
 
   test('sends the samples of a shard once, without the memory around them', async () => {
     const computed: Shard[] = [];
-    const gradient = (_: Step, samples: Shard): Promise<{ lossSum: number; correct: number }> => {
+    const gradient = (_: Step, samples: Shard): Promise<{ lossSum: number; metrics: readonly number[] }> => {
       computed.push(samples);
-      return Promise.resolve({ lossSum: 1, correct: 1 });
+      return Promise.resolve({ lossSum: 1, metrics: [1] });
     };
     const { remote, sent } = await connectEngine(allocateShared, served(fakeEngine({ gradient })));
     const computer = await remote.load(prepared.job);
@@ -112,16 +112,16 @@ describe.each(memoryStrategies)('a remote engine with %s', (_, allocateShared) =
       load(job) {
         const number = loads++;
         return fakeEngine({
-          evaluate: () => Promise.resolve({ lossSum: number, correct: 0 }),
+          evaluate: () => Promise.resolve({ lossSum: number, metrics: [0] }),
           dispose: () => void disposed.push(number),
         }).load(job);
       },
     };
     const { remote } = await connectEngine(allocateShared, served(engine));
     const [first, second] = await Promise.all([remote.load(prepared.job), remote.load(prepared.job)]);
-    expect(await first.evaluate(shard)).toEqual({ lossSum: 0, correct: 0 });
+    expect(await first.evaluate(shard)).toEqual({ lossSum: 0, metrics: [0] });
     first.dispose();
-    expect(await second.evaluate(shard)).toEqual({ lossSum: 1, correct: 0 });
+    expect(await second.evaluate(shard)).toEqual({ lossSum: 1, metrics: [0] });
     expect(disposed).toEqual([0]);
     await expect(first.evaluate(shard)).rejects.toThrow('This job is not loaded.');
   });
@@ -148,10 +148,10 @@ describe.each(memoryStrategies)('a remote engine with %s', (_, allocateShared) =
 
   test('computes on after a request has failed', async () => {
     let failures = 1;
-    const gradient = (): Promise<{ lossSum: number; correct: number }> =>
+    const gradient = (): Promise<{ lossSum: number; metrics: readonly number[] }> =>
       failures-- > 0
         ? Promise.reject(new Error('The device is busy.'))
-        : Promise.resolve({ lossSum: 1, correct: 1 });
+        : Promise.resolve({ lossSum: 1, metrics: [1] });
     const prepare = (): void => {
       throw new Error('Nothing to prepare.');
     };
@@ -219,7 +219,7 @@ const bucketEngine = fakeEngine({
     gradient.fill(2, offset);
     bucket?.onReady();
     gradient.fill(1, 0, offset);
-    return Promise.resolve({ lossSum: 1, correct: 1 });
+    return Promise.resolve({ lossSum: 1, metrics: [1] });
   },
 });
 

@@ -116,7 +116,8 @@ describeNative(
         // An accuracy is a number of samples divided by 64, so no sample was lost or counted twice.
         const history = await readHistory(join(scratch, 'run-1'));
         expect(history.map(({ epoch }) => epoch)).toEqual(history.map((_, i) => i + 1));
-        for (const { accuracy } of history) expect(accuracy * 64).toBeCloseTo(Math.round(accuracy * 64), 6);
+        for (const { accuracy } of history)
+          expect((accuracy ?? NaN) * 64).toBeCloseTo(Math.round((accuracy ?? NaN) * 64), 6);
 
         const second = train('run-2', '--epochs', '1');
         expect(await second.ended, second.output()).toBe(0);

@@ -1,10 +1,10 @@
 import { beforeEach, expect, test } from 'vitest';
-import type { Shard } from '../../../../shared/data/shard.ts';
+import { type Shard, sliceShard } from '../../../../shared/data/shard.ts';
 import type { ShardResult } from '../../../../shared/engine/engine.ts';
 import { microShardSizes } from '../../../../shared/engine/micro-shards.ts';
 import { ShardInputs } from '../../../../shared/engine/shard-inputs.ts';
 import type { Job } from '../../../../shared/model/job.ts';
-import { addScores, scoreLogits } from '../../../../shared/model/loss.ts';
+import { addScores, Scoring } from '../../../../shared/model/scoring.ts';
 import { PairwiseSum } from '../../../../shared/model/pairwise-sum.ts';
 import type { Step } from '../../../../shared/protocol/messages.ts';
 import type { Binding } from '../../../../worker-node/engine/native/backend.ts';
@@ -19,8 +19,8 @@ import {
 } from '../../../../worker-node/engine/native/step-capture.ts';
 import { StepGraphs } from '../../../../worker-node/engine/native/step-graphs.ts';
 import { exampleJob } from '../../../shared/protocol/examples.ts';
-import { labelsOf } from '../../../support/images.ts';
 import { imageTensors } from '../../../../shared/model/tensors.ts';
+import { classOutput } from '../../../../shared/model/stored-job.ts';
 
 // A fake TensorFlow, whose graphs have the bits of micro-shards or other bits: tests both results of each check on any
 // processor.
@@ -33,6 +33,7 @@ const job: Job = {
   microShard: MICRO_SHARD,
   batchSize: 16,
   ...imageTensors(sampleShape, CLASSES),
+  outputs: [classOutput('d', CLASSES)],
 };
 const shardOf = (samples: number): Shard => noiseShard(job, samples, 7);
 
@@ -149,7 +150,8 @@ function setUp(fault?: Fault) {
     binding,
     graphs,
     shapes: SHAPES,
-    classes: CLASSES,
+    scoring: new Scoring(job),
+    outputWidths: [CLASSES],
     microShardSizes: (samples) => microShardSizes(samples, MICRO_SHARD),
   });
   const inputs = new ShardInputs(job);
@@ -172,7 +174,7 @@ function setUp(fault?: Fault) {
     let from = 0;
     for (const part of microShardSizes(shard.sampleNumbers.length, MICRO_SHARD)) {
       const own = logits.subarray(from * CLASSES, (from + part) * CLASSES);
-      scores.push(scoreLogits(own, labelsOf(shard).subarray(from, from + part), CLASSES));
+      scores.push(new Scoring(job).score([own], sliceShard(shard, from, from + part)));
       from += part;
     }
     return { parts: all.slice(0, SHAPES.length), result: scores.total() };

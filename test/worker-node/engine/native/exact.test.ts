@@ -81,8 +81,8 @@ await withNative((native) => {
     const reference = withMicroShards({ ...computer, gradientInMicroShards: () => null }, job);
     const compute = async (how: GradientComputer, step: number, shard: Shard) => {
       const gradient = new Float32Array(initialWeights.length);
-      const { lossSum, correct } = await how.gradient(step as Step, shard, gradient);
-      return { lossSum, correct, bits: createHash('sha256').update(gradient).digest('hex') };
+      const { lossSum, metrics } = await how.gradient(step as Step, shard, gradient);
+      return { lossSum, metrics, bits: createHash('sha256').update(gradient).digest('hex') };
     };
 
     /** Graphs that a shard must run, by the results of the checks. */
@@ -172,9 +172,9 @@ await withNative((native) => {
     ...modelStep,
     gradient: (...parameters) => {
       const result = modelStep.gradient(...parameters);
-      const logits = tf.add(result.logits, tf.mul(tf.max(result.logits), 1e-3));
-      result.logits.dispose();
-      return { ...result, logits };
+      const outputs = result.outputs.map((output) => tf.add(output, tf.mul(tf.max(output), 1e-3)));
+      tf.dispose(result.outputs);
+      return { ...result, outputs };
     },
   });
 
@@ -218,9 +218,9 @@ await withNative((native) => {
         ...modelStep,
         gradient: (...parameters) => {
           const found = modelStep.gradient(...parameters);
-          const logits = tf.add(found.logits, tf.scalar(found.logits.dataSync()[0]! * 0));
-          found.logits.dispose();
-          return { ...found, logits };
+          const outputs = found.outputs.map((output) => tf.add(output, tf.scalar(output.dataSync()[0]! * 0)));
+          tf.dispose(found.outputs);
+          return { ...found, outputs };
         },
       }),
     });

@@ -63,10 +63,10 @@ function withoutSoftmax(tf: TF, modelStep: ModelStep): ModelStep {
   return {
     ...modelStep,
     gradient: ([input], [target]) => {
-      const logits = modelStep.logits([input as Tensor]);
+      const outputs = modelStep.outputs([input as Tensor]);
       const loss = (): Scalar => tf.sum(tf.mul(model.apply(input as Tensor) as Tensor, target as Tensor));
       const { grads } = tf.variableGrads(loss, [...variables]);
-      return { logits, parts: variables.map(({ name }) => grads[name] as Tensor) };
+      return { outputs, parts: variables.map(({ name }) => grads[name] as Tensor) };
     },
   };
 }

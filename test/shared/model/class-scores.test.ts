@@ -1,7 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { scoreLogits } from '../../../shared/model/loss.ts';
+import { Scoring, type Score } from '../../../shared/model/scoring.ts';
+import { classOutput } from '../../../shared/model/stored-job.ts';
 import { checkProperty } from '../../support/property.ts';
+import { imageTensors } from '../../../shared/model/tensors.ts';
+import { exampleJob } from '../protocol/examples.ts';
+
+/** Score of the logits of a model that ends in a softmax. */
+function scoreLogits(logits: readonly number[], labels: Uint8Array, width: number): Score {
+  const { targets } = imageTensors([1], width);
+  const scoring = new Scoring({ ...exampleJob, targets, outputs: [classOutput('d', width)] });
+  return scoring.score([logits], { targets: [labels], sampleNumbers: Uint32Array.from(labels) });
+}
 
 /** Loss from the logarithm of the label's probability. */
 function naive(logits: readonly (readonly number[])[], labels: readonly number[]): number {
@@ -18,7 +28,7 @@ const row = fc.array(fc.double({ min: -20, max: 20, noNaN: true }), {
 });
 const rows = fc.array(fc.tuple(row, fc.nat(classes - 1)), { maxLength: 8 });
 
-describe('scoreLogits', () => {
+describe('the score of class logits', () => {
   it('sums the cross-entropy that a naive softmax gives', () => {
     checkProperty(
       fc.property(rows, (samples) => {
@@ -33,13 +43,13 @@ describe('scoreLogits', () => {
 
   it('counts the samples whose largest logit is their label', () => {
     const logits = [3, 1, 2, 0, 9, 1, 5, 5.5, 4];
-    expect(scoreLogits(logits, Uint8Array.of(0, 1, 2), 3).correct).toBe(2);
-    expect(scoreLogits(logits, Uint8Array.of(2, 0, 2), 3).correct).toBe(0);
+    expect(scoreLogits(logits, Uint8Array.of(0, 1, 2), 3).metrics[0]).toBe(2);
+    expect(scoreLogits(logits, Uint8Array.of(2, 0, 2), 3).metrics[0]).toBe(0);
   });
 
   it('predicts the first of equal logits', () => {
-    expect(scoreLogits([1, 7, 7], Uint8Array.of(1), 3).correct).toBe(1);
-    expect(scoreLogits([1, 7, 7], Uint8Array.of(2), 3).correct).toBe(0);
+    expect(scoreLogits([1, 7, 7], Uint8Array.of(1), 3).metrics[0]).toBe(1);
+    expect(scoreLogits([1, 7, 7], Uint8Array.of(2), 3).metrics[0]).toBe(0);
   });
 
   it('stays exact if the softmax would overflow or underflow', () => {
@@ -61,6 +71,6 @@ describe('scoreLogits', () => {
   });
 
   it('is zero without samples', () => {
-    expect(scoreLogits([], new Uint8Array(0), 10)).toEqual({ lossSum: 0, correct: 0 });
+    expect(scoreLogits([], new Uint8Array(0), 10)).toEqual({ lossSum: 0, metrics: [0] });
   });
 });

@@ -1,0 +1,60 @@
+import type { Job, Topology } from './job.ts';
+import { asArray, copyModel, layersOf, type LayerConfig } from './keras-layer.ts';
+import { lossDefinition } from './losses.ts';
+
+/** Activation that a loss computes together with its logarithm. */
+export type Activation = 'softmax' | 'sigmoid';
+
+/** Layers of a model's outputs, in their order; undefined where the topology names no layer. */
+export function outputLayers(model: LayerConfig): (LayerConfig | undefined)[] {
+  const layers = layersOf(model);
+  const outputs = model.config.output_layers;
+  if (!Array.isArray(outputs)) return [layers.at(-1)];
+  const references = Array.isArray(outputs[0]) ? (outputs as unknown[][]) : [outputs as unknown[]];
+  return references.map(([name]) => layers.find((layer) => (layer.config.name ?? layer.name) === name));
+}
+
+/** Activation of a layer: 'linear' without one, null if the layer has weights or options of its own. */
+export function activationOf(layer: LayerConfig | undefined): string | null {
+  if (layer?.class_name === 'Softmax') return 'softmax';
+  const { activation } = layer?.config ?? {};
+  return typeof activation === 'string' ? activation : null;
+}
+
+/** Whether only the model's output uses a layer. */
+function isUsedOnce(model: LayerConfig, layer: LayerConfig): boolean {
+  const name = JSON.stringify(layer.config.name ?? layer.name);
+  const users = layersOf(model).filter((other) => JSON.stringify(other.inbound_nodes ?? []).includes(name));
+  return users.length === 0 && outputLayers(model).filter((output) => output === layer).length === 1;
+}
+
+/**
+ * Topology without the last softmax or sigmoid where the loss is a cross-entropy, because the loss of logits is exact, while
+ * that of probabilities needs clipping. Keras does the same, even if the cross-entropy is that of the other activation.
+ * @returns also the activation that each output is without, or null
+ */
+export function foldActivations({ topology, outputs }: Pick<Job, 'topology' | 'outputs'>): {
+  readonly topology: Topology;
+  readonly activations: readonly (Activation | null)[];
+} {
+  const model = copyModel(topology);
+  const layers = outputLayers(model);
+  const activations = outputs.map(({ loss }, i): Activation | null => {
+    const layer = layers[i];
+    const { activation } = lossDefinition(loss.name);
+    if (layer === undefined || activation === undefined || loss.fromLogits === true) return null;
+    const own = activationOf(layer);
+    if ((own !== 'softmax' && own !== 'sigmoid') || !isUsedOnce(model, layer)) return null;
+    if (layer.class_name === 'Softmax') {
+      // The softmax of another axis is not that of the loss.
+      if (!isLastAxis(layer.config.axis, outputs[i]?.shape.length ?? 1)) return null;
+      layer.class_name = 'Activation';
+      layer.config = { name: layer.config.name, trainable: true, dtype: 'float32', activation: 'linear' };
+    } else layer.config.activation = 'linear';
+    return own;
+  });
+  return { topology: { ...model }, activations };
+}
+
+const isLastAxis = (axis: unknown, rank: number): boolean =>
+  axis === undefined || axis === null || axis === -1 || axis === rank || asArray(axis).includes(-1);

@@ -1,0 +1,111 @@
+import * as v from 'valibot';
+import { sampleSize, type TensorSpec } from './tensors.ts';
+import { sanitizeForTerminal } from '../util/sanitize.ts';
+import { LOSS_NAMES, lossDefinition } from './losses.ts';
+import { METRIC_NAMES, METRICS } from './metrics.ts';
+
+const text = v.pipe(v.string(), v.minLength(1), v.maxLength(200), v.transform(sanitizeForTerminal));
+const fraction = v.pipe(v.number(), v.finite(), v.minValue(0), v.maxValue(1));
+const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+
+const lossOptions = {
+  /** Whether outputs are logits. */
+  fromLogits: v.optional(v.boolean()),
+  labelSmoothing: v.optional(fraction),
+  /** Error from which on the Huber loss is linear. */
+  delta: v.optional(v.pipe(v.number(), v.finite(), v.gtValue(0))),
+  /** Weight of class 1 of a focal loss with class balancing. */
+  alpha: v.optional(fraction),
+  /** Exponent of a focal loss' modulating factor. */
+  gamma: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(100))),
+  applyClassBalancing: v.optional(v.boolean()),
+};
+
+/** Names of the fields that are set, apart from those that every loss or metric has. */
+const optionsOf = (spec: object): string[] =>
+  Object.entries(spec)
+    .filter(([name, value]) => value !== undefined && !['name', 'label', 'weighted'].includes(name))
+    .map(([name]) => name);
+
+/** Loss by Keras' name, with Keras' defaults for options that are missing. */
+export const lossSchema = v.pipe(
+  v.object({ name: v.picklist(LOSS_NAMES), ...lossOptions }),
+  v.check((loss) => {
+    const { options } = lossDefinition(loss.name);
+    return optionsOf(loss).every((name) => (options as readonly string[]).includes(name));
+  }, 'options of the loss'),
+);
+export type LossSpec = v.InferOutput<typeof lossSchema>;
+
+/** Metric by Keras' name, with Keras' defaults for options that are missing. */
+export const metricSchema = v.pipe(
+  v.object({
+    name: v.picklist(METRIC_NAMES),
+    /** Name in the history. @default the metric's name */
+    label: v.optional(text),
+    /** Whether samples count by their weights. */
+    weighted: v.optional(v.boolean()),
+    threshold: v.optional(v.pipe(v.number(), v.finite())),
+    k: v.optional(positive),
+    thresholds: v.optional(v.pipe(positive, v.minValue(2), v.maxValue(400))),
+    curve: v.optional(v.picklist(['ROC', 'PR'])),
+    summation: v.optional(v.picklist(['interpolation', 'minoring', 'majoring'])),
+    average: v.optional(v.picklist(['micro', 'macro', 'weighted'])),
+    ...lossOptions,
+  }),
+  v.check((metric) => {
+    const options: readonly string[] = METRICS[metric.name]?.options ?? [];
+    return optionsOf(metric).every((name) => options.includes(name));
+  }, 'options of the metric'),
+);
+export type MetricSpec = v.InferOutput<typeof metricSchema>;
+
+/** Output of the model with its loss and metrics. */
+const outputSpec = v.object({
+  /** Name of its layer. */
+  name: text,
+  /** Shape for one sample. */
+  shape: v.pipe(v.array(positive), v.maxLength(8)),
+  loss: lossSchema,
+  /** Factor of its loss in the sum over the outputs. @default 1 */
+  weight: v.optional(v.pipe(v.number(), v.finite(), v.minValue(0), v.maxValue(1e6))),
+  metrics: v.pipe(v.array(metricSchema), v.maxLength(16)),
+});
+export type OutputSpec = v.InferOutput<typeof outputSpec>;
+
+export const outputSpecs = v.pipe(
+  v.array(outputSpec),
+  v.minLength(1),
+  v.maxLength(16),
+  v.check((outputs) => new Set(outputs.map(({ name }) => name)).size === outputs.length, 'different names'),
+);
+
+/** Length of an output's last axis. */
+export const outputWidth = ({ shape }: Pick<OutputSpec, 'shape'>): number => shape.at(-1) ?? 1;
+
+/** Whether the classes of a target become one-hot vectors for the losses and metrics that take a value for each output. */
+export const isOneHot = (output: Pick<OutputSpec, 'shape'>, target: TensorSpec): boolean =>
+  target.classes !== undefined && outputWidth(output) > 1 && sampleSize(target) !== sampleSize(output);
+
+/**
+ * Whether a target has what a loss or metric of an output takes.
+ * @param isSparse whether it takes the class of each row, not a value for each output
+ */
+export function fitsTarget(
+  output: Pick<OutputSpec, 'shape'>,
+  target: TensorSpec,
+  isSparse: boolean,
+): boolean {
+  const width = outputWidth(output);
+  const isClass = sampleSize(target) * width === sampleSize(output) && (target.classes ?? Infinity) <= width;
+  if (isSparse) return isClass;
+  return sampleSize(target) === sampleSize(output) || (isOneHot(output, target) && isClass);
+}
+
+/** @returns the first loss or metric of an output that does not fit its target, or null */
+export function findMisfit(output: OutputSpec, target: TensorSpec): string | null {
+  const { loss, metrics } = output;
+  if (!fitsTarget(output, target, lossDefinition(loss.name).isSparse === true)) return loss.name;
+  const wrong = metrics.find(({ name }) => !fitsTarget(output, target, METRICS[name]?.isSparse === true));
+  return wrong?.name ?? null;
+}

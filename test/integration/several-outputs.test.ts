@@ -1,0 +1,78 @@
+import { createHash } from 'node:crypto';
+import { expect, test } from 'vitest';
+import type { Dataset, Split } from '../../shared/data/dataset.ts';
+import { Purpose, randomStream } from '../../shared/random/stream.ts';
+import { twoInputsTwoOutputs } from '../support/functional-model.ts';
+import { testCoordinator, waitForWorkersReady } from '../support/test-coordinator.ts';
+import { attachWorker, trainToEnd } from '../support/training-run.ts';
+import { wasmEngine } from '../support/wasm-engine.ts';
+
+const stream = randomStream(4, Purpose.syntheticDigits);
+const floats = (length: number) => Float32Array.from({ length }, () => stream.normal());
+
+/** Samples of two inputs with a class, a vector and a weight. */
+function split(count: number): Split {
+  return {
+    inputs: [floats(6 * count), floats(4 * count)],
+    targets: [Int32Array.from({ length: count }, () => stream.below(3)), floats(2 * count)],
+    weights: Float32Array.from({ length: count }, () => stream.uniform()),
+    count,
+  };
+}
+
+const dataset: Dataset = {
+  name: 'made',
+  description: '',
+  inputs: [
+    { name: 'x0', shape: [6], dtype: 'float32' },
+    { name: 'x1', shape: [4], dtype: 'float32' },
+  ],
+  targets: [
+    { name: 'class', shape: [], dtype: 'int32', classes: 3 },
+    { name: 'value', shape: [2], dtype: 'float32' },
+  ],
+  train: split(96),
+  test: split(30),
+};
+
+/** Trains on a number of workers. */
+async function run(workers: number, microShard?: number) {
+  const coordinator = await testCoordinator(dataset, {
+    batchSize: 24,
+    epochs: 2,
+    topology: twoInputsTwoOutputs,
+    lossWeights: { b: 0.3 },
+    metrics: { a: ['accuracy', { name: 'auc', weighted: true }], b: ['mae'] },
+    microShard,
+  });
+  const engine = await wasmEngine();
+  const attached = Array.from({ length: workers }, (_, i) => attachWorker(coordinator.url, `w${i}`, engine));
+  await waitForWorkersReady(coordinator, workers);
+  const { weights, history } = await trainToEnd(coordinator, dataset);
+  await coordinator.close('done');
+  await Promise.all(attached.map(({ ended }) => ended));
+  return { weights, history };
+}
+
+test('a model with two inputs and outputs has the same result with one and three workers, by Keras’ names', async () => {
+  const one = await run(1);
+  const three = await run(3);
+  const names = ['loss', 'a_loss', 'a_accuracy', 'a_auc', 'b_loss', 'b_mae'];
+  for (const name of names.flatMap((metric) => [metric, `val_${metric}`])) {
+    const [expected, value] = [one, three].map(({ history }) => history.at(-1)?.[name] as number);
+    expect(value, name).toBeCloseTo(expected!, 4);
+  }
+  const { loss, a_loss: a, b_loss: b } = one.history.at(-1)!;
+  expect(loss).toBeCloseTo((a as number) + 0.3 * (b as number), 9);
+  const differences = one.weights.map((value, i) => Math.abs(value - three.weights[i]!));
+  expect(Math.max(...differences)).toBeLessThan(1e-3);
+});
+
+test('an exact run of such a model has the same bits with one and three workers', async () => {
+  const hashes = [];
+  for (const workers of [1, 3]) {
+    const { weights } = await run(workers, 4);
+    hashes.push(createHash('sha256').update(new Uint8Array(weights.buffer)).digest('hex'));
+  }
+  expect(hashes[1]).toBe(hashes[0]);
+});

@@ -1,0 +1,86 @@
+import { describe, expect, it, test } from 'vitest';
+import { Scoring, type Score } from '../../../shared/model/scoring.ts';
+import type { OutputSpec } from '../../../shared/model/outputs.ts';
+import type { TensorSpec } from '../../../shared/model/tensors.ts';
+import { exampleJob } from '../protocol/examples.ts';
+
+const topology = { class_name: 'Sequential', config: { name: 'm', layers: [] } };
+const label: TensorSpec = { name: 'label', shape: [], dtype: 'uint8', classes: 3 };
+const value: TensorSpec = { name: 'value', shape: [2], dtype: 'float32' };
+const classes: OutputSpec = {
+  name: 'a',
+  shape: [3],
+  loss: { name: 'sparse_categorical_crossentropy', fromLogits: true },
+  metrics: [{ name: 'sparse_categorical_accuracy', label: 'accuracy' }],
+};
+const values: OutputSpec = {
+  name: 'b',
+  shape: [2],
+  loss: { name: 'mean_squared_error' },
+  weight: 0.5,
+  metrics: [{ name: 'mean_absolute_error', label: 'mae', weighted: true }],
+};
+const both = new Scoring({
+  topology,
+  outputs: [classes, values],
+  targets: [label, value],
+  sampleWeights: true,
+});
+const shard = {
+  sampleNumbers: Uint32Array.of(0, 1),
+  targets: [Uint8Array.of(2, 0), Float32Array.of(1, 1, 0, 0)],
+  weights: Float32Array.of(1, 3),
+};
+const outputs = [Float32Array.of(0, 0, 0, 9, 1, 1), Float32Array.of(2, 1, 1, 1)];
+
+describe('the sums of several outputs', () => {
+  it('are the losses of the outputs, then each metric with its weights', () => {
+    const { lossSum, metrics } = both.score(outputs, shard);
+    const second = Math.log(1 + 2 * Math.exp(-8));
+    expect(metrics).toEqual([expect.closeTo(Math.log(3) + 3 * second, 12), 0.5 + 3, 1, 0.5 + 3, 4]);
+    expect(lossSum).toBeCloseTo(metrics[0]! + 0.5 * metrics[1]!, 12);
+  });
+
+  it('give values by Keras’ names', () => {
+    const score = both.score(outputs, shard);
+    expect(both.names).toEqual(['a_loss', 'a_accuracy', 'b_loss', 'b_mae']);
+    expect(both.means(score, 2)).toEqual({
+      loss: score.lossSum / 2,
+      metrics: { a_loss: score.metrics[0]! / 2, a_accuracy: 0.5, b_loss: 1.75, b_mae: 3.5 / 4 },
+    });
+    expect(both.values(both.zero, 2)).toEqual({ a_loss: 0, a_accuracy: 0, b_loss: 0, b_mae: 0 });
+  });
+});
+
+describe('sums that no samples can have', () => {
+  const one = new Scoring(exampleJob);
+  it.each<[string, Scoring, Score, string]>([
+    ['a negative loss', one, { lossSum: -1, metrics: [1] }, 'A loss of -1 is not possible.'],
+    ['a loss of NaN', one, { lossSum: NaN, metrics: [1] }, 'A loss of NaN is not possible.'],
+    ['a loss beyond float32', one, { lossSum: 1e40, metrics: [1] }, 'A loss of 1e+40 is not possible.'],
+    ['too few sums', one, { lossSum: 1, metrics: [] }, 'An answer has 1 sums of metrics, not 0.'],
+    ['too many sums', one, { lossSum: 1, metrics: [1, 1] }, 'An answer has 1 sums of metrics, not 2.'],
+    ['a sum of NaN', one, { lossSum: 1, metrics: [NaN] }, 'A sum of a metric is not finite.'],
+    ['a negative count', one, { lossSum: 1, metrics: [-1] }, 'A sum of accuracy is negative.'],
+    ['a count above the samples', one, { lossSum: 1, metrics: [5] }, '5 of 4 samples cannot be correct.'],
+    ['a negative error', both, { lossSum: 1, metrics: [1, 1, 1, -1, 4] }, 'A sum of b_mae is negative.'],
+  ])('are %s', (_, scoring, score, sentence) => {
+    expect(scoring.findImpossible(score, 4)).toBe(sentence);
+  });
+
+  it('are not those of a loss that can be negative, nor of large errors', () => {
+    const signed = { ...values, loss: { name: 'cosine_similarity' as const } };
+    const scoring = new Scoring({ topology, outputs: [signed], targets: [value] });
+    expect(scoring.findImpossible({ lossSum: -3, metrics: [1] }, 4)).toBeNull();
+    expect(both.findImpossible({ lossSum: 1e60, metrics: [1, 1e60, 4, 1, 4] }, 4)).toBeNull();
+  });
+});
+
+test('the loss of guessing is known for one cross-entropy, and irrelevant for a loss that can be negative', () => {
+  const chanceOf = (loss: OutputSpec['loss'], target = value) =>
+    new Scoring({ topology, outputs: [{ ...values, loss }], targets: [target] }).chanceLoss;
+  expect(new Scoring(exampleJob).chanceLoss).toBe(Math.log(2));
+  expect(chanceOf({ name: 'mean_squared_error' })).toBeNull();
+  expect(chanceOf({ name: 'poisson' })).toBe(Infinity);
+  expect(both.chanceLoss).toBeNull();
+});
