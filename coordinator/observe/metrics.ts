@@ -110,8 +110,11 @@ export class Metrics implements TrainingListener {
     const existing = this.#metrics.get(metric);
     if (existing !== undefined) return existing;
     const label = metric === 'accuracy' ? 'Accuracy' : metric;
+    let name = `gradcast_${metric.replaceAll(/[^a-zA-Z0-9_]/g, '_')}`;
+    // Other figures and metrics may have the name.
+    while (this.#registry.getSingleMetric(name) !== undefined) name += '_';
     const gauge = new Gauge({
-      name: `gradcast_${metric.replaceAll(/[^a-zA-Z0-9_]/g, '_')}`,
+      name,
       help: `${label} of the current epoch so far (train), or of the last epoch (test)`,
       labelNames: ['split'] as const,
       registers: [this.#registry],

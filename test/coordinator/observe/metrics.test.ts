@@ -15,3 +15,23 @@ it('counts workers and the shards that they failed to compute', async () => {
   expect(lines).toContain('gradcast_workers_joined_total 1');
   expect(lines).toContain('gradcast_workers_left_total 1');
 });
+
+it('shows metrics whose names are those of other figures, or the same without special characters', async () => {
+  const { pool, clock } = testPool();
+  const metrics = new Metrics({ pool, clock, observerCount: () => 0 });
+  metrics.stepFinished({
+    epoch: 1,
+    step: 1,
+    steps: 1,
+    loss: 1,
+    metrics: { observers: 2, 'a/b': 3, a_b: 4 },
+    samplesPerSecond: 1,
+    workers: 1,
+    batch: { lossSum: 1, metrics: [], samples: 1 },
+    weights: { step: step(1), source: { averagedWeights: new Float32Array(0) } },
+  });
+  const lines = (await metrics.text()).body.split('\n');
+  expect(lines).toContain('gradcast_observers_{split="train"} 2');
+  expect(lines).toContain('gradcast_a_b{split="train"} 3');
+  expect(lines).toContain('gradcast_a_b_{split="train"} 4');
+});
