@@ -31,7 +31,7 @@ import { readModelFile, type ModelFile } from './model-file/model-file.ts';
 import { kerasArchive } from './model-file/save-keras.ts';
 import { nameWeights, type NamedWeights as WeightsByName } from './model-file/weights-file.ts';
 import { prepareJob } from './model/model.ts';
-import type { OutputSettings } from './model/outputs.ts';
+import type { OutputSettings } from './model/output-settings.ts';
 import { createOptimizer } from './optimizer/optimizer.ts';
 import type { OptimizerOptions } from './optimizer/hyperparameters.ts';
 import { modelPenalty } from './optimizer/tensor-rules.ts';
@@ -127,9 +127,17 @@ export interface JobOptions {
   readonly batchSize?: number;
   /** Seed of initial weights, order of samples and dropout. @default 1337 */
   readonly seed?: number;
-  /** Loss by Keras' name or with options, one for each output. @default by the last activation and the data */
+  /**
+   * Loss by Keras' name or with options: the same for all outputs, or one for each, in a list or by name.
+   * @default by the last activation and the data
+   * @example { probability: 'bce', size: { name: 'huber', delta: 2 } }
+   */
   readonly loss?: OutputSettings['loss'];
-  /** Metrics by Keras' names or with options. @default `accuracy` for classes, `mae` for values */
+  /**
+   * Metrics by Keras' names or with options. With several outputs an entry for each, in a list or by name.
+   * @default `accuracy` for classes, `mae` for values; none for several outputs
+   * @example { probability: ['accuracy', 'auc'], size: 'mae' }
+   */
   readonly metrics?: OutputSettings['metrics'];
   /** Factors of the outputs' losses. @default 1 */
   readonly lossWeights?: OutputSettings['lossWeights'];

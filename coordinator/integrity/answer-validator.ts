@@ -212,7 +212,7 @@ export class AnswerValidator {
       const shard = this.#copySamples(reviewed, answer);
       const own = await this.#attempt(() => this.#options.referenceEngine.evaluate(reviewed.weights, shard));
       if (own === null) return decision;
-      const comparison = compareScores(answer, own, this.#scoring.counts);
+      const comparison = compareScores(answer, own, this.#scoring);
       if (!comparison.differs) continue;
       if (await this.#banIfWrong(reviewed, answer, shard, comparison, 'evaluation')) decision = 'repeat';
     }
@@ -269,7 +269,7 @@ export class AnswerValidator {
     const { referenceEngine } = this.#options;
     const shard = this.#copySamples(reviewed, answer);
     const own = await this.#attempt(() => referenceEngine.gradient(reviewed.step, reviewed.weights, shard));
-    const comparison = own === null ? null : compareGradients(answer, own, this.#scoring.counts);
+    const comparison = own === null ? null : compareGradients(answer, own, this.#scoring);
     if (comparison === null) return 'unknown';
     if (comparison.differs) {
       return (await this.#banIfWrong(reviewed, answer, shard, comparison, 'gradient')) ? 'wrong' : 'unknown';

@@ -35,7 +35,7 @@ export const toleranceFor = (samples: number): number => NORM_TOLERANCE + SINGLE
 export function compareGradients(
   answer: GradientAnswer,
   own: Score & { readonly gradient: Float32Array },
-  counts: Scoring['counts'],
+  scoring: Pick<Scoring, 'counts' | 'errors'>,
 ): Comparison | null {
   if (answer.buckets.some(({ quantizationLoss }) => quantizationLoss?.previousSteps === null)) return null;
   const samples = answer.to - answer.from;
@@ -47,29 +47,34 @@ export function compareGradients(
     Math.max(0, Math.sqrt(squaredExcess) - ROUNDING_TOLERANCE * samples) / Math.max(norm, Number.MIN_VALUE);
   // Also true for NaN, after an overflow.
   if (!(difference <= tolerance)) return { differs: true, quantity: 'gradient', difference, tolerance };
-  const scores = compareScores(answer, own, counts);
+  const scores = compareScores(answer, own, scoring);
   return scores.differs ? scores : { differs: false, quantity: 'gradient', difference, tolerance };
 }
 
-/**
- * Compares the loss and the metrics that count something with the coordinator's own.
- * @param counts sums of such metrics
- */
-export function compareScores(answer: Answer, own: Score, counts: Scoring['counts']): Comparison {
+/** Compares loss and metrics of any answer with the coordinator's own, apart from histograms and sums that can be negative. */
+export function compareScores(
+  answer: Answer,
+  own: Score,
+  { counts, errors }: Pick<Scoring, 'counts' | 'errors'>,
+): Comparison {
   const samples = answer.to - answer.from;
   const tolerance = toleranceFor(samples);
-  const lossDifference =
-    Math.max(0, Math.abs(answer.lossSum - own.lossSum) - ROUNDING_TOLERANCE * samples) /
-    Math.max(own.lossSum, Number.MIN_VALUE);
+  const differenceOf = (sum: number, ownSum: number): number =>
+    Math.max(0, Math.abs(sum - ownSum) - ROUNDING_TOLERANCE * samples) / Math.max(ownSum, Number.MIN_VALUE);
+  const sumOf = ({ metrics }: Pick<Score, 'metrics'>, index: number): number => metrics[index] ?? NaN;
+  const lossDifference = differenceOf(answer.lossSum, own.lossSum);
   // The size of a loss that is not positive says nothing about the terms that it is the sum of.
   if (own.lossSum > 0 && !(lossDifference <= tolerance)) {
     return { differs: true, quantity: 'loss', difference: lossDifference, tolerance };
   }
+  for (const { name, index } of errors) {
+    const difference = differenceOf(sumOf(answer, index), sumOf(own, index));
+    if (!(difference <= tolerance)) return { differs: true, quantity: name, difference, tolerance };
+  }
   // One sample may be on the boundary between two classes.
   const countTolerance = Math.max(1 / samples, NORM_TOLERANCE);
   for (const { name, index, maxPerSample } of counts) {
-    const sums = [answer.metrics[index] ?? NaN, own.metrics[index] ?? NaN] as const;
-    const difference = Math.abs(sums[0] - sums[1]) / (samples * maxPerSample);
+    const difference = Math.abs(sumOf(answer, index) - sumOf(own, index)) / (samples * maxPerSample);
     if (difference <= countTolerance) continue;
     const quantity = name === 'accuracy' ? 'number of correct samples' : name;
     return { differs: true, quantity, difference, tolerance: countTolerance };

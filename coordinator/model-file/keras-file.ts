@@ -3,8 +3,7 @@ import { existsSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { isRecord, layersOf, copyModel } from '../../shared/model/keras-layer.ts';
 import type { Job, Topology } from '../../shared/model/job.ts';
-import { snakeCase } from '../../shared/model/layer-rules.ts';
-import { ALIASES } from '../../shared/model/losses.ts';
+import { canonicalName } from '../../shared/model/losses.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import { DataError } from '../../shared/data/data-error.ts';
 import type { DataFile } from '../data/data-file.ts';
@@ -221,10 +220,7 @@ export function describeUnusedSettings(
 }
 
 /** Name of a loss or metric in the one form of all that mean the same: classes may be numbers or one-hot. */
-function comparableName(name: string): string {
-  const snake = snakeCase(name).toLowerCase();
-  return (ALIASES[snake] ?? snake).replace(/^sparse_/, '');
-}
+const comparableName = (name: string): string => canonicalName(name).replace(/^sparse_/, '');
 
 /** Name that Keras gives each accuracy. */
 const accuracyOf = (name: string): string =>

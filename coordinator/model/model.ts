@@ -17,7 +17,10 @@ import { resolveOptimizer } from '../optimizer/optimizer-options.ts';
 import { stepsPerEpoch } from '../training/sampler.ts';
 import { registerOrthogonal } from './orthogonal.ts';
 import { fillWeights, type NamedWeights } from '../model-file/weights-file.ts';
-import { resolveOutputs, type ModelOutput, type OutputSettings } from './outputs.ts';
+import { MAX_METRIC_SUMS } from '../../shared/protocol/messages.ts';
+import type { OutputSettings } from './output-settings.ts';
+import { resolveOutputs, type ModelOutput } from './outputs.ts';
+import { checkData } from './check-data.ts';
 import { explainModelError, withLayerNames } from './model-errors.ts';
 
 export interface JobSettings extends OutputSettings {
@@ -104,13 +107,17 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
       ...(microShard === undefined ? {} : { microShard }),
       inputs: takesBytes(topology) ? dataset.inputs.map(withoutByteScale) : [...dataset.inputs],
       ...scored,
-      ...(dataset.train.weights === undefined ? {} : { sampleWeights: true }),
+      ...(dataset.train.weights === undefined && dataset.test.weights === undefined
+        ? {}
+        : { sampleWeights: true }),
       data: {
         name: dataset.name,
         trainSamples: dataset.train.count,
         testSamples: dataset.test.count,
       },
     };
+    checkData(job, dataset);
+    checkSums(job);
     checkMonitor(job);
     const initialWeights = await built.readWeights();
     const { weights } = settings;
@@ -131,6 +138,16 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
   } finally {
     built.dispose();
   }
+}
+
+/** @throws Error if an answer would have more sums of metrics than a message can */
+function checkSums(job: Job): void {
+  const { sums } = new Scoring(job);
+  if (sums <= MAX_METRIC_SUMS) return;
+  throw new Error(
+    `The metrics need ${sums} sums, and a message has at most ${MAX_METRIC_SUMS}. Leave a metric out: auc has 2 for each threshold, ` +
+      'f1_score 3 for each class.',
+  );
 }
 
 /** @throws Error if the learning rate follows a metric that the run does not compute */
@@ -190,8 +207,8 @@ function fitModel(dataset: Dataset, topology: Topology | undefined): Topology {
 }
 
 /** Outputs of a built model. */
-const modelOutputs = ({ outputs, outputNames }: tf.LayersModel): ModelOutput[] =>
-  outputs.map(({ shape }, i) => ({ name: outputNames[i] ?? `output_${i}`, shape: shape.slice(1) }));
+const modelOutputs = ({ outputs }: tf.LayersModel): ModelOutput[] =>
+  outputs.map(({ shape, sourceLayer }) => ({ name: sourceLayer.name, shape: shape.slice(1) }));
 
 /**
  * Checks that a softmax that was moved last is over all outputs.

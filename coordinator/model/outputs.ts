@@ -1,37 +1,26 @@
-import * as v from 'valibot';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import { activationOf, outputLayers } from '../../shared/model/fold-activations.ts';
 import type { Topology } from '../../shared/model/job.ts';
 import { copyModel } from '../../shared/model/keras-layer.ts';
-import { ALIASES, LOSS_NAMES, lossDefinition } from '../../shared/model/losses.ts';
-import { METRIC_NAMES, METRICS } from '../../shared/model/metrics.ts';
+import { lossDefinition } from '../../shared/model/losses.ts';
+import { METRICS } from '../../shared/model/metrics.ts';
 import {
   fitsTarget,
-  lossSchema,
-  metricSchema,
+  metricNames,
   outputWidth,
   type LossSpec,
   type MetricSpec,
   type OutputSpec,
 } from '../../shared/model/outputs.ts';
 import { describeShapes, sampleSize, type TensorSpec } from '../../shared/model/tensors.ts';
-
-/** A value for every output, a list in the order of the outputs, or values by the outputs' names. */
-export type PerOutput<Value> = Value | readonly Value[] | Readonly<Record<string, Value>>;
-
-/** Loss by Keras' name (`mse`), or with options. */
-export type LossChoice = string | LossSpec;
-/** Metric by Keras' name (`accuracy`, `mae`), or with options. */
-export type MetricChoice = string | MetricSpec;
-
-export interface OutputSettings {
-  /** @default by the last activation and the data */
-  readonly loss?: LossChoice | readonly LossChoice[] | Readonly<Record<string, LossChoice>> | undefined;
-  /** Metrics of each output. @default `accuracy` for classes, `mae` for values */
-  readonly metrics?: readonly MetricChoice[] | Readonly<Record<string, readonly MetricChoice[]>> | undefined;
-  /** Factors of the outputs' losses. @default 1 */
-  readonly lossWeights?: readonly number[] | Readonly<Record<string, number>> | undefined;
-}
+import {
+  ENTROPY,
+  parseLoss,
+  parseMetric,
+  settingsByOutput,
+  type MetricChoice,
+  type OutputSettings,
+} from './output-settings.ts';
 
 /** Output of a built model. */
 export interface ModelOutput {
@@ -59,6 +48,8 @@ export function resolveOutputs(
     );
   }
   const layers = outputLayers(copyModel(topology));
+  const names = modelOutputs.map((output) => output.name);
+  const settingsOf = settingsByOutput(settings, names);
   const resolved = modelOutputs.map((output, i) => {
     const stored = targets[i] as TensorSpec;
     const shape = knownShape(output);
@@ -70,51 +61,72 @@ export function resolveOutputs(
     }
     const target = isClasses ? { ...stored, classes: width } : stored;
     const problem = `The model's output ${output.name} is [${shape.join(', ')}], and the target ${stored.name} of ${name} is ${describeTarget(stored)}`;
-    const chosen = pick(settings.loss, output.name, i, isLoss);
+    const { loss: chosen, metrics: choices, weight } = settingsOf(i);
+    const activation = activationOf(layers[i]);
     const loss =
       chosen === undefined
-        ? defaultLoss({ shape }, target, activationOf(layers[i]), problem, note)
+        ? defaultLoss({ shape }, target, activation, problem, note)
         : parseLoss(chosen, { shape }, target);
+    requireActivation(loss, activation, output.name);
     requireFit(loss.name, lossDefinition(loss.name).isSparse === true, { shape }, target, problem);
-    const metrics = (
-      pickMetrics(settings.metrics, output.name, modelOutputs.length) ?? defaultMetrics(loss)
-    ).map((choice) => parseMetric(choice, { shape }, target));
+    const metrics = (choices ?? defaultMetrics(loss)).map((choice) => parseMetric(choice, { shape }, target));
     for (const metric of metrics) {
       requireFit(metric.name, METRICS[metric.name]?.isSparse === true, { shape }, target, problem);
     }
-    const weight = pick(settings.lossWeights, output.name, i, (value) => typeof value === 'number');
     return {
       target,
       output: { name: output.name, shape, loss, ...(weight === undefined ? {} : { weight }), metrics },
     };
   });
-  return { outputs: resolved.map(({ output }) => output), targets: resolved.map(({ target }) => target) };
+  return {
+    outputs: withUniqueLabels(resolved.map(({ output }) => output)),
+    targets: resolved.map(({ target }) => target),
+  };
 }
 
-const isLoss = (value: unknown): boolean =>
-  typeof value === 'string' || (typeof value === 'object' && value !== null && 'name' in value);
-
-/** Value of an output: the only one, that of its position, or that of its name. */
-function pick<Value>(
-  values: Value | readonly Value[] | Readonly<Record<string, Value>> | undefined,
-  name: string,
-  position: number,
-  isValue: (value: unknown) => boolean,
-): Value | undefined {
-  if (values === undefined || isValue(values)) return values as Value | undefined;
-  if (Array.isArray(values)) return (values as readonly Value[])[position];
-  return (values as Readonly<Record<string, Value>>)[name];
+/** @throws Error if Keras takes the logits of one activation and the probabilities of another for the loss */
+function requireActivation({ name, fromLogits }: LossSpec, activation: string | null, output: string): void {
+  if (name !== 'binary_focal_crossentropy' || fromLogits === true || activation !== 'softmax') return;
+  throw new Error(
+    `The output ${output} ends in a softmax, but ${name} takes a sigmoid. End the model in a sigmoid.`,
+  );
 }
 
-function pickMetrics(
-  metrics: OutputSettings['metrics'],
-  name: string,
-  outputs: number,
-): readonly MetricChoice[] | undefined {
-  if (metrics === undefined) return outputs > 1 ? [] : undefined;
-  return Array.isArray(metrics)
-    ? (metrics as readonly MetricChoice[])
-    : ((metrics as Readonly<Record<string, readonly MetricChoice[]>>)[name] ?? []);
+/** Fields of a record that are not metrics. */
+const RESERVED = ['epoch', 'loss', 'val_loss', 'seconds', 'samples_per_second', 'workers', 'data', 'codec'];
+
+/**
+ * Outputs whose metrics have different names in the history. As in Keras, the second `auc` is `auc_1`, or `weighted_auc`.
+ * @throws Error if names of outputs or metrics are the same, or that of another figure of the history
+ */
+function withUniqueLabels(outputs: readonly OutputSpec[]): OutputSpec[] {
+  const labeled = outputs.map((output) => {
+    const taken = new Set<string>();
+    const labelOf = ({ name, label = name, weighted = false }: MetricSpec): string => {
+      const base = taken.has(label) && weighted ? `weighted_${label}` : label;
+      let unique = base;
+      for (let n = 1; taken.has(unique); n++) unique = `${base}_${n}`;
+      taken.add(unique);
+      return unique;
+    };
+    // Keras names the metrics without weights first.
+    const order = output.metrics.toSorted(
+      (a, b) => Number(a.weighted ?? false) - Number(b.weighted ?? false),
+    );
+    const labels = new Map(order.map((metric) => [metric, labelOf(metric)]));
+    const metrics = output.metrics.map((metric) => {
+      const label = labels.get(metric);
+      return label === metric.name || label === metric.label ? metric : { ...metric, label };
+    });
+    return { ...output, metrics };
+  });
+  const names = metricNames(labeled);
+  const all = [...RESERVED, ...names, ...names.map((name) => `val_${name}`)];
+  const twice = all.find((name, i) => all.indexOf(name) !== i);
+  if (twice === undefined) return labeled;
+  throw new Error(
+    `Two figures of the history would be named ${twice}. Give the output or the metric another name.`,
+  );
 }
 
 /** @throws Error if an axis has no size */
@@ -143,8 +155,6 @@ function requireFit(
     : `a target of ${describeShapes([{ name: '', shape: output.shape }])}`;
   throw new Error(`${problem}; ${name} takes ${wanted}. Change the model, the data or the loss.`);
 }
-
-const ENTROPY = { sparse: 'sparse_categorical_crossentropy', dense: 'categorical_crossentropy' } as const;
 
 /** Loss for the last activation and the data. */
 function defaultLoss(
@@ -176,47 +186,3 @@ function defaultLoss(
 /** A cross-entropy has its accuracy, another loss the mean absolute error. */
 const defaultMetrics = ({ name }: LossSpec): readonly MetricChoice[] =>
   lossDefinition(name).activation === undefined ? ['mae'] : ['accuracy'];
-
-/** @throws Error with a sentence if there is no such loss */
-function parseLoss(choice: LossChoice, output: Pick<OutputSpec, 'shape'>, target: TensorSpec): LossSpec {
-  const spec = typeof choice === 'string' ? { name: choice } : choice;
-  const name = ALIASES[spec.name] ?? spec.name;
-  // The loss of classes is the same, whether they are numbers or one-hot.
-  const isSparse = fitsTarget(output, target, true) && target.classes !== undefined;
-  const isPlain = name === ENTROPY.dense && !('labelSmoothing' in spec) && isSparse;
-  const { success, output: loss } = v.safeParse(lossSchema, {
-    ...spec,
-    name: isPlain ? ENTROPY.sparse : name,
-  });
-  if (success) return loss;
-  throw new Error(
-    (LOSS_NAMES as readonly string[]).includes(name)
-      ? `The loss ${name} does not take the options ${JSON.stringify(spec)}.`
-      : `There is no loss ${spec.name}. Losses are ${LOSS_NAMES.join(', ')}.`,
-  );
-}
-
-/** @throws Error with a sentence if there is no such metric */
-function parseMetric(
-  choice: MetricChoice,
-  output: Pick<OutputSpec, 'shape'>,
-  target: TensorSpec,
-): MetricSpec {
-  const spec = typeof choice === 'string' ? { name: choice } : choice;
-  const alias = ALIASES[spec.name] ?? spec.name;
-  const name = alias === 'accuracy' ? accuracyFor(output, target) : alias;
-  const label = name === spec.name ? {} : { label: spec.name };
-  const { success, output: metric } = v.safeParse(metricSchema, { ...label, ...spec, name });
-  if (success) return metric;
-  throw new Error(
-    METRIC_NAMES.includes(name)
-      ? `The metric ${name} does not take the options ${JSON.stringify(spec)}.`
-      : `There is no metric ${spec.name}. Metrics are accuracy, ${METRIC_NAMES.join(', ')}.`,
-  );
-}
-
-/** Accuracy that Keras means by 'accuracy': by the shapes of output and target. */
-function accuracyFor(output: Pick<OutputSpec, 'shape'>, target: TensorSpec): string {
-  if (outputWidth(output) === 1) return 'binary_accuracy';
-  return sampleSize(target) === sampleSize(output) ? 'categorical_accuracy' : 'sparse_categorical_accuracy';
-}

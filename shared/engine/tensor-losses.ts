@@ -11,7 +11,13 @@ import type { LossSpec } from '../model/outputs.ts';
 import type { TF } from '../util/tf.ts';
 
 /** Loss of each row: reduced over the last axis. Target and output have the same shape. */
-type RowLosses = (tf: TF, target: tfjs.Tensor, output: tfjs.Tensor, spec: LossSpec) => tfjs.Tensor;
+type RowLosses = (
+  tf: TF,
+  target: tfjs.Tensor,
+  output: tfjs.Tensor,
+  spec: LossSpec,
+  isLogits: boolean,
+) => tfjs.Tensor;
 
 const clipProbabilities = (tf: TF, values: tfjs.Tensor): tfjs.Tensor =>
   tf.clipByValue(values, EPSILON, 1 - EPSILON);
@@ -32,9 +38,29 @@ function binaryEntropy(tf: TF, target: tfjs.Tensor, output: tfjs.Tensor): tfjs.T
 const hingeErrors = (tf: TF, target: tfjs.Tensor, output: tfjs.Tensor): tfjs.Tensor =>
   tf.maximum(tf.sub(1, tf.mul(tf.sub(target, tf.cast(tf.equal(target, 0), 'float32')), output)), 0);
 
+/** Binary cross-entropy of sigmoid(logits). */
+const logitsEntropy = (tf: TF, target: tfjs.Tensor, logits: tfjs.Tensor): tfjs.Tensor =>
+  tf.add(tf.sub(tf.relu(logits), tf.mul(logits, target)), tf.log1p(tf.exp(tf.neg(tf.abs(logits)))));
+
 /** Absolute values, with the gradient 0 at 0, where that of tfjs is -1. */
 const absolute = (tf: TF, values: tfjs.Tensor): tfjs.Tensor =>
   tf.add(tf.relu(values), tf.relu(tf.neg(values)));
+
+/** Largest value of each row. Equal ones share the gradient as in TensorFlow, while tfjs gives each of them all of it. */
+const maxOfRows = (tf: TF, values: tfjs.Tensor): tfjs.Tensor =>
+  tf.customGrad((input, save) => {
+    const x = input as tfjs.Tensor;
+    const max = tf.max(x, -1, true);
+    (save as tfjs.GradSaveFunc)([x, max]);
+    return {
+      value: tf.squeeze(max, [-1]),
+      gradFunc: (dy, saved) => {
+        const [row, largest] = saved as [tfjs.Tensor, tfjs.Tensor];
+        const ties = tf.cast(tf.equal(row, largest), 'float32');
+        return tf.mul(tf.div(ties, tf.sum(ties, -1, true)), tf.expandDims(dy, -1));
+      },
+    };
+  })(values);
 
 /** Vectors of length 1, or shorter ones unchanged up to Keras' epsilon. */
 function normalize(tf: TF, values: tfjs.Tensor): tfjs.Tensor {
@@ -42,7 +68,7 @@ function normalize(tf: TF, values: tfjs.Tensor): tfjs.Tensor {
   return tf.mul(values, tf.rsqrt(tf.maximum(squares, EPSILON ** 2)));
 }
 
-/** Losses of probabilities and values, from which tfjs derives gradients as TensorFlow does for Keras. */
+/** Losses of probabilities and values (the focal one of logits too), from which tfjs derives gradients as TensorFlow does for Keras. */
 const ROW_LOSSES: Readonly<Record<LossName, RowLosses>> = {
   categorical_crossentropy: (tf, target, output, spec) => {
     const p = clipProbabilities(tf, tf.div(output, tf.sum(output, -1, true)));
@@ -54,12 +80,13 @@ const ROW_LOSSES: Readonly<Record<LossName, RowLosses>> = {
   },
   binary_crossentropy: (tf, target, output, spec) =>
     tf.mean(binaryEntropy(tf, smooth(tf, target, spec, 0.5), output), -1),
-  binary_focal_crossentropy: (tf, target, output, spec) => {
-    const { fromLogits, gamma = DEFAULT_GAMMA, alpha = DEFAULT_ALPHA, applyClassBalancing } = spec;
-    const p = fromLogits === true ? tf.sigmoid(output) : output;
+  binary_focal_crossentropy: (tf, target, output, spec, isLogits) => {
+    const { gamma = DEFAULT_GAMMA, alpha = DEFAULT_ALPHA, applyClassBalancing } = spec;
+    const p = isLogits ? tf.sigmoid(output) : output;
     const y = smooth(tf, target, spec, 0.5);
     const right = tf.add(tf.mul(y, p), tf.mul(tf.sub(1, y), tf.sub(1, p)));
-    const losses = tf.mul(tf.pow(tf.sub(1, right), gamma), binaryEntropy(tf, y, p));
+    const entropy = isLogits ? logitsEntropy(tf, y, output) : binaryEntropy(tf, y, output);
+    const losses = tf.mul(tf.pow(tf.sub(1, right), gamma), entropy);
     if (applyClassBalancing !== true) return tf.mean(losses, -1);
     return tf.mean(tf.mul(tf.add(tf.mul(y, alpha), tf.mul(tf.sub(1, y), 1 - alpha)), losses), -1);
   },
@@ -88,7 +115,7 @@ const ROW_LOSSES: Readonly<Record<LossName, RowLosses>> = {
   squared_hinge: (tf, target, output) => tf.mean(tf.square(hingeErrors(tf, target, output)), -1),
   categorical_hinge: (tf, target, output) => {
     const positive = tf.sum(tf.mul(target, output), -1);
-    const negative = tf.max(tf.mul(tf.sub(1, target), output), -1);
+    const negative = maxOfRows(tf, tf.mul(tf.sub(1, target), output));
     return tf.maximum(tf.add(tf.sub(negative, positive), 1), 0);
   },
   poisson: (tf, target, output) =>
@@ -128,15 +155,15 @@ export function lossSum(
     const scaled = factor === 1 ? weights : tf.mul(weights, factor);
     return tf.reshape(scaled, [scaled.size, ...new Array<number>(rank - 1).fill(1)]);
   };
-  const activation = lossDefinition(spec.name).activation;
-  if (isLogits && activation !== undefined) {
+  const { activation } = lossDefinition(spec.name);
+  if (isLogits && spec.name !== 'binary_focal_crossentropy') {
     const mean = activation === 'softmax' ? 1 / widthOf(target) : 0.5;
     const smoothed = smooth(tf, target, spec, mean);
     return activation === 'softmax'
       ? softmaxEntropySum(tf, output, smoothed, factors(output.rank))
       : sigmoidEntropySum(tf, output, smoothed, factors(output.rank));
   }
-  const losses = ROW_LOSSES[spec.name](tf, target, output, spec);
+  const losses = ROW_LOSSES[spec.name](tf, target, output, spec, isLogits);
   const scales = factors(losses.rank);
   return tf.sum(scales === null ? losses : tf.mul(losses, scales));
 }
@@ -183,9 +210,8 @@ function sigmoidEntropySum(
   const loss = tf.customGrad((input, save) => {
     const x = input as tfjs.Tensor;
     (save as tfjs.GradSaveFunc)(factors === null ? [x, target] : [x, target, factors]);
-    const softplus = tf.log1p(tf.exp(tf.neg(tf.abs(x))));
     return {
-      value: tf.sum(tf.add(tf.sub(tf.relu(x), tf.mul(x, target)), softplus)),
+      value: tf.sum(logitsEntropy(tf, target, x)),
       gradFunc: (dy, saved) => {
         const [logitsOfLoss, targets, scales] = saved;
         const difference = tf.sub(tf.sigmoid(logitsOfLoss as tfjs.Tensor), targets as tfjs.Tensor);

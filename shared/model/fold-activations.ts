@@ -41,17 +41,17 @@ export function foldActivations({ topology, outputs }: Pick<Job, 'topology' | 'o
   const layers = outputLayers(model);
   const activations = outputs.map(({ loss }, i): Activation | null => {
     const layer = layers[i];
-    const { activation } = lossDefinition(loss.name);
-    if (layer === undefined || activation === undefined || loss.fromLogits === true) return null;
+    if (layer === undefined || loss.fromLogits === true) return null;
     const own = activationOf(layer);
-    if ((own !== 'softmax' && own !== 'sigmoid') || !isUsedOnce(model, layer)) return null;
+    const activation = lossDefinition(loss.name).folds?.find((name) => name === own);
+    if (activation === undefined || !isUsedOnce(model, layer)) return null;
     if (layer.class_name === 'Softmax') {
       // The softmax of another axis is not that of the loss.
       if (!isLastAxis(layer.config.axis, outputs[i]?.shape.length ?? 1)) return null;
       layer.class_name = 'Activation';
       layer.config = { name: layer.config.name, trainable: true, dtype: 'float32', activation: 'linear' };
     } else layer.config.activation = 'linear';
-    return own;
+    return activation;
   });
   return { topology: { ...model }, activations };
 }

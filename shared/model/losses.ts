@@ -30,8 +30,12 @@ export interface LossDefinition {
   readonly isSparse?: boolean;
   /** Whether it can be negative. */
   readonly isSigned?: boolean;
-  /** Activation that turns logits into what the loss takes; a last layer with it is part of the loss. */
+  /** Smallest and largest target that it is defined for. @default all */
+  readonly targets?: readonly [number, number];
+  /** Activation that turns logits into what the loss takes. */
   readonly activation?: 'softmax' | 'sigmoid';
+  /** Last activations that are part of the loss, which then takes logits. */
+  readonly folds?: readonly ('softmax' | 'sigmoid')[];
   /** @param logits whether outputs are logits */
   readonly create: (options: LossOptions, logits: boolean) => RowLoss;
 }
@@ -105,14 +109,15 @@ const meanOf =
     return sum / width;
   };
 
-const binaryEntropy = (target: number, probability: number): number =>
-  -(target * Math.log(probability) + (1 - target) * Math.log(1 - probability));
+const binaryEntropy = (target: number, output: number, logits: boolean): number => {
+  if (logits) return Math.max(output, 0) - output * target + Math.log1p(Math.exp(-Math.abs(output)));
+  const p = clipProbability(output);
+  return -(target * Math.log(p) + (1 - target) * Math.log(1 - p));
+};
 
 function binary({ labelSmoothing = 0 }: LossOptions, logits: boolean): RowLoss {
   const smooth = (target: number): number => target * (1 - labelSmoothing) + 0.5 * labelSmoothing;
-  return logits
-    ? meanOf((t, x) => Math.max(x, 0) - x * smooth(t) + Math.log1p(Math.exp(-Math.abs(x))))
-    : meanOf((t, p) => binaryEntropy(smooth(t), clipProbability(p)));
+  return meanOf((t, x) => binaryEntropy(smooth(t), x, logits));
 }
 
 export const sigmoid = (x: number): number =>
@@ -123,7 +128,7 @@ function focal(options: LossOptions, logits: boolean): RowLoss {
   return meanOf((t, x) => {
     const p = logits ? sigmoid(x) : x;
     const y = t * (1 - labelSmoothing) + 0.5 * labelSmoothing;
-    const loss = (1 - (y * p + (1 - y) * (1 - p))) ** gamma * binaryEntropy(y, clipProbability(p));
+    const loss = (1 - (y * p + (1 - y) * (1 - p))) ** gamma * binaryEntropy(y, x, logits);
     return applyClassBalancing === true ? (y * alpha + (1 - y) * (1 - alpha)) * loss : loss;
   });
 }
@@ -158,22 +163,31 @@ const simple = (row: RowLoss, isSigned = false): LossDefinition => ({
 export const LOSSES = {
   categorical_crossentropy: {
     options: ['fromLogits', 'labelSmoothing'],
+    targets: [0, Infinity],
     activation: 'softmax',
+    folds: ['softmax', 'sigmoid'],
     create: categorical,
   },
   sparse_categorical_crossentropy: {
     options: ['fromLogits'],
     isSparse: true,
     activation: 'softmax',
+    folds: ['softmax', 'sigmoid'],
     create: (_, logits) => (logits ? sparseLogits : sparseProbabilities),
   },
   binary_crossentropy: {
     options: ['fromLogits', 'labelSmoothing'],
+    targets: [0, 1],
     activation: 'sigmoid',
+    folds: ['softmax', 'sigmoid'],
     create: binary,
   },
   binary_focal_crossentropy: {
     options: ['fromLogits', 'labelSmoothing', 'alpha', 'gamma', 'applyClassBalancing'],
+    targets: [0, 1],
+    activation: 'sigmoid',
+    // Its factor takes the probabilities of the sigmoid alone.
+    folds: ['sigmoid'],
     create: focal,
   },
   mean_squared_error: simple(meanOf((t, p) => (t - p) ** 2)),
@@ -233,15 +247,30 @@ export const LOSS_NAMES = Object.keys(LOSSES) as LossName[];
 
 export const lossDefinition = (name: LossName): LossDefinition => LOSSES[name];
 
-/** Other names of losses and metrics that Keras takes. */
-export const ALIASES: Readonly<Record<string, string>> = {
+/** Other names of losses and metrics. */
+const ALIASES: Readonly<Record<string, string>> = {
+  bce: 'binary_crossentropy',
   mse: 'mean_squared_error',
   mae: 'mean_absolute_error',
   mape: 'mean_absolute_percentage_error',
   msle: 'mean_squared_logarithmic_error',
   rmse: 'root_mean_squared_error',
   logcosh: 'log_cosh',
+  log_cosh_error: 'log_cosh',
   kld: 'kl_divergence',
   kullback_leibler_divergence: 'kl_divergence',
   acc: 'accuracy',
 };
+
+/**
+ * Name of a loss or metric as LOSSES and METRICS have it, for any name that Keras takes.
+ * @example
+ * canonicalName('MSE') // 'mean_squared_error', and so for 'mse' and 'MeanSquaredError'
+ */
+export function canonicalName(name: string): string {
+  const snake = name
+    .replace(/(.)([A-Z][a-z]+)/g, '$1_$2')
+    .replace(/([a-z])([A-Z])/g, '$1_$2')
+    .toLowerCase();
+  return ALIASES[snake] ?? snake;
+}

@@ -69,6 +69,8 @@ export interface Metric {
 export interface MetricDefinition {
   readonly options: readonly (keyof MetricOptions)[];
   readonly isSparse?: boolean;
+  /** Smallest and largest target that it is defined for. @default all */
+  readonly targets?: readonly [number, number];
   /** Whether the model's logits do as well as its probabilities. */
   readonly takesLogits?: boolean;
   readonly create: (options: MetricOptions, shape: MetricShape) => Metric;
@@ -187,6 +189,7 @@ const share = ([part = 0, rest = 0]: readonly number[]): number => divide(part, 
 /** Keras' F1Score, of one row a sample: sums of true positives, false positives and false negatives for each class. */
 const f1Score: MetricDefinition = {
   options: ['threshold', 'average'],
+  targets: [0, 1],
   create: ({ threshold, average = 'macro' }, { rows, width }) => ({
     sums: 3 * width,
     kind: 'count',
@@ -317,10 +320,11 @@ function interpolatedPrecision(
 }
 
 const lossMetric = (name: LossName): MetricDefinition => {
-  const { options, isSparse = false, isSigned = false, create } = lossDefinition(name);
+  const { options, isSparse = false, isSigned = false, targets, create } = lossDefinition(name);
   return {
     options,
     isSparse,
+    ...(targets === undefined ? {} : { targets }),
     create: (values, shape) =>
       meanMetric(create(values, values.fromLogits === true), shape, {
         isSigned,

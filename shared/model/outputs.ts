@@ -29,7 +29,8 @@ const optionsOf = (spec: object): string[] =>
 
 /** Loss by Keras' name, with Keras' defaults for options that are missing. */
 export const lossSchema = v.pipe(
-  v.object({ name: v.picklist(LOSS_NAMES), ...lossOptions }),
+  // An option that is not known would change what is computed.
+  v.strictObject({ name: v.picklist(LOSS_NAMES), ...lossOptions }),
   v.check((loss) => {
     const { options } = lossDefinition(loss.name);
     return optionsOf(loss).every((name) => (options as readonly string[]).includes(name));
@@ -39,7 +40,7 @@ export type LossSpec = v.InferOutput<typeof lossSchema>;
 
 /** Metric by Keras' name, with Keras' defaults for options that are missing. */
 export const metricSchema = v.pipe(
-  v.object({
+  v.strictObject({
     name: v.picklist(METRIC_NAMES),
     /** Name in the history. @default the metric's name */
     label: v.optional(text),
@@ -60,6 +61,9 @@ export const metricSchema = v.pipe(
 );
 export type MetricSpec = v.InferOutput<typeof metricSchema>;
 
+/** Factor of an output's loss in the sum over the outputs. */
+export const lossWeight = v.pipe(v.number(), v.finite(), v.minValue(0), v.maxValue(1e6));
+
 /** Output of the model with its loss and metrics. */
 const outputSpec = v.object({
   /** Name of its layer. */
@@ -67,8 +71,8 @@ const outputSpec = v.object({
   /** Shape for one sample. */
   shape: v.pipe(v.array(positive), v.maxLength(8)),
   loss: lossSchema,
-  /** Factor of its loss in the sum over the outputs. @default 1 */
-  weight: v.optional(v.pipe(v.number(), v.finite(), v.minValue(0), v.maxValue(1e6))),
+  /** @default 1 */
+  weight: v.optional(lossWeight),
   metrics: v.pipe(v.array(metricSchema), v.maxLength(16)),
 });
 export type OutputSpec = v.InferOutput<typeof outputSpec>;
@@ -79,6 +83,20 @@ export const outputSpecs = v.pipe(
   v.maxLength(16),
   v.check((outputs) => new Set(outputs.map(({ name }) => name)).size === outputs.length, 'different names'),
 );
+
+/** Name of a metric in the history: with that of its output if there are several. */
+export const metricName = (
+  { name: output }: Pick<OutputSpec, 'name'>,
+  { name, label = name }: Pick<MetricSpec, 'name' | 'label'>,
+  isOnly: boolean,
+): string => (isOnly ? label : `${output}_${label}`);
+
+/** Names of the metrics in the history, in its order; the loss is not among them. */
+export const metricNames = (outputs: readonly Pick<OutputSpec, 'name' | 'metrics'>[]): string[] =>
+  outputs.flatMap((output) => [
+    ...(outputs.length === 1 ? [] : [`${output.name}_loss`]),
+    ...output.metrics.map((metric) => metricName(output, metric, outputs.length === 1)),
+  ]);
 
 /** Length of an output's last axis. */
 export const outputWidth = ({ shape }: Pick<OutputSpec, 'shape'>): number => shape.at(-1) ?? 1;

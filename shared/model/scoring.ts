@@ -3,7 +3,7 @@ import { foldActivations, type Activation } from './fold-activations.ts';
 import type { Job } from './job.ts';
 import { lossDefinition, sigmoid, type RowLoss } from './losses.ts';
 import { METRICS, type Metric } from './metrics.ts';
-import { isOneHot, outputWidth, type OutputSpec } from './outputs.ts';
+import { isOneHot, metricName, metricNames, outputWidth, type OutputSpec } from './outputs.ts';
 
 /** Sums over some samples. */
 export interface Score {
@@ -31,6 +31,11 @@ const divide = (dividend: number, divisor: number): number => (divisor === 0 ? 0
 const MAX_LOGITS_LOSS = 7e38;
 /** Largest loss of a sample of other losses, of float32 values. Sums over a run stay finite in float64. */
 const MAX_LOSS = 1e100;
+
+/** Relative difference of float64 sums of the same values in another order. */
+const ROUNDING = 1e-6;
+
+const isSignedLoss = ({ loss }: OutputSpec): boolean => lossDefinition(loss.name).isSigned === true;
 
 /** Metric of an output, and where its sums are. */
 interface MetricPlan {
@@ -99,15 +104,12 @@ export class Scoring {
 
   /** Names of the metrics in the history, in its order; the loss is not among them. */
   get names(): readonly string[] {
-    return this.#outputs.flatMap(({ spec, lossIndex, metrics }) => [
-      ...(lossIndex === null ? [] : [`${spec.name}_loss`]),
-      ...metrics.map(({ name }) => name),
-    ]);
+    return metricNames(this.#outputs.map(({ spec }) => spec));
   }
 
   /** Whether the loss can be negative. */
   get isSigned(): boolean {
-    return this.#outputs.some(({ spec }) => lossDefinition(spec.loss.name).isSigned === true);
+    return this.#outputs.some(({ spec }) => isSignedLoss(spec));
   }
 
   /**
@@ -245,17 +247,30 @@ export class Scoring {
     if (metrics.length !== this.sums)
       return `An answer has ${this.sums} sums of metrics, not ${metrics.length}.`;
     if (!metrics.every(Number.isFinite)) return 'A sum of a metric is not finite.';
-    for (const { metric, index, totalIndex, name } of this.#outputs.flatMap((plan) => plan.metrics)) {
-      const own = metrics.slice(index, index + metric.sums);
-      if (!metric.isSigned && own.some((sum) => sum < 0)) return `A sum of ${name} is negative.`;
-      const max = totalIndex === null ? samples * metric.maxPerSample : Infinity;
-      const wrong = own.find((sum) => sum > max);
-      if (wrong === undefined) continue;
-      return metric.maxPerSample === 1 && name === 'accuracy'
-        ? `${wrong} of ${samples} samples cannot be correct.`
-        : `A sum of ${wrong} for ${name} of ${samples} samples is not possible.`;
+    const huge = metrics.find((sum) => Math.abs(sum) > samples * MAX_LOSS);
+    if (huge !== undefined) return `A sum of ${huge} for a metric is not possible.`;
+    const plans = this.#outputs.flatMap((plan) => plan.metrics);
+    return (
+      this.#findWrongLoss(lossSum, metrics) ??
+      plans.map((plan) => findWrongSum(plan, metrics, samples)).find((problem) => problem !== null) ??
+      null
+    );
+  }
+
+  /** @returns a sentence if the losses of several outputs are not those that the loss is the sum of, or null */
+  #findWrongLoss(lossSum: number, metrics: readonly number[]): string | null {
+    if (this.#outputs.length === 1) return null;
+    let expected = 0;
+    let size = 0;
+    for (const { spec, lossIndex } of this.#outputs) {
+      const own = metrics[lossIndex ?? 0] as number;
+      if (own < 0 && !isSignedLoss(spec)) return `A loss of ${own} for ${spec.name} is not possible.`;
+      expected += (spec.weight ?? 1) * own;
+      size += Math.abs((spec.weight ?? 1) * own);
     }
-    return null;
+    return Math.abs(lossSum - expected) <= ROUNDING * size
+      ? null
+      : `A loss of ${lossSum} is not possible, as those of the outputs are ${expected}.`;
   }
 
   /** Sums that count samples or outputs, and their largest value for a sample; for comparisons of answers. */
@@ -273,14 +288,48 @@ export class Scoring {
     );
   }
 
+  /** Sums of losses and of metrics that are errors, which are never negative; for comparisons of answers. */
+  get errors(): readonly { readonly name: string; readonly index: number }[] {
+    return this.#outputs.flatMap(({ spec, lossIndex, metrics }) => [
+      ...(lossIndex === null || isSignedLoss(spec) ? [] : [{ name: `${spec.name}_loss`, index: lossIndex }]),
+      ...metrics
+        .filter(({ metric }) => metric.kind === 'value' && !metric.isSigned)
+        .map(({ name, index }) => ({ name, index })),
+    ]);
+  }
+
   /** Loss of a model that guesses, if it is known; Infinity if the loss can be negative, null if it is not known. */
   get chanceLoss(): number | null {
     if (this.isSigned) return Infinity;
     const [output, ...others] = this.#outputs;
     if (output === undefined || others.length > 0 || this.#hasWeights) return null;
-    const isEntropy = lossDefinition(output.spec.loss.name).activation !== undefined;
+    const { activation, options } = lossDefinition(output.spec.loss.name);
+    const isEntropy = activation !== undefined && !options.includes('gamma');
     return isEntropy ? Math.log(Math.max(2, output.width)) : null;
   }
+}
+
+/** @returns a sentence on sums of a metric that no samples can have, or null */
+function findWrongSum(
+  { metric, index, totalIndex, name }: MetricPlan,
+  metrics: readonly number[],
+  samples: number,
+): string | null {
+  const own = metrics.slice(index, index + metric.sums);
+  if (!metric.isSigned && own.some((sum) => sum < 0)) return `A sum of ${name} is negative.`;
+  const total = totalIndex === null ? samples : (metrics[totalIndex] as number);
+  if (total < 0) return `A sum of the weights of ${name} is negative.`;
+  const rounding = totalIndex === null ? 0 : ROUNDING * total * metric.maxPerSample;
+  const max = total * metric.maxPerSample;
+  // Each output is in one bucket of a histogram.
+  const sums = metric.kind === 'histogram' ? [own.reduce((sum, value) => sum + value, 0)] : own;
+  const wrong = sums.find(
+    (sum) => sum > max + rounding || (metric.kind === 'histogram' && sum < max - rounding),
+  );
+  if (wrong === undefined) return null;
+  return metric.maxPerSample === 1 && name === 'accuracy'
+    ? `${wrong} of ${total} samples cannot be correct.`
+    : `A sum of ${wrong} for ${name} of ${samples} samples is not possible.`;
 }
 
 /** Writes 1 for each class and 0 for the others. @param target [classes, width] */
@@ -301,12 +350,13 @@ function planOutput(
   const definition = lossDefinition(spec.loss.name);
   const isLogits = spec.loss.fromLogits === true || activation !== null;
   let { index } = at;
-  const metrics = spec.metrics.map(({ name, label = name, weighted = false, ...options }): MetricPlan => {
+  const metrics = spec.metrics.map((metricSpec): MetricPlan => {
+    const { name, weighted = false, ...options } = metricSpec;
     const metric = METRICS[name]?.create(options, { rows, width });
     if (metric === undefined) throw new Error(`There is no metric ${name}.`);
     const isWeighted = weighted && at.hasWeights;
     const plan = {
-      name: at.lossIndex === null ? label : `${spec.name}_${label}`,
+      name: metricName(spec, metricSpec, at.lossIndex === null),
       metric,
       index,
       isSparse: METRICS[name]?.isSparse === true,

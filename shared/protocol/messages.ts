@@ -62,7 +62,7 @@ const ready = v.object({
   fingerprint: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/, '16 hexadecimal digits'))),
 });
 /** Largest number of sums, so that a header stays below its limit. */
-const MAX_METRIC_SUMS = 1_024;
+export const MAX_METRIC_SUMS = 1_024;
 /** Sums over a shard's samples. */
 const result = v.object({
   samples: positive,

@@ -7,7 +7,9 @@ import { getCodec } from '../../../shared/codec/registry.ts';
 import { ErrorFeedback } from '../../../shared/codec/error-feedback.ts';
 import { Purpose, randomStream } from '../../../shared/random/stream.ts';
 import type { WorkerId } from '../../../shared/protocol/messages.ts';
+import type { OutputSpec } from '../../../shared/model/outputs.ts';
 import { Scoring } from '../../../shared/model/scoring.ts';
+import type { TensorSpec } from '../../../shared/model/tensors.ts';
 import { exampleJob } from '../../shared/protocol/examples.ts';
 
 const LENGTH = 3_000;
@@ -67,10 +69,10 @@ function transmit(
   });
 }
 
-const { counts } = new Scoring(exampleJob);
+const scoring = new Scoring(exampleJob);
 
 const isHonest = (answer: GradientAnswer, gradient: Float32Array): boolean =>
-  compareGradients(answer, own(gradient), counts)?.differs === false;
+  compareGradients(answer, own(gradient), scoring)?.differs === false;
 
 describe('comparison with the coordinator’s own result', () => {
   it('tolerates a different decision of a ReLU, but no sign change, factor or gradient of another batch', () => {
@@ -85,7 +87,7 @@ describe('comparison with the coordinator’s own result', () => {
   it('includes the loss and the number of correct samples', () => {
     const [gradient] = gradients(1, 2) as [Float32Array];
     for (const more of [{ lossSum: 20 }, { lossSum: 0 }, { lossSum: 7e38 }, { metrics: [20] }]) {
-      expect(compareGradients(answerOf(plain(gradient), more), own(gradient), counts)?.differs).toBe(true);
+      expect(compareGradients(answerOf(plain(gradient), more), own(gradient), scoring)?.differs).toBe(true);
     }
     // One sample may be on the boundary between two classes.
     expect(isHonest(answerOf(plain(gradient), { metrics: [29] }), gradient)).toBe(true);
@@ -93,15 +95,37 @@ describe('comparison with the coordinator’s own result', () => {
       compareScores(
         { worker: ann, from: 0, to: 100, lossSum: 1, metrics: [100] },
         { lossSum: 40, metrics: [86] },
-        counts,
+        scoring,
       ),
     ).toMatchObject({ differs: true, quantity: 'loss' });
+  });
+
+  it('includes the losses of outputs and the metrics that are errors', () => {
+    const value: TensorSpec = { name: 'value', shape: [1], dtype: 'float32' };
+    const outputs = ['a', 'b'].map((name): OutputSpec => {
+      const metrics = [{ name: 'mean_absolute_error', label: 'mae' }, { name: 'cosine_similarity' }];
+      return { name, shape: [1], loss: { name: 'mean_squared_error' }, metrics };
+    });
+    const topology = { class_name: 'Sequential', config: { name: 'm', layers: [] } };
+    const both = new Scoring({ topology, outputs, targets: [value, { ...value, name: 'other' }] });
+    // The losses of a and b, and their errors and cosines.
+    const honest = [4, 6, 20, 5, 30, -1];
+    const compare = (metrics: number[]) =>
+      compareScores(
+        { worker: ann, from: 0, to: 100, lossSum: 10, metrics },
+        { lossSum: 10, metrics: honest },
+        both,
+      );
+    expect(compare([4.1, 5.9, 20.1, 9, 29.9, 1]).differs).toBe(false);
+    expect(compare([2, 8, 20, 5, 30, -1])).toMatchObject({ differs: true, quantity: 'a_loss' });
+    expect(compare([4, 6, 20, 5, 0, -1])).toMatchObject({ differs: true, quantity: 'b_mae' });
+    expect(compare(honest.slice(0, 4))).toMatchObject({ differs: true, quantity: 'b_mae' });
   });
 
   it.each(['int4', 'int8', 'float16'])('accepts honest answers in %s with error feedback', (codec) => {
     const honest = gradients(30, 3);
     for (const [i, answer] of transmit([codec], honest, (value) => value).entries()) {
-      expect(compareGradients(answer, own(honest[i]!), counts), `answer ${i}`).toMatchObject({
+      expect(compareGradients(answer, own(honest[i]!), scoring), `answer ${i}`).toMatchObject({
         differs: false,
       });
     }
@@ -111,12 +135,12 @@ describe('comparison with the coordinator’s own result', () => {
     const codecs = ['int4', 'float32', 'float32', 'int8', 'float16', 'int4'] as const;
     const honest = gradients(30, 8);
     for (const [i, answer] of transmit(codecs, honest, (value) => value).entries()) {
-      expect(compareGradients(answer, own(honest[i]!), counts), `answer ${i}`).toMatchObject({
+      expect(compareGradients(answer, own(honest[i]!), scoring), `answer ${i}`).toMatchObject({
         differs: false,
       });
     }
     for (const [i, answer] of transmit(codecs, honest, (value) => -value).entries()) {
-      expect(compareGradients(answer, own(honest[i]!), counts), `answer ${i}`).toMatchObject({
+      expect(compareGradients(answer, own(honest[i]!), scoring), `answer ${i}`).toMatchObject({
         differs: true,
       });
     }
@@ -133,7 +157,7 @@ describe('comparison with the coordinator’s own result', () => {
       () => stream.normal(),
     ]) {
       for (const [i, answer] of transmit([codec], honest, lie).entries()) {
-        expect(compareGradients(answer, own(honest[i]!), counts), `answer ${i}`).toMatchObject({
+        expect(compareGradients(answer, own(honest[i]!), scoring), `answer ${i}`).toMatchObject({
           differs: true,
         });
       }
@@ -148,7 +172,7 @@ describe('comparison with the coordinator’s own result', () => {
     scalesIn(payload, LENGTH).fill(1e6);
     const zeros = getCodec(codec).decode(payload, LENGTH);
     const zeroBuckets = [{ offset: 0, values: zeros, quantizationLoss: steps.record(ann, 0, codec, zeros) }];
-    expect(compareGradients(answerOf(zeroBuckets), own(gradient), counts)).toMatchObject({ differs: true });
+    expect(compareGradients(answerOf(zeroBuckets), own(gradient), scoring)).toMatchObject({ differs: true });
     // The large scale does not explain the difference of the next payload either.
     getCodec(codec).encode(
       gradient.map((value) => -value),
@@ -158,7 +182,7 @@ describe('comparison with the coordinator’s own result', () => {
     const nextBuckets = [
       { offset: 0, values: negated, quantizationLoss: steps.record(ann, 0, codec, negated) },
     ];
-    expect(compareGradients(answerOf(nextBuckets), own(gradient), counts)).toMatchObject({ differs: true });
+    expect(compareGradients(answerOf(nextBuckets), own(gradient), scoring)).toMatchObject({ differs: true });
   });
 
   it('is impossible after a lossy payload that was not decoded', () => {
@@ -170,6 +194,6 @@ describe('comparison with the coordinator’s own result', () => {
     steps.record(ann, 0, 'int4', values);
     steps.invalidate(ann);
     const buckets = [{ offset: 0, values, quantizationLoss: steps.record(ann, 0, 'int4', values) }];
-    expect(compareGradients(answerOf(buckets), own(gradient), counts)).toBeNull();
+    expect(compareGradients(answerOf(buckets), own(gradient), scoring)).toBeNull();
   });
 });

@@ -176,3 +176,22 @@ test('a model of two models with layers of the same name is saved so that tfjs c
   expect(values.flatMap((each) => [...each])).toEqual([...initialWeights]);
   loaded.dispose();
 });
+
+test('metrics of more sums than a message can have are refused', async () => {
+  const thresholds = 400;
+  const metrics = [
+    { name: 'auc', thresholds },
+    { name: 'auc', thresholds, curve: 'PR' },
+  ] as const;
+  await expect(prepareJob(dataset, { batchSize: 8, epochs: 1, seed: 1, metrics })).rejects.toThrow(
+    'The metrics need 1600 sums, and a message has at most 1024. Leave a metric out: auc has 2 for each threshold, ' +
+      'f1_score 3 for each class.',
+  );
+  const { job } = await prepareJob(dataset, {
+    batchSize: 8,
+    epochs: 1,
+    seed: 1,
+    metrics: ['f1_score', 'auc'],
+  });
+  expect(job.outputs[0]?.metrics.length).toBe(2);
+});

@@ -1,9 +1,22 @@
 import { describe, expect, test } from 'vitest';
-import { resolveOutputs, type OutputSettings } from '../../../coordinator/model/outputs.ts';
+import type { OutputSettings } from '../../../coordinator/model/output-settings.ts';
+import { resolveOutputs } from '../../../coordinator/model/outputs.ts';
 import type { TensorSpec } from '../../../shared/model/tensors.ts';
 
 const label = (classes: number): TensorSpec => ({ name: 'label', shape: [], dtype: 'uint8', classes });
 const values = (...shape: number[]): TensorSpec => ({ name: 'value', shape, dtype: 'float32' });
+
+/** Resolves a model with a softmax a and a linear output b. */
+function resolveBoth(settings: OutputSettings) {
+  const topology = { class_name: 'Sequential', config: { name: 'm', layers: [] } };
+  const data = { name: 'made', targets: [label(3), { ...values(2), name: 'size' }] };
+  const outputs = [
+    { name: 'a', shape: [3] },
+    { name: 'b', shape: [2] },
+  ];
+  const loss = ['sparse_categorical_crossentropy', 'mse'];
+  return resolveOutputs(topology, outputs, data, { loss, ...settings }, () => undefined).outputs;
+}
 
 /** Resolves the output of a model whose last layer has an activation. */
 function resolve(activation: string, shape: number[], target: TensorSpec, settings: OutputSettings = {}) {
@@ -58,6 +71,73 @@ test('losses and metrics have the names and options of Keras', () => {
   ]);
 });
 
+test.each([
+  ['MSE', 'mean_squared_error'],
+  ['MeanSquaredError', 'mean_squared_error'],
+  ['KLDivergence', 'kl_divergence'],
+  ['bce', 'binary_crossentropy'],
+  ['crossentropy', 'categorical_crossentropy'],
+])('the loss %s is %s, as in Keras', (loss, name) => {
+  const target = { ...values(2), dtype: 'bool' as const };
+  expect(resolve('sigmoid', [2], target, { loss, metrics: [] }).output.loss).toEqual({ name });
+});
+
+test('metrics have the names that Keras gives them, the second of a name included', () => {
+  const metrics = [
+    'AUC',
+    { name: 'auc', weighted: true },
+    'auc',
+    { name: 'auc', curve: 'PR' },
+    'F1Score',
+  ] as const;
+  const { output } = resolve('sigmoid', [2], values(2), { metrics });
+  expect(output.metrics.map(({ name, label: given = name }) => given)).toEqual([
+    'AUC',
+    'weighted_auc',
+    'auc',
+    'auc_1',
+    'F1Score',
+  ]);
+});
+
+describe('the settings of two outputs', () => {
+  const names = (settings: OutputSettings) =>
+    resolveBoth(settings).map(({ metrics }) => metrics.map(({ name }) => name));
+
+  test('are a list with an entry for each, or entries by name, and a metric may stand without a list', () => {
+    const both = [['sparse_categorical_accuracy'], ['mean_absolute_error', 'root_mean_squared_error']];
+    expect(names({ metrics: ['accuracy', ['mae', 'rmse']] })).toEqual(both);
+    expect(names({ metrics: { a: 'accuracy', b: ['mae', 'rmse'] } })).toEqual(both);
+    expect(names({ metrics: [null, 'mae'] })).toEqual([[], ['mean_absolute_error']]);
+    expect(names({ metrics: [] })).toEqual([[], []]);
+    expect(names({})).toEqual([[], []]);
+    expect(resolveBoth({ lossWeights: [1, 0.5] }).map(({ weight }) => weight)).toEqual([1, 0.5]);
+    expect(resolveBoth({ lossWeights: { b: 0.5 } }).map(({ weight }) => weight)).toEqual([undefined, 0.5]);
+  });
+
+  test.each<[OutputSettings, string]>([
+    [{ loss: { aa: 'mse' } }, 'loss has an entry for aa, but the model has the outputs a, b.'],
+    [{ loss: ['mse'] }, 'loss has a list of 1, but the model has the outputs a, b. Give one entry for each.'],
+    [{ loss: [null as never, 'mse'] }, 'A loss is a name, or a name with options; this one is null.'],
+    [{ metrics: ['accuracy'] }, 'metrics has a list of 1, but the model has the outputs a, b.'],
+    [{ metrics: { c: ['mae'] } }, 'metrics has an entry for c, but the model has the outputs a, b.'],
+    [{ metrics: 'mae' as never }, 'metrics is "mae"; it takes a list, or entries by the names of outputs.'],
+    [{ lossWeights: [1] }, 'lossWeights has a list of 1, but the model has the outputs a, b.'],
+    [{ lossWeights: { out: 1 } }, 'lossWeights has an entry for out, but the model has the outputs a, b.'],
+    [
+      { lossWeights: 0.5 as never },
+      'lossWeights is 0.5; it takes a list, or entries by the names of outputs.',
+    ],
+    [{ lossWeights: [-1, 1] }, 'The weight of the loss of a is -1; it takes 0 to 1,000,000.'],
+    [
+      { metrics: { a: [{ name: 'auc', label: 'loss' }] } },
+      'Two figures of the history would be named a_loss. Give the output or the metric another name.',
+    ],
+  ])('%j is refused', (settings, sentence) => {
+    expect(() => resolveBoth(settings)).toThrow(sentence);
+  });
+});
+
 test('classes are one-hot for the losses and metrics that take values', () => {
   const { output, target } = resolve('softmax', [10], label(8), {
     loss: { name: 'categorical_crossentropy', labelSmoothing: 0.1 },
@@ -109,6 +189,31 @@ test.each<[string, () => unknown, string]>([
     'an option that a loss does not take',
     () => resolve('linear', [1], values(1), { loss: { name: 'mean_squared_error', delta: 1 } }),
     'The loss mean_squared_error does not take the options {"name":"mean_squared_error","delta":1}.',
+  ],
+  [
+    'an option that no loss has',
+    () => resolve('linear', [1], values(1), { loss: { name: 'huber', dleta: 2 } as never }),
+    'The loss huber does not take the options {"name":"huber","dleta":2}. It takes delta.',
+  ],
+  [
+    'a value that an option does not take',
+    () => resolve('sigmoid', [1], values(1), { loss: { name: 'bce', labelSmoothing: 2 } as never }),
+    ': labelSmoothing is 2 and should be <=1.',
+  ],
+  [
+    'an option that no metric has',
+    () => resolve('softmax', [8], label(8), { metrics: [{ name: 'auc', num_thresholds: 9 } as never] }),
+    'It takes thresholds, curve, summation, label, weighted.',
+  ],
+  [
+    'a name of a metric that the history has',
+    () => resolve('softmax', [8], label(8), { metrics: [{ name: 'auc', label: 'seconds' }] }),
+    'Two figures of the history would be named seconds.',
+  ],
+  [
+    'a focal loss of a softmax',
+    () => resolve('softmax', [2], values(2), { loss: 'binary_focal_crossentropy' }),
+    'The output out ends in a softmax, but binary_focal_crossentropy takes a sigmoid. End the model in a sigmoid.',
   ],
   [
     'an unknown size',

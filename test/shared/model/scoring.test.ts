@@ -54,6 +54,17 @@ describe('the sums of several outputs', () => {
 
 describe('sums that no samples can have', () => {
   const one = new Scoring(exampleJob);
+  const histogram = new Scoring({
+    topology,
+    outputs: [{ ...values, metrics: [{ name: 'auc', thresholds: 2 }] }],
+    targets: [value],
+  });
+  const weighted = new Scoring({
+    topology,
+    outputs: [{ ...classes, metrics: [{ ...classes.metrics[0]!, weighted: true }] }],
+    targets: [label],
+    sampleWeights: true,
+  });
   it.each<[string, Scoring, Score, string]>([
     ['a negative loss', one, { lossSum: -1, metrics: [1] }, 'A loss of -1 is not possible.'],
     ['a loss of NaN', one, { lossSum: NaN, metrics: [1] }, 'A loss of NaN is not possible.'],
@@ -63,7 +74,49 @@ describe('sums that no samples can have', () => {
     ['a sum of NaN', one, { lossSum: 1, metrics: [NaN] }, 'A sum of a metric is not finite.'],
     ['a negative count', one, { lossSum: 1, metrics: [-1] }, 'A sum of accuracy is negative.'],
     ['a count above the samples', one, { lossSum: 1, metrics: [5] }, '5 of 4 samples cannot be correct.'],
-    ['a negative error', both, { lossSum: 1, metrics: [1, 1, 1, -1, 4] }, 'A sum of b_mae is negative.'],
+    ['a negative error', both, { lossSum: 1.5, metrics: [1, 1, 1, -1, 4] }, 'A sum of b_mae is negative.'],
+    [
+      'a huge error',
+      both,
+      { lossSum: 1.5, metrics: [1, 1, 1, 1e300, 4] },
+      'A sum of 1e+300 for a metric is not possible.',
+    ],
+    [
+      'negative weights',
+      both,
+      { lossSum: 1.5, metrics: [1, 1, 1, 1, -4] },
+      'A sum of the weights of b_mae is negative.',
+    ],
+    [
+      'a negative loss of an output',
+      both,
+      { lossSum: 0, metrics: [1, -2, 1, 1, 4] },
+      'A loss of -2 for b is not possible.',
+    ],
+    [
+      'a loss that is not that of the outputs',
+      both,
+      { lossSum: 7, metrics: [1, 1, 1, 1, 4] },
+      'A loss of 7 is not possible, as those of the outputs are 1.5.',
+    ],
+    [
+      'buckets of too few outputs',
+      histogram,
+      { lossSum: 1, metrics: [1, 2, 3, 0] },
+      'A sum of 6 for auc of 4 samples is not possible.',
+    ],
+    [
+      'buckets of too many outputs',
+      histogram,
+      { lossSum: 1, metrics: [1, 2, 3, 3] },
+      'A sum of 9 for auc of 4 samples is not possible.',
+    ],
+    [
+      'more correct ones than the weights allow',
+      weighted,
+      { lossSum: 1, metrics: [3, 2] },
+      '3 of 2 samples cannot be correct.',
+    ],
   ])('are %s', (_, scoring, score, sentence) => {
     expect(scoring.findImpossible(score, 4)).toBe(sentence);
   });
@@ -72,7 +125,9 @@ describe('sums that no samples can have', () => {
     const signed = { ...values, loss: { name: 'cosine_similarity' as const } };
     const scoring = new Scoring({ topology, outputs: [signed], targets: [value] });
     expect(scoring.findImpossible({ lossSum: -3, metrics: [1] }, 4)).toBeNull();
-    expect(both.findImpossible({ lossSum: 1e60, metrics: [1, 1e60, 4, 1, 4] }, 4)).toBeNull();
+    expect(histogram.findImpossible({ lossSum: 1, metrics: [1, 2, 3, 2] }, 4)).toBeNull();
+    expect(weighted.findImpossible({ lossSum: 1, metrics: [0.3, 0.1 + 0.2] }, 4)).toBeNull();
+    expect(both.findImpossible({ lossSum: 5e59, metrics: [1, 1e60, 4, 1, 4] }, 4)).toBeNull();
   });
 });
 

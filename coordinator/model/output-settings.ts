@@ -1,0 +1,187 @@
+import * as v from 'valibot';
+import { canonicalName, LOSS_NAMES, lossDefinition, type LossName } from '../../shared/model/losses.ts';
+import { METRIC_NAMES, METRICS } from '../../shared/model/metrics.ts';
+import {
+  fitsTarget,
+  lossSchema,
+  lossWeight,
+  metricSchema,
+  outputWidth,
+  type LossSpec,
+  type MetricSpec,
+  type OutputSpec,
+} from '../../shared/model/outputs.ts';
+import { sampleSize, type TensorSpec } from '../../shared/model/tensors.ts';
+
+/** A list in the order of the outputs, or values by the outputs' names. */
+type PerOutput<Value> = readonly Value[] | Readonly<Record<string, Value>>;
+
+/** Loss by Keras' name (`mse`), or with options. */
+export type LossChoice = string | LossSpec;
+/** Metric by Keras' name (`accuracy`, `mae`), or with options. */
+export type MetricChoice = string | MetricSpec;
+/** Metrics of one output; null for none. */
+type MetricChoices = MetricChoice | readonly MetricChoice[] | null;
+
+export interface OutputSettings {
+  /** The same for all outputs, or one for each. @default by the last activation and the data */
+  readonly loss?: LossChoice | PerOutput<LossChoice> | undefined;
+  /**
+   * Metrics of the only output, or as Keras takes them for several outputs: an entry for each of them, or entries by name.
+   * @default `accuracy` for classes, `mae` for values; none for several outputs
+   */
+  readonly metrics?: readonly MetricChoice[] | PerOutput<MetricChoices> | undefined;
+  /** Factors of the outputs' losses. @default 1 */
+  readonly lossWeights?: PerOutput<number> | undefined;
+}
+
+/** Settings of one output. */
+interface ChosenSettings {
+  readonly loss: LossChoice | undefined;
+  /** undefined for the default */
+  readonly metrics: readonly MetricChoice[] | undefined;
+  readonly weight: number | undefined;
+}
+
+/**
+ * Settings of each output, by its position.
+ * @param names of the outputs
+ * @throws Error with a sentence if a setting is for outputs that the model does not have
+ */
+export function settingsByOutput(
+  settings: OutputSettings,
+  names: readonly string[],
+): (output: number) => ChosenSettings {
+  const isOnly = names.length === 1;
+  const losses = perOutput('loss', settings.loss, names, isSpec);
+  const metrics = perOutput<MetricChoices>('metrics', settings.metrics, names, (value) =>
+    Array.isArray(value) ? isOnly || value.length === 0 : isOnly && isSpec(value),
+  );
+  const weights = perOutput('lossWeights', settings.lossWeights, names, () => false);
+  return (i) => ({
+    loss: losses[i],
+    metrics: settings.metrics === undefined && isOnly ? undefined : [metrics[i] ?? []].flat(),
+    weight: parseWeight(weights[i], names[i] ?? ''),
+  });
+}
+
+const isSpec = (value: unknown): boolean =>
+  typeof value === 'string' || typeof (value as { readonly name?: unknown } | null)?.name === 'string';
+
+/**
+ * Value of each output, undefined where there is none.
+ * @param isForAll whether a value is that of every output
+ * @throws Error if there are values of other outputs, or a list of another length
+ */
+function perOutput<Value>(
+  setting: string,
+  values: Value | PerOutput<Value> | undefined,
+  names: readonly string[],
+  isForAll: (value: unknown) => boolean,
+): (Value | undefined)[] {
+  if (values === undefined || isForAll(values)) return names.map(() => values as Value | undefined);
+  const outputs = `the model has the output${names.length === 1 ? '' : 's'} ${names.join(', ')}`;
+  if (Array.isArray(values)) {
+    if (values.length === names.length) return values as Value[];
+    throw new Error(`${setting} has a list of ${values.length}, but ${outputs}. Give one entry for each.`);
+  }
+  if (typeof values !== 'object' || values === null) {
+    throw new Error(
+      `${setting} is ${JSON.stringify(values)}; it takes a list, or entries by the names of outputs.`,
+    );
+  }
+  const byName = new Map(Object.entries(values as Readonly<Record<string, Value>>));
+  const unknown = [...byName.keys()].find((name) => !names.includes(name));
+  if (unknown === undefined) return names.map((name) => byName.get(name));
+  throw new Error(`${setting} has an entry for ${unknown}, but ${outputs}.`);
+}
+
+/** @throws Error if a weight is not one that a job can have */
+function parseWeight(weight: unknown, name: string): number | undefined {
+  const { success, output } = v.safeParse(v.optional(lossWeight), weight);
+  if (success) return output;
+  throw new Error(`The weight of the loss of ${name} is ${JSON.stringify(weight)}; it takes 0 to 1,000,000.`);
+}
+
+/** Cross-entropies of classes as numbers and one-hot. */
+export const ENTROPY = {
+  sparse: 'sparse_categorical_crossentropy',
+  dense: 'categorical_crossentropy',
+} as const;
+
+/** @throws Error with a sentence if there is no such loss */
+export function parseLoss(
+  choice: LossChoice,
+  output: Pick<OutputSpec, 'shape'>,
+  target: TensorSpec,
+): LossSpec {
+  const spec = asSpec('loss', choice);
+  const canonical = ['ce', 'crossentropy'].includes(spec.name.toLowerCase())
+    ? outputWidth(output) === 1
+      ? 'binary_crossentropy'
+      : ENTROPY.dense
+    : canonicalName(spec.name);
+  // The loss of classes is the same, whether they are numbers or one-hot.
+  const isSparse = fitsTarget(output, target, true) && target.classes !== undefined;
+  const isPlain = canonical === ENTROPY.dense && !('labelSmoothing' in spec) && isSparse;
+  const name = isPlain ? ENTROPY.sparse : canonical;
+  if (!(LOSS_NAMES as readonly string[]).includes(name)) {
+    throw new Error(`There is no loss ${spec.name}. Losses are ${LOSS_NAMES.join(', ')}.`);
+  }
+  return parseOptions('loss', lossSchema, { ...spec, name }, lossDefinition(name as LossName).options);
+}
+
+/** @throws Error with a sentence if there is no such metric */
+export function parseMetric(
+  choice: MetricChoice,
+  output: Pick<OutputSpec, 'shape'>,
+  target: TensorSpec,
+): MetricSpec {
+  const spec = asSpec('metric', choice);
+  const canonical = canonicalName(spec.name);
+  const name = canonical === 'accuracy' ? accuracyFor(output, target) : canonical;
+  const definition = METRICS[name];
+  if (definition === undefined) {
+    throw new Error(`There is no metric ${spec.name}. Metrics are accuracy, ${METRIC_NAMES.join(', ')}.`);
+  }
+  const label = name === spec.name ? {} : { label: spec.name };
+  return parseOptions('metric', metricSchema, { ...label, ...spec, name }, [
+    ...definition.options,
+    'label',
+    'weighted',
+  ]);
+}
+
+function asSpec<Spec extends { readonly name: string }>(
+  what: string,
+  choice: string | Spec,
+): Spec | { readonly name: string } {
+  if (typeof choice === 'string') return { name: choice };
+  if (isSpec(choice)) return choice;
+  throw new Error(`A ${what} is a name, or a name with options; this one is ${JSON.stringify(choice)}.`);
+}
+
+/** @throws Error that names the option that a loss or metric does not take */
+function parseOptions<Spec>(
+  what: string,
+  schema: v.GenericSchema<unknown, Spec>,
+  spec: { readonly name: string },
+  options: readonly string[],
+): Spec {
+  const { success, output, issues } = v.safeParse(schema, spec);
+  if (success) return output;
+  const { name, ...given } = spec;
+  const isTaken = Object.keys(given).every((option) => options.includes(option));
+  const [wrong] = issues;
+  throw new Error(
+    isTaken
+      ? `The ${what} ${name} does not take the options ${JSON.stringify(spec)}: ${wrong.path?.[0]?.key as string} is ${wrong.received} and should be ${wrong.expected}.`
+      : `The ${what} ${name} does not take the options ${JSON.stringify(spec)}. It takes ${options.join(', ') || 'none'}.`,
+  );
+}
+
+/** Accuracy that Keras means by 'accuracy': by the shapes of output and target. */
+function accuracyFor(output: Pick<OutputSpec, 'shape'>, target: TensorSpec): string {
+  if (outputWidth(output) === 1) return 'binary_accuracy';
+  return sampleSize(target) === sampleSize(output) ? 'categorical_accuracy' : 'sparse_categorical_accuracy';
+}
