@@ -63,21 +63,33 @@ function checkRanges(
   values: TensorValues | undefined,
   output: OutputSpec,
 ): void {
-  // Classes become one-hot, or are 0 and 1.
-  if (isOneHot(output, spec) || (spec.classes ?? Infinity) <= 2) return;
+  // Classes become one-hot.
+  if (isOneHot(output, spec)) return;
   const { loss, metrics } = output;
-  const { scale = 1, offset = 0 } = spec;
+  const { scale = 1, offset = 0, dtype } = spec;
+  const valueOf = (stored: number): number =>
+    Math.fround((dtype === 'bool' ? Number(stored !== 0) : stored) * scale + offset);
   const ranges = [
     { name: loss.name, range: lossDefinition(loss.name).targets },
     ...metrics.map(({ name }) => ({ name, range: METRICS[name]?.targets })),
   ];
   for (const { name, range } of ranges) {
     if (range === undefined) continue;
+    if (range === 'labels') {
+      const isOther = (value: number): boolean => value !== 0 && value !== 1;
+      // With other values, Keras takes 0 as 0 in some batches and as -1 in others.
+      if (values?.some((value) => valueOf(value) === 0) === true)
+        find(
+          checked,
+          spec,
+          values,
+          (value) => isOther(valueOf(value)),
+          `but ${name} takes 0 and 1, or -1 and 1`,
+        );
+      continue;
+    }
     const [min, max] = range;
-    const isOutside = (stored: number): boolean => {
-      const value = Math.fround(stored * scale + offset);
-      return value < min || value > max;
-    };
+    const isOutside = (stored: number): boolean => valueOf(stored) < min || valueOf(stored) > max;
     const limits = max === Infinity ? `${min} or more` : `${min} to ${max}`;
     find(checked, spec, values ?? [], isOutside, `but ${name} takes targets of ${limits}`);
   }

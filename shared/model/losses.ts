@@ -30,8 +30,8 @@ export interface LossDefinition {
   readonly isSparse?: boolean;
   /** Whether it can be negative. */
   readonly isSigned?: boolean;
-  /** Smallest and largest target that it is defined for. @default all */
-  readonly targets?: readonly [number, number];
+  /** Smallest and largest target that it is defined for, or labels: 0 and 1, or other values without 0. @default all */
+  readonly targets?: readonly [number, number] | 'labels';
   /** Activation that turns logits into what the loss takes. */
   readonly activation?: 'softmax' | 'sigmoid';
   /** Last activations that are part of the loss, which then takes logits. */
@@ -133,7 +133,7 @@ function focal(options: LossOptions, logits: boolean): RowLoss {
   });
 }
 
-/** Labels 0 and 1 as -1 and 1. */
+/** Labels 0 and 1 as -1 and 1; Keras does so where a batch has no other values. */
 const hingeLabel = (target: number): number => (target === 0 ? -1 : target);
 
 /** Cosine of the angle between target and output. Vectors of length 0 count as 0. */
@@ -213,8 +213,11 @@ export const LOSSES = {
       return x + Math.log1p(Math.exp(-2 * x)) - Math.LN2;
     }),
   ),
-  hinge: simple(meanOf((t, p) => Math.max(1 - hingeLabel(t) * p, 0))),
-  squared_hinge: simple(meanOf((t, p) => Math.max(1 - hingeLabel(t) * p, 0) ** 2)),
+  hinge: { ...simple(meanOf((t, p) => Math.max(1 - hingeLabel(t) * p, 0))), targets: 'labels' },
+  squared_hinge: {
+    ...simple(meanOf((t, p) => Math.max(1 - hingeLabel(t) * p, 0) ** 2)),
+    targets: 'labels',
+  },
   categorical_hinge: simple((target, i, output, from, width) => {
     let positive = 0;
     let negative = -Infinity;

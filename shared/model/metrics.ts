@@ -4,6 +4,7 @@ import {
   LOSSES,
   lossDefinition,
   LOSS_NAMES,
+  type LossDefinition,
   type LossName,
   type LossOptions,
   type RowLoss,
@@ -11,7 +12,7 @@ import {
 
 /** Options of all metrics; each metric takes some of them. */
 export interface MetricOptions extends LossOptions {
-  /** Probability above which an output counts as 1. @default 0.5 */
+  /** Probability above which an output counts as 1; rounded to float32, like the outputs. @default 0.5 */
   readonly threshold?: number | undefined;
   /** Number of largest outputs among which the class has to be. @default 5 */
   readonly k?: number | undefined;
@@ -69,8 +70,7 @@ export interface Metric {
 export interface MetricDefinition {
   readonly options: readonly (keyof MetricOptions)[];
   readonly isSparse?: boolean;
-  /** Smallest and largest target that it is defined for. @default all */
-  readonly targets?: readonly [number, number];
+  readonly targets?: LossDefinition['targets'];
   /** Whether the model's logits do as well as its probabilities. */
   readonly takesLogits?: boolean;
   readonly create: (options: MetricOptions, shape: MetricShape) => Metric;
@@ -167,7 +167,7 @@ function confusion(
       add(sums, index, target, targetAt, output, outputAt, weight) {
         for (let i = 0; i < rows * width; i++) {
           const truth = at(target, targetAt + i) !== 0;
-          const predicted = at(output, outputAt + i) > threshold;
+          const predicted = at(output, outputAt + i) > Math.fround(threshold);
           for (const [cell, [isTrue, isPositive]] of cells.entries()) {
             if (truth === isTrue && predicted === isPositive)
               sums[index + cell] = at(sums, index + cell) + weight;
@@ -203,7 +203,7 @@ const f1Score: MetricDefinition = {
         for (let c = 0; c < width; c++) {
           const value = at(output, from + c);
           const isPositive =
-            threshold === undefined ? value >= max && Math.abs(value) > 1e-9 : value > threshold;
+            threshold === undefined ? value >= max && Math.abs(value) > 1e-9 : value > Math.fround(threshold);
           const truth = at(target, targetAt + r * width + c);
           const add = (cell: number, amount: number): void => {
             sums[index + cell * width + c] = at(sums, index + cell * width + c) + weight * amount;
@@ -247,7 +247,7 @@ const auc: MetricDefinition = {
     add(sums, index, target, targetAt, output, outputAt, weight) {
       for (let i = 0; i < rows * width; i++) {
         const probability = Math.min(1, Math.max(0, at(output, outputAt + i)));
-        const bucket = Math.max(0, Math.ceil(probability * (thresholds - 1)) - 1);
+        const bucket = Math.max(0, Math.ceil(Math.fround(probability * (thresholds - 1))) - 1);
         const cell = index + (at(target, targetAt + i) === 0 ? thresholds : 0) + bucket;
         sums[cell] = at(sums, cell) + weight;
       }
@@ -361,7 +361,7 @@ export const METRICS: Readonly<Record<string, MetricDefinition>> = {
         (target, i, output, from, width) => {
           let right = 0;
           for (let c = 0; c < width; c++) {
-            if (at(target, i + c) === Number(at(output, from + c) > threshold)) right++;
+            if (at(target, i + c) === Number(at(output, from + c) > Math.fround(threshold))) right++;
           }
           return right / width;
         },

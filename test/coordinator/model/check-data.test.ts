@@ -78,6 +78,11 @@ test.each<[string, () => Promise<unknown>, string]>([
     'Test sample 1 of made has 2 in y, but f1_score takes targets of 0 to 1.',
   ],
   [
+    'labels of a hinge with a third value',
+    () => prepare(value, [Float32Array.of(0, 1, -1, 1)], { loss: 'hinge' }),
+    'Test sample 1 of made has -1 in y, but hinge takes 0 and 1, or -1 and 1.',
+  ],
+  [
     'a negative weight',
     () => prepare(value, [new Float32Array(4)], { weights: Float32Array.of(1, -1) }),
     'Test sample 1 of made has -1 in weight, but weights are 0 or more.',
@@ -96,4 +101,7 @@ test('weights of the test samples alone count, and classes may be one-hot or 0 a
   expect(job.sampleWeights).toBe(true);
   const oneHot = await prepare(label, [Int32Array.of(2, 1)], { loss: 'bce', metrics: ['f1_score'] }, 3);
   expect(oneHot.job.outputs[0]?.loss.name).toBe('binary_crossentropy');
+  const signed = { ...value, scale: 2, offset: -1 };
+  const hinge = await prepare(signed, [Float32Array.of(0, 1, 1, 1)], { loss: 'hinge' });
+  expect(hinge.job.outputs[0]?.loss.name).toBe('hinge');
 });

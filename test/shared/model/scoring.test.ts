@@ -139,3 +139,21 @@ test('the loss of guessing is known for one cross-entropy, and irrelevant for a 
   expect(chanceOf({ name: 'poisson' })).toBe(Infinity);
   expect(both.chanceLoss).toBeNull();
 });
+
+test('outputs at a threshold are below it, as in Keras, also where float32 rounds it', () => {
+  const metrics: OutputSpec['metrics'] = [
+    { name: 'binary_accuracy', threshold: 0.3 },
+    { name: 'true_positives', threshold: 0.3 },
+    { name: 'f1_score', threshold: 0.3 },
+    { name: 'auc', thresholds: 11 },
+  ];
+  const one = new Scoring({ topology, outputs: [{ ...values, metrics }], targets: [value] });
+  const part = { sampleNumbers: Uint32Array.of(0, 1), targets: [Float32Array.of(1, 0, 0, 1)] };
+  const score = one.score([Float32Array.of(0.3, 0.3, 0.7, 0.7)], part);
+  const { binary_accuracy, true_positives, f1_score, auc } = one.values(score, 2);
+  // Keras 3.15 computes these.
+  expect([binary_accuracy, true_positives, auc]).toEqual([0.5, 1, 0.5]);
+  expect(f1_score).toBeCloseTo(0.5, 6);
+  const at = score.metrics.slice(-22).flatMap((sum, i) => (sum > 0 ? [i] : []));
+  expect(at).toEqual([2, 6, 13, 17]);
+});
