@@ -6,6 +6,7 @@ import { lossDefinition } from '../../shared/model/losses.ts';
 import { METRICS } from '../../shared/model/metrics.ts';
 import {
   fitsTarget,
+  isOneHot,
   metricNames,
   outputWidth,
   type LossSpec,
@@ -69,7 +70,9 @@ export function resolveOutputs(
         : parseLoss(chosen, { shape }, target);
     requireActivation(loss, activation, output.name);
     requireFit(loss.name, lossDefinition(loss.name).isSparse === true, { shape }, target, problem);
-    const metrics = (choices ?? defaultMetrics(loss)).map((choice) => parseMetric(choice, { shape }, target));
+    const metrics = (choices ?? defaultMetrics(loss, { shape }, target)).map((choice) =>
+      parseMetric(choice, { shape }, target),
+    );
     for (const metric of metrics) {
       requireFit(metric.name, METRICS[metric.name]?.isSparse === true, { shape }, target, problem);
     }
@@ -183,6 +186,12 @@ function defaultLoss(
   );
 }
 
-/** A cross-entropy has its accuracy, another loss the mean absolute error. */
-const defaultMetrics = ({ name }: LossSpec): readonly MetricChoice[] =>
-  lossDefinition(name).activation === undefined ? ['mae'] : ['accuracy'];
+/** Classes and cross-entropies have their accuracy, other values the mean absolute error. */
+function defaultMetrics(
+  { name }: LossSpec,
+  output: Pick<OutputSpec, 'shape'>,
+  target: TensorSpec,
+): readonly MetricChoice[] {
+  const isClass = isOneHot(output, target) || (target.classes ?? Infinity) <= 2;
+  return isClass || lossDefinition(name).activation !== undefined ? ['accuracy'] : ['mae'];
+}

@@ -53,11 +53,11 @@ const maxOfRows = (tf: TF, values: tfjs.Tensor): tfjs.Tensor =>
     const max = tf.max(x, -1, true);
     (save as tfjs.GradSaveFunc)([x, max]);
     return {
-      value: tf.squeeze(max, [-1]),
+      value: tf.reshape(max, x.shape.slice(0, -1)),
       gradFunc: (dy, saved) => {
         const [row, largest] = saved as [tfjs.Tensor, tfjs.Tensor];
         const ties = tf.cast(tf.equal(row, largest), 'float32');
-        return tf.mul(tf.div(ties, tf.sum(ties, -1, true)), tf.expandDims(dy, -1));
+        return tf.mul(tf.div(ties, tf.sum(ties, -1, true)), tf.reshape(dy, largest.shape));
       },
     };
   })(values);

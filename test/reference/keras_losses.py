@@ -209,6 +209,8 @@ GRADIENTS = [
     ({"name": "hinge"}, "linear", BITS.astype(f32)),
     ({"name": "squared_hinge"}, "tanh", (2 * BITS - 1).astype(f32)),
     ({"name": "categorical_hinge"}, "linear", ONE_HOT.astype(f32)),
+    # With outputs that are equally large.
+    ({"name": "categorical_hinge"}, "relu", ONE_HOT.astype(f32)),
     ({"name": "poisson"}, "softplus", np.abs(TARGETS).astype(f32)),
     ({"name": "kl_divergence"}, "softmax", DISTRIBUTION.astype(f32)),
     ({"name": "cosine_similarity"}, "linear", TARGETS.astype(f32)),

@@ -60,6 +60,20 @@ describe('the loss and the metric by default', () => {
   });
 });
 
+test.each([
+  ['softmax', [10], label(10), 'mse', 'accuracy'],
+  ['tanh', [1], label(2), 'hinge', 'accuracy'],
+  ['linear', [1], label(10), 'mse', 'mae'],
+  ['sigmoid', [3], values(3), 'bce', 'accuracy'],
+  ['softmax', [3], values(3), 'kld', 'mae'],
+] as const)(
+  'the metric by default of %s, %j and %o with the loss %s is %s',
+  (activation, shape, target, loss, metric) => {
+    const { output } = resolve(activation, [...shape], target, { loss });
+    expect(output.metrics.map(({ label: given }) => given)).toEqual([metric]);
+  },
+);
+
 test('losses and metrics have the names and options of Keras', () => {
   const settings = { loss: 'mse', metrics: ['mae', { name: 'auc', curve: 'PR' }, 'rmse'] } as const;
   const { output } = resolve('linear', [2], values(2), settings);
