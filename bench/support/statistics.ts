@@ -14,3 +14,13 @@ export function spread(values: readonly number[], digits = 1): string {
   const at = (n: number): string => decile(values, n).toFixed(digits);
   return `${median(values).toFixed(digits)} (${at(1)} to ${at(9)})`;
 }
+
+export const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/** Standard deviation of a sample; 0 for a single value. */
+export function standardDeviation(values: readonly number[]): number {
+  const middle = mean(values);
+  const squares = values.reduce((sum, value) => sum + (value - middle) ** 2, 0);
+  return Math.sqrt(squares / Math.max(1, values.length - 1));
+}

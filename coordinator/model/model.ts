@@ -3,7 +3,7 @@ import type { Dataset } from '../../shared/data/dataset.ts';
 import { describeShapes, type TensorSpec, BYTE_SCALE } from '../../shared/model/tensors.ts';
 import { buildModel, type BuiltModel } from '../../shared/engine/model.ts';
 import { defaultTopology } from '../../shared/model/default-topology.ts';
-import { expandTopology } from '../../shared/model/expand-topology.ts';
+import { expandTopology, takesIntegers } from '../../shared/model/expand-topology.ts';
 import { fitInput, fitInputs, takesBytes } from '../../shared/model/fit-input.ts';
 import { withTfjsInitializers } from '../../shared/model/initializers.ts';
 import type { SettingsOf } from '../../shared/model/optimizer-settings.ts';
@@ -198,11 +198,29 @@ function fitModel(dataset: Dataset, topology: Topology | undefined): Topology {
   const expanded = expandTopology(topology);
   const fitted =
     dataset.inputs.length === 1 ? fitInput(expanded, sampleShape) : fitInputs(expanded, dataset.inputs);
-  if (fitted !== null) return fitted;
+  if (fitted !== null) {
+    checkWholeNumbers(dataset, topology, expanded);
+    return fitted;
+  }
   throw new Error(
     dataset.inputs.length === 1
       ? `The model's input does not fit ${name}: its samples are [${sampleShape.join(', ')}]. Give the model one input of that shape.`
       : `The model's inputs do not fit ${name}: its samples are ${describeShapes(dataset.inputs)}. Give the model these inputs, in this order.`,
+  );
+}
+
+/** @throws Error if an input for whole numbers would get others */
+function checkWholeNumbers({ inputs, name }: Dataset, topology: Topology, expanded: Topology): void {
+  if (takesBytes(expanded)) return;
+  const wanted = takesIntegers(topology);
+  const other = inputs.find(
+    ({ dtype, scale = 1, offset = 0 }, i) =>
+      wanted[i] === true && (dtype === 'float32' || scale !== 1 || offset !== 0),
+  );
+  if (other === undefined) return;
+  throw new Error(
+    `The model's input takes whole numbers, but ${other.name} of ${name} has fractions` +
+      `${other.scale === BYTE_SCALE ? ': pixels are divided by 255' : ''}. Give the model an input of dtype float32.`,
   );
 }
 

@@ -70,6 +70,43 @@ export function registerAveragePoolGradients(tf: TF): void {
   }
 }
 
+/** Axes of the largest or smallest value, in tfjs' attributes of Max and of Min. */
+interface ExtremumAttributes {
+  readonly reductionIndices?: number | readonly number[];
+  readonly axis?: number | readonly number[];
+}
+
+const registeredExtremum = new WeakSet<object>();
+
+/**
+ * Registers the gradient of the largest or smallest value along axes as TensorFlow and Keras define it: equal values share it.
+ * tfjs gives each of them the whole gradient, and in a blank part of an image all are equal. May be called again.
+ */
+export function registerExtremumGradients(tf: TF): void {
+  if (registeredExtremum.has(tf.engine())) return;
+  registeredExtremum.add(tf.engine());
+  for (const kernelName of ['Max', 'Min']) {
+    const stock = tf.getGradient(kernelName);
+    tf.unregisterGradient(kernelName);
+    tf.registerGradient({
+      ...stock,
+      gradFunc: (dy, saved, attributes) => {
+        const [x, y] = saved as [tfjs.Tensor, tfjs.Tensor];
+        const { reductionIndices, axis = reductionIndices } = attributes as ExtremumAttributes;
+        const axes = tf.util.parseAxisParam([axis ?? x.shape.map((_, i) => i)].flat(), x.shape);
+        const kept = x.shape.map((size, i) => (axes.includes(i) ? 1 : size));
+        return {
+          x: () => {
+            const isExtreme = tf.cast(tf.equal(x, tf.reshape(y, kept)), 'float32');
+            const share = tf.div(tf.reshape(dy as tfjs.Tensor, kept), tf.sum(isExtreme, axes, true));
+            return tf.mul(isExtreme, share);
+          },
+        };
+      },
+    });
+  }
+}
+
 /** Attributes of tfjs' gradient of Conv2D. */
 interface ConvAttributes {
   readonly dilations: number | readonly number[] | null;

@@ -1,7 +1,11 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import { layoutOf, type Layout } from '../model/layout.ts';
 import type { LayoutEntry, Topology } from '../model/job.ts';
-import { registerAveragePoolGradients, registerDilatedGradient } from './gradient-corrections.ts';
+import {
+  registerAveragePoolGradients,
+  registerDilatedGradient,
+  registerExtremumGradients,
+} from './gradient-corrections.ts';
 import { applyMasks } from './layers/masks.ts';
 import { registerLayers } from './layers/register.ts';
 import type { CallArguments } from './layers/stock.ts';
@@ -67,6 +71,7 @@ async function loadModel(tf: TF, topology: Topology): Promise<tfjs.LayersModel> 
   registerLayers(tf);
   registerAveragePoolGradients(tf);
   registerDilatedGradient(tf);
+  registerExtremumGradients(tf);
   const model = await tf.models.modelFromJSON(topology as never);
   try {
     rejectEmptyOutputs(model);

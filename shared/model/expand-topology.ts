@@ -4,12 +4,12 @@ import {
   convertCallArguments,
   freezeNestedLayers,
 } from './layer-calls.ts';
-import { takesBytes } from './fit-input.ts';
 import { expandInitializer } from './initializers.ts';
 import type { Topology } from './job.ts';
 import { convertKeras3, isKeras3, withSnakeKeys } from './convert-keras3.ts';
 import { normalizeConfigs } from './normalize-config.ts';
 import {
+  asArray,
   copyModel,
   ownEntry,
   isLayer,
@@ -64,12 +64,25 @@ const unwrapModelConfig = (topology: Topology): Topology => {
   return wrapped === undefined ? topology : { model_config: wrapped };
 };
 
-/** Changes integer inputs to float32 in a model that scales bytes; the values are the same. */
+const isInteger = ({ class_name: className, config }: LayerConfig): boolean =>
+  className === 'InputLayer' && /^u?int/.test(String(config.dtype));
+
+/** Changes integer inputs to float32, which all engines pass to a model; the values are the same. */
 function useFloat32Input(model: LayerConfig): void {
-  if (!takesBytes({ ...model })) return;
-  for (const { class_name: className, config } of layersOf(model)) {
-    if (className === 'InputLayer' && /^u?int/.test(String(config.dtype))) config.dtype = 'float32';
-  }
+  for (const layer of walkLayers(model)) if (isInteger(layer)) layer.config.dtype = 'float32';
+}
+
+/**
+ * Whether each input of a model takes whole numbers, in the order of the inputs.
+ * @param topology as Keras or TensorFlow.js wrote it
+ */
+export function takesIntegers(topology: Topology): boolean[] {
+  const model = withSnakeKeys(copyModel(unwrapModelConfig(topology))) as LayerConfig;
+  const { input_layers: inputs } = model.config;
+  if (!Array.isArray(inputs)) return [[...walkLayers(model)].some(isInteger)];
+  // Keras 3 writes a single input without a list around it.
+  const names = (typeof inputs[0] === 'string' ? [inputs] : inputs).map((input) => asArray(input)[0]);
+  return names.map((name) => layersOf(model).some((layer) => layer.config.name === name && isInteger(layer)));
 }
 
 /** @throws Error if two nested models share a layer with its weights */

@@ -43,3 +43,14 @@ def limit_of(shape):
 def pixels(shape):
     """Images as bytes: byte i is lowbias32(i + 77) mod 256."""
     return (hashed(int(np.prod(shape)), 77) % np.uint32(256)).astype(np.uint8).reshape(shape)
+
+
+def fresh(seed, t, name, shape):
+    """Weights to train from, of a seed: Glorot's uniform ones for matrices, from u of element (seed * 1000 + t) * 1000003 + i + 1, 1 for
+    gamma and moving_variance, 0 for other vectors."""
+    if name.split(":")[0].endswith(("gamma", "moving_variance")):
+        return np.ones(shape, np.float32)
+    if len(shape) < 2 or name.split(":")[0].endswith(("bias", "beta")):
+        return np.zeros(shape, np.float32)
+    u = hashed(int(np.prod(shape)), (seed * 1000 + t) * 1000003 + 1).astype(np.float64) / 2.0**32
+    return ((2 * u - 1) * limit_of(shape)).astype(np.float32).reshape(shape)

@@ -27,6 +27,15 @@ export function hashedTensor(t: number, name: string, { shape, size }: Slice): F
   });
 }
 
+/** Values of tensor t of a seed, as `fresh` in test/reference/hashed.py computes them. */
+export function freshTensor(seed: number, t: number, name: string, { shape, size }: Slice): Float32Array {
+  const limit = limitOf(shape);
+  if (/(gamma|moving_variance)(_\d+)?$/.test(name)) return new Float32Array(size).fill(1);
+  if (shape.length < 2 || /(bias|beta)(_\d+)?$/.test(name)) return new Float32Array(size);
+  const first = (seed * 1000 + t) * 1000003 + 1;
+  return Float32Array.from({ length: size }, (_, i) => (2 * (lowbias32(first + i) / 2 ** 32) - 1) * limit);
+}
+
 /** The pixels of images, as `pixels` in test/reference/hashed.py computes them. */
 export const hashedPixels = (size: number): Uint8Array =>
   Uint8Array.from({ length: size }, (_, i) => lowbias32(i + 77) % 256);

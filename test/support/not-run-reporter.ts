@@ -13,6 +13,7 @@ const NEEDS: Readonly<Record<string, string>> = {
   native: 'native TensorFlow (node bin/gradcast.js engine install)',
   browser: 'a browser (node scripts/get-browser.js)',
   mnist: 'MNIST (MNIST_DIR=a folder with its four files)',
+  fashion: 'Fashion-MNIST (FASHION_MNIST_DIR=a folder with its four files)',
 };
 
 /** Counts passed, failed and skipped tests. A test that never ended counts as failed. */

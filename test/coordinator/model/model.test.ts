@@ -71,6 +71,25 @@ test('a model with a setting that would be ignored is rejected', async () => {
   );
 });
 
+test('an input for whole numbers takes those of the data, but no pixels that are divided by 255', async () => {
+  const input = { name: 'words', batch_input_shape: [null, 4], dtype: 'int32' };
+  const topology = model(
+    layer('InputLayer', input),
+    layer('Embedding', { name: 'e', input_dim: 7, output_dim: 3 }),
+    layer('Flatten', { name: 'f' }),
+  );
+  const own = { ...dataset, ...imageTensors([2, 2, 1], 10), name: 'own' };
+  const settings = { batchSize: 8, epochs: 1, seed: 1, topology };
+  await expect(prepareJob(own, settings)).rejects.toThrow(
+    "The model's input takes whole numbers, but image of own has fractions: pixels are divided by 255. " +
+      'Give the model an input of dtype float32.',
+  );
+  const words = [{ name: 'word', shape: [4], dtype: 'int32' as const, classes: 7 }];
+  const { job } = await prepareJob({ ...own, inputs: words }, settings);
+  expect(job.inputs).toEqual(words);
+  expect(JSON.stringify(job.topology)).not.toContain('int32');
+});
+
 test('a schedule that monitors a metric which the run does not compute is rejected', async () => {
   const schedule = { name: 'plateau', monitor: 'val_accuracy' } as const;
   const settings = { batchSize: 8, epochs: 1, seed: 1, optimizer: { name: 'sgd', schedule } } as const;

@@ -31,7 +31,7 @@ describe('expandTopology rejects what would be ignored or computed otherwise tha
     ['Dense', { dtype: plain('Policy', { name: 'mixed_float16' }) }, 'dtype "mixed_float16"'],
     ['Dense', { trainable: 'no' }, 'trainable "no"'],
     ['InputLayer', { sparse: true }, 'sparse true'],
-    ['InputLayer', { dtype: 'uint8', batch_input_shape: [null, 4] }, 'dtype "uint8"'],
+    ['InputLayer', { dtype: 'string', batch_input_shape: [null, 4] }, 'dtype "string"'],
     ['PReLU', { shared_axes: [0.5] }, 'shared_axes [0.5]: only whole numbers'],
     ['EinsumDense', { equation: 'ab,bc' }, 'equation "ab,bc"'],
     ['RMSNormalization', { axis: 1 }, 'axis 1: supported are -1, [-1]'],
