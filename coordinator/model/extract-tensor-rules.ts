@@ -87,9 +87,10 @@ function collect(layer: LayerConfig, prefixes: readonly string[], found: FoundRu
   const own = prefixes.length > 0 ? prefixes : [String(config.name)];
   for (const [key, value] of Object.entries(config)) {
     const [, setting = ''] = /^(.*)_(regularizer|constraint)$/.exec(key) ?? [];
-    if (setting === '') continue;
+    // The penalty of a layer's output is part of the worker's pass.
+    if (setting === '' || setting === 'activity') continue;
     Reflect.deleteProperty(config, key);
-    if (!isLayer(value) || setting === 'activity') continue;
+    if (!isLayer(value)) continue;
     const tensor = TENSOR_NAMES[setting] ?? setting;
     const flag = OPTIONAL_TENSORS[setting];
     found.push({

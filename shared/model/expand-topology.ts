@@ -4,6 +4,7 @@ import {
   convertCallArguments,
   freezeNestedLayers,
 } from './layer-calls.ts';
+import { normalizeActivityPenalty, rejectInnerPenalties } from './activity-penalties.ts';
 import { takesBytes } from './fit-input.ts';
 import { expandInitializer } from './initializers.ts';
 import type { Topology } from './job.ts';
@@ -52,6 +53,7 @@ export function expandTopology(topology: Topology): Topology {
   normalizeConfigs(model);
   useFloat32Input(model);
   rejectUnsupported(model);
+  rejectInnerPenalties(model);
   freezeNestedLayers(model);
   checkCallArguments(model);
   for (const layer of walkLayers(model)) fillDefaults(layer);
@@ -112,11 +114,6 @@ function rejectUnsupported(model: LayerConfig): void {
 }
 
 function unsupportedError(layer: LayerConfig, key: string, value: unknown, expected: string): Error {
-  if (key === 'activity_regularizer') {
-    return new Error(
-      `${layerLabel(layer)} has an ${key}, which would be ignored: ${expected}. Remove it from the model.`,
-    );
-  }
   const shown = JSON.stringify(isLayer(value) ? value.class_name : value).slice(0, 80);
   return new Error(`${layerLabel(layer)} has ${key} ${shown}: ${expected}. Change it in the model.`);
 }
@@ -136,6 +133,7 @@ function rejectForeignMembers(layer: LayerConfig): void {
 /** Fills in Keras' defaults for missing settings for which tfjs-layers has other defaults. */
 function fillDefaults(layer: LayerConfig): void {
   const { config } = layer;
+  normalizeActivityPenalty(layer);
   for (const [key, rule] of Object.entries(rulesOf(layer.class_name) ?? {})) {
     if (config[key] === undefined && rule.defaultValue !== undefined) config[key] = rule.defaultValue;
     const [, tensor] = /^(.*)_initializer$/.exec(key) ?? [];

@@ -1,5 +1,5 @@
 import type { Job, Topology } from './job.ts';
-import { asArray, copyModel, layersOf, type LayerConfig } from './keras-layer.ts';
+import { asArray, copyModel, isLayer, layersOf, type LayerConfig } from './keras-layer.ts';
 import { lossDefinition } from './losses.ts';
 
 /** Activation that a loss computes together with its logarithm. */
@@ -48,9 +48,19 @@ export function foldActivations({ topology, outputs }: Pick<Job, 'topology' | 'o
     if (layer.class_name === 'Softmax') {
       // The softmax of another axis is not that of the loss.
       if (!isLastAxis(layer.config.axis, outputs[i]?.shape.length ?? 1)) return null;
+      const { name, activity_regularizer: penalty } = layer.config;
       layer.class_name = 'Activation';
-      layer.config = { name: layer.config.name, trainable: true, dtype: 'float32', activation: 'linear' };
+      layer.config = {
+        name,
+        trainable: true,
+        dtype: 'float32',
+        activation: 'linear',
+        ...(penalty === undefined ? {} : { activity_regularizer: penalty }),
+      };
     } else layer.config.activation = 'linear';
+    // The penalty is that of the output with its activation.
+    const { activity_regularizer: regularizer } = layer.config;
+    if (isLayer(regularizer)) regularizer.config.activation = own;
     return own;
   });
   return { topology: { ...model }, activations };

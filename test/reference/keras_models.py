@@ -7,6 +7,8 @@ How to run it:
     pip install tensorflow-cpu==2.21 tf_keras==2.21 keras==3.15.1
     python test/reference/keras_models.py > test/reference/keras-models.json
 
+With `--add FILE` it computes only the models that FILE lacks, and writes FILE with them at its end: the others keep their bytes.
+
 With `--random N --seed S` it prints N models with random settings instead, to search for differences by hand.
 
 Most models are built by Keras 2 (tf_keras), a few by Keras 3. Each topology is that of to_json(). To keep the file small, most
@@ -15,7 +17,7 @@ topologies lack null values, `module`, `registered_name` and `build_config`.
 Before the step, every tensor of a model is filled as hashed.py describes.
 
 The batch: SAMPLES images of pixels() in hashed.py, divided by 255 as float32; labels count up. The loss is
-the SUM of the categorical cross-entropy. For a tensor that is not trained, the gradient's place holds SAMPLES x
+the SUM of the categorical cross-entropy, plus SAMPLES x the penalties of the outputs of layers, which Keras divides by SAMPLES. For a tensor that is not trained, the gradient's place holds SAMPLES x
 its change in the step. Random layers of Keras 3 use the numbers of keyed.py. Batch normalization is not fused: fused,
 TensorFlow takes the unbiased variance for the moving one, which Keras 3 does not.
 
@@ -71,6 +73,8 @@ def step(keras, model):
         probabilities = model(images, training=True)
         target = np.eye(CLASSES, dtype=np.float32)[labels]
         loss = keras.losses.CategoricalCrossentropy(reduction="sum")(target, probabilities)
+        if model.losses:
+            loss += SAMPLES * sum(model.losses)
     variables = [w.value if keras is keras3 else w for w in trainable]
     gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
     gradients = [np.array(tf.convert_to_tensor(g)) for g in gradients]
@@ -314,7 +318,7 @@ def kinds3():
     yield "Keras 3: a frozen model called for inference", graph(
         lambda x: frozen(inner())(x, training=False), keras=keras3
     )
-    for model in [attention3, normalization3, activations3, random3, recurrent3, resizing3, convolution3, masks3, more3]:
+    for model in [attention3, normalization3, activations3, random3, recurrent3, resizing3, convolution3, masks3, more3, penalties3]:
         yield from ((f"Keras 3: {name}", built) for name, built in model())
 
 
@@ -523,6 +527,24 @@ def more3():
         yield f"EinsumDense {equation}", series3(L.EinsumDense(equation, size, bias_axes=bias, activation="tanh"))
 
 
+def penalties3():
+    """Models with penalties of the outputs of layers."""
+    L = keras3.layers
+    r = keras3.regularizers
+    yield "activity L1", picture3(L.Conv2D(3, 2, activation="relu", activity_regularizer=r.L1(0.02)))
+    yield "activity L2", series3(L.Dense(4, activity_regularizer=r.L2(0.03)), L.Activation("tanh", activity_regularizer=r.L1(0.05)))
+    end = L.Dense(CLASSES, activation="softmax", activity_regularizer=r.L1L2(0.2, 0.3))
+    yield "activity of the softmax", image(L.Conv2D(2, 3), L.Flatten(), end, keras=keras3, head=False)
+    yield "ActivityRegularization", picture3(L.ActivityRegularization(0.03, 0.02), L.Dropout(0.2))
+    state = L.LSTM(3, return_state=True, activity_regularizer=r.L2(0.1))
+    yield "activity of a recurrent layer", graph(lambda x: L.Concatenate()(state(L.Reshape((9, 16))(x))), keras=keras3)
+    yield "activity in a Bidirectional", series3(
+        L.Bidirectional(L.GRU(3, activity_regularizer=r.L1(0.1), return_sequences=True), activity_regularizer=r.L2(0.1))
+    )
+    inner = keras3.Sequential([L.Input((6,)), L.Dense(6, activation="relu", activity_regularizer=r.L1L2(0.01, 0.02))])
+    yield "activity of a model called twice", graph(lambda x: inner(inner(L.Dense(6)(L.Flatten()(x)))), keras=keras3)
+
+
 def random_models(count, seed):
     """Models of one or two layers with random settings."""
     draw = random.Random(seed)
@@ -583,14 +605,29 @@ def random_models(count, seed):
         yield f"random {made}: " + ", ".join(type(layer).__name__ for layer in layers), model
 
 
+def add(file):
+    """Writes the models of Keras 3 that a file lacks at its end."""
+    with open(file) as opened:
+        text = opened.read()
+    known = {model["name"] for model in json.loads(text)["models"]}
+    added = [record(name, keras3, model) for name, model in kinds3() if name not in known]
+    lines = "".join(",\n" + json.dumps(each, separators=(",", ":")) for each in added)
+    with open(file, "w") as opened:
+        opened.write(text.removesuffix("\n]}\n") + lines + "\n]}\n")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--random", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--add", help="file to which to add the models of Keras 3 that it lacks")
     parser.add_argument("--only", help="print only models of Keras 3 whose name contains this")
     options = parser.parse_args()
     if options.random > 0:
         records = [record(name, keras2, model) for name, model in random_models(options.random, options.seed)]
+    elif options.add is not None:
+        add(options.add)
+        return
     elif options.only is not None:
         records = [record(name, keras3, model) for name, model in kinds3() if options.only in name]
     else:

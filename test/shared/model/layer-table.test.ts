@@ -60,13 +60,13 @@ describe('expandTopology rejects what would be ignored or computed otherwise tha
     ['Dropout', { rate: 0.5, noise_shape: [8, 1] }, 'noise_shape [8,1]'],
     [
       'Dense',
-      { activity_regularizer: plain('L2', { l2: 0.01 }) },
-      'activity_regularizer, which would be ignored',
+      { activity_regularizer: plain('OrthogonalRegularizer', { factor: 0.01 }) },
+      'activity_regularizer "OrthogonalRegularizer": supported are L1, L2 and L1L2',
     ],
     [
-      'Dense',
+      'MultiHeadAttention',
       { activityRegularizer: plain('L2', { l2: 0.01 }) },
-      'activity_regularizer, which would be ignored',
+      'activity_regularizer "L2": no penalty on the output of this layer',
     ],
     ['Dense', { kernel_regularizer: plain('OrthogonalRegularizer', { factor: 0 }) }, 'kernel_regularizer'],
     ['Dense', { bias_regularizer: 'l2' }, 'bias_regularizer'],
