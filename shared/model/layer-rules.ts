@@ -194,10 +194,24 @@ const oneOfClasses = (
   expected,
 });
 
-/** Penalty on weights, which the coordinator adds to the loss, or on the output of a layer, which workers add. */
-export const regularizer: Rule = oneOfClasses(
-  { L1: { l1: isFactor }, L2: { l2: isFactor }, L1L2: { l1: isFactor, l2: isFactor } },
+const SUMS = { L1: { l1: isFactor }, L2: { l2: isFactor }, L1L2: { l1: isFactor, l2: isFactor } };
+
+/** Penalty on the output of a layer, which workers add to the loss of each sample. */
+export const outputRegularizer: Rule = oneOfClasses(
+  SUMS,
   'supported are L1, L2 and L1L2, with factors of 0 or more',
+);
+
+/** Penalty on weights, which the coordinator adds to the loss. */
+export const regularizer: Rule = oneOfClasses(
+  {
+    ...SUMS,
+    OrthogonalRegularizer: {
+      factor: isFactor,
+      mode: (value) => value === null || value === 'rows' || value === 'columns',
+    },
+  },
+  'supported are L1, L2, L1L2 and OrthogonalRegularizer, with factors of 0 or more',
 );
 
 /** Constraint of weights, which the coordinator applies after each update. */

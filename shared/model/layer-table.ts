@@ -18,7 +18,7 @@ import {
   range,
   sizesWithWildcard,
   noPenalty,
-  regularizer,
+  outputRegularizer,
   oneCount,
   oneOf,
   strictlyOneOf,
@@ -41,7 +41,7 @@ const COMMON: Rules = {
   dtype,
   batch_input_shape: any,
   quantization_config: absent,
-  activity_regularizer: regularizer,
+  activity_regularizer: outputRegularizer,
 };
 
 const dataFormat = oneOf('channels_last', 'channels_first');
