@@ -119,11 +119,7 @@ it('leaves out frozen tensors, as Keras does, and changes nothing in a model wit
 });
 
 it.each([
-  [
-    'an unknown regularizer',
-    { kernel_regularizer: layer('SumRegularizer', {}) },
-    /supported are L1, L2/,
-  ],
+  ['an unknown regularizer', { kernel_regularizer: layer('SumRegularizer', {}) }, /supported are L1, L2/],
   ['a negative penalty', { kernel_regularizer: layer('L2', { l2: -1 }) }, /supported are L1, L2/],
   ['a factor beyond float32', { kernel_regularizer: layer('L2', { l2: 1e39 }) }, /supported are L1, L2/],
   ['a factor that is no number', { kernel_regularizer: layer('L1', { l1: '1' }) }, /factors of 0 or more/],
