@@ -22,13 +22,14 @@ import {
   type LayerConfig,
 } from './keras-layer.ts';
 import { rulesOf } from './layer-table.ts';
+import { checkOperations } from './operations.ts';
 
 /** Advice for unsupported layer classes that have a replacement. */
 const ALTERNATIVES: Readonly<Record<string, string>> = {
   Lambda: 'It contains Python code, which workers do not run. Use layers of Keras.',
   TFOpLambda:
-    'It is an operation on tensors between layers. Use a layer of Keras (Add, Multiply, Rescaling).',
-  SlicingOpLambda: 'It is an operation on tensors between layers. Use Cropping2D.',
+    'It is an operation on tensors as Keras 2 writes it. Save the model with Keras 3, or use a layer of Keras (Add, Multiply, Rescaling).',
+  SlicingOpLambda: 'It is an operation on tensors as Keras 2 writes it. Save the model with Keras 3.',
   CenterCrop: 'Use Cropping2D.',
   RandomCrop:
     'It crops a whole batch alike, so that a step would depend on how the batch is partitioned. Use RandomTranslation.',
@@ -54,6 +55,7 @@ export function expandTopology(topology: Topology): Topology {
   useFloat32Input(model);
   rejectUnsupported(model);
   rejectInnerPenalties(model);
+  checkOperations(model);
   freezeNestedLayers(model);
   checkCallArguments(model);
   for (const layer of walkLayers(model)) fillDefaults(layer);

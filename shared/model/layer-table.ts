@@ -305,6 +305,8 @@ const TABLE: Readonly<Record<string, Rules>> = {
     ...tensors('kernel', 'bias'),
   },
   Rescaling: { scale: finiteNumber, offset: finiteNumber },
+  // checkOperations() checks these.
+  Operation: { operation: any, operands: any, settings: any },
 };
 
 const MODEL: Rules = {
