@@ -71,7 +71,7 @@ export function extractTensorRules(topology: Topology): ExtractedRules {
           const slice = slices[tensor];
           // As in Keras, frozen tensors have neither.
           if (slice?.trainable !== true) continue;
-          rules.set(tensor, { tensor, ...rules.get(tensor), ...readRule(rule, slice.shape.length) });
+          rules.set(tensor, { tensor, ...rules.get(tensor), ...readRule(rule, slice.shape) });
         }
       }
       return [...rules.values()]
@@ -87,9 +87,10 @@ function collect(layer: LayerConfig, prefixes: readonly string[], found: FoundRu
   const own = prefixes.length > 0 ? prefixes : [String(config.name)];
   for (const [key, value] of Object.entries(config)) {
     const [, setting = ''] = /^(.*)_(regularizer|constraint)$/.exec(key) ?? [];
-    if (setting === '') continue;
+    // The penalty of a layer's output is part of the worker's pass.
+    if (setting === '' || setting === 'activity') continue;
     Reflect.deleteProperty(config, key);
-    if (!isLayer(value) || setting === 'activity') continue;
+    if (!isLayer(value)) continue;
     const tensor = TENSOR_NAMES[setting] ?? setting;
     const flag = OPTIONAL_TENSORS[setting];
     found.push({
@@ -124,11 +125,21 @@ function collect(layer: LayerConfig, prefixes: readonly string[], found: FoundRu
   }
 }
 
-/** @throws Error naming the layer if a constraint has an axis that the tensor does not have */
-function readRule({ label, key, value }: FoundRule, rank: number): Omit<TensorRule, 'tensor'> {
+/** @throws Error naming the layer if its tensor has not the axes that a constraint or regularizer takes */
+function readRule({ label, key, value }: FoundRule, shape: readonly number[]): Omit<TensorRule, 'tensor'> {
+  const rank = shape.length;
   const { class_name: className, config } = value;
   const number = (name: string, standard: number): number =>
     typeof config[name] === 'number' ? config[name] : standard;
+  if (className === 'OrthogonalRegularizer') {
+    const factor = number('factor', 0.01);
+    const mode = config.mode === 'columns' ? 'columns' : 'rows';
+    if (rank === 2 && (shape[mode === 'rows' ? 0 : 1] ?? 0) > 1)
+      return factor === 0 ? {} : { orthogonal: { factor, mode } };
+    throw new Error(
+      `${label} has a ${key} that compares the ${mode} of a matrix, but its tensor is [${shape.join(', ')}]. Change it in the model.`,
+    );
+  }
   if (key.endsWith('_regularizer')) {
     const standard = className === 'L1L2' ? 0 : 0.01;
     const l1 = className === 'L2' ? 0 : number('l1', standard);

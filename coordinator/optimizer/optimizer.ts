@@ -269,8 +269,8 @@ class TransactionalOptimizer implements Optimizer {
 
   /** Tensors, or parts of them, within a range. */
   #partsOf({ from, to }: Range): TensorPart[] {
-    return this.#slices.flatMap(({ offset, size }, tensor) => {
-      const part = { from: Math.max(from, offset), to: Math.min(to, offset + size), tensor };
+    return this.#slices.flatMap(({ offset, size, shape }, tensor) => {
+      const part = { from: Math.max(from, offset), to: Math.min(to, offset + size), tensor, shape };
       return part.from < part.to ? [part] : [];
     });
   }

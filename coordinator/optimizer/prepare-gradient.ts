@@ -1,6 +1,7 @@
 import type { OptimizerSettings } from '../../shared/model/optimizer-settings.ts';
 import type { Range } from '../../shared/util/range.ts';
 import type { VectorKernels } from './kernels/vector.ts';
+import { addOrthogonalGradient } from './orthogonal-penalty.ts';
 import { f32 } from './update-rule.ts';
 
 /** Vectors of a step's gradient. */
@@ -17,13 +18,16 @@ export interface GradientVectors {
 /** Tensor or part of one. */
 export interface TensorPart extends Range {
   readonly tensor: number;
+  /** Shape of the whole tensor. */
+  readonly shape: readonly number[];
 }
 
 /** Whether the rule cannot take the mean of the gradient sum as it is. */
 export const changesGradient = (settings: OptimizerSettings): boolean =>
   [settings.clipNorm, settings.globalClipNorm, settings.clipValue, settings.accumulate].some(
     (setting) => setting !== undefined,
-  ) || settings.tensorRules?.some(({ penalty }) => penalty !== undefined) === true;
+  ) ||
+  settings.tensorRules?.some(({ penalty, orthogonal }) => (penalty ?? orthogonal) !== undefined) === true;
 
 /**
  * Computes the mean gradient of a range with the penalties of its tensors, in float32: of this step, or with accumulation of the
@@ -39,11 +43,12 @@ export function takeMean(
   const of = (vector: Float32Array, { from, to }: Range): Float32Array => vector.subarray(from, to);
   const mean = of(gradient, range);
   kernels.run('mean', { changed: [mean], read: [of(gradientSum, range)] }, [samples]);
-  for (const { tensor, penalty } of settings.tensorRules ?? []) {
-    if (penalty === undefined) continue;
+  for (const { tensor, penalty, orthogonal } of settings.tensorRules ?? []) {
     for (const part of parts.filter((each) => each.tensor === tensor)) {
       const vectors = { changed: [of(gradient, part)], read: [of(weights, part)] };
-      kernels.run('penalize', vectors, [penalty.l1, penalty.l2]);
+      if (penalty !== undefined) kernels.run('penalize', vectors, [penalty.l1, penalty.l2]);
+      if (orthogonal !== undefined)
+        addOrthogonalGradient(of(weights, part), of(gradient, part), part.shape, orthogonal);
     }
   }
   if (accumulated === null) return;

@@ -7,6 +7,7 @@ import {
   type TensorRule,
 } from '../../shared/model/optimizer-settings.ts';
 import { vectorKernels, type VectorKernels } from './kernels/vector.ts';
+import { orthogonalPenalty } from './orthogonal-penalty.ts';
 import { f32 } from './update-rule.ts';
 
 /** Keras' backend.epsilon(). */
@@ -20,7 +21,7 @@ export function modelPenalty({ optimizer, layout }: Job, weights: Float32Array):
   return sumPenalties(output.tensorRules, layoutOf(layout).slices, weights, vectorKernels);
 }
 
-/** Sum of the penalties of tensors, l1 sum |w| + l2 sum w^2 for each. @param kernels kernels of the weights' memory */
+/** Sum of the penalties of tensors: l1 sum |w| + l2 sum w^2, and that of vectors that are not orthogonal. @param kernels kernels of the weights' memory */
 export function sumPenalties(
   rules: readonly TensorRule[],
   slices: readonly Slice[],
@@ -28,10 +29,12 @@ export function sumPenalties(
   kernels: Pick<VectorKernels, 'sumSquares' | 'sumMagnitudes'>,
 ): number {
   let total = 0;
-  for (const { tensor, penalty } of rules) {
+  for (const { tensor, penalty, orthogonal } of rules) {
     const slice = slices[tensor];
-    if (penalty === undefined || slice === undefined) continue;
+    if (slice === undefined) continue;
     const values = weights.subarray(slice.offset, slice.offset + slice.size);
+    if (orthogonal !== undefined) total += orthogonalPenalty(values, slice.shape, orthogonal);
+    if (penalty === undefined) continue;
     if (penalty.l1 > 0) total += penalty.l1 * kernels.sumMagnitudes(values);
     if (penalty.l2 > 0) total += penalty.l2 * kernels.sumSquares(values);
   }

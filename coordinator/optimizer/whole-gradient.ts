@@ -26,8 +26,10 @@ export function wholeRanges(settings: OptimizerSettings, slices: readonly Slice[
   if (clipNorm !== undefined)
     ranges.push(...trained.map((range) => ({ ...range, reason: "the clip by each tensor's norm" })));
   if (updatesWholeTensors(name)) ranges.push(...trained.map((range) => ({ ...range, reason: name })));
-  for (const { tensor, constraint } of tensorRules) {
+  for (const { tensor, constraint, orthogonal } of tensorRules) {
     const slice = slices[tensor];
+    if (slice !== undefined && orthogonal !== undefined)
+      ranges.push({ ...rangeOf(slice), reason: 'the penalty of vectors that are not orthogonal' });
     if (slice === undefined || constraint === undefined || constraint.name === 'nonNegative') continue;
     ranges.push({ ...rangeOf(slice), reason: `the constraint ${constraint.name}` });
   }

@@ -17,12 +17,15 @@ export interface ModelStep {
   readonly built: BuiltModel;
   /** Index in the layout of the tensor whose gradient can be computed as factors, or null. */
   readonly factoredIndex: number | null;
+  /** Number of a sample's values in each tensor of the outputs. */
+  readonly outputSizes: readonly number[];
   /**
    * Forward and backward pass.
    * @param inputs [samples, ...shape] each
    * @param targets [samples, ...shape] of each output, one-hot for classes; then the weights of the samples, if the job has any
    * @param onGradient called during the backward pass with the gradients of some tensors
-   * @returns the outputs, logits where a loss computes the last activation, and the parts of the flat gradient in order of the layout: sums over the
+   * @returns the outputs, logits where a loss computes the last activation, then the penalty of each sample, if outputs of layers
+   *   have any; and the parts of the flat gradient in order of the layout: sums over the
    *   samples; for tensors that are not trained, samples x the change by the forward pass
    */
   gradient(
@@ -43,7 +46,7 @@ export interface ModelStep {
     onGradient: OnGradient | undefined,
     onFactors: OnFactors,
   ): { outputs: tfjs.Tensor[]; parts: tfjs.Tensor[] };
-  /** Outputs of a forward pass without random layers. */
+  /** Outputs of a forward pass without random layers, as gradient() returns them. */
   outputs(inputs: readonly tfjs.Tensor[]): tfjs.Tensor[];
   /** Class probabilities or values of the first output. @param outputs as outputs() returns them */
   predictions(outputs: readonly tfjs.Tensor[]): tfjs.Tensor;
@@ -71,10 +74,11 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
   });
   const apply = (inputs: readonly tfjs.Tensor[], training: boolean): tfjs.Tensor[] => {
     const [first, ...others] = inputs;
-    const outputs = model.apply(first !== undefined && others.length === 0 ? first : [...inputs], {
-      training,
-    });
-    return (Array.isArray(outputs) ? outputs : [outputs]) as tfjs.Tensor[];
+    const pass = (): tfjs.Tensor[] =>
+      [
+        model.apply(first !== undefined && others.length === 0 ? first : [...inputs], { training }),
+      ].flat() as tfjs.Tensor[];
+    return built.penalties === null ? pass() : built.penalties.collect(pass);
   };
   const trainable = variables.filter((_, i) => layout.slices[i]?.trainable);
 
@@ -96,6 +100,7 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
         const sums = terms.map((term, i) =>
           lossSum(tf, term, outputs[i] as tfjs.Tensor, targets[i] as tfjs.Tensor, weights),
         );
+        if (built.penalties !== null) sums.push(tf.sum(outputs[terms.length] as tfjs.Tensor));
         return sums.reduce((total, sum) => tf.add(total, sum));
       };
       const { grads } = hooks.run(onGradient, () => tf.variableGrads(loss, trained));
@@ -119,6 +124,7 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
   return {
     built,
     factoredIndex: factors.index,
+    outputSizes: [...job.outputs.map(sampleSize), ...(built.penalties === null ? [] : [1])],
 
     gradient: (inputs, targets, masks, onGradient) => gradient(trainable, inputs, targets, masks, onGradient),
 

@@ -6,9 +6,11 @@ import {
   registerDilatedGradient,
   registerExtremumGradients,
 } from './gradient-corrections.ts';
+import { takeActivityPenalties, type ActivityPenalty } from '../model/activity-penalties.ts';
+import { ActivityPenalties } from './activity-penalties.ts';
 import { applyMasks } from './layers/masks.ts';
 import { registerLayers } from './layers/register.ts';
-import type { CallArguments } from './layers/stock.ts';
+import type { CallArguments, Inputs } from './layers/stock.ts';
 import type { TF } from '../util/tf.ts';
 
 /** Built model with its tensors in the order of the flat vector. */
@@ -19,6 +21,8 @@ export interface BuiltModel {
   readonly variables: readonly tfjs.Variable[];
   /** Names of the weights in a saved model; they are not part of the protocol. */
   readonly names: readonly string[];
+  /** Penalties of the outputs of layers; null if the model has none. */
+  readonly penalties: ActivityPenalties | null;
   /** @param values the flat vector; must not change afterwards, because backends copy it when they compute */
   setWeights(values: Float32Array): void;
   readWeights(): Promise<Float32Array>;
@@ -30,7 +34,8 @@ export interface BuiltModel {
  * @throws Error if tfjs-layers cannot build the topology
  */
 export async function buildModel(tf: TF, topology: Topology): Promise<BuiltModel> {
-  const model = await loadModel(tf, topology);
+  const { topology: plain, penalties } = takeActivityPenalties(topology);
+  const { model, activity } = await loadModel(tf, plain, penalties);
   const trainable = new Set(model.trainableWeights.map((weight) => weight.name));
   const entries = model.weights.map(({ name, shape }) => ({
     shape: shape.map(Number),
@@ -45,6 +50,7 @@ export async function buildModel(tf: TF, topology: Topology): Promise<BuiltModel
     layout,
     variables,
     names: model.weights.map((weight) => weight.originalName),
+    penalties: activity,
     setWeights(values) {
       layout.slices.forEach(({ shape, offset, size }, i) => {
         const tensor = tf.tensor(values.subarray(offset, offset + size), [...shape]);
@@ -67,7 +73,11 @@ export async function buildModel(tf: TF, topology: Topology): Promise<BuiltModel
 }
 
 /** Loads a model and corrects tfjs-layers where it computes otherwise than Keras. */
-async function loadModel(tf: TF, topology: Topology): Promise<tfjs.LayersModel> {
+async function loadModel(
+  tf: TF,
+  topology: Topology,
+  penalties: ReadonlyMap<string, ActivityPenalty>,
+): Promise<{ model: tfjs.LayersModel; activity: ActivityPenalties | null }> {
   registerLayers(tf);
   registerAveragePoolGradients(tf);
   registerDilatedGradient(tf);
@@ -77,7 +87,9 @@ async function loadModel(tf: TF, topology: Topology): Promise<tfjs.LayersModel> 
     rejectEmptyOutputs(model);
     applyCallArguments(model);
     applyMasks(tf, model);
-    return model;
+    const activity = penalties.size === 0 ? null : new ActivityPenalties(tf, model, penalties);
+    callOnce(model);
+    return { model, activity };
   } catch (error) {
     model.dispose();
     throw error;
@@ -111,6 +123,51 @@ interface LayerContainer {
   readonly layer?: tfjs.layers.Layer;
 }
 
+/** Calls of a layer by other layers. The inputs of a model also count as a call, without arguments. */
+const callSites = (layer: tfjs.layers.Layer): readonly CallSite[] =>
+  (layer.inboundNodes as unknown as readonly CallSite[]).filter(
+    ({ callArgs }) => callArgs !== undefined && callArgs !== null,
+  );
+
+/** Last call of each layer in one pass. */
+type PassResults = Map<tfjs.layers.Layer, { readonly inputs: tfjs.Tensor[]; readonly results: Inputs }>;
+
+/**
+ * Makes a layer with several outputs compute them in one call. tfjs-layers calls it once for each, so that a model within a model
+ * would count penalties, and update running statistics, as often.
+ */
+function callOnce(model: tfjs.layers.Layer): void {
+  const results: PassResults = new Map();
+  if (!rememberResults(model, results)) return;
+  const call = model.call.bind(model);
+  model.call = (inputs, kwargs) => {
+    results.clear();
+    return call(inputs, kwargs);
+  };
+}
+
+/** @returns whether a layer has several outputs */
+function rememberResults(model: tfjs.layers.Layer, passed: PassResults): boolean {
+  const { layers = [], layer: wrapped } = model as unknown as LayerContainer;
+  let found = false;
+  for (const layer of wrapped === undefined ? layers : [...layers, wrapped]) {
+    found = rememberResults(layer, passed) || found;
+    const hasSeveral = layer.inboundNodes.some(({ outputTensors }) => outputTensors.length > 1);
+    if (!hasSeveral || callSites(layer).length > 1) continue;
+    found = true;
+    const call = layer.call.bind(layer);
+    layer.call = (inputs, kwargs) => {
+      const list = [inputs].flat();
+      const last = passed.get(layer);
+      if (last?.inputs.every((input, i) => input === list[i]) === true) return last.results;
+      const results = call(inputs, kwargs);
+      passed.set(layer, { inputs: list, results });
+      return results;
+    };
+  }
+  return found;
+}
+
 /**
  * Makes layers and nested models compute in inference mode if the topology calls them with training=False, which tfjs-layers
  * ignores.
@@ -119,9 +176,7 @@ interface LayerContainer {
 export function applyCallArguments(model: tfjs.layers.Layer): void {
   const { layers = [], layer: wrapped } = model as unknown as LayerContainer;
   for (const layer of wrapped === undefined ? layers : [...layers, wrapped]) {
-    // The inputs of a model also count as a call, without arguments.
-    const nodes = layer.inboundNodes as unknown as readonly CallSite[];
-    const sites = nodes.filter(({ callArgs }) => callArgs !== undefined && callArgs !== null);
+    const sites = callSites(layer);
     const inference = sites.filter(({ callArgs }) => callArgs?.training === false).length;
     if (inference > 0) {
       if (inference < sites.length) {

@@ -8,9 +8,10 @@ import {
   walkLayers,
   type LayerConfig,
 } from './keras-layer.ts';
-import { dropMasks, isOperation } from './keras3-masks.ts';
+import { dropMasks } from './keras3-masks.ts';
 import { snakeCase } from './layer-rules.ts';
 import { renameKey } from './normalize-config.ts';
+import { convertOperation, isOperation } from './operations.ts';
 
 /** Topology with all keys in snake_case. tfjs-layers also reads camelCase, but the layer table has only snake_case. */
 export function withSnakeKeys(value: unknown): unknown {
@@ -56,7 +57,8 @@ export function convertKeras3(model: LayerConfig): void {
         config[key] = 'hard_sigmoid_keras3';
     }
     dropMirroredLayer(layer);
-    if (layer.inbound_nodes !== undefined)
+    if (isOperation(layer)) convertOperation(layer, convertTensors);
+    else if (layer.inbound_nodes !== undefined)
       layer.inbound_nodes = asArray(layer.inbound_nodes).map((node) => convertNode(layer, node));
     for (const key of ['input_layers', 'output_layers']) {
       const ends = config[key];
@@ -119,7 +121,6 @@ function convertNode(layer: LayerConfig, node: unknown): unknown {
   const kwargs = isRecord(node.kwargs) ? (convertTensors(node.kwargs) as Record<string, unknown>) : {};
   Reflect.deleteProperty(kwargs, 'training');
   const inputs = [node.args].flat(9);
-  if (isOperation(layer)) checkRanks(layer, inputs);
   return inputs.map((tensor) => {
     const reference = convertTensors(tensor);
     if (Array.isArray(reference)) return [...(reference as unknown[]), kwargs];
@@ -127,15 +128,6 @@ function convertNode(layer: LayerConfig, node: unknown): unknown {
       `${layerLabel(layer)} is called with an argument that is not a tensor, which is not supported.`,
     );
   });
-}
-
-/** @throws Error naming the layer if an operation aligns its inputs by their last axes, where layers align the samples */
-function checkRanks(layer: LayerConfig, inputs: readonly unknown[]): void {
-  const ranks = inputs.map((input) => (isLayer(input) ? asArray(input.config.shape).length : 0));
-  if (new Set(ranks).size <= 1 || ranks.includes(0)) return;
-  throw new Error(
-    `${layerLabel(layer)} is an operation on tensors with ${ranks.join(' and ')} axes, which is not supported. Use a layer.`,
-  );
 }
 
 /** Replaces Keras 3's tensors, at any depth, by [name, node, tensor]. */

@@ -4,6 +4,7 @@ import {
   convertCallArguments,
   freezeNestedLayers,
 } from './layer-calls.ts';
+import { normalizeActivityPenalty, rejectInnerPenalties } from './activity-penalties.ts';
 import { expandInitializer } from './initializers.ts';
 import type { Topology } from './job.ts';
 import { convertKeras3, isKeras3, withSnakeKeys } from './convert-keras3.ts';
@@ -21,13 +22,14 @@ import {
   type LayerConfig,
 } from './keras-layer.ts';
 import { rulesOf } from './layer-table.ts';
+import { checkOperations } from './operations.ts';
 
 /** Advice for unsupported layer classes that have a replacement. */
 const ALTERNATIVES: Readonly<Record<string, string>> = {
   Lambda: 'It contains Python code, which workers do not run. Use layers of Keras.',
   TFOpLambda:
-    'It is an operation on tensors between layers. Use a layer of Keras (Add, Multiply, Rescaling).',
-  SlicingOpLambda: 'It is an operation on tensors between layers. Use Cropping2D.',
+    'It is an operation on tensors as Keras 2 writes it. Save the model with Keras 3, or use a layer of Keras (Add, Multiply, Rescaling).',
+  SlicingOpLambda: 'It is an operation on tensors as Keras 2 writes it. Save the model with Keras 3.',
   CenterCrop: 'Use Cropping2D.',
   RandomCrop:
     'It crops a whole batch alike, so that a step would depend on how the batch is partitioned. Use RandomTranslation.',
@@ -52,6 +54,8 @@ export function expandTopology(topology: Topology): Topology {
   normalizeConfigs(model);
   useFloat32Input(model);
   rejectUnsupported(model);
+  rejectInnerPenalties(model);
+  checkOperations(model);
   freezeNestedLayers(model);
   checkCallArguments(model);
   for (const layer of walkLayers(model)) fillDefaults(layer);
@@ -125,11 +129,6 @@ function rejectUnsupported(model: LayerConfig): void {
 }
 
 function unsupportedError(layer: LayerConfig, key: string, value: unknown, expected: string): Error {
-  if (key === 'activity_regularizer') {
-    return new Error(
-      `${layerLabel(layer)} has an ${key}, which would be ignored: ${expected}. Remove it from the model.`,
-    );
-  }
   const shown = JSON.stringify(isLayer(value) ? value.class_name : value).slice(0, 80);
   return new Error(`${layerLabel(layer)} has ${key} ${shown}: ${expected}. Change it in the model.`);
 }
@@ -149,6 +148,7 @@ function rejectForeignMembers(layer: LayerConfig): void {
 /** Fills in Keras' defaults for missing settings for which tfjs-layers has other defaults. */
 function fillDefaults(layer: LayerConfig): void {
   const { config } = layer;
+  normalizeActivityPenalty(layer);
   for (const [key, rule] of Object.entries(rulesOf(layer.class_name) ?? {})) {
     if (config[key] === undefined && rule.defaultValue !== undefined) config[key] = rule.defaultValue;
     const [, tensor] = /^(.*)_initializer$/.exec(key) ?? [];

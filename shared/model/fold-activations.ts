@@ -1,6 +1,15 @@
 import type { Job, Topology } from './job.ts';
-import { asArray, copyModel, layersOf, type LayerConfig } from './keras-layer.ts';
+import {
+  asArray,
+  copyModel,
+  isLayer,
+  isRecord,
+  layersOf,
+  ownEntry,
+  type LayerConfig,
+} from './keras-layer.ts';
 import { lossDefinition } from './losses.ts';
+import { OPERATION } from './operations.ts';
 
 /** Activation that a loss computes together with its logarithm. */
 export type Activation = 'softmax' | 'sigmoid';
@@ -14,10 +23,14 @@ export function outputLayers(model: LayerConfig): (LayerConfig | undefined)[] {
   return references.map(([name]) => layers.find((layer) => (layer.config.name ?? layer.name) === name));
 }
 
+/** Operations that are activations of an output. */
+const OUTPUT_OPERATIONS: Readonly<Record<string, Activation>> = { Softmax: 'softmax', Sigmoid: 'sigmoid' };
+
 /** Activation of a layer: 'linear' without one, null if the layer has weights or options of its own. */
 export function activationOf(layer: LayerConfig | undefined): string | null {
   if (layer?.class_name === 'Softmax') return 'softmax';
-  const { activation } = layer?.config ?? {};
+  const { activation, operation } = layer?.config ?? {};
+  if (layer?.class_name === OPERATION) return ownEntry(OUTPUT_OPERATIONS, String(operation)) ?? null;
   return typeof activation === 'string' ? activation : null;
 }
 
@@ -45,12 +58,23 @@ export function foldActivations({ topology, outputs }: Pick<Job, 'topology' | 'o
     const own = activationOf(layer);
     const activation = lossDefinition(loss.name).folds?.find((name) => name === own);
     if (activation === undefined || !isUsedOnce(model, layer)) return null;
-    if (layer.class_name === 'Softmax') {
+    if (layer.class_name === 'Softmax' || layer.class_name === OPERATION) {
+      const { axis } = isRecord(layer.config.settings) ? layer.config.settings : layer.config;
       // The softmax of another axis is not that of the loss.
-      if (!isLastAxis(layer.config.axis, outputs[i]?.shape.length ?? 1)) return null;
+      if (own === 'softmax' && !isLastAxis(axis, outputs[i]?.shape.length ?? 1)) return null;
+      const { name, activity_regularizer: penalty } = layer.config;
       layer.class_name = 'Activation';
-      layer.config = { name: layer.config.name, trainable: true, dtype: 'float32', activation: 'linear' };
+      layer.config = {
+        name,
+        trainable: true,
+        dtype: 'float32',
+        activation: 'linear',
+        ...(penalty === undefined ? {} : { activity_regularizer: penalty }),
+      };
     } else layer.config.activation = 'linear';
+    // The penalty is that of the output with its activation.
+    const { activity_regularizer: regularizer } = layer.config;
+    if (isLayer(regularizer)) regularizer.config.activation = own;
     return activation;
   });
   return { topology: { ...model }, activations };

@@ -8,6 +8,7 @@ import {
   ownEntry,
   type LayerConfig,
 } from './keras-layer.ts';
+import { isOperation } from './operations.ts';
 
 /** How the mask of a layer's output follows from those of its inputs. */
 export type MaskFlow = 'first' | 'sequences' | 'merged' | 'unsupported';
@@ -38,10 +39,6 @@ export const MASK_FLOWS: Readonly<Record<string, MaskFlow>> = Object.fromEntries
 /** Arguments of calls with the masks of inputs. */
 const MASK_ARGUMENTS = ['mask', 'query_mask', 'value_mask', 'key_mask'];
 
-/** Whether a layer is an operation on tensors, such as those that make masks. */
-export const isOperation = (layer: LayerConfig): boolean =>
-  String((layer as { module?: unknown }).module).startsWith('keras.src.ops');
-
 /** [layer, call, output] of a tensor of Keras 3, or null if a value is none. */
 function historyOf(tensor: unknown): unknown[] | null {
   const history = isLayer(tensor) ? asArray(tensor.config.keras_history) : [];
@@ -50,9 +47,6 @@ function historyOf(tensor: unknown): unknown[] | null {
 
 /** Formula of a mask, as text. null stands for no mask, undefined for one that is not known. */
 type Formula = string | null | undefined;
-
-/** Begin of the formula of a mask that only an engine finds. */
-const FROM_OPERATION = 'operation';
 
 /** Masks of the tensors of a model in the form of Keras 3. */
 class Masks {
@@ -63,7 +57,7 @@ class Masks {
     this.#layers = new Map(layersOf(model).map((layer) => [layer.config.name ?? layer.name, layer]));
   }
 
-  /** Mask that a tensor has in an engine, which takes operations for layers. In Keras their outputs have none. */
+  /** Mask that a tensor has. The outputs of operations have none. */
   ofTensor(tensor: unknown): Formula {
     const history = historyOf(tensor);
     if (history === null) return null;
@@ -75,7 +69,7 @@ class Masks {
   #ofOutput([name, call, output]: readonly unknown[]): Formula {
     const layer = this.#layers.get(name);
     if (layer === undefined || isModel(layer)) return undefined;
-    if (output !== 0) return null;
+    if (output !== 0 || isOperation(layer)) return null;
     const node = asArray(layer.inbound_nodes)[Number(call)];
     const inputs = isRecord(node) ? [node.args].flat(9) : [];
     const { class_name: className, config } = layer;
@@ -92,8 +86,7 @@ class Masks {
     const all = inputs.map((input) => this.ofTensor(input));
     if (all.includes(undefined)) return undefined;
     if (all.includes(null)) return null;
-    const merged = all.reduce((left, right) => `or(${left}, ${right})`);
-    return isOperation(layer) ? `${FROM_OPERATION} ${merged}` : merged;
+    return all.reduce((left, right) => `or(${left}, ${right})`);
   }
 
   /** Mask that the argument of a call is. */
@@ -173,14 +166,12 @@ function checkMasks(masks: Masks, layer: LayerConfig, node: Record<string, unkno
       const expected = masks.ofArgument(Array.isArray(given) ? given[i] : given);
       if (found === undefined || found === expected) return;
       // Keras writes null for a mask that it finds itself.
-      if (expected !== null || found?.includes(FROM_OPERATION) === true) throw maskError(layer, expected);
+      if (expected !== null) throw maskError(layer);
     });
   }
 }
 
-const maskError = (layer: LayerConfig, expected: Formula): Error =>
+const maskError = (layer: LayerConfig): Error =>
   new Error(
-    expected === null
-      ? `${layerLabel(layer)} is called with the result of an operation on tensors with masks, which is not supported. Use layers such as Add.`
-      : `${layerLabel(layer)} is called with another mask than that of its input, which is not supported. Use an Embedding with mask_zero or a Masking layer.`,
+    `${layerLabel(layer)} is called with another mask than that of its input, which is not supported. Use an Embedding with mask_zero or a Masking layer.`,
   );

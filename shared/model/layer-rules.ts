@@ -168,10 +168,10 @@ const isZeroPenalty = (regularizer: unknown): boolean =>
   ['L1', 'L2', 'L1L2'].includes(regularizer.class_name) &&
   Object.values(regularizer.config).every((weight) => weight === 0 || weight === null);
 
-/** Regularizer of a layer's output. Workers compute only the gradient of the loss, so that only zero penalties are supported. */
+/** Regularizer of the output of a layer with layers inside, to which Keras gives it too. */
 export const noPenalty: Rule = {
   accepts: (value) => value === null || isZeroPenalty(value),
-  expected: 'no penalty on the output of a layer is supported',
+  expected: 'no penalty on the output of this layer is supported',
 };
 
 const isFloat32 = (value: unknown): value is number =>
@@ -194,10 +194,24 @@ const oneOfClasses = (
   expected,
 });
 
+const SUMS = { L1: { l1: isFactor }, L2: { l2: isFactor }, L1L2: { l1: isFactor, l2: isFactor } };
+
+/** Penalty on the output of a layer, which workers add to the loss of each sample. */
+export const outputRegularizer: Rule = oneOfClasses(
+  SUMS,
+  'supported are L1, L2 and L1L2, with factors of 0 or more',
+);
+
 /** Penalty on weights, which the coordinator adds to the loss. */
 export const regularizer: Rule = oneOfClasses(
-  { L1: { l1: isFactor }, L2: { l2: isFactor }, L1L2: { l1: isFactor, l2: isFactor } },
-  'supported are L1, L2 and L1L2, with factors of 0 or more',
+  {
+    ...SUMS,
+    OrthogonalRegularizer: {
+      factor: isFactor,
+      mode: (value) => value === null || value === 'rows' || value === 'columns',
+    },
+  },
+  'supported are L1, L2, L1L2 and OrthogonalRegularizer, with factors of 0 or more',
 );
 
 /** Constraint of weights, which the coordinator applies after each update. */

@@ -18,6 +18,7 @@ import {
   range,
   sizesWithWildcard,
   noPenalty,
+  outputRegularizer,
   oneCount,
   oneOf,
   strictlyOneOf,
@@ -40,6 +41,7 @@ const COMMON: Rules = {
   dtype,
   batch_input_shape: any,
   quantization_config: absent,
+  activity_regularizer: outputRegularizer,
 };
 
 const dataFormat = oneOf('channels_last', 'channels_first');
@@ -55,7 +57,6 @@ const CONV: Rules = {
   dilation_rate: counts,
   activation,
   use_bias: flag,
-  activity_regularizer: noPenalty,
 };
 const CONV_WITH_FILTERS: Rules = { ...CONV, filters: counts, ...tensors('kernel', 'bias') };
 const TRANSPOSED: Rules = {
@@ -97,7 +98,6 @@ const RECURRENT: Rules = {
   time_major: absent,
   zero_output_for_mask: flag,
   input_length: any,
-  activity_regularizer: noPenalty,
 };
 
 const NORMALIZATION: Rules = {
@@ -139,7 +139,6 @@ const TABLE: Readonly<Record<string, Rules>> = {
     activation,
     use_bias: flag,
     ...tensors('kernel', 'bias'),
-    activity_regularizer: noPenalty,
   },
   Activation: { activation },
   Dropout: { rate: finiteNumber, seed: any, noise_shape: noiseShape },
@@ -279,7 +278,6 @@ const TABLE: Readonly<Record<string, Rules>> = {
     input_dim: counts,
     output_dim: counts,
     ...tensors('embeddings'),
-    activity_regularizer: noPenalty,
     mask_zero: flag,
     input_length: any,
   },
@@ -305,9 +303,10 @@ const TABLE: Readonly<Record<string, Rules>> = {
     activation,
     bias_axes: any,
     ...tensors('kernel', 'bias'),
-    activity_regularizer: noPenalty,
   },
   Rescaling: { scale: finiteNumber, offset: finiteNumber },
+  // checkOperations() checks these.
+  Operation: { operation: any, operands: any, settings: any },
 };
 
 const MODEL: Rules = {

@@ -31,7 +31,7 @@ export function normalizeConfigs(model: LayerConfig): void {
     if (config.dtype === undefined) delete config.dtype;
     normalizeInputShape(layer);
     resolveAliases(layer);
-    dropNulls(config);
+    dropNulls(layer.config);
   }
   for (const outer of [model, ...walkLayers(model)].filter(isModel)) {
     // The input shape of a layer after the first has no effect.
@@ -72,6 +72,15 @@ const ACTIVATION_ALIASES: Readonly<Record<string, string>> = { silu: 'swish', ha
 
 function resolveAliases(layer: LayerConfig): void {
   const { class_name: className, config } = layer;
+  if (className === 'ActivityRegularization') {
+    const { l1, l2, ...rest } = config;
+    layer.class_name = 'Identity';
+    layer.config = {
+      ...rest,
+      activity_regularizer: { class_name: 'L1L2', config: { l1: l1 ?? 0, l2: l2 ?? 0 } },
+    };
+    return;
+  }
   if (className === 'LeakyReLU') {
     const { alpha, negative_slope: slope } = config;
     if (alpha !== undefined && slope !== undefined && alpha !== slope) {

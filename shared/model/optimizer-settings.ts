@@ -111,6 +111,8 @@ const tensorRuleSchema = v.object({
   tensor: count,
   /** Factors of the penalty l1 sum |w| + l2 sum w^2. */
   penalty: v.optional(v.object({ l1: nonNegative, l2: nonNegative })),
+  /** Penalty of a matrix whose rows or columns are not orthogonal. */
+  orthogonal: v.optional(v.object({ factor: nonNegative, mode: v.picklist(['rows', 'columns']) })),
   constraint: v.optional(constraintSchema),
 });
 /** Penalty and constraint of a tensor, as the model's topology asked for. */

@@ -1,4 +1,5 @@
 import { convertTensor, sampleSize, type TensorSpec, type TensorValues } from './tensors.ts';
+import { hasActivityPenalties } from './activity-penalties.ts';
 import { foldActivations, type Activation } from './fold-activations.ts';
 import type { Job } from './job.ts';
 import { lossDefinition, sigmoid, type RowLoss } from './losses.ts';
@@ -7,7 +8,10 @@ import { isOneHot, metricName, metricNames, outputWidth, type OutputSpec } from 
 
 /** Sums over some samples. */
 export interface Score {
-  /** Sum, not mean, of the samples' losses: over the outputs, times the weights of outputs and samples. */
+  /**
+   * Sum, not mean, of the samples' losses: over the outputs, times the weights of outputs and samples, plus the penalties of the
+   * outputs of layers.
+   */
   readonly lossSum: number;
   /** Sums of the metrics, in the order of the job. */
   readonly metrics: readonly number[];
@@ -82,6 +86,7 @@ export class Scoring {
   /** Number of sums of all metrics. */
   readonly sums: number;
   readonly #hasWeights: boolean;
+  readonly #hasPenalties: boolean;
   readonly #scratch = new Map<string, Float32Array>();
   #probabilities = new Float64Array(0);
 
@@ -90,6 +95,7 @@ export class Scoring {
     const isOnly = job.outputs.length === 1;
     let index = isOnly ? 0 : job.outputs.length;
     this.#hasWeights = job.sampleWeights === true;
+    this.#hasPenalties = hasActivityPenalties(job.topology);
     this.#outputs = job.outputs.map((spec, o) => {
       const plan = planOutput(spec, job.targets[o] as TensorSpec, activations[o] ?? null, {
         index,
@@ -114,7 +120,8 @@ export class Scoring {
 
   /**
    * Computes the sums over samples.
-   * @param outputs of the model for each output: [samples, ...shape], logits where the activation is part of the loss
+   * @param outputs of the model for each output: [samples, ...shape], logits where the activation is part of the loss; then the
+   *   penalty of each sample, if outputs of layers have any
    */
   score(outputs: readonly ArrayLike<number>[], shard: ScoredShard): Score {
     const samples = shard.sampleNumbers.length;
@@ -125,6 +132,10 @@ export class Scoring {
       const ownLoss = this.#scoreOutput(plan, outputs[o] ?? [], stored, shard.weights, samples, sums);
       lossSum += (plan.spec.weight ?? 1) * ownLoss;
       if (plan.lossIndex !== null) sums[plan.lossIndex] = ownLoss;
+    }
+    if (this.#hasPenalties) {
+      const penalties = outputs[this.#outputs.length] ?? [];
+      for (let s = 0; s < samples; s++) lossSum += penalties[s] as number;
     }
     return { lossSum, metrics: [...sums] };
   }
@@ -239,7 +250,8 @@ export class Scoring {
 
   /** @returns a sentence on sums that no samples can have, or null */
   findImpossible({ lossSum, metrics }: Score, samples: number): string | null {
-    const isLimited = this.#outputs.every((plan) => plan.isLimited) && !this.#hasWeights;
+    const isLimited =
+      this.#outputs.every((plan) => plan.isLimited) && !this.#hasWeights && !this.#hasPenalties;
     const maxLoss = samples * (isLimited ? MAX_LOGITS_LOSS * this.#outputs.length : MAX_LOSS);
     if (!(Math.abs(lossSum) <= maxLoss) || (lossSum < 0 && !this.isSigned)) {
       return `A loss of ${lossSum} is not possible.`;
@@ -302,7 +314,7 @@ export class Scoring {
   get chanceLoss(): number | null {
     if (this.isSigned) return Infinity;
     const [output, ...others] = this.#outputs;
-    if (output === undefined || others.length > 0 || this.#hasWeights) return null;
+    if (output === undefined || others.length > 0 || this.#hasWeights || this.#hasPenalties) return null;
     const { activation, options } = lossDefinition(output.spec.loss.name);
     const isEntropy = activation !== undefined && !options.includes('gamma');
     return isEntropy ? Math.log(Math.max(2, output.width)) : null;

@@ -107,7 +107,8 @@ export function moveSoftmaxLast(topology: Topology): {
   while (layer !== undefined && RESHAPING_LAYERS.has(layer.class_name)) layer = layerBefore(model, layer);
   if (layer === undefined || layer === last || last === undefined) return unchanged;
   const outputs = layer.config.units ?? layer.config.filters;
-  if (layer.config.activation !== 'softmax' || typeof outputs !== 'number') return unchanged;
+  const isPlain = layer.config.activity_regularizer === undefined;
+  if (layer.config.activation !== 'softmax' || typeof outputs !== 'number' || !isPlain) return unchanged;
   layer.config.activation = 'linear';
   const softmax: LayerConfig = {
     class_name: 'Activation',

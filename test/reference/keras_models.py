@@ -7,6 +7,8 @@ How to run it:
     pip install tensorflow-cpu==2.21 tf_keras==2.21 keras==3.15.1
     python test/reference/keras_models.py > test/reference/keras-models.json
 
+With `--add FILE` it computes only the models that FILE lacks, and writes FILE with them at its end: the others keep their bytes.
+
 With `--random N --seed S` it prints N models with random settings instead, to search for differences by hand.
 
 Most models are built by Keras 2 (tf_keras), a few by Keras 3. Each topology is that of to_json(). To keep the file small, most
@@ -15,7 +17,7 @@ topologies lack null values, `module`, `registered_name` and `build_config`.
 Before the step, every tensor of a model is filled as hashed.py describes.
 
 The batch: SAMPLES images of pixels() in hashed.py, divided by 255 as float32; labels count up. The loss is
-the SUM of the categorical cross-entropy. For a tensor that is not trained, the gradient's place holds SAMPLES x
+the SUM of the categorical cross-entropy, plus SAMPLES x the penalties of the outputs of layers, which Keras divides by SAMPLES. For a tensor that is not trained, the gradient's place holds SAMPLES x
 its change in the step. Random layers of Keras 3 use the numbers of keyed.py. Batch normalization is not fused: fused,
 TensorFlow takes the unbiased variance for the moving one, which Keras 3 does not.
 
@@ -71,6 +73,8 @@ def step(keras, model):
         probabilities = model(images, training=True)
         target = np.eye(CLASSES, dtype=np.float32)[labels]
         loss = keras.losses.CategoricalCrossentropy(reduction="sum")(target, probabilities)
+        if model.losses:
+            loss += SAMPLES * sum(model.losses)
     variables = [w.value if keras is keras3 else w for w in trainable]
     gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
     gradients = [np.array(tf.convert_to_tensor(g)) for g in gradients]
@@ -314,7 +318,7 @@ def kinds3():
     yield "Keras 3: a frozen model called for inference", graph(
         lambda x: frozen(inner())(x, training=False), keras=keras3
     )
-    for model in [attention3, normalization3, activations3, random3, recurrent3, resizing3, convolution3, masks3, more3]:
+    for model in [attention3, normalization3, activations3, random3, recurrent3, resizing3, convolution3, masks3, more3, penalties3, operations3]:
         yield from ((f"Keras 3: {name}", built) for name, built in model())
 
 
@@ -523,6 +527,109 @@ def more3():
         yield f"EinsumDense {equation}", series3(L.EinsumDense(equation, size, bias_axes=bias, activation="tanh"))
 
 
+def penalties3():
+    """Models with penalties of the outputs of layers."""
+    L = keras3.layers
+    r = keras3.regularizers
+    yield "activity L1", picture3(L.Conv2D(3, 2, activation="relu", activity_regularizer=r.L1(0.02)))
+    yield "activity L2", series3(L.Dense(4, activity_regularizer=r.L2(0.03)), L.Activation("tanh", activity_regularizer=r.L1(0.05)))
+    end = L.Dense(CLASSES, activation="softmax", activity_regularizer=r.L1L2(0.2, 0.3))
+    yield "activity of the softmax", image(L.Conv2D(2, 3), L.Flatten(), end, keras=keras3, head=False)
+    yield "ActivityRegularization", picture3(L.ActivityRegularization(0.03, 0.02), L.Dropout(0.2))
+    state = L.LSTM(3, return_state=True, activity_regularizer=r.L2(0.1))
+    yield "activity of a recurrent layer", graph(lambda x: L.Concatenate()(state(L.Reshape((9, 16))(x))), keras=keras3)
+    yield "activity in a Bidirectional", series3(
+        L.Bidirectional(L.GRU(3, activity_regularizer=r.L1(0.1), return_sequences=True), activity_regularizer=r.L2(0.1))
+    )
+    inner = keras3.Sequential([L.Input((6,)), L.Dense(6, activation="relu", activity_regularizer=r.L1L2(0.01, 0.02))])
+    yield "activity of a model called twice", graph(lambda x: inner(inner(L.Dense(6)(L.Flatten()(x)))), keras=keras3)
+
+
+def operations3():
+    """Operations on tensors between layers."""
+    L = keras3.layers
+    o = keras3.ops
+    rows_of = lambda x, units=6: L.Dense(units, activation="tanh")(L.Reshape((9, 16))(x))
+    one = lambda make: graph(lambda x: L.Conv1D(2, 2)(make(rows_of(x))), keras=keras3)
+    two = lambda make: graph(lambda x: L.Conv1D(2, 2)(make(rows_of(x), rows_of(x))), keras=keras3)
+    flat = lambda make: graph(lambda x: L.Dense(4)(make(rows_of(x))), keras=keras3)
+    column = np.linspace(0.5, 2, 9, dtype="float32").reshape(9, 1)
+    matrix = np.linspace(-1, 1, 30, dtype="float32").reshape(6, 5)
+    yield "operations with numbers", one(lambda x: (2 * x - 0.3) / 1.7 + (1 - x) * 0.2 - 0.4 / (2 + x) + -x)
+    yield "operations with arrays", one(lambda x: x * column + column[:, 0:1] - np.arange(6, dtype="float32"))
+    yield "operations of tensors", two(lambda x, y: (x + y) * x - y / (x + 2))
+    yield "powers and magnitudes", two(lambda x, y: x**2 + abs(y) ** 1.5 + 2.0**x + o.square(y) + o.power(x + 2, y))
+    yield "maximum and minimum", two(lambda x, y: o.maximum(x, y) * 2 + o.minimum(x, 0.1))
+    yield "roots and logarithms", one(
+        lambda x: o.sqrt(x + 1.5) + o.rsqrt(x + 2) + o.log(x + 2) + o.log1p(x + 1) + o.expm1(x) + o.exp(x) + o.reciprocal(x + 3)
+    )
+    yield "waves", one(lambda x: o.sin(x) + o.cos(2 * x) + o.tan(x / 2) + o.sinh(x) + o.cosh(x) + o.tanh(x) + o.erf(x))
+    yield "rounding", one(lambda x: x * o.floor(3 * x) + o.ceil(2 * x) * x + x * o.sign(x) + x * ((3 * x) // 1) + (3 * x) % 1)
+    yield "comparisons", two(
+        lambda x, y: o.where(x > y, x, 0.1 * y)
+        + x * o.cast(o.logical_and(x < 0.3, o.logical_not(y >= 0.2)), "float32")
+        + y * o.cast(o.logical_or(x <= -0.3, o.equal(o.cast(3 * y, "int32"), 1)), "float32")
+        + o.where(o.not_equal(o.sign(x), 1), 1.0, x)
+    )
+    yield "sum and mean", flat(lambda x: o.sum(x, axis=1) * o.mean(x, axis=[1, 2], keepdims=False)[:, None])
+    yield "max and min", flat(lambda x: o.max(x, axis=1) - o.min(x, axis=-2) + o.max(x, axis=(1, 2), keepdims=True)[:, 0])
+    yield "max of equal elements", flat(lambda x: o.max(o.concatenate([x, x], axis=1), axis=1))
+    yield "var and std", flat(lambda x: o.var(x, axis=1) + o.std(x, axis=1) + o.logsumexp(x, axis=1) + o.prod(x[:, :3], axis=1))
+    yield "norms", one(lambda x: x / o.norm(x, axis=-1, keepdims=True) + o.normalize(x, axis=1) + o.norm(x, ord=2, axis=1)[:, None])
+    yield "any, all and positions", one(
+        lambda x: x * o.cast(o.any(x > 0.5, axis=-1, keepdims=True), "float32")
+        + o.cast(o.all(x < 0.6, axis=1), "float32")[:, None] * x
+        + o.cast(o.argmax(x, axis=-1, keepdims=True) - o.expand_dims(o.argmin(x, axis=2), -1), "float32") * x
+    )
+    yield "softmax along axes", one(lambda x: o.softmax(x, axis=1) + o.log_softmax(x, axis=-1) + o.softmax(x, axis=2))
+    yield "glu and thresholds", one(
+        lambda x: o.glu(x) + o.glu(o.concatenate([x, x], axis=1), axis=1)[..., :3] + o.threshold(x, 0.1, -0.2)[..., 3:]
+    )
+    yield "activations as operations", one(
+        lambda x: o.relu(x) + o.relu6(8 * x) + o.sigmoid(x) + o.silu(x) + o.softplus(x) + o.softsign(x) + o.selu(x) + o.elu(x, 0.7)
+    )
+    yield "more activations as operations", one(
+        lambda x: o.gelu(x) + o.gelu(x, approximate=False) + o.leaky_relu(x, 0.3) + o.hard_sigmoid(4 * x) + o.hard_silu(3 * x)
+    )
+    yield "other activations as operations", one(
+        lambda x: o.hard_tanh(2 * x) + o.log_sigmoid(x) + o.celu(x, 0.6) + o.squareplus(x, 2) + o.soft_shrink(x, 0.2)
+    )
+    yield "last activations as operations", one(
+        lambda x: o.hard_shrink(x, 0.3) + o.tanh_shrink(x) + o.sparse_plus(2 * x) + o.sparse_sigmoid(x) + o.clip(x, -0.4, 0.2)
+    )
+    yield "shapes", one(
+        lambda x: o.squeeze(o.expand_dims(o.reshape(x, (-1, 6, 9)), 2), axis=2) + o.transpose(x, (0, 2, 1)) + o.swapaxes(x, 1, -1)
+    )
+    yield "open shapes", flat(lambda x: o.reshape(o.moveaxis(o.stack([x, 2 * x], axis=1), 1, 3), (-1, 108)))
+    yield "joined and split", one(
+        lambda x: o.concatenate(
+            [
+                *o.split(x, 3, axis=-1)[1:],
+                o.repeat(o.split(x, [2, 5], axis=1)[1][:, :1], 9, axis=1),
+                o.repeat(o.unstack(x, axis=1)[4][:, None], 9, axis=1) * o.ones_like(x),
+            ],
+            axis=-1,
+        )
+        + o.zeros_like(x[..., :1])
+    )
+    yield "slices", one(lambda x: x[:, ::-1] * x[..., 1:2] + x[:, -3, None, ::-1] + x[:, 1:8:3][:, :1] + x[:, 7:0:-3][:, 1:2] + x[:, 5:6])
+    yield "steps", one(lambda x: x[:, ::2, 1::2])
+    yield "picked", one(lambda x: o.concatenate([o.take(x, [0, 3, -1], axis=1), o.take(x, 2, axis=1)[:, None]], axis=1))
+    yield "turned", one(lambda x: o.flip(x, axis=1) + o.roll(x, 2, axis=1) + o.cumsum(x, axis=1) + o.roll(x, -1, axis=2))
+    yield "repeated", one(lambda x: o.tile(o.repeat(x, 2, axis=2), (1, 2, 1)))
+    yield "padded", one(lambda x: o.pad(x, [[0, 0], [1, 2], [0, 1]]) + o.pad(x, [[0, 0], [2, 1], [1, 0]], constant_values=0.3))
+    yield "one-hot", one(lambda x: x * o.one_hot(o.cast(o.abs(3 * x[:, :, 0]), "int32"), 6))
+    yield "matmul", two(lambda x, y: o.matmul(o.softmax(x @ o.transpose(y, (0, 2, 1)) / 2.0), x) @ matrix)
+    yield "matmul by constants", one(lambda x: o.matmul(np.linspace(-1, 1, 36, dtype="float32").reshape(4, 9), x) + o.dot(x, matrix)[:, :4, :1])
+    yield "einsum", two(lambda x, y: o.einsum("bqd,bkd->bkq", x, y) + o.einsum("bqd,bke->bq", x, y)[:, None])
+    yield "einsum by constants", one(lambda x: o.einsum("bqd,de->beq", x, matrix))
+    yield "operations drop masks", graph(
+        lambda x: L.LSTM(3)(L.Embedding(4, 5, mask_zero=True)(L.Rescaling(3.9)(L.Flatten()(L.Cropping2D((3, 1))(x)))) * 2), keras=keras3
+    )
+    start = L.Input(SHAPE)
+    yield "a softmax as the last operation", keras3.Model(start, o.softmax(L.Dense(CLASSES)(L.Flatten()(start))))
+
+
 def random_models(count, seed):
     """Models of one or two layers with random settings."""
     draw = random.Random(seed)
@@ -583,14 +690,29 @@ def random_models(count, seed):
         yield f"random {made}: " + ", ".join(type(layer).__name__ for layer in layers), model
 
 
+def add(file):
+    """Writes the models of Keras 3 that a file lacks at its end."""
+    with open(file) as opened:
+        text = opened.read()
+    known = {model["name"] for model in json.loads(text)["models"]}
+    added = [record(name, keras3, model) for name, model in kinds3() if name not in known]
+    lines = "".join(",\n" + json.dumps(each, separators=(",", ":")) for each in added)
+    with open(file, "w") as opened:
+        opened.write(text.removesuffix("\n]}\n") + lines + "\n]}\n")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--random", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--add", help="file to which to add the models of Keras 3 that it lacks")
     parser.add_argument("--only", help="print only models of Keras 3 whose name contains this")
     options = parser.parse_args()
     if options.random > 0:
         records = [record(name, keras2, model) for name, model in random_models(options.random, options.seed)]
+    elif options.add is not None:
+        add(options.add)
+        return
     elif options.only is not None:
         records = [record(name, keras3, model) for name, model in kinds3() if options.only in name]
     else:

@@ -104,6 +104,7 @@ CASES = {
     "lamb, matrices": lambda: o.Lamb(0.01),
     "sgd penalties": lambda: o.SGD(0.1, momentum=0.5),
     "sgd constraints": lambda: o.SGD(0.1, clipvalue=1.0),
+    "sgd matrices with orthogonal penalties": lambda: o.SGD(0.1, clipvalue=1.0),
     "adam unit norm and penalty": lambda: o.Adam(0.05),
     "muon, no matrix": lambda: o.Muon(exclude_layers=["dense"]),
 }
@@ -146,6 +147,12 @@ RULES = {
             None,
             c.MinMaxNorm(0.8, 1.5, rate=0.7, axis=[0, 1, 2]),
         ),
+    ],
+    "sgd matrices with orthogonal penalties": [
+        (0, {"orthogonal": {"factor": 0.5, "mode": "rows"}}, r.OrthogonalRegularizer(0.5), None),
+        (1, {"orthogonal": {"factor": 0.7, "mode": "columns"}}, r.OrthogonalRegularizer(0.7, "columns"), None),
+        (2, {"orthogonal": {"factor": 0.3, "mode": "columns"}}, r.OrthogonalRegularizer(0.3, "columns"), None),
+        (3, {"orthogonal": {"factor": 0.2, "mode": "rows"}}, r.OrthogonalRegularizer(0.2), None),
     ],
     "adam unit norm and penalty": [
         (0, {"penalty": {"l1": 0, "l2": 0.5}, "constraint": {"name": "unitNorm", "axes": [1]}}, r.L2(0.5), c.UnitNorm(1)),

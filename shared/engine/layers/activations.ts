@@ -26,9 +26,18 @@ const above = (tf: TF, x: tfjs.Tensor, bound: number): tfjs.Tensor => tf.mul(x, 
 const hardSigmoid: Compute = (tf, x) => tf.clipByValue(tf.add(tf.div(x, 6), 0.5), 0, 1);
 
 /** Exponential linear unit with any alpha. */
-function elu(tf: TF, x: tfjs.Tensor, alpha: number): tfjs.Tensor {
+export function elu(tf: TF, x: tfjs.Tensor, alpha: number): tfjs.Tensor {
   return tf.add(tf.relu(x), tf.mul(tf.elu(tf.neg(tf.relu(tf.neg(x)))), alpha));
 }
+
+/** Continuously differentiable exponential linear unit. Source: Barron (arXiv:1704.07483). */
+export function celu(tf: TF, x: tfjs.Tensor, alpha: number): tfjs.Tensor {
+  const below = tf.elu(tf.neg(tf.relu(tf.div(tf.neg(x), alpha))));
+  return tf.add(tf.relu(x), tf.mul(below, alpha));
+}
+
+export const squareplus = (tf: TF, x: tfjs.Tensor, b: number): tfjs.Tensor =>
+  tf.div(tf.add(x, tf.sqrt(tf.add(tf.square(x), b))), 2);
 
 /** Keras' activations that tfjs-layers lacks or has otherwise, by their names in camelCase, with Keras' default arguments. */
 const ACTIVATIONS: Readonly<Record<string, Compute>> = {
@@ -49,7 +58,7 @@ const ACTIVATIONS: Readonly<Record<string, Compute>> = {
   sparsePlus: (tf, x) =>
     tf.add(tf.div(tf.square(tf.add(tf.clipByValue(x, -1, 1), 1)), 4), tf.relu(tf.sub(x, 1))),
   sparseSigmoid: (tf, x) => tf.div(tf.add(tf.clipByValue(x, -1, 1), 1), 2),
-  squareplus: (tf, x) => tf.div(tf.add(x, tf.sqrt(tf.add(tf.square(x), 4))), 2),
+  squareplus: (tf, x) => squareplus(tf, x, 4),
   tanhShrink: (tf, x) => tf.sub(x, tf.tanh(x)),
 };
 
@@ -72,12 +81,16 @@ export function registerActivations(tf: TF): void {
 }
 
 /** Activation by its name in camelCase. */
-export function activationOf(tf: TF, { settings }: OwnLayer): Activation | null {
-  const name = typeof settings.activation === 'string' ? settings.activation : 'linear';
-  if (name === 'linear') return null;
+export function namedActivation(tf: TF, name: string): Activation {
   const Activation = tf.serialization.SerializationMap.getMap().classNameMap[name]?.[0];
   if (Activation === undefined) throw new Error(`There is no activation ${name}.`);
   return new Activation() as unknown as Activation;
+}
+
+/** Activation of a layer; null for the linear one. */
+export function activationOf(tf: TF, { settings }: OwnLayer): Activation | null {
+  const name = typeof settings.activation === 'string' ? settings.activation : 'linear';
+  return name === 'linear' ? null : namedActivation(tf, name);
 }
 
 interface StockPrelu extends tfjs.layers.Layer {

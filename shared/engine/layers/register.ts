@@ -7,6 +7,7 @@ import { maskLayers } from './masks.ts';
 import { mergingLayers } from './merging.ts';
 import { noiseLayers } from './noise.ts';
 import { normalizationLayers } from './normalization.ts';
+import { operationLayers } from './operations.ts';
 import { recurrentLayers } from './recurrent.ts';
 import { reluLayers } from './relu.ts';
 import { reshapingLayers } from './reshaping.ts';
@@ -22,6 +23,7 @@ const FACTORIES = [
   ...mergingLayers,
   ...noiseLayers,
   ...normalizationLayers,
+  ...operationLayers,
   ...recurrentLayers,
   ...reluLayers,
   ...reshapingLayers,

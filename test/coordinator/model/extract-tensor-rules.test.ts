@@ -119,11 +119,7 @@ it('leaves out frozen tensors, as Keras does, and changes nothing in a model wit
 });
 
 it.each([
-  [
-    'OrthogonalRegularizer',
-    { kernel_regularizer: layer('OrthogonalRegularizer', {}) },
-    /supported are L1, L2/,
-  ],
+  ['an unknown regularizer', { kernel_regularizer: layer('SumRegularizer', {}) }, /supported are L1, L2/],
   ['a negative penalty', { kernel_regularizer: layer('L2', { l2: -1 }) }, /supported are L1, L2/],
   ['a factor beyond float32', { kernel_regularizer: layer('L2', { l2: 1e39 }) }, /supported are L1, L2/],
   ['a factor that is no number', { kernel_regularizer: layer('L1', { l1: '1' }) }, /factors of 0 or more/],
@@ -144,4 +140,22 @@ it.each([
   const model = prepare(flatten, layer('Dense', { units: 4, name: 'd', ...config }));
   await expect(model).rejects.toThrow(message);
   await expect(model).rejects.toThrow('Layer d (Dense)');
+});
+
+it('takes an orthogonal penalty of a matrix alone', async () => {
+  const orthogonal = (config: object) => layer('OrthogonalRegularizer', config);
+  const dense = (units: number, config: object) =>
+    layer('Dense', { name: 'dense', units, kernel_regularizer: orthogonal(config) });
+  const rule = { orthogonal: { factor: 0.01, mode: 'rows' } };
+  expect((await prepare(flatten, dense(4, {}))).rules).toEqual({ 'dense/kernel': rule });
+  await expect(prepare(flatten, dense(1, { factor: 0.1, mode: 'columns' }))).rejects.toThrow(
+    'Layer dense (Dense) has a kernel_regularizer that compares the columns of a matrix, but its tensor is [784, 1].',
+  );
+  const conv = layer('Conv2D', {
+    name: 'conv',
+    filters: 2,
+    kernel_size: 3,
+    kernel_regularizer: orthogonal({}),
+  });
+  await expect(prepare(conv, flatten)).rejects.toThrow('but its tensor is [3, 3, 1, 2].');
 });

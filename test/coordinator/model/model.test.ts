@@ -65,9 +65,10 @@ test('images that are too small for the default model are rejected with its mini
 
 test('a model with a setting that would be ignored is rejected', async () => {
   const decay = layer('L1L2', { l1: 0, l2: 0.01 });
-  const decaying = model(flatten, layer('Dense', { name: 'd', units: 4, activity_regularizer: decay }));
+  const cell = layer('LSTMCell', { name: 'c', units: 4, activity_regularizer: decay });
+  const decaying = model(layer('Reshape', { target_shape: [28, 28] }), layer('RNN', { name: 'r', cell }));
   await expect(weightsHash(1, decaying)).rejects.toThrow(
-    'Layer d (Dense) has an activity_regularizer, which would be ignored: no penalty on the output of a layer is supported.',
+    'Layer c (LSTMCell) has an activity_regularizer inside RNN, which is not supported. Give it to the layer around it.',
   );
 });
 

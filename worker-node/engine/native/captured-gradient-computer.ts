@@ -3,7 +3,7 @@ import type { ModelStep } from '../../../shared/engine/model-step.ts';
 import { microShardSizes } from '../../../shared/engine/micro-shards.ts';
 import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
 import { createGradientComputer, copyingReader } from '../../../shared/engine/tf-engine.ts';
-import { sampleSize, type TensorValues } from '../../../shared/model/tensors.ts';
+import type { TensorValues } from '../../../shared/model/tensors.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import { Scoring } from '../../../shared/model/scoring.ts';
 import type { Native } from './backend.ts';
@@ -29,7 +29,7 @@ export function createCapturedGradientComputer(
   const shapes = built.layout.slices.map(({ shape }) => shape);
   const scoring = new Scoring(job);
   const inputs = new ShardInputs(job);
-  const read = outputReader(modelStep, scoring, job.outputs.length);
+  const read = outputReader(modelStep, scoring);
   const eager = createGradientComputer(tf, job, modelStep, inputs, copyingReader);
   const isExact = job.microShard !== undefined;
   // A session's outputs are in the host's memory: a GPU would have to upload them to add them.
@@ -45,7 +45,7 @@ export function createCapturedGradientComputer(
     graphs,
     shapes,
     scoring,
-    outputWidths: job.outputs.map(sampleSize),
+    outputWidths: modelStep.outputSizes,
     microShardSizes: (samples) => microShardSizes(samples, job.microShard ?? samples),
   });
   const checkOf = (kind: GraphKind, samples: number): GraphCheck | undefined => {
@@ -154,18 +154,17 @@ export interface OutputReader {
   gradientTensors(outputs: NativeTensors, gradient: Float32Array): void;
 }
 
-/** @param count number of the model's outputs */
+/** Reader of the outputs of a job's graphs. */
 export function outputReader(
-  { built, factoredIndex }: ModelStep,
+  { built, factoredIndex, outputSizes }: ModelStep,
   scoring: Scoring,
-  count: number,
 ): OutputReader {
   const { slices } = built.layout;
   const kernel = slices[factoredIndex ?? -1];
 
   /** Reads the model's outputs, the first of which is at `first`. */
   const outputsAt = (outputs: NativeTensors, first: number): Float32Array[] =>
-    Array.from({ length: count }, (_, i) => outputs.read(first + i));
+    outputSizes.map((_, i) => outputs.read(first + i));
   const scoresAt = (outputs: NativeTensors, first: number, shard: Shard): ShardResult =>
     scoring.score(outputsAt(outputs, first), shard);
 

@@ -15,7 +15,7 @@ export interface ExactGradientsOptions {
   /** Shapes of the model's tensors. */
   readonly shapes: readonly (readonly number[])[];
   readonly scoring: Scoring;
-  /** Values of one sample in each output. */
+  /** Values of one sample in each output, as ModelStep has them. */
   readonly outputWidths: readonly number[];
   /** Samples of each micro-shard; the last one may be short. */
   readonly microShardSizes: (samples: number) => readonly number[];
