@@ -9,6 +9,7 @@ import { withTfjsInitializers } from '../../shared/model/initializers.ts';
 import type { SettingsOf } from '../../shared/model/optimizer-settings.ts';
 import type { Job, Topology } from '../../shared/model/job.ts';
 import { Scoring } from '../../shared/model/scoring.ts';
+import { keyName, type OptionName } from '../../shared/util/option-names.ts';
 import { moveSoftmaxLast, withKeyedDropout, withSeededInitializers } from '../../shared/model/topology.ts';
 import { extractTensorRules } from './extract-tensor-rules.ts';
 import { adadeltaDefaults } from '../optimizer/adadelta.ts';
@@ -17,7 +18,7 @@ import { resolveOptimizer } from '../optimizer/optimizer-options.ts';
 import { stepsPerEpoch } from '../training/sampler.ts';
 import { registerOrthogonal } from './orthogonal.ts';
 import { fillWeights, type NamedWeights } from '../model-file/weights-file.ts';
-import { resolveOutputs, type ModelOutput, type OutputSettings } from './outputs.ts';
+import { checkOutputSettings, resolveOutputs, type ModelOutput, type OutputSettings } from './outputs.ts';
 import { explainModelError, withLayerNames } from './model-errors.ts';
 
 export interface JobSettings extends OutputSettings {
@@ -66,6 +67,17 @@ export function scaleOptimizer(batchSize: number): SettingsOf<'adadelta'> {
 }
 
 /**
+ * Checks what can be checked of a run's settings before its data is loaded.
+ * @throws Error with a sentence that names the option
+ */
+export function checkSettings(settings: OutputSettings & Pick<JobSettings, 'optimizer'>): void {
+  checkOutputSettings(settings);
+  const { optimizer, optionName } = settings;
+  if (optimizer === undefined) return;
+  resolveOptimizer(optimizer, { names: null, steps: 1, adadelta: scaleOptimizer(1), optionName });
+}
+
+/**
  * Prepares the job that trains a model on a data set. tfjs builds the model once, for its layout and initial weights.
  * @throws Error with a sentence if gradcast cannot build or train the topology
  */
@@ -92,6 +104,7 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
       names: built.names,
       steps: epochs * stepsPerEpoch(dataset.train.count, batchSize),
       adadelta: scaleOptimizer(Math.min(batchSize, dataset.train.count)),
+      optionName: settings.optionName,
     });
     const tensorRules = extracted.forTensors(built.names, built.entries);
     const job: Job = {
@@ -111,7 +124,7 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
         testSamples: dataset.test.count,
       },
     };
-    checkMonitor(job);
+    checkMonitor(job, settings.optionName);
     const initialWeights = await built.readWeights();
     const { weights } = settings;
     const { names, entries } = built;
@@ -134,14 +147,14 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
 }
 
 /** @throws Error if the learning rate follows a metric that the run does not compute */
-function checkMonitor(job: Job): void {
+function checkMonitor(job: Job, optionName: OptionName = keyName): void {
   const { schedule } = job.optimizer;
   if (schedule?.name !== 'plateau') return;
   const metrics = ['loss', ...new Scoring(job).names];
   if (metrics.includes(schedule.monitor.replace(/^val_/, ''))) return;
   throw new Error(
     `The plateau schedule monitors ${schedule.monitor}, but the run computes ${metrics.join(', ')}. ` +
-      'Add the metric, or monitor val_loss.',
+      `Add the metric with ${optionName('metrics')}, or use another ${optionName('schedule.monitor')}.`,
   );
 }
 

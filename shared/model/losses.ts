@@ -235,6 +235,7 @@ export const lossDefinition = (name: LossName): LossDefinition => LOSSES[name];
 
 /** Other names of losses and metrics that Keras takes. */
 export const ALIASES: Readonly<Record<string, string>> = {
+  bce: 'binary_crossentropy',
   mse: 'mean_squared_error',
   mae: 'mean_absolute_error',
   mape: 'mean_absolute_percentage_error',

@@ -2,10 +2,16 @@ import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { prepareRun, type PreparedRun } from '../../../coordinator/commands/prepare-run.ts';
+import {
+  prepareRun,
+  type PreparedRun,
+  type PrepareRunFlags,
+} from '../../../coordinator/commands/prepare-run.ts';
 import { CheckpointWriter, type CheckpointInterval } from '../../../coordinator/run/checkpoint-writer.ts';
+import { defaultTopology } from '../../../shared/model/default-topology.ts';
 import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
 import { writeDigits } from '../../support/idx-bytes.ts';
+import { kerasFolder } from '../../support/keras-files.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 import { recordingReport } from '../../support/test-coordinator.ts';
 
@@ -103,6 +109,58 @@ it('rejects a missing folder', async () => {
   await expect(prepare(scratch, { resume: dir })).rejects.toThrow(
     `There is no folder ${dir} to resume a run from.`,
   );
+});
+
+it('says what it takes from the file of a model, and options replace each of it', async () => {
+  const folder = await kerasFolder();
+  const data = await files(0, 'digits');
+  const config = {
+    optimizer: { class_name: 'SGD', config: { learning_rate: 0.1, momentum: 0.9 } },
+    loss: 'categorical_crossentropy',
+    metrics: ['mae', 'own'],
+  };
+  const model = await folder.write(
+    'model.json',
+    JSON.stringify({ ...defaultTopology([28, 28, 1], 10), compile_config: config }),
+  );
+  const report = recordingReport();
+  const open = (more: Partial<PrepareRunFlags>) =>
+    prepareRun(
+      { batchSize: 10, seed: 1, epochs: 2, microShard: 16, data, model, ...more },
+      report,
+      new AbortController().signal,
+    );
+  const { job, notes, release } = await open({ optimizer: { learningRate: 0.5 } });
+  await release();
+  expect(job.optimizer).toMatchObject({ name: 'sgd', learningRate: 0.5, momentum: 0.9 });
+  expect(job.outputs).toMatchObject([
+    {
+      loss: { name: 'sparse_categorical_crossentropy', label: 'categorical_crossentropy' },
+      metrics: [{ name: 'mean_absolute_error', label: 'mae' }],
+    },
+  ]);
+  expect(report.lines).toContain(
+    'From model.json: sgd, learning rate 0.5, momentum 0.9; loss categorical_crossentropy; metrics mae.',
+  );
+  expect(notes.join()).toContain('does not compute own (there is no such metric) of model.json. --metrics');
+  const other = await open({ optimizer: { name: 'lion' }, loss: 'mse', metrics: ['accuracy'] });
+  await other.release();
+  expect(other.job).toMatchObject({
+    optimizer: { name: 'lion' },
+    outputs: [{ loss: { name: 'mean_squared_error' } }],
+  });
+  await folder.remove();
+});
+
+it.each<[Partial<PrepareRunFlags>, string]>([
+  [{ optimizer: { name: 'sgd', noDecay: ['bias'] } }, '--no-decay needs --weight-decay: '],
+  [{ loss: 'mse2' }, 'There is no loss mse2. Losses are'],
+  [{ metrics: ['accuracy', 'f5'] }, 'There is no metric f5. Metrics are'],
+  [{ weights: 'a.h5' }, '--weights needs --model'],
+])('rejects %j before it loads the data', async (more, message) => {
+  const data = join(scratch, 'nothing');
+  const flags = { batchSize: 10, seed: 1, epochs: 2, microShard: 16, data, ...more };
+  await expect(prepareRun(flags, recordingReport(), new AbortController().signal)).rejects.toThrow(message);
 });
 
 it('a run on transposed images is resumed with them without the option', async () => {

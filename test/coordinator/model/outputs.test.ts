@@ -58,6 +58,32 @@ test('losses and metrics have the names and options of Keras', () => {
   ]);
 });
 
+test('metrics may be lists in the order of the outputs', () => {
+  const settings = { metrics: [['mse'], ['mae', 'mse']] } as const;
+  const layers = ['a', 'b'].map((name) => ({
+    class_name: 'Dense',
+    name,
+    config: { name, activation: 'linear' },
+  }));
+  const { outputs } = resolveOutputs(
+    {
+      class_name: 'Functional',
+      config: {
+        layers,
+        output_layers: [
+          ['a', 0, 0],
+          ['b', 0, 0],
+        ],
+      },
+    },
+    ['a', 'b'].map((name) => ({ name, shape: [1] })),
+    { name: 'made', targets: [values(1), values(1)] },
+    settings,
+    () => undefined,
+  );
+  expect(outputs.map(({ metrics }) => metrics.map(({ label }) => label))).toEqual([['mse'], ['mae', 'mse']]);
+});
+
 test('classes are one-hot for the losses and metrics that take values', () => {
   const { output, target } = resolve('softmax', [10], label(8), {
     loss: { name: 'categorical_crossentropy', labelSmoothing: 0.1 },
@@ -109,6 +135,71 @@ test.each<[string, () => unknown, string]>([
     'an option that a loss does not take',
     () => resolve('linear', [1], values(1), { loss: { name: 'mean_squared_error', delta: 1 } }),
     'The loss mean_squared_error does not take the options {"name":"mean_squared_error","delta":1}.',
+  ],
+  [
+    'an option that there is not',
+    () => resolve('linear', [1], values(1), { loss: { name: 'huber', detla: 1 } as never }),
+    'The loss huber does not take the options {"name":"huber","detla":1}. It takes delta.',
+  ],
+  [
+    'an option of another type',
+    () => resolve('linear', [1], values(1), { loss: { name: 'huber', delta: '1' } as never }),
+    'delta is wrong: Invalid type: Expected number but received "1". It takes delta.',
+  ],
+  [
+    'an option that a metric does not take',
+    () => resolve('softmax', [8], label(8), { metrics: [{ name: 'auc', k: 1 }] }),
+    'The metric auc does not take the options {"name":"auc","k":1}. It takes thresholds, curve, summation.',
+  ],
+  [
+    'a number as loss',
+    () => resolve('linear', [1], values(1), { loss: 5 as never }),
+    'loss takes a loss such',
+  ],
+  [
+    'losses without a name',
+    () => resolve('linear', [1], values(1), { loss: [{ delta: 1 }] as never }),
+    "loss takes losses such as 'mse' or { name: 'huber', delta: 2 }, not {\"delta\":1}.",
+  ],
+  [
+    'one metric without a list',
+    () => resolve('linear', [1], values(1), { metrics: 'mae' as never }),
+    'metrics takes a list such as [\'accuracy\'], or lists by output, not "mae".',
+  ],
+  [
+    'metrics of an output without a list',
+    () => resolve('linear', [1], values(1), { metrics: { out: 'mae' } as never }),
+    'metrics takes lists such as [\'accuracy\'], not "mae".',
+  ],
+  [
+    'a number as metric',
+    () => resolve('linear', [1], values(1), { metrics: [3] as never }),
+    "metrics takes metrics such as 'auc'",
+  ],
+  [
+    'a loss weight that is no number',
+    () => resolve('linear', [1], values(1), { lossWeights: ['1'] as never }),
+    'lossWeights takes a number of 0 or more for each output, not ["1"].',
+  ],
+  [
+    'metrics of an output that there is not',
+    () => resolve('linear', [1], values(1), { metrics: { ouput: ['mae'] } }),
+    'metrics names the output ouput, but the model has the outputs out.',
+  ],
+  [
+    'more loss weights than outputs',
+    () => resolve('linear', [1], values(1), { lossWeights: [1, 2] }),
+    'lossWeights has 2 entries, but the model has 1 outputs (out).',
+  ],
+  [
+    'two metrics of one name',
+    () => resolve('linear', [1], values(1), { metrics: ['mae', 'mae'] }),
+    'metrics has a metric named mae, which is the name of another field of the history.',
+  ],
+  [
+    'a metric with the name of another field',
+    () => resolve('linear', [1], values(1), { metrics: [{ name: 'auc', label: 'epoch' }] }),
+    'metrics has a metric named epoch, which',
   ],
   [
     'an unknown size',
