@@ -28,9 +28,13 @@ import { readModelFile } from '../model-file/model-file.ts';
 import type { OptimizerChanges, OptimizerOptions } from '../optimizer/hyperparameters.ts';
 import { createOptimizer, type Optimizer } from '../optimizer/optimizer.ts';
 import type { ResumePoint } from '../training/progress.ts';
+import { checkRepeatedFlags } from './resumed-settings.ts';
 
 export interface PrepareRunFlags {
-  /** Folder of a run to resume. Of the other flags, only data, epochs and checkpointEvery are used then. */
+  /**
+   * Folder of a run to resume. Of the other flags, only data, epochs and checkpointEvery are used then; optimizer, loss, metrics and
+   * classWeights may repeat those of the run.
+   */
   readonly resume?: string;
   readonly epochs?: number;
   readonly batchSize: number;
@@ -174,11 +178,12 @@ async function lockAndResumeRun(
 
 async function resumeRun(
   dir: string,
-  { data, epochs, checkpointEvery }: PrepareRunFlags,
+  flags: PrepareRunFlags,
   report: Reporter,
   signal: AbortSignal,
   lock: RunLock,
 ): Promise<Omit<PreparedRun, 'release'>> {
+  const { data, epochs, checkpointEvery } = flags;
   const checkpoint = await loadCheckpoint(join(dir, 'checkpoints'), (line) => report.warn(line));
   const { position, tally, engineFingerprint, classWeights } = checkpoint;
   const job = { ...checkpoint.job, epochs: epochs ?? checkpoint.job.epochs };
@@ -198,6 +203,7 @@ async function resumeRun(
     optimizer: undefined,
     loss: job.outputs.map(({ loss }) => loss),
   });
+  checkRepeatedFlags(flags, { job: checkpoint.job, classWeights, names: prepared.weightNames });
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
   if (checkpoint.plateau !== undefined) optimizer.plateau?.restore(checkpoint.plateau);
   const weights = restoreVectors(checkpoint, optimizer, prepared.initialWeights.length);

@@ -6,7 +6,7 @@ import { defaultTopology } from '../../shared/model/default-topology.ts';
 import { expandTopology } from '../../shared/model/expand-topology.ts';
 import { fitInput, fitInputs, takesBytes } from '../../shared/model/fit-input.ts';
 import { withTfjsInitializers } from '../../shared/model/initializers.ts';
-import type { SettingsOf } from '../../shared/model/optimizer-settings.ts';
+import type { OptimizerSettings, SettingsOf } from '../../shared/model/optimizer-settings.ts';
 import type { Job, Topology } from '../../shared/model/job.ts';
 import { Scoring } from '../../shared/model/scoring.ts';
 import { keyName, type OptionName } from '../../shared/util/option-names.ts';
@@ -18,7 +18,13 @@ import { resolveOptimizer } from '../optimizer/optimizer-options.ts';
 import { stepsPerEpoch } from '../training/sampler.ts';
 import { registerOrthogonal } from './orthogonal.ts';
 import { fillWeights, type NamedWeights } from '../model-file/weights-file.ts';
-import { checkOutputSettings, resolveOutputs, type ModelOutput, type OutputSettings } from './outputs.ts';
+import {
+  checkOutputSettings,
+  metricLabels,
+  resolveOutputs,
+  type ModelOutput,
+  type OutputSettings,
+} from './outputs.ts';
 import { explainModelError, withLayerNames } from './model-errors.ts';
 
 export interface JobSettings extends OutputSettings {
@@ -72,9 +78,12 @@ export function scaleOptimizer(batchSize: number): SettingsOf<'adadelta'> {
  */
 export function checkSettings(settings: OutputSettings & Pick<JobSettings, 'optimizer'>): void {
   checkOutputSettings(settings);
-  const { optimizer, optionName } = settings;
+  const { optimizer, metrics, optionName } = settings;
   if (optimizer === undefined) return;
-  resolveOptimizer(optimizer, { names: null, steps: 1, adadelta: scaleOptimizer(1), optionName });
+  const context = { names: null, steps: 1, adadelta: scaleOptimizer(1), optionName };
+  const resolved = resolveOptimizer(optimizer, context);
+  const labels = metricLabels(metrics);
+  if (labels !== null) checkMonitor(resolved, labels, optionName);
 }
 
 /**
@@ -124,7 +133,7 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
         testSamples: dataset.test.count,
       },
     };
-    checkMonitor(job, settings.optionName);
+    checkMonitor(job.optimizer, new Scoring(job).names, settings.optionName);
     const initialWeights = await built.readWeights();
     const { weights } = settings;
     const { names, entries } = built;
@@ -147,13 +156,16 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
 }
 
 /** @throws Error if the learning rate follows a metric that the run does not compute */
-function checkMonitor(job: Job, optionName: OptionName = keyName): void {
-  const { schedule } = job.optimizer;
+function checkMonitor(
+  { schedule }: OptimizerSettings,
+  metrics: readonly string[],
+  optionName: OptionName = keyName,
+): void {
   if (schedule?.name !== 'plateau') return;
-  const metrics = ['loss', ...new Scoring(job).names];
-  if (metrics.includes(schedule.monitor.replace(/^val_/, ''))) return;
+  const computed = ['loss', ...metrics];
+  if (computed.includes(schedule.monitor.replace(/^val_/, ''))) return;
   throw new Error(
-    `The plateau schedule monitors ${schedule.monitor}, but the run computes ${metrics.join(', ')}. ` +
+    `The plateau schedule monitors ${schedule.monitor}, but the run computes ${computed.join(', ')}. ` +
       `Add the metric with ${optionName('metrics')}, or use another ${optionName('schedule.monitor')}.`,
   );
 }

@@ -86,6 +86,14 @@ export function checkOutputSettings(settings: OutputSettings): void {
 const isListForAll = (metrics: unknown): boolean =>
   Array.isArray(metrics) && !metrics.some((entry) => Array.isArray(entry));
 
+/** Names in the history of the metrics of a model's only output; null if they follow from the model. */
+export function metricLabels(metrics: OutputSettings['metrics']): readonly string[] | null {
+  if (metrics === undefined || !isListForAll(metrics)) return null;
+  return (metrics as readonly MetricChoice[]).map((choice) =>
+    typeof choice === 'string' ? choice : (choice.label ?? choice.name),
+  );
+}
+
 /** @throws Error if values by output are not those of the model's outputs */
 function checkNames(
   values: unknown,

@@ -22,10 +22,7 @@ afterEach(() => rm(scratch, { recursive: true }));
 const files = (seed: number, ...path: string[]): Promise<string> =>
   writeDigits(join(scratch, ...path), syntheticDigits({ seed, trainCount: 20, testCount: 10 }));
 
-const prepare = (
-  data: string,
-  more: { out?: string; resume?: string; transpose?: boolean; checkpointEvery?: CheckpointInterval },
-): Promise<PreparedRun> =>
+const prepare = (data: string, more: Partial<PrepareRunFlags>): Promise<PreparedRun> =>
   prepareRun(
     { batchSize: 10, seed: 1, epochs: 2, microShard: 16, data, ...more },
     recordingReport(),
@@ -111,6 +108,34 @@ it('rejects a missing folder', async () => {
   );
 });
 
+it('a resumed run accepts its own optimizer, loss and metrics, and names others', async () => {
+  const data = await files(0, 'digits');
+  const dir = join(scratch, 'run');
+  const own = {
+    loss: 'categorical_crossentropy',
+    metrics: ['accuracy', 'mse'],
+    optimizer: { name: 'sgd', momentum: 0.9, schedule: { name: 'cosine' } },
+  } as const;
+  const prepared = await prepare(data, { out: dir, ...own });
+  await startRun(prepared);
+  await prepared.release();
+  const resumed = await prepare(data, { resume: dir, epochs: 4, ...own });
+  expect(resumed.job.optimizer).toEqual(prepared.job.optimizer);
+  await resumed.release();
+  for (const [other, message] of [
+    [{ loss: 'mse' }, '--loss mean_squared_error (the run has categorical_crossentropy).'],
+    [{ metrics: ['mae'] }, '--metrics mae (the run has accuracy,mse).'],
+    [{ optimizer: { name: 'adam' } }, '--optimizer adam (the run has sgd).'],
+    [{ optimizer: { ...own.optimizer, momentum: 0.5 } }, 'Leave out --momentum 0.5 (the run has 0.9).'],
+    [
+      { optimizer: { name: 'sgd', momentum: 0.9, schedule: { name: 'cosine', alpha: 0.1 } } },
+      'Leave out --alpha 0.1 (the run has 0).',
+    ],
+    [{ classWeights: { 0: 2 } }, '--class-weights 0:2 (the run has none).'],
+  ] as const)
+    await expect(prepare(data, { resume: dir, ...other })).rejects.toThrow(message);
+});
+
 it('says what it takes from the file of a model, and options replace each of it', async () => {
   const folder = await kerasFolder();
   const data = await files(0, 'digits');
@@ -157,6 +182,13 @@ it.each<[Partial<PrepareRunFlags>, string]>([
   [{ loss: 'mse2' }, 'There is no loss mse2. Losses are'],
   [{ metrics: ['accuracy', 'f5'] }, 'There is no metric f5. Metrics are'],
   [{ weights: 'a.h5' }, '--weights needs --model'],
+  [
+    {
+      metrics: ['mae'],
+      optimizer: { name: 'sgd', schedule: { name: 'plateau', monitor: 'val_accuracy' } },
+    },
+    'The plateau schedule monitors val_accuracy, but the run computes loss, mae. Add the metric with --metrics, or use another --monitor.',
+  ],
 ])('rejects %j before it loads the data', async (more, message) => {
   const data = join(scratch, 'nothing');
   const flags = { batchSize: 10, seed: 1, epochs: 2, microShard: 16, data, ...more };
