@@ -32,6 +32,7 @@ import { readModelFile, type ModelFile } from './model-file/model-file.ts';
 import { kerasArchive } from './model-file/save-keras.ts';
 import { nameWeights, type NamedWeights as WeightsByName } from './model-file/weights-file.ts';
 import { completeSettings } from './model/compile-config.ts';
+import { compileConfigOf } from './model/compile-export.ts';
 import { prepareJob } from './model/model.ts';
 import type { OutputSettings } from './model/outputs.ts';
 import { createOptimizer } from './optimizer/optimizer.ts';
@@ -536,7 +537,8 @@ export function loadModelFile(
 }
 
 /**
- * Saves a trained model as a .keras file, which `load_model` of Keras 3 reads.
+ * Saves a trained model as a .keras file, which `load_model` of Keras 3 reads. It is compiled with the job's optimizer, loss and
+ * metrics, so that `fit` can be called.
  * @param file name that ends in .keras; an existing file is replaced
  * @throws Error with a sentence if the file could not be written, or Keras 3 does not have a layer
  * @example
@@ -549,7 +551,8 @@ export async function saveKerasModel(
   { job, weights, weightNames }: Pick<TrainedModel, 'job' | 'weights' | 'weightNames'>,
 ): Promise<void> {
   const named = nameWeights(weights, weightNames, job.layout);
-  await writeFileAtomic(file, await kerasArchive(job.topology, named, new Date()));
+  const compiled = compileConfigOf(job, weightNames);
+  await writeFileAtomic(file, await kerasArchive(job.topology, named, new Date(), compiled));
 }
 
 function findRunning(coordinator: Coordinator): RunningCoordinator {

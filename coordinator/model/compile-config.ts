@@ -137,7 +137,8 @@ function nameHere(name: string): string {
     .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
     .replace(/([A-Z])([A-Z][a-z])/g, '$1_$2')
     .toLowerCase();
-  return ownEntry(ALIASES, snake) ?? snake;
+  // The class of the metric alone has another name.
+  return ownEntry(ALIASES, snake) ?? (snake === 'log_cosh_error' ? 'log_cosh' : snake);
 }
 
 /** Options of losses and metrics in Keras, with their names here. */

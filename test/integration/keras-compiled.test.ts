@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
-import { createJob, loadModelFile, type JobOptions } from '../../coordinator/index.ts';
+import { createJob, loadModelFile, saveKerasModel, type JobOptions } from '../../coordinator/index.ts';
+import { OPTIMIZER_NAMES } from '../../coordinator/optimizer/hyperparameters.ts';
+import { readCompileConfig } from '../../coordinator/model-file/keras-file.ts';
+import { compileConfigOf } from '../../coordinator/model/compile-export.ts';
 import { createOptimizer } from '../../coordinator/optimizer/optimizer.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import { sliceShard } from '../../shared/data/shard.ts';
@@ -9,6 +12,7 @@ import { Scoring } from '../../shared/model/scoring.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { hashedPixels } from '../support/hashed-values.ts';
 import { kerasFolder } from '../support/keras-files.ts';
+import { tinyTopology } from '../support/test-coordinator.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
 
 /** Figures of test/reference/keras_compiled.py, whose header describes them. */
@@ -96,5 +100,76 @@ describe('twenty steps with the settings that a model was compiled with are thos
     expect(difference(losses, expected.losses)).toBeLessThan(1e-6);
     for (const [metric, value] of Object.entries(expected.metrics))
       expect(metrics[metric], metric).toBeCloseTo(value, 5);
+  });
+});
+
+describe('a job that is written for Keras and read again is the same job', () => {
+  const again = async (name: string) => {
+    const { job, initialWeights: weights, weightNames } = await open(name);
+    const file = await folder.write('again.keras', '');
+    await saveKerasModel(file, { job, weights, weightNames });
+    const read = await loadModelFile(file);
+    const { job: found } = await createJob(data(job.outputs.length), {
+      ...read,
+      batchSize: batch,
+      epochs: 5,
+    });
+    return { job, found };
+  };
+
+  test.each(forms.map((form) => `${form}-3.keras`))('%s', async (name) => {
+    const { job, found } = await again(name);
+    expect(found.optimizer).toEqual(job.optimizer);
+    expect(found.outputs).toMatchObject(job.outputs);
+  });
+
+  const sgd = (schedule: object) => ({ optimizer: { name: 'sgd', schedule } }) as JobOptions;
+  test.each<[string, JobOptions]>([
+    ...OPTIMIZER_NAMES.map((name): [string, JobOptions] => [name, { optimizer: { name } }]),
+    ['a cosine with a warm-up', sgd({ name: 'cosine', warmupSteps: 3, warmupFrom: 0.001, alpha: 0.1 })],
+    ['restarts', sgd({ name: 'cosineRestarts', decaySteps: 4, periodFactor: 3, rateFactor: 0.5 })],
+    ['an exponential decay', sgd({ name: 'exponential', decaySteps: 4, staircase: true })],
+    ['steps', sgd({ name: 'piecewise', boundaries: [2, 4], rates: [1, 0.5, 0.1] })],
+    ['a polynomial', sgd({ name: 'polynomial', power: 2, decaySteps: 7, cycle: true })],
+    ['an inverse time decay', sgd({ name: 'inverseTime', decayRate: 2 })],
+    [
+      'common options',
+      {
+        optimizer: {
+          name: 'adam',
+          weightDecay: 0.1,
+          globalClipNorm: 2,
+          accumulate: 3,
+          ema: { momentum: 0.5, overwriteSteps: 4 },
+        },
+      },
+    ],
+    [
+      'options of losses and metrics',
+      {
+        loss: { name: 'categorical_crossentropy', labelSmoothing: 0.2, fromLogits: true },
+        lossWeights: [0.5],
+        metrics: [
+          { name: 'precision', threshold: 0.2, label: 'p' },
+          { name: 'auc', curve: 'PR', thresholds: 30, weighted: true },
+          'log_cosh',
+          'accuracy',
+        ],
+      },
+    ],
+  ])('with %s', async (_, more) => {
+    const topology = tinyTopology([4], 3);
+    const settings = { topology, batchSize: batch, epochs: 5 };
+    const { job, weightNames } = await createJob(data(1), { ...settings, ...more });
+    const written: unknown = JSON.parse(JSON.stringify(compileConfigOf(job, weightNames)));
+    const compileConfig = readCompileConfig(written);
+    const { job: found } = await createJob(data(1), { ...settings, compileConfig });
+    expect(found.optimizer).toEqual(job.optimizer);
+    const [output, expected] = [found.outputs[0]!, job.outputs[0]!];
+    expect(output.loss).toMatchObject(expected.loss);
+    expect(output.weight).toBe(expected.weight);
+    expect([...output.metrics].sort((a, b) => (a.name < b.name ? -1 : 1))).toEqual(
+      [...expected.metrics].sort((a, b) => (a.name < b.name ? -1 : 1)),
+    );
   });
 });
