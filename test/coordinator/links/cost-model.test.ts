@@ -14,7 +14,6 @@ import {
 } from '../../../coordinator/links/cost-model.ts';
 import { CODEC_LEVELS } from '../../../coordinator/links/policy.ts';
 import { layoutOf } from '../../../shared/model/layout.ts';
-import type { OptimizerSettings } from '../../../shared/model/optimizer-settings.ts';
 import { checkProperty } from '../../support/property.ts';
 import { BASE_LINK, measuredStats, MS_PER_BYTE, PAYLOAD, workerCosts } from './link-examples.ts';
 
@@ -62,7 +61,7 @@ describe('the payload of a job', () => {
   ]);
   const shape = (optimizer: object) =>
     payloadShapeOf(
-      { name: 'sgd', learningRate: 1, momentum: 0, nesterov: false, ...optimizer } as OptimizerSettings,
+      { name: 'sgd', learningRate: 1, momentum: 0, nesterov: false, ...optimizer },
       layout,
       [0, 100, 60_000],
     );

@@ -41,7 +41,7 @@ describe('a plan', () => {
     const run = { ...settings, workers: 2, gradientReadyAt: 0.5 };
     const stepMs = (wholeGradientFor: string | null) =>
       planRun({ ...run, wholeGradientFor }, LINK_CODECS[codec]!).stepMs;
-    const [first, second, whole] = measured as [number, number, number];
+    const [first, second, whole] = measured;
     const errors = [stepMs(null) / ((first + second) / 2) - 1, stepMs('lamb') / whole - 1];
     expect(Math.max(...errors.map(Math.abs))).toBeLessThan(0.06);
   });
