@@ -5,8 +5,10 @@ import {
   optimizerKeys,
   SCHEDULE_NAMES,
   scheduleKeys,
+  type OptimizerChanges,
   type OptimizerOptions,
 } from '../coordinator/optimizer/hyperparameters.ts';
+import { kebabCase } from '../shared/util/option-names.ts';
 import type { OptimizerName } from '../shared/model/optimizer-settings.ts';
 import { fraction, integer } from './options.ts';
 
@@ -31,11 +33,9 @@ const numbers = (text: string): number[] => text.split(',').map(numberFrom('zero
 const wholeNumbers = (text: string): number[] => text.split(',').map(integer(0));
 const words = (text: string): string[] => text.split(',').filter((word) => word !== '');
 
-/** cosine-restarts for cosineRestarts. */
-const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 const camel = (name: string): string => name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 
-const SCHEDULE_CHOICES = SCHEDULE_NAMES.map(kebab);
+const SCHEDULE_CHOICES = SCHEDULE_NAMES.map(kebabCase);
 
 /** A flag with its argument, help and parser. A flag without a parser is a switch. */
 type Spec = readonly [flag: string, help: string, parse?: (text: string) => unknown];
@@ -159,13 +159,31 @@ export function addOptimizerOptions(command: Command): Command {
 }
 
 /**
- * The optimizer that parsed flags ask for; undefined for the default one.
+ * The optimizer that parsed flags ask for; undefined for the default one. With --model but without --optimizer, flags change the
+ * optimizer that the model was compiled with, if there is one.
  * @throws Error with a sentence if a flag does not belong to the optimizer or schedule
  */
-export function readOptimizerFlags(flags: Readonly<Record<string, unknown>>): OptimizerOptions | undefined {
+export function readOptimizerFlags(
+  flags: Readonly<Record<string, unknown>>,
+): OptimizerOptions | OptimizerChanges | undefined {
   if (!OPTIMIZER_FLAG_KEYS.some((key) => flags[key] !== undefined)) return undefined;
-  const name = (flags.optimizer ?? 'adadelta') as OptimizerName;
+  const isKnown = flags.optimizer !== undefined || flags.model === undefined;
   const { ema, emaOverwrite, ...own } = pickFlags(OPTIMIZER_SPECS, flags);
+  if (emaOverwrite !== undefined && ema === undefined)
+    throw new Error('--ema-overwrite needs --ema, whose average takes the place of the weights.');
+  const average =
+    ema === undefined
+      ? {}
+      : {
+          ema: {
+            ...(ema === true ? {} : { momentum: ema }),
+            ...(emaOverwrite === undefined ? {} : { overwriteSteps: emaOverwrite }),
+          },
+        };
+  const schedule = readSchedule(flags, isKnown);
+  const options = { ...own, ...(schedule === undefined ? {} : { schedule }), ...average };
+  if (!isKnown) return options as OptimizerChanges;
+  const name = (flags.optimizer ?? 'adadelta') as OptimizerName;
   const keys = optimizerKeys(name);
   for (const spec of OPTIMIZER_SPECS) {
     const key = keyOf(spec);
@@ -175,43 +193,30 @@ export function readOptimizerFlags(flags: Readonly<Record<string, unknown>>): Op
       `${longFlag(spec)} is no option of the optimizer ${name}. It belongs to ${users.join(', ')}.`,
     );
   }
-  if (emaOverwrite !== undefined && ema === undefined)
-    throw new Error('--ema-overwrite needs --ema, whose average takes the place of the weights.');
-  const schedule = readSchedule(flags);
-  return {
-    ...own,
-    name,
-    ...(schedule === undefined ? {} : { schedule }),
-    ...(ema === undefined
-      ? {}
-      : {
-          ema: {
-            ...(ema === true ? {} : { momentum: ema }),
-            ...(emaOverwrite === undefined ? {} : { overwriteSteps: emaOverwrite }),
-          },
-        }),
-  } as OptimizerOptions;
+  return { ...options, name } as OptimizerOptions;
 }
 
-function readSchedule(flags: Readonly<Record<string, unknown>>): ScheduleOptions | undefined {
+/** @param isComplete whether the schedule cannot be that of the model's file */
+function readSchedule(flags: Readonly<Record<string, unknown>>, isComplete: boolean): object | undefined {
   const own = pickFlags(SCHEDULE_SPECS, flags);
+  if (flags.schedule === undefined && !isComplete) return Object.keys(own).length === 0 ? undefined : own;
   const name = camel((flags.schedule as string | undefined) ?? 'constant') as ScheduleOptions['name'];
   const keys = scheduleKeys(name);
   for (const spec of SCHEDULE_SPECS) {
     const key = keyOf(spec);
     if (own[key] === undefined || keys.includes(key)) continue;
-    const users = SCHEDULE_NAMES.filter((each) => scheduleKeys(each).includes(key)).map(kebab);
+    const users = SCHEDULE_NAMES.filter((each) => scheduleKeys(each).includes(key)).map(kebabCase);
     throw new Error(
       flags.schedule === undefined
         ? `${longFlag(spec)} needs --schedule ${users.join(' or ')}.`
-        : `${longFlag(spec)} is no option of the schedule ${kebab(name)}. It belongs to ${users.join(', ')}.`,
+        : `${longFlag(spec)} is no option of the schedule ${kebabCase(name)}. It belongs to ${users.join(', ')}.`,
     );
   }
   if (name === 'piecewise' && (own.boundaries === undefined || own.rates === undefined))
     throw new Error(
       '--schedule piecewise needs --boundaries and --rates, such as 1000,2000 and 0.1,0.01,0.001.',
     );
-  return flags.schedule === undefined ? undefined : ({ ...own, name } as ScheduleOptions);
+  return flags.schedule === undefined ? undefined : { ...own, name };
 }
 
 /** Values of the specs' flags that were given. */

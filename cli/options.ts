@@ -172,5 +172,9 @@ export function classWeights(text: string): Record<string, number> {
   if (entries.includes(null)) {
     throw new InvalidArgumentError('It takes classes with their weights, such as 0:1,1:5.');
   }
-  return Object.fromEntries(entries.map((entry) => [String(Number(entry?.[1])), Number(entry?.[2])]));
+  const weights = entries.map((entry): [string, number] => [String(Number(entry?.[1])), Number(entry?.[2])]);
+  const classes = weights.map(([label]) => label);
+  const twice = classes.find((label, i) => classes.indexOf(label) !== i);
+  if (twice !== undefined) throw new InvalidArgumentError(`It names class ${twice} twice.`);
+  return Object.fromEntries(weights);
 }

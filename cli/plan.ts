@@ -1,5 +1,8 @@
 import { Option, type Command } from 'commander';
+import { OPTIMIZER_NAMES } from '../coordinator/optimizer/hyperparameters.ts';
+import { wholeGradientReason } from '../coordinator/optimizer/whole-gradient.ts';
 import { describePlan } from '../coordinator/plan/describe-plan.ts';
+import type { OptimizerName } from '../shared/model/optimizer-settings.ts';
 import { bitRate, codecOption, decimal, fraction, integer } from './options.ts';
 
 /** `gradcast plan`: forecasts the time of a step without starting anything. */
@@ -38,13 +41,22 @@ export function addPlan(cli: Command): void {
       fraction,
       1,
     )
+    .addOption(
+      new Option(
+        '--optimizer <name>',
+        'optimizer of the run: lamb and muon need the whole gradient, which costs time',
+      ).choices(OPTIMIZER_NAMES),
+    )
+    .option('--clip-norm <n>', "maximum norm of each tensor's gradient, as of train", decimal())
+    .option('--global-clip-norm <n>', 'maximum norm of the whole gradient, as of train', decimal())
     .addHelpText(
       'after',
       `
 Examples:
   gradcast plan --workers 8 --rate 100mbit --ms-per-sample 0.3
   gradcast plan --workers 4 --rate 20mbit --delay 40 --ms-per-sample 1 --batch-size 1024
-  gradcast plan --workers 2 --rate 1gbit --delay 0.2 --codec float32`,
+  gradcast plan --workers 2 --rate 1gbit --delay 0.2 --codec float32
+  gradcast plan --workers 4 --rate 100mbit --optimizer adam --global-clip-norm 1`,
     )
     .action((flags: PlanFlags) => {
       for (const line of runPlan(flags)) process.stdout.write(`${line}\n`);
@@ -64,6 +76,9 @@ export interface PlanFlags {
   readonly parameters: number;
   readonly sampleBytes: number;
   readonly firstBucketAt: number;
+  readonly optimizer?: OptimizerName;
+  readonly clipNorm?: number;
+  readonly globalClipNorm?: number;
 }
 
 const DEFAULT_MODEL = { values: 600_810, kernel: { offset: 9_568, inputs: 4_608, outputs: 128 } };
@@ -72,7 +87,8 @@ const MAX_COORDINATOR_RATE = 1e9;
 
 /** @returns lines of the forecast */
 export function runPlan(flags: PlanFlags): string[] {
-  const { codec, delay, parameters, rate, coordinatorRate, firstBucketAt, ...rest } = flags;
+  const { codec, delay, parameters, rate, coordinatorRate, firstBucketAt, ...others } = flags;
+  const { optimizer: name = 'adadelta', clipNorm, globalClipNorm, ...rest } = others;
   return describePlan(
     {
       ...rest,
@@ -80,6 +96,7 @@ export function runPlan(flags: PlanFlags): string[] {
       delayMs: delay,
       gradientReadyAt: firstBucketAt,
       parameterCount: parameters,
+      wholeGradientFor: wholeGradientReason({ name, clipNorm, globalClipNorm }),
       // Only the shape of the default model is known here.
       kernel: parameters === DEFAULT_MODEL.values ? DEFAULT_MODEL.kernel : null,
       coordinatorRate: coordinatorRate ?? Math.max(rate, Math.min(MAX_COORDINATOR_RATE, 10 * rate)),

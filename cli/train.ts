@@ -65,22 +65,9 @@ export function addTrainingOptions(command: Command): Command {
     .addOption(
       new Option(
         '--resume <dir>',
-        'resume a run from its last checkpoint; repeat --codec, --audit and --token',
+        'resume a run from its last checkpoint, with its optimizer, loss and metrics; repeat --codec, --audit and --token',
       ).conflicts([
-        ...[
-          'out',
-          'limit',
-          'model',
-          'weights',
-          'loss',
-          'metrics',
-          'classWeights',
-          'batchSize',
-          'seed',
-          'exact',
-        ],
-        ...['microShard', 'transpose'],
-        ...OPTIMIZER_FLAG_KEYS,
+        ...['out', 'limit', 'model', 'weights', 'batchSize', 'seed', 'exact', 'microShard', 'transpose'],
       ]),
     )
     .addOption(

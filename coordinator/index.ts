@@ -17,6 +17,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import * as v from 'valibot';
 import type { Dataset } from '../shared/data/dataset.ts';
 import type { Job } from '../shared/model/job.ts';
 import { Scoring } from '../shared/model/scoring.ts';
@@ -30,6 +31,8 @@ import { writeFileAtomic } from './files/write-file.ts';
 import { readModelFile, type ModelFile } from './model-file/model-file.ts';
 import { kerasArchive } from './model-file/save-keras.ts';
 import { nameWeights, type NamedWeights as WeightsByName } from './model-file/weights-file.ts';
+import { completeSettings } from './model/compile-config.ts';
+import { compileConfigOf } from './model/compile-export.ts';
 import { prepareJob } from './model/model.ts';
 import type { OutputSettings } from './model/output-settings.ts';
 import { createOptimizer } from './optimizer/optimizer.ts';
@@ -127,6 +130,8 @@ export interface JobOptions {
   readonly batchSize?: number;
   /** Seed of initial weights, order of samples and dropout. @default 1337 */
   readonly seed?: number;
+  /** Settings of model.compile() that {@link loadModelFile} read, for those of the following that are missing. @default none */
+  readonly compileConfig?: ModelFile['compileConfig'];
   /**
    * Loss by Keras' name or with options: the same for all outputs, or one for each, in a list or by name.
    * @default by the last activation and the data
@@ -160,6 +165,8 @@ export interface CreatedJob {
   readonly initialWeights: Float32Array;
   /** Name of each tensor of the layout, for {@link saveModel}. */
   readonly weightNames: readonly string[];
+  /** Sentences about what was chosen or taken from the model's file, and about what is not computed. */
+  readonly notes: readonly string[];
 }
 
 /**
@@ -261,11 +268,11 @@ export interface TrainedModel {
 }
 
 /**
- * A model as {@link loadModelFile} reads it. Its topology and weights are options of {@link createJob}.
+ * A model as {@link loadModelFile} reads it. Its parts are options of {@link createJob}.
  * @example
  * ```ts
- * const { topology, weights }: LoadedModelFile = await loadModelFile('model.keras');
- * const job = await createJob(dataset, { topology, weights });
+ * const { topology, weights, compileConfig }: LoadedModelFile = await loadModelFile('model.keras');
+ * const job = await createJob(dataset, { topology, weights, compileConfig });
  * ```
  */
 export type LoadedModelFile = ModelFile;
@@ -355,21 +362,52 @@ export function loadDataset(options: DatasetOptions = {}): Promise<Dataset> {
  * ```
  */
 export async function createJob(dataset: Dataset, options: JobOptions = {}): Promise<CreatedJob> {
+  rejectUnknownOptions(options);
   const { epochs = DEFAULT_EPOCHS, batchSize = DEFAULT_BATCH_SIZE, seed = DEFAULT_SEED } = options;
-  const { topology, weights, microShard, optimizer, loss, metrics, lossWeights } = options;
-  const { job, initialWeights, weightNames } = await prepareJob(dataset, {
+  const { topology, weights, microShard, compileConfig = null, ...given } = options;
+  const model = topology === undefined ? null : { topology, compileConfig };
+  const { taken, problems, ...settings } = completeSettings(given, model, 'the model');
+  const { job, initialWeights, weightNames, notes } = await prepareJob(dataset, {
+    ...settings,
     epochs,
     batchSize,
     seed,
     topology,
     weights: weights ?? undefined,
     microShard,
-    optimizer,
-    loss,
-    metrics,
-    lossWeights,
   });
-  return { job, initialWeights, weightNames };
+  const sentences = [...(taken === null ? [] : [taken]), ...notes, ...problems];
+  return { job, initialWeights, weightNames, notes: sentences };
+}
+
+const count = v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(1)));
+/** Options of createJob; losses, metrics and optimizers have more checks of their own. */
+const jobOptionsSchema = v.object({
+  topology: v.optional(v.record(v.string(), v.unknown())),
+  weights: v.nullish(v.map(v.string(), v.looseObject({}))),
+  compileConfig: v.nullish(v.looseObject({})),
+  epochs: count,
+  batchSize: count,
+  seed: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
+  microShard: count,
+  loss: v.optional(v.unknown()),
+  metrics: v.optional(v.unknown()),
+  lossWeights: v.optional(v.unknown()),
+  optimizer: v.optional(v.looseObject({ name: v.string() })),
+});
+
+/** @throws Error with a sentence that names an option that there is not, or of another type */
+function rejectUnknownOptions(options: object): void {
+  const known = Object.keys(jobOptionsSchema.entries);
+  const unknown = Object.keys(options).find((key) => !known.includes(key));
+  if (unknown !== undefined)
+    throw new Error(`createJob has no option ${unknown}. It has ${known.join(', ')}.`);
+  const { issues } = v.safeParse(jobOptionsSchema, options);
+  if (issues === undefined) return;
+  const [issue] = issues;
+  throw new Error(
+    `The option ${v.getDotPath(issue)} of createJob is wrong: ${issue.message.replace(/^Invalid (\w+): /, '')}.`,
+  );
 }
 
 /**
@@ -496,8 +534,7 @@ export async function saveModel(folder: string, model: TrainedModel): Promise<vo
  * @throws Error with a sentence that names the file, and what to do if it has another format
  * @example
  * ```ts
- * const { topology, weights } = await loadModelFile('model.keras');
- * const { job, initialWeights } = await createJob(dataset, { topology, weights });
+ * const { job, initialWeights } = await createJob(dataset, await loadModelFile('model.keras'));
  * ```
  */
 export function loadModelFile(
@@ -508,7 +545,8 @@ export function loadModelFile(
 }
 
 /**
- * Saves a trained model as a .keras file, which `load_model` of Keras 3 reads.
+ * Saves a trained model as a .keras file, which `load_model` of Keras 3 reads. It is compiled with the job's optimizer, loss and
+ * metrics, so that `fit` can be called.
  * @param file name that ends in .keras; an existing file is replaced
  * @throws Error with a sentence if the file could not be written, or Keras 3 does not have a layer
  * @example
@@ -521,7 +559,8 @@ export async function saveKerasModel(
   { job, weights, weightNames }: Pick<TrainedModel, 'job' | 'weights' | 'weightNames'>,
 ): Promise<void> {
   const named = nameWeights(weights, weightNames, job.layout);
-  await writeFileAtomic(file, await kerasArchive(job.topology, named, new Date()));
+  const compiled = compileConfigOf(job, weightNames);
+  await writeFileAtomic(file, await kerasArchive(job.topology, named, new Date(), compiled));
 }
 
 function findRunning(coordinator: Coordinator): RunningCoordinator {

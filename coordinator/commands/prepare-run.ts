@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import type { Dataset } from '../../shared/data/dataset.ts';
+import { flagName } from '../../shared/util/option-names.ts';
 import { describeShapes } from '../../shared/model/tensors.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
@@ -8,7 +9,8 @@ import { datasetDigest, openDataset } from '../data/load-dataset.ts';
 import { withClassWeights, type ClassWeights } from '../data/class-weights.ts';
 import { describeDatasetProblems } from '../data/dataset-warnings.ts';
 import { transposeImages } from '../data/transpose.ts';
-import { prepareJob, type PreparedJob } from '../model/model.ts';
+import { completeSettings } from '../model/compile-config.ts';
+import { checkSettings, prepareJob, type PreparedJob } from '../model/model.ts';
 import type { Reporter } from '../report/reporter.ts';
 import { loadCheckpoint, type Checkpoint } from '../run/checkpoint.ts';
 import { DEFAULT_CHECKPOINT_INTERVAL, type CheckpointInterval } from '../run/checkpoint-writer.ts';
@@ -22,14 +24,17 @@ import {
   type RunFolder,
 } from '../run/run-folder.ts';
 import { acquireRunLock } from '../run/run-lock.ts';
-import { describeUnusedSettings } from '../model-file/keras-file.ts';
 import { readModelFile } from '../model-file/model-file.ts';
-import type { OptimizerOptions } from '../optimizer/hyperparameters.ts';
+import type { OptimizerChanges, OptimizerOptions } from '../optimizer/hyperparameters.ts';
 import { createOptimizer, type Optimizer } from '../optimizer/optimizer.ts';
 import type { ResumePoint } from '../training/progress.ts';
+import { checkRepeatedFlags } from './resumed-settings.ts';
 
 export interface PrepareRunFlags {
-  /** Folder of a run to resume. Of the other flags, only data, epochs and checkpointEvery are used then. */
+  /**
+   * Folder of a run to resume. Of the other flags, only data, epochs and checkpointEvery are used then; optimizer, loss, metrics and
+   * classWeights may repeat those of the run.
+   */
   readonly resume?: string;
   readonly epochs?: number;
   readonly batchSize: number;
@@ -41,11 +46,11 @@ export interface PrepareRunFlags {
   readonly model?: string;
   /** File whose weights take the place of those of the model's file. */
   readonly weights?: string;
-  /** @default Adadelta, scaled to the batch size */
-  readonly optimizer?: OptimizerOptions | undefined;
-  /** Loss by Keras' name. @default by the model's last activation and the data */
+  /** Optimizer, or changes of the one that the model was compiled with. @default that one, else Adadelta, scaled to the batch size */
+  readonly optimizer?: OptimizerOptions | OptimizerChanges | undefined;
+  /** Loss by Keras' name. @default that of the model's file, else by the model's last activation and the data */
   readonly loss?: string;
-  /** Metrics by Keras' names. @default `accuracy` for classes, `mae` for values */
+  /** Metrics by Keras' names. @default those of the model's file, else `accuracy` for classes, `mae` for values */
   readonly metrics?: readonly string[];
   /** Weights of training samples by their class. */
   readonly classWeights?: ClassWeights;
@@ -107,17 +112,27 @@ async function prepareNewRun(
   report: Reporter,
   signal: AbortSignal,
 ): Promise<PreparedRun> {
-  const stored = await openDataset(flags, report, signal);
-  warnAboutMisleadingData(stored, flags.limit, report);
-  if (flags.weights !== undefined && flags.model === undefined) {
+  const { classWeights, model, weights: weightsFile } = flags;
+  if (weightsFile !== undefined && model === undefined) {
     throw new Error('--weights needs --model with the model that the weights belong to.');
   }
-  const { classWeights } = flags;
+  const file = model === undefined ? null : await readModelFile(model, weightsFile);
+  // Errors of options come before the data is loaded, which can take minutes.
+  const { taken, problems, ...settings } = completeSettings(
+    { ...pickSettings(flags), optionName: flagName },
+    file,
+    basename(model ?? ''),
+  );
+  checkSettings(settings);
+  const stored = await openDataset(flags, report, signal);
+  warnAboutMisleadingData(stored, flags.limit, report);
+  if (taken !== null) report.info(taken);
   const dataset = classWeights === undefined ? stored : withClassWeights(stored, classWeights);
-  const file = flags.model === undefined ? null : await readModelFile(flags.model, flags.weights);
   const epochs = flags.epochs ?? DEFAULT_EPOCHS;
   const prepared = await prepareJob(dataset, {
-    ...flags,
+    ...settings,
+    batchSize: flags.batchSize,
+    seed: flags.seed,
     epochs,
     topology: file?.topology,
     weights: file?.weights ?? undefined,
@@ -127,10 +142,9 @@ async function prepareNewRun(
   const { weights } = optimizer;
   weights.set(prepared.initialWeights);
   let folder: NewRunFolder | null = null;
-  const unused = describeUnusedSettings(file?.compileConfig ?? null, flags, prepared.job.outputs);
   return {
     ...prepared,
-    notes: unused === null ? prepared.notes : [...prepared.notes, unused],
+    notes: [...prepared.notes, ...problems],
     dataset,
     dataDigest: datasetDigest(stored),
     classWeights,
@@ -141,6 +155,8 @@ async function prepareNewRun(
     release: async () => folder?.release(),
   };
 }
+
+const pickSettings = ({ optimizer, loss, metrics }: PrepareRunFlags) => ({ optimizer, loss, metrics });
 
 async function lockAndResumeRun(
   dir: string,
@@ -162,11 +178,12 @@ async function lockAndResumeRun(
 
 async function resumeRun(
   dir: string,
-  { data, epochs, checkpointEvery }: PrepareRunFlags,
+  flags: PrepareRunFlags,
   report: Reporter,
   signal: AbortSignal,
   lock: RunLock,
 ): Promise<Omit<PreparedRun, 'release'>> {
+  const { data, epochs, checkpointEvery } = flags;
   const checkpoint = await loadCheckpoint(join(dir, 'checkpoints'), (line) => report.warn(line));
   const { position, tally, engineFingerprint, classWeights } = checkpoint;
   const job = { ...checkpoint.job, epochs: epochs ?? checkpoint.job.epochs };
@@ -186,6 +203,7 @@ async function resumeRun(
     optimizer: undefined,
     loss: job.outputs.map(({ loss }) => loss),
   });
+  checkRepeatedFlags(flags, { job: checkpoint.job, classWeights, names: prepared.weightNames });
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
   if (checkpoint.plateau !== undefined) optimizer.plateau?.restore(checkpoint.plateau);
   const weights = restoreVectors(checkpoint, optimizer, prepared.initialWeights.length);

@@ -1,5 +1,14 @@
-import { areFactorsSmaller, FACTORS, factoredBytes, type DenseKernel } from '../../shared/codec/factors.ts';
+import {
+  areFactorsSmaller,
+  factoredBytes,
+  factoredKernel,
+  FACTORS,
+  type DenseKernel,
+} from '../../shared/codec/factors.ts';
 import { getCodec } from '../../shared/codec/registry.ts';
+import type { Layout } from '../../shared/model/layout.ts';
+import type { OptimizerSettings } from '../../shared/model/optimizer-settings.ts';
+import { findCutRange, wholeRanges } from '../optimizer/whole-gradient.ts';
 import { FLOAT32_LINK, type LinkCodecs } from './codecs.ts';
 import type { LinkStats } from './meter.ts';
 
@@ -11,6 +20,27 @@ export interface PayloadShape {
   readonly kernel: DenseKernel | null;
   /** Number of buckets in which nearly all of a vector travels; 0 if vectors travel whole. */
   readonly bucketCount: number;
+}
+
+/**
+ * Payload of a run whose optimizer needs the whole gradient: its buckets arrive during the computation, but weights leave only when the
+ * last one has arrived, so that up and down do not overlap (docs/decisions/0041-whole-gradients.md).
+ */
+export const withWholeGradient = (payload: PayloadShape): PayloadShape => ({
+  ...payload,
+  bucketCount: Math.min(1, payload.bucketCount),
+});
+
+/** Payload of a job. @param offsets offsets of its buckets */
+export function payloadShapeOf(
+  optimizer: OptimizerSettings,
+  layout: Layout,
+  offsets: readonly number[],
+): PayloadShape {
+  const { length: values, slices } = layout;
+  const payload = { values, kernel: factoredKernel(layout), bucketCount: offsets.length - 1 };
+  const isWhole = findCutRange(wholeRanges(optimizer, slices), offsets) !== undefined;
+  return isWhole ? withWholeGradient(payload) : payload;
 }
 
 /** Payload of one worker: vectors travel whole unless the worker accepts buckets. */

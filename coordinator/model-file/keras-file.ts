@@ -1,9 +1,8 @@
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
-import { isRecord, layersOf, copyModel } from '../../shared/model/keras-layer.ts';
-import type { Job, Topology } from '../../shared/model/job.ts';
-import { canonicalName } from '../../shared/model/losses.ts';
+import { copyModel, isRecord, layersOf } from '../../shared/model/keras-layer.ts';
+import type { Topology } from '../../shared/model/job.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import { DataError } from '../../shared/data/data-error.ts';
 import type { DataFile } from '../data/data-file.ts';
@@ -13,12 +12,14 @@ import type { Hdf5Configs, Hdf5Reply, Hdf5Request } from './hdf5-thread.ts';
 import { kerasTensors } from './keras-tensors.ts';
 import type { NamedWeights } from './weights-file.ts';
 
-/** Settings of model.compile() as Keras wrote them. */
+/** Settings of model.compile() as Keras wrote them; null for each that is missing. */
 export interface CompileConfig {
-  /** { class_name, config }, which optimizerFromKeras reads, or a name alone, which means Keras' defaults. */
+  /** { class_name, config }, or a name alone, which means Keras' defaults. */
   readonly optimizer: unknown;
   readonly loss: unknown;
+  readonly lossWeights: unknown;
   readonly metrics: unknown;
+  readonly weightedMetrics: unknown;
 }
 
 /** Contents of a .keras file that are parsed as JSON. */
@@ -184,64 +185,7 @@ function findThreadFile(): URL {
 export function readCompileConfig(serialized: unknown): CompileConfig | null {
   if (!isRecord(serialized)) return null;
   const { optimizer, optimizer_config = optimizer, loss = null, metrics = null } = serialized;
-  return { optimizer: optimizer_config ?? null, loss, metrics };
-}
-
-/**
- * Sentence about the settings of model.compile() that a run does not use; null if there are none.
- * @param chosen what the run was given in place of the settings
- * @param outputs losses and metrics of the run
- */
-export function describeUnusedSettings(
-  compiled: CompileConfig | null,
-  chosen: Partial<CompileConfig>,
-  outputs: Job['outputs'],
-): string | null {
-  if (compiled === null) return null;
-  const losses = outputs.map(({ loss }) => comparableName(loss.name));
-  const metrics = outputs.flatMap((output) => output.metrics.map(({ name }) => comparableName(name)));
-  const unused = (setting: keyof CompileConfig, computed: readonly string[]): string[] =>
-    chosen[setting] === undefined
-      ? settingNames(compiled[setting]).filter((name) => !computed.includes(comparableName(name)))
-      : [];
-  const parts: readonly (readonly [string, readonly string[]])[] = [
-    ['the optimizer', unused('optimizer', [])],
-    ['the loss', unused('loss', losses)],
-    ['the metrics', unused('metrics', [...losses, ...metrics, ...metrics.map(accuracyOf)])],
-  ];
-  const named = parts
-    .filter(([, names]) => names.length > 0)
-    .map(([what, names]) => `${what} ${names.join(', ')}`);
-  if (named.length === 0) return null;
-  return (
-    `Of the model's compile settings, the run does not use ${named.join(' and ')}. It minimizes ${losses.join(' and ')}; ` +
-    '--optimizer, --loss and --metrics choose others.'
-  );
-}
-
-/** Name of a loss or metric in the one form of all that mean the same: classes may be numbers or one-hot. */
-const comparableName = (name: string): string => canonicalName(name).replace(/^sparse_/, '');
-
-/** Name that Keras gives each accuracy. */
-const accuracyOf = (name: string): string =>
-  /^(binary|categorical)_accuracy$/.test(name) ? 'accuracy' : name;
-
-/** Names of losses, metrics or an optimizer in the forms that Keras writes: a name, { class_name, config }, lists and records of these. */
-function settingNames(value: unknown): string[] {
-  const names = collectNames(value).map((name) =>
-    sanitizeForTerminal(name.replace(/^Custom>/, '')).slice(0, 40),
-  );
-  return [...new Set(names)].slice(0, 8);
-}
-
-function collectNames(value: unknown): string[] {
-  if (typeof value === 'string') return [value];
-  if (Array.isArray(value)) return value.flatMap(collectNames);
-  if (!isRecord(value)) return [];
-  const { class_name: className, config } = value;
-  if (typeof className !== 'string') return Object.values(value).flatMap(collectNames);
-  // A function is written by its name, and a metric around it by that of the function.
-  if (className === 'function') return collectNames(config);
-  const fn = className === 'MeanMetricWrapper' && isRecord(config) ? (config.fn ?? config.name) : undefined;
-  return fn === undefined ? [className] : collectNames(fn);
+  const { loss_weights: lossWeights = null, weighted_metrics: weightedMetrics = null } = serialized;
+  const config = { optimizer: optimizer_config ?? null, loss, lossWeights, metrics, weightedMetrics };
+  return Object.values(config).every((value) => value === null) ? null : config;
 }

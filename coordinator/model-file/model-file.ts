@@ -175,7 +175,9 @@ function readTopology(file: string, contents: unknown): Omit<ModelFile, 'weights
   const version = topology.keras_version ?? topology.kerasVersion;
   return {
     topology: { ...model, ...(version === undefined ? {} : { keras_version: version }) },
-    compileConfig: readCompileConfig(model.compile_config ?? topology.training_config),
+    compileConfig: readCompileConfig(
+      model.compile_config ?? topology.training_config ?? record.trainingConfig ?? record.training_config,
+    ),
   };
 }
 

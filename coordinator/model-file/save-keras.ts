@@ -49,16 +49,17 @@ const RENAMED_KEYS: Readonly<Record<string, Readonly<Record<string, string>>>> =
 };
 
 /**
- * Bytes of a .keras file, which load_model of Keras 3 reads. Regularizers and constraints are not part of it, since they belong to
- * the training.
+ * Bytes of a .keras file, which load_model of Keras 3 reads. Regularizers and constraints are not part of it.
  * @param topology of a job or a model file
  * @param weights all tensors of the model by name
+ * @param compileConfig settings of model.compile() in Keras 3, so that fit() can be called. @default none
  * @throws Error with a sentence if Keras 3 has no such layer, or a tensor is missing
  */
 export async function kerasArchive(
   topology: Topology,
   weights: NamedWeights,
   savedAt: Date,
+  compileConfig: Readonly<Record<string, unknown>> | null = null,
 ): Promise<Buffer> {
   const model = copyModel(expandTopology(topology));
   const tensors = new Map<string, Hdf5Tensor>();
@@ -75,17 +76,24 @@ export async function kerasArchive(
     tensors.set(path, tensor);
   }
   renumberModelCalls(model);
-  const config = { ...toKeras3(model), compile_config: null, build_config: { input_shape: null } };
+  const config = { ...toKeras3(model), compile_config: compileConfig, build_config: { input_shape: null } };
   const metadata = {
     keras_version: KERAS_VERSION,
     date_saved: savedAt.toISOString().slice(0, 19).replace('T', '@'),
   };
   return storedZip({
     'metadata.json': Buffer.from(JSON.stringify(metadata)),
-    'config.json': Buffer.from(JSON.stringify(config)),
+    'config.json': Buffer.from(withFloats(JSON.stringify(config))),
     'model.weights.h5': await writeHdf5({ groups: ['layers', 'vars'], tensors }),
   });
 }
+
+/** Keys whose numbers Keras rejects if they are whole numbers. */
+const FLOAT_KEYS =
+  /"((?:initial_|end_)?learning_rate|warmup_target|momentum|ema_momentum|weight_decay|clipnorm|global_clipnorm|clipvalue)":(\d+)(?=[,}])/g;
+
+/** JSON in which numbers of FLOAT_KEYS have a point: 1.0 for 1. */
+const withFloats = (json: string): string => json.replace(FLOAT_KEYS, '"$1":$2.0');
 
 /** Counts calls of nested models as Keras 3 does; the inverse is in convert-keras3.ts. */
 function renumberModelCalls(model: LayerConfig): void {

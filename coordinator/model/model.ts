@@ -6,9 +6,10 @@ import { defaultTopology } from '../../shared/model/default-topology.ts';
 import { expandTopology, takesIntegers } from '../../shared/model/expand-topology.ts';
 import { fitInput, fitInputs, takesBytes } from '../../shared/model/fit-input.ts';
 import { withTfjsInitializers } from '../../shared/model/initializers.ts';
-import type { SettingsOf } from '../../shared/model/optimizer-settings.ts';
+import type { OptimizerSettings, SettingsOf } from '../../shared/model/optimizer-settings.ts';
 import type { Job, Topology } from '../../shared/model/job.ts';
 import { Scoring } from '../../shared/model/scoring.ts';
+import { keyName, type OptionName } from '../../shared/util/option-names.ts';
 import { moveSoftmaxLast, withKeyedDropout, withSeededInitializers } from '../../shared/model/topology.ts';
 import { extractTensorRules } from './extract-tensor-rules.ts';
 import { adadeltaDefaults } from '../optimizer/adadelta.ts';
@@ -18,7 +19,7 @@ import { stepsPerEpoch } from '../training/sampler.ts';
 import { registerOrthogonal } from './orthogonal.ts';
 import { fillWeights, type NamedWeights } from '../model-file/weights-file.ts';
 import { MAX_METRIC_SUMS } from '../../shared/protocol/messages.ts';
-import type { OutputSettings } from './output-settings.ts';
+import { checkOutputSettings, metricLabels, type OutputSettings } from './output-settings.ts';
 import { resolveOutputs, type ModelOutput } from './outputs.ts';
 import { checkData } from './check-data.ts';
 import { explainModelError, withLayerNames } from './model-errors.ts';
@@ -69,6 +70,24 @@ export function scaleOptimizer(batchSize: number): SettingsOf<'adadelta'> {
 }
 
 /**
+ * Checks what can be checked of a run's settings before its data is loaded.
+ * @throws Error with a sentence that names the option
+ */
+export function checkSettings(settings: OutputSettings & Pick<JobSettings, 'optimizer'>): void {
+  checkOutputSettings(settings);
+  const { optimizer, metrics, optionName } = settings;
+  if (optimizer === undefined) return;
+  const context = { names: null, steps: 1, adadelta: scaleOptimizer(1), optionName };
+  const resolved = resolveOptimizer(optimizer, context);
+  const labels = metricLabels(metrics);
+  // With several outputs, the name of a metric has that of its output before it.
+  const { schedule } = resolved;
+  const isOfAnOutput =
+    schedule?.name === 'plateau' && labels?.some((label) => schedule.monitor.endsWith(`_${label}`));
+  if (labels !== null && isOfAnOutput !== true) checkMonitor(resolved, labels, optionName);
+}
+
+/**
  * Prepares the job that trains a model on a data set. tfjs builds the model once, for its layout and initial weights.
  * @throws Error with a sentence if gradcast cannot build or train the topology
  */
@@ -95,6 +114,7 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
       names: built.names,
       steps: epochs * stepsPerEpoch(dataset.train.count, batchSize),
       adadelta: scaleOptimizer(Math.min(batchSize, dataset.train.count)),
+      optionName: settings.optionName,
     });
     const tensorRules = extracted.forTensors(built.names, built.entries);
     const job: Job = {
@@ -118,7 +138,7 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
     };
     checkData(job, dataset);
     checkSums(job);
-    checkMonitor(job);
+    checkMonitor(job.optimizer, new Scoring(job).names, settings.optionName);
     const initialWeights = await built.readWeights();
     const { weights } = settings;
     const { names, entries } = built;
@@ -151,14 +171,17 @@ function checkSums(job: Job): void {
 }
 
 /** @throws Error if the learning rate follows a metric that the run does not compute */
-function checkMonitor(job: Job): void {
-  const { schedule } = job.optimizer;
+function checkMonitor(
+  { schedule }: OptimizerSettings,
+  metrics: readonly string[],
+  optionName: OptionName = keyName,
+): void {
   if (schedule?.name !== 'plateau') return;
-  const metrics = ['loss', ...new Scoring(job).names];
-  if (metrics.includes(schedule.monitor.replace(/^val_/, ''))) return;
+  const computed = ['loss', ...metrics];
+  if (computed.includes(schedule.monitor.replace(/^val_/, ''))) return;
   throw new Error(
-    `The plateau schedule monitors ${schedule.monitor}, but the run computes ${metrics.join(', ')}. ` +
-      'Add the metric, or monitor val_loss.',
+    `The plateau schedule monitors ${schedule.monitor}, but the run computes ${computed.join(', ')}. ` +
+      `Add the metric with ${optionName('metrics')}, or use another ${optionName('schedule.monitor')}.`,
   );
 }
 

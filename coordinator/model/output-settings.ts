@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { isRecord } from '../../shared/model/keras-layer.ts';
 import { canonicalName, LOSS_NAMES, lossDefinition, type LossName } from '../../shared/model/losses.ts';
 import { METRIC_NAMES, METRICS } from '../../shared/model/metrics.ts';
 import {
@@ -12,6 +13,7 @@ import {
   type OutputSpec,
 } from '../../shared/model/outputs.ts';
 import { sampleSize, type TensorSpec } from '../../shared/model/tensors.ts';
+import { keyName, type OptionName } from '../../shared/util/option-names.ts';
 
 /** A list in the order of the outputs, or values by the outputs' names. */
 type PerOutput<Value> = readonly Value[] | Readonly<Record<string, Value>>;
@@ -33,6 +35,8 @@ export interface OutputSettings {
   readonly metrics?: readonly MetricChoice[] | PerOutput<MetricChoices> | undefined;
   /** Factors of the outputs' losses. @default 1 */
   readonly lossWeights?: PerOutput<number> | undefined;
+  /** Names of these settings in errors. @default their keys */
+  readonly optionName?: OptionName | undefined;
 }
 
 /** Settings of one output. */
@@ -44,6 +48,37 @@ interface ChosenSettings {
 }
 
 /**
+ * Checks what can be checked of losses and metrics before model and data are known.
+ * @throws Error with a sentence that names the setting, and what it takes
+ */
+export function checkOutputSettings(settings: OutputSettings): void {
+  const { loss, metrics, lossWeights, optionName = keyName } = settings;
+  for (const choice of entriesOf('loss', loss, optionName)) readLoss(choice as LossChoice, optionName);
+  for (const choice of entriesOf('metrics', metrics, optionName).flat()) {
+    if (choice !== null) readMetric(choice as MetricChoice, 'binary_accuracy', optionName);
+  }
+  for (const weight of entriesOf('lossWeights', lossWeights, optionName)) parseWeight(weight, optionName);
+}
+
+/** Entries of a setting, whichever outputs they are for. */
+function entriesOf(setting: string, values: unknown, optionName: OptionName): readonly unknown[] {
+  if (values === undefined) return [];
+  if (isSpec(values)) return [values];
+  if (typeof values === 'object' && values !== null) return Object.values(values);
+  throw new Error(
+    `${optionName(setting)} is ${JSON.stringify(values)}; it takes a list, or entries by the names of outputs.`,
+  );
+}
+
+/** Names in the history of the metrics of a model's only output; null if they follow from the model. */
+export function metricLabels(metrics: OutputSettings['metrics']): readonly string[] | null {
+  if (!Array.isArray(metrics) || !metrics.every(isSpec)) return null;
+  return (metrics as readonly MetricChoice[]).map((choice) =>
+    typeof choice === 'string' ? choice : (choice.label ?? choice.name),
+  );
+}
+
+/**
  * Settings of each output, by its position.
  * @param names of the outputs
  * @throws Error with a sentence if a setting is for outputs that the model does not have
@@ -52,21 +87,22 @@ export function settingsByOutput(
   settings: OutputSettings,
   names: readonly string[],
 ): (output: number) => ChosenSettings {
+  const { optionName = keyName } = settings;
   const isOnly = names.length === 1;
-  const losses = perOutput('loss', settings.loss, names, isSpec);
-  const metrics = perOutput<MetricChoices>('metrics', settings.metrics, names, (value) =>
+  const losses = perOutput(optionName('loss'), settings.loss, names, isSpec);
+  const metrics = perOutput<MetricChoices>(optionName('metrics'), settings.metrics, names, (value) =>
     Array.isArray(value) ? isOnly || value.length === 0 : isOnly && isSpec(value),
   );
-  const weights = perOutput('lossWeights', settings.lossWeights, names, () => false);
+  const weights = perOutput(optionName('lossWeights'), settings.lossWeights, names, () => false);
   return (i) => ({
     loss: losses[i],
     metrics: settings.metrics === undefined && isOnly ? undefined : [metrics[i] ?? []].flat(),
-    weight: parseWeight(weights[i], names[i] ?? ''),
+    weight: parseWeight(weights[i], optionName),
   });
 }
 
 const isSpec = (value: unknown): boolean =>
-  typeof value === 'string' || typeof (value as { readonly name?: unknown } | null)?.name === 'string';
+  typeof value === 'string' || (isRecord(value) && typeof value.name === 'string');
 
 /**
  * Value of each output, undefined where there is none.
@@ -97,10 +133,12 @@ function perOutput<Value>(
 }
 
 /** @throws Error if a weight is not one that a job can have */
-function parseWeight(weight: unknown, name: string): number | undefined {
+function parseWeight(weight: unknown, optionName: OptionName): number | undefined {
   const { success, output } = v.safeParse(v.optional(lossWeight), weight);
   if (success) return output;
-  throw new Error(`The weight of the loss of ${name} is ${JSON.stringify(weight)}; it takes 0 to 1,000,000.`);
+  throw new Error(
+    `${optionName('lossWeights')} has the weight ${JSON.stringify(weight)}; it takes 0 to 1,000,000.`,
+  );
 }
 
 /** Cross-entropies of classes as numbers and one-hot. */
@@ -114,19 +152,30 @@ export function parseLoss(
   choice: LossChoice,
   output: Pick<OutputSpec, 'shape'>,
   target: TensorSpec,
+  optionName: OptionName = keyName,
 ): LossSpec {
-  const spec = asSpec('loss', choice);
-  const canonical = ['ce', 'crossentropy'].includes(spec.name.toLowerCase())
-    ? outputWidth(output) === 1
-      ? 'binary_crossentropy'
-      : ENTROPY.dense
-    : canonicalName(spec.name);
+  const loss = readLoss(
+    choice,
+    optionName,
+    outputWidth(output) === 1 ? 'binary_crossentropy' : ENTROPY.dense,
+  );
   // The loss of classes is the same, whether they are numbers or one-hot.
   const isSparse = fitsTarget(output, target, true) && target.classes !== undefined;
-  const isPlain = canonical === ENTROPY.dense && !('labelSmoothing' in spec) && isSparse;
-  const name = isPlain ? ENTROPY.sparse : canonical;
+  const isPlain = loss.name === ENTROPY.dense && loss.labelSmoothing === undefined && isSparse;
+  return isPlain ? { ...loss, name: ENTROPY.sparse, label: ENTROPY.dense } : loss;
+}
+
+/**
+ * Loss by any name that Keras takes.
+ * @param entropy cross-entropy that Keras means by 'crossentropy'
+ */
+function readLoss(choice: LossChoice, optionName: OptionName, entropy: LossName = ENTROPY.dense): LossSpec {
+  const spec = asSpec('loss', choice);
+  const name = ['ce', 'crossentropy'].includes(spec.name.toLowerCase()) ? entropy : canonicalName(spec.name);
   if (!(LOSS_NAMES as readonly string[]).includes(name)) {
-    throw new Error(`There is no loss ${spec.name}. Losses are ${LOSS_NAMES.join(', ')}.`);
+    throw new Error(
+      `There is no loss ${spec.name}. Losses are ${LOSS_NAMES.join(', ')}; ${optionName('loss')} takes one of them.`,
+    );
   }
   return parseOptions('loss', lossSchema, { ...spec, name }, lossDefinition(name as LossName).options);
 }
@@ -136,13 +185,21 @@ export function parseMetric(
   choice: MetricChoice,
   output: Pick<OutputSpec, 'shape'>,
   target: TensorSpec,
+  optionName: OptionName = keyName,
 ): MetricSpec {
+  return readMetric(choice, accuracyFor(output, target), optionName);
+}
+
+/** @param accuracy that Keras means by 'accuracy' */
+function readMetric(choice: MetricChoice, accuracy: string, optionName: OptionName): MetricSpec {
   const spec = asSpec('metric', choice);
   const canonical = canonicalName(spec.name);
-  const name = canonical === 'accuracy' ? accuracyFor(output, target) : canonical;
+  const name = canonical === 'accuracy' ? accuracy : canonical;
   const definition = METRICS[name];
   if (definition === undefined) {
-    throw new Error(`There is no metric ${spec.name}. Metrics are accuracy, ${METRIC_NAMES.join(', ')}.`);
+    throw new Error(
+      `There is no metric ${spec.name}. Metrics are accuracy, ${METRIC_NAMES.join(', ')}; ${optionName('metrics')} takes some of them.`,
+    );
   }
   const label = name === spec.name ? {} : { label: spec.name };
   return parseOptions('metric', metricSchema, { ...label, ...spec, name }, [
@@ -171,7 +228,7 @@ function parseOptions<Spec>(
   const { success, output, issues } = v.safeParse(schema, spec);
   if (success) return output;
   const { name, ...given } = spec;
-  const isTaken = Object.keys(given).every((option) => options.includes(option));
+  const isTaken = Object.keys(given).every((option) => option === 'label' || options.includes(option));
   const [wrong] = issues;
   throw new Error(
     isTaken

@@ -13,6 +13,7 @@ import {
   type MetricSpec,
   type OutputSpec,
 } from '../../shared/model/outputs.ts';
+import { keyName, type OptionName } from '../../shared/util/option-names.ts';
 import { describeShapes, sampleSize, type TensorSpec } from '../../shared/model/tensors.ts';
 import {
   ENTROPY,
@@ -48,6 +49,7 @@ export function resolveOutputs(
         `but ${name} has ${targets.length} targets (${targets.map((target) => target.name).join(', ')}).`,
     );
   }
+  const { optionName = keyName } = settings;
   const layers = outputLayers(copyModel(topology));
   const names = modelOutputs.map((output) => output.name);
   const settingsOf = settingsByOutput(settings, names);
@@ -66,12 +68,12 @@ export function resolveOutputs(
     const activation = activationOf(layers[i]);
     const loss =
       chosen === undefined
-        ? defaultLoss({ shape }, target, activation, problem, note)
-        : parseLoss(chosen, { shape }, target);
+        ? defaultLoss({ shape }, target, activation, problem, note, optionName)
+        : parseLoss(chosen, { shape }, target, optionName);
     requireActivation(loss, activation, output.name);
     requireFit(loss.name, lossDefinition(loss.name).isSparse === true, { shape }, target, problem);
     const metrics = (choices ?? defaultMetrics(loss, { shape }, target)).map((choice) =>
-      parseMetric(choice, { shape }, target),
+      parseMetric(choice, { shape }, target, optionName),
     );
     for (const metric of metrics) {
       requireFit(metric.name, METRICS[metric.name]?.isSparse === true, { shape }, target, problem);
@@ -166,6 +168,7 @@ function defaultLoss(
   activation: string | null,
   problem: string,
   note: (line: string) => void,
+  optionName: OptionName,
 ): LossSpec {
   const isValues = sampleSize(target) === sampleSize(output);
   if (target.classes !== undefined && !isValues) {
@@ -182,7 +185,7 @@ function defaultLoss(
     if (target.classes === undefined) return { name: 'mean_squared_error' };
   }
   throw new Error(
-    `${problem}; no loss follows from the last activation, ${activation ?? 'none'}. Name one with --loss, or end the model in a softmax.`,
+    `${problem}; no loss follows from the last activation, ${activation ?? 'none'}. Name one with ${optionName('loss')}, or end the model in a softmax.`,
   );
 }
 

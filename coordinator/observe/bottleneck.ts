@@ -3,6 +3,7 @@ import {
   forecastStep,
   fullTransferMs,
   payloadShapeFor,
+  withWholeGradient,
   shardComputeMs,
   type PayloadShape,
   type RunCosts,
@@ -44,13 +45,14 @@ const MIN_SPEEDUP = 1.1;
 const MAX_TURNAROUND_RATIO = 1.1;
 
 /** Parts of a step's duration, derived from measurements; null if the measurements contradict each other. */
-export function findBottleneck({ stepMs, payloadShape, workers }: MeasuredRun): Bottleneck | null {
+export function findBottleneck(run: MeasuredRun): Bottleneck | null {
+  const { stepMs, workers } = run;
   const [slowest] = workers.toSorted((a, b) => b.turnaroundMs - a.turnaroundMs);
   if (slowest === undefined || slowest.turnaroundMs > MAX_TURNAROUND_RATIO * stepMs) return null;
   const { samples, rttMs, codecs, turnaroundMs } = slowest;
   const computeMs = Math.min(stepMs, shardComputeMs(slowest, samples));
   const exposedMs = Math.max(0, Math.min(turnaroundMs, stepMs) - computeMs);
-  const payload = payloadShapeFor(slowest.acceptsBuckets, payloadShape);
+  const payload = payloadShapeFor(slowest.acceptsBuckets, effectiveShape(run));
   const linkMs = Math.min(exposedMs, fullTransferMs(codecs, payload, samples, slowest) + rttMs);
   return { slowest, computeMs, linkMs, coordinatorMs: stepMs - computeMs - linkMs };
 }
@@ -82,10 +84,13 @@ export function describeBottleneck(run: MeasuredRun): string | null {
   ].join(' ');
 }
 
+const effectiveShape = ({ payloadShape, wholeGradientFor = null }: MeasuredRun): PayloadShape =>
+  wholeGradientFor === null ? payloadShape : withWholeGradient(payloadShape);
+
 /** Suggested changes, a sentence each, with what they need. */
 function suggestChanges(run: MeasuredRun, { slowest, linkMs, coordinatorMs }: Bottleneck): string[] {
   const { batchSize, sampleBytes, workers, wholeGradientFor = null } = run;
-  const payloadShape = wholeGradientFor === null ? run.payloadShape : { ...run.payloadShape, bucketCount: 0 };
+  const payloadShape = effectiveShape(run);
   // About half of the coordinator's work grows with the number of workers (docs/benchmarks.md).
   const base: RunCosts = {
     batchSize,

@@ -26,6 +26,12 @@ export type OptimizerOptions =
   | RmspropOptions
   | SgdOptions;
 
+/** Hyperparameters that take the place of some of a compiled optimizer's: options without the names of optimizer and schedule. */
+export type OptimizerChanges = Readonly<Record<string, unknown>> & {
+  readonly name?: undefined;
+  readonly schedule?: Readonly<Record<string, unknown>>;
+};
+
 /** Defaults of each optimizer's hyperparameters: those of Keras, but for Adadelta. */
 export const DEFAULTS: Readonly<Record<OptimizerName, Readonly<Record<string, unknown>>>> = {
   adadelta: adadeltaDefaults,

@@ -1,4 +1,4 @@
-import { isRecord } from '../../shared/model/keras-layer.ts';
+import { isRecord, ownEntry } from '../../shared/model/keras-layer.ts';
 import type { ScheduleOptions } from './common-options.ts';
 import type { OptimizerOptions } from './hyperparameters.ts';
 
@@ -9,39 +9,40 @@ const BETAS: Keys = { beta_1: 'beta1', beta_2: 'beta2' };
 const ADAM: Keys = { ...BETAS, epsilon: 'epsilon' };
 
 /** Own settings of each optimizer, by its class in Keras. */
-const OPTIMIZERS: Readonly<Record<string, { readonly name: OptimizerOptions['name']; readonly keys: Keys }>> =
-  {
-    Adadelta: { name: 'adadelta', keys: { rho: 'rho', epsilon: 'epsilon' } },
-    Adagrad: {
-      name: 'adagrad',
-      keys: { initial_accumulator_value: 'initialAccumulator', epsilon: 'epsilon' },
+export const KERAS_OPTIMIZERS: Readonly<
+  Record<string, { readonly name: OptimizerOptions['name']; readonly keys: Keys }>
+> = {
+  Adadelta: { name: 'adadelta', keys: { rho: 'rho', epsilon: 'epsilon' } },
+  Adagrad: {
+    name: 'adagrad',
+    keys: { initial_accumulator_value: 'initialAccumulator', epsilon: 'epsilon' },
+  },
+  Adam: { name: 'adam', keys: { ...ADAM, amsgrad: 'amsgrad' } },
+  AdamW: { name: 'adamw', keys: { ...ADAM, amsgrad: 'amsgrad' } },
+  Adamax: { name: 'adamax', keys: ADAM },
+  Lamb: { name: 'lamb', keys: ADAM },
+  Lion: { name: 'lion', keys: BETAS },
+  Muon: {
+    name: 'muon',
+    keys: {
+      momentum: 'momentum',
+      nesterov: 'nesterov',
+      ns_steps: 'iterations',
+      rms_rate: 'rmsRate',
+      adam_beta_1: 'beta1',
+      adam_beta_2: 'beta2',
+      epsilon: 'epsilon',
+      adam_lr_ratio: 'adamRateFactor',
+      adam_weight_decay: 'adamWeightDecay',
     },
-    Adam: { name: 'adam', keys: { ...ADAM, amsgrad: 'amsgrad' } },
-    AdamW: { name: 'adamw', keys: { ...ADAM, amsgrad: 'amsgrad' } },
-    Adamax: { name: 'adamax', keys: ADAM },
-    Lamb: { name: 'lamb', keys: ADAM },
-    Lion: { name: 'lion', keys: BETAS },
-    Muon: {
-      name: 'muon',
-      keys: {
-        momentum: 'momentum',
-        nesterov: 'nesterov',
-        ns_steps: 'iterations',
-        rms_rate: 'rmsRate',
-        adam_beta_1: 'beta1',
-        adam_beta_2: 'beta2',
-        epsilon: 'epsilon',
-        adam_lr_ratio: 'adamRateFactor',
-        adam_weight_decay: 'adamWeightDecay',
-      },
-    },
-    Nadam: { name: 'nadam', keys: ADAM },
-    RMSprop: {
-      name: 'rmsprop',
-      keys: { rho: 'rho', momentum: 'momentum', epsilon: 'epsilon', centered: 'centered' },
-    },
-    SGD: { name: 'sgd', keys: { momentum: 'momentum', nesterov: 'nesterov' } },
-  };
+  },
+  Nadam: { name: 'nadam', keys: ADAM },
+  RMSprop: {
+    name: 'rmsprop',
+    keys: { rho: 'rho', momentum: 'momentum', epsilon: 'epsilon', centered: 'centered' },
+  },
+  SGD: { name: 'sgd', keys: { momentum: 'momentum', nesterov: 'nesterov' } },
+};
 
 /** Defaults of Keras that are not those here. */
 const KERAS_DEFAULTS: Readonly<Record<string, object>> = {
@@ -49,7 +50,7 @@ const KERAS_DEFAULTS: Readonly<Record<string, object>> = {
 };
 
 /** Settings of every optimizer that are one number. */
-const COMMON: Keys = {
+export const KERAS_COMMON: Keys = {
   weight_decay: 'weightDecay',
   clipnorm: 'clipNorm',
   global_clipnorm: 'globalClipNorm',
@@ -59,48 +60,67 @@ const COMMON: Keys = {
 /** Settings without an effect on the computation. */
 const IGNORED: readonly string[] = ['name', 'jit_compile', 'is_legacy_optimizer', 'registered_name'];
 /** Settings that are off with null, false, 0 or 1, the only values that are supported. */
-const OFF: readonly string[] = ['loss_scale_factor', 'decay'];
+const OFF: readonly string[] = ['loss_scale_factor', 'adaptive_epsilon'];
+
+/** Defaults of optimizers that only Keras 2 writes by name, where Keras 3 has others. */
+const KERAS2_DEFAULTS: Readonly<Record<string, object>> = { Lion: { learning_rate: 0.0001 } };
 
 /**
  * The options of an optimizer from its configuration in Keras, as `compile_config` of a model file has it:
- * { class_name: 'Adam', config: { learning_rate: 0.001, ... } }, where the learning rate may be a schedule.
+ * { class_name: 'Adam', config: { learning_rate: 0.001, ... } }, where the learning rate may be a schedule, or the name alone, by
+ * which Keras 2 writes an optimizer with its defaults.
  * @throws Error with a sentence if the optimizer, its schedule or a setting is not supported
  * @example
  * optimizerFromKeras({ class_name: 'SGD', config: { learning_rate: 0.1, momentum: 0.9 } });
  */
 export function optimizerFromKeras(serialized: unknown): OptimizerOptions {
-  const { className, config } = readObject(withClass(serialized), 'an optimizer');
-  const optimizer = Object.hasOwn(OPTIMIZERS, className) ? OPTIMIZERS[className] : undefined;
+  const { className, config } = readObject(withConfig(serialized), 'an optimizer');
+  const optimizer = ownEntry(KERAS_OPTIMIZERS, className);
   if (optimizer === undefined) {
     throw new Error(
-      `The optimizer ${className} is not supported. Use one of ${Object.keys(OPTIMIZERS).join(', ')}.`,
+      `The optimizer ${className} is not supported. Use one of ${Object.keys(KERAS_OPTIMIZERS).join(', ')}.`,
     );
   }
-  const { learning_rate: rate, use_ema, ema_momentum, ema_overwrite_frequency, ...settings } = config;
+  // Early versions of Keras 2 write lr.
+  const { lr, learning_rate: rate = lr, decay = 0, use_ema, ema_momentum, ...others } = config;
+  const { ema_overwrite_frequency, ...settings } = others;
   const options: Record<string, unknown> = { name: optimizer.name, ...KERAS_DEFAULTS[className] };
   Object.assign(options, typeof rate === 'number' ? { learningRate: rate } : readSchedule(rate));
+  if (decay !== 0 && decay !== null) {
+    // Keras 2 divides the rate by 1 + decay * step.
+    if (typeof rate !== 'number') throw new Error(`The optimizer ${className} has decay and a schedule.`);
+    options.schedule = { name: 'inverseTime', decaySteps: 1, decayRate: decay };
+  }
   if (use_ema === true) {
     options.ema = {
       ...(typeof ema_momentum === 'number' ? { momentum: ema_momentum } : {}),
       ...(typeof ema_overwrite_frequency === 'number' ? { overwriteSteps: ema_overwrite_frequency } : {}),
     };
   }
-  const keys = { ...COMMON, ...optimizer.keys };
+  const keys = { ...KERAS_COMMON, ...optimizer.keys };
   const rest = optimizer.name === 'muon' ? readMuon(settings, options) : settings;
   for (const [key, value] of Object.entries(rest)) {
     if (IGNORED.includes(key)) continue;
-    const own = Object.hasOwn(keys, key) ? keys[key] : undefined;
+    const own = ownEntry(keys, key);
     if (own === undefined) {
       if (OFF.includes(key) && [null, false, 0, 1].includes(value as null)) continue;
       throw new Error(`The optimizer ${className} has ${key}, which is not supported. Remove it.`);
     }
     if (value !== null || ['weightDecay', 'adamWeightDecay', 'rmsRate'].includes(own)) options[own] = value;
   }
+  // Without momentum, Keras ignores that it would look ahead.
+  if (optimizer.name === 'sgd' && (options.momentum ?? 0) === 0) delete options.nesterov;
   return options as unknown as OptimizerOptions;
 }
 
-/** Configuration of an optimizer without the package that Keras 2 puts before its name. */
-function withClass(serialized: unknown): unknown {
+/** Configuration of an optimizer that may be a name, without the package that Keras 2 puts before its class. */
+function withConfig(serialized: unknown): unknown {
+  if (typeof serialized === 'string') {
+    const lower = serialized.toLowerCase();
+    const className =
+      Object.keys(KERAS_OPTIMIZERS).find((known) => known.toLowerCase() === lower) ?? serialized;
+    return { class_name: className, config: KERAS2_DEFAULTS[className] ?? {} };
+  }
   if (!isRecord(serialized) || typeof serialized.class_name !== 'string') return serialized;
   return { ...serialized, class_name: serialized.class_name.replace(/^Custom>/, '') };
 }
@@ -130,7 +150,9 @@ function readMuon(
 }
 
 /** Settings of each schedule, by its class in Keras. */
-const SCHEDULES: Readonly<Record<string, { readonly name: ScheduleOptions['name']; readonly keys: Keys }>> = {
+export const KERAS_SCHEDULES: Readonly<
+  Record<string, { readonly name: ScheduleOptions['name']; readonly keys: Keys }>
+> = {
   CosineDecay: {
     name: 'cosine',
     keys: { decay_steps: 'decaySteps', alpha: 'alpha', warmup_steps: 'warmupSteps' },
@@ -162,17 +184,17 @@ const SCHEDULES: Readonly<Record<string, { readonly name: ScheduleOptions['name'
 function readSchedule(serialized: unknown): object {
   if (serialized === undefined) return {};
   const { className, config } = readObject(serialized, 'a learning rate');
-  const found = Object.hasOwn(SCHEDULES, className) ? SCHEDULES[className] : undefined;
+  const found = ownEntry(KERAS_SCHEDULES, className);
   if (found === undefined) {
     throw new Error(
-      `The schedule ${className} is not supported. Use one of ${Object.keys(SCHEDULES).join(', ')}.`,
+      `The schedule ${className} is not supported. Use one of ${Object.keys(KERAS_SCHEDULES).join(', ')}.`,
     );
   }
   const { initial_learning_rate: initial, warmup_target: target, ...settings } = config;
   const schedule: Record<string, unknown> = { name: found.name };
   for (const [key, value] of Object.entries(settings)) {
     if (key === 'name') continue;
-    const own = Object.hasOwn(found.keys, key) ? found.keys[key] : undefined;
+    const own = ownEntry(found.keys, key);
     if (own === undefined)
       throw new Error(`The schedule ${className} has ${key}, which is not supported. Remove it.`);
     if (value !== null) schedule[own] = value;

@@ -7,11 +7,28 @@ export interface WholeRange extends Range {
   readonly reason: string;
 }
 
+const GLOBAL_CLIP = 'the clip by the global norm';
+const TENSOR_CLIP = "the clip by each tensor's norm";
+
 /** Rules that update one whole tensor at a time. */
 const WHOLE_TENSOR_RULES: ReadonlySet<OptimizerName> = new Set<OptimizerName>(['lamb', 'muon']);
 
 /** Whether a rule updates one whole tensor at a time. */
 export const updatesWholeTensors = (name: OptimizerName): boolean => WHOLE_TENSOR_RULES.has(name);
+
+/** The part of an optimizer's settings by which it may need the whole gradient, whatever the model. */
+type WholeGradientSettings = Pick<OptimizerSettings, 'name' | 'clipNorm' | 'globalClipNorm'>;
+
+/** Setting that needs more than one value of the gradient at a time, in words; null if there is none. */
+export function wholeGradientReason({
+  name,
+  clipNorm,
+  globalClipNorm,
+}: WholeGradientSettings): string | null {
+  if (globalClipNorm !== undefined) return GLOBAL_CLIP;
+  if (clipNorm !== undefined) return TENSOR_CLIP;
+  return updatesWholeTensors(name) ? name : null;
+}
 
 /** Ranges whose gradient an optimizer needs whole: see docs/decisions/0041-whole-gradients.md. */
 export function wholeRanges(settings: OptimizerSettings, slices: readonly Slice[]): readonly WholeRange[] {
@@ -21,10 +38,9 @@ export function wholeRanges(settings: OptimizerSettings, slices: readonly Slice[
   const ranges: WholeRange[] = [];
   if (globalClipNorm !== undefined) {
     const [from, to] = [trained[0]?.from ?? 0, trained.at(-1)?.to ?? 0];
-    ranges.push({ from, to, reason: 'the clip by the global norm' });
+    ranges.push({ from, to, reason: GLOBAL_CLIP });
   }
-  if (clipNorm !== undefined)
-    ranges.push(...trained.map((range) => ({ ...range, reason: "the clip by each tensor's norm" })));
+  if (clipNorm !== undefined) ranges.push(...trained.map((range) => ({ ...range, reason: TENSOR_CLIP })));
   if (updatesWholeTensors(name)) ranges.push(...trained.map((range) => ({ ...range, reason: name })));
   for (const { tensor, constraint, orthogonal } of tensorRules) {
     const slice = slices[tensor];

@@ -35,6 +35,7 @@ export function describePlan(settings: PlanSettings, codec: string): string[] {
     ]),
     '',
     describeBottleneck(chosen),
+    ...describeWholeGradient(settings, chosen, plan),
     ...suggestChanges(settings, chosen, plan),
   ];
 }
@@ -55,6 +56,19 @@ function describeBottleneck({
     ? "the coordinator's link, which all workers share"
     : "the workers' links";
   return `With ${subject} a step is limited by ${links}.`;
+}
+
+/** Names what the need of the whole gradient costs. */
+function describeWholeGradient(
+  { wholeGradientFor = null }: PlanSettings,
+  { stepMs }: PlannedRun,
+  plan: (changes: Partial<PlanSettings>) => PlannedRun,
+): string[] {
+  if (wholeGradientFor === null) return [];
+  const without = plan({ wholeGradientFor: null });
+  return [
+    `Weights are sent only when the gradient is whole, which ${wholeGradientFor} needs: a step takes ${formatMs(stepMs)}, without it ${formatMs(without.stepMs)}.`,
+  ];
 }
 
 /** Smallest gain in samples a second that is suggested. */

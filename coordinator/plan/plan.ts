@@ -1,4 +1,4 @@
-import { forecastStep, type RunCosts, type StepForecast } from '../links/cost-model.ts';
+import { forecastStep, withWholeGradient, type RunCosts, type StepForecast } from '../links/cost-model.ts';
 import { earlyBucketCount } from '../weights/bucket-offsets.ts';
 import type { DenseKernel } from '../../shared/codec/factors.ts';
 import { CODEC_LEVELS, leastLossyFastCodecs } from '../links/policy.ts';
@@ -21,6 +21,8 @@ export interface PlanSettings {
   readonly sampleBytes: number;
   /** Fraction of a gradient's computation after which most of it is ready; 1 for an engine that returns it at the end. */
   readonly gradientReadyAt: number;
+  /** Setting of the optimizer that needs the whole gradient, in words. @default null: buckets are applied as they arrive */
+  readonly wholeGradientFor?: string | null;
 }
 
 /** Forecast of a run with equal workers. */
@@ -55,14 +57,16 @@ export function planRun(settings: PlanSettings, codecs: LinkCodecs): PlannedRun 
     downMsPerByte: (WIRE_OVERHEAD * 8_000) / rate,
     upMsPerByte: (WIRE_OVERHEAD * 8_000) / rate,
   };
+  const payload = {
+    values: parameterCount,
+    kernel: settings.kernel,
+    bucketCount: earlyBucketCount(parameterCount),
+  };
+  const isWhole = (settings.wholeGradientFor ?? null) !== null;
   const run: RunCosts = {
     batchSize,
     sampleBytes: settings.sampleBytes,
-    payloadShape: {
-      values: parameterCount,
-      kernel: settings.kernel,
-      bucketCount: earlyBucketCount(parameterCount),
-    },
+    payloadShape: isWhole ? withWholeGradient(payload) : payload,
     workers: Array.from({ length: workers }, () => worker),
     coordinatorMsPerByte: (WIRE_OVERHEAD * 8_000) / coordinatorRate,
     coordinatorMs: { perWorker: PER_WORKER_MS * size, perStep: PER_STEP_MS * size },

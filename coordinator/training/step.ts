@@ -5,6 +5,7 @@ import { Scoring, type Score } from '../../shared/model/scoring.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import type { Range } from '../../shared/util/range.ts';
 import type { AnswerValidator } from '../integrity/answer-validator.ts';
+import { payloadShapeOf } from '../links/cost-model.ts';
 import { describeCodecChange } from '../links/describe-link.ts';
 import { AdaptiveCodecs } from '../links/policy.ts';
 import type { Optimizer } from '../optimizer/optimizer.ts';
@@ -46,11 +47,7 @@ export class StepRunner {
     const layout = layoutOf(job.layout);
     const kernel = factoredKernel(layout);
     this.#options = options;
-    this.#adaptiveCodecs = new AdaptiveCodecs({
-      values: layout.length,
-      kernel,
-      bucketCount: mode.bucketOffsets.length - 1,
-    });
+    this.#adaptiveCodecs = new AdaptiveCodecs(payloadShapeOf(job.optimizer, layout, mode.bucketOffsets));
     this.#partitioner = new BatchPartitioner({ pool, clock, mode });
     this.#publisher = new WeightsPublisher(pool, layout.length, mode.bucketOffsets);
     this.#sender = new ShardSender({

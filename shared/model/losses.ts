@@ -251,19 +251,19 @@ export const LOSS_NAMES = Object.keys(LOSSES) as LossName[];
 export const lossDefinition = (name: LossName): LossDefinition => LOSSES[name];
 
 /** Other names of losses and metrics. */
-const ALIASES: Readonly<Record<string, string>> = {
-  bce: 'binary_crossentropy',
-  mse: 'mean_squared_error',
-  mae: 'mean_absolute_error',
-  mape: 'mean_absolute_percentage_error',
-  msle: 'mean_squared_logarithmic_error',
-  rmse: 'root_mean_squared_error',
-  logcosh: 'log_cosh',
-  log_cosh_error: 'log_cosh',
-  kld: 'kl_divergence',
-  kullback_leibler_divergence: 'kl_divergence',
-  acc: 'accuracy',
-};
+const ALIASES: ReadonlyMap<string, string> = new Map([
+  ['bce', 'binary_crossentropy'],
+  ['mse', 'mean_squared_error'],
+  ['mae', 'mean_absolute_error'],
+  ['mape', 'mean_absolute_percentage_error'],
+  ['msle', 'mean_squared_logarithmic_error'],
+  ['rmse', 'root_mean_squared_error'],
+  ['logcosh', 'log_cosh'],
+  ['log_cosh_error', 'log_cosh'],
+  ['kld', 'kl_divergence'],
+  ['kullback_leibler_divergence', 'kl_divergence'],
+  ['acc', 'accuracy'],
+]);
 
 /**
  * Name of a loss or metric as LOSSES and METRICS have it, for any name that Keras takes.
@@ -275,5 +275,5 @@ export function canonicalName(name: string): string {
     .replace(/(.)([A-Z][a-z]+)/g, '$1_$2')
     .replace(/([a-z])([A-Z])/g, '$1_$2')
     .toLowerCase();
-  return ALIASES[snake] ?? snake;
+  return ALIASES.get(snake) ?? snake;
 }

@@ -30,7 +30,12 @@ const optionsOf = (spec: object): string[] =>
 /** Loss by Keras' name, with Keras' defaults for options that are missing. */
 export const lossSchema = v.pipe(
   // An option that is not known would change what is computed.
-  v.strictObject({ name: v.picklist(LOSS_NAMES), ...lossOptions }),
+  v.strictObject({
+    name: v.picklist(LOSS_NAMES),
+    /** Name in Keras by which it was chosen, if that is another: targets of one-hot vectors are class numbers here. */
+    label: v.optional(text),
+    ...lossOptions,
+  }),
   v.check((loss) => {
     const { options } = lossDefinition(loss.name);
     return optionsOf(loss).every((name) => (options as readonly string[]).includes(name));

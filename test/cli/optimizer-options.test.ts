@@ -70,6 +70,18 @@ describe('options of the optimizer', () => {
   });
 
   it.each([
+    ['--model a.keras --learning-rate 0.5', { learningRate: 0.5 }],
+    ['--model a.keras --decay-steps 9 --alpha 0.1', { schedule: { decaySteps: 9, alpha: 0.1 } }],
+    ['--model a.keras --schedule cosine', { schedule: { name: 'cosine' } }],
+    ['--model a.keras --ema --momentum 0.9', { ema: {}, momentum: 0.9 }],
+    ['--model a.keras --optimizer sgd --momentum 0.9', { name: 'sgd', momentum: 0.9 }],
+    ['--model a.keras', undefined],
+  ])('%s changes the optimizer that the model was compiled with', (line, expected) => {
+    const flags = parse(line, addTrainingOptions);
+    expect(readOptimizerFlags(flags)).toEqual(expected);
+  });
+
+  it.each([
     '--learning-rate x',
     '--learning-rate -1',
     '--boundaries 1,b',
@@ -79,12 +91,12 @@ describe('options of the optimizer', () => {
     expect(() => read(line)).toThrow(/argument/);
   });
 
-  it('take the place of the flags, and conflict with --resume', () => {
+  it('take the place of the flags', () => {
     const flags = withOptimizer(parse('--epochs 3 --optimizer lion --beta-2 0.9', addTrainingOptions));
     expect(flags).toMatchObject({ epochs: 3, optimizer: { name: 'lion', beta2: 0.9 } });
     expect(flags).not.toHaveProperty('beta2');
     expect(withOptimizer(parse('--epochs 3', addTrainingOptions))).not.toHaveProperty('optimizer');
-    for (const line of ['--optimizer adam', '--no-decay bias', '--schedule cosine', '--learning-rate 1'])
+    for (const line of ['--model a.keras', '--batch-size 3', '--seed 2'])
       expect(() => parse(`--resume runs/a ${line}`, addTrainingOptions)).toThrow(
         /cannot be used with option/,
       );

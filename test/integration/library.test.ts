@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createJob, evaluate, startCoordinator, train } from '../../coordinator/index.ts';
+import { createJob, evaluate, startCoordinator, train, type JobOptions } from '../../coordinator/index.ts';
 import { systemClock } from '../../shared/util/clock.ts';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
@@ -66,4 +66,16 @@ test('a run with a moving average that is stopped before its first step has its 
   expect(steps).toBe(0);
   expect(weights).toEqual(initialWeights);
   await coordinator.close();
+});
+
+test.each<[object, string]>([
+  [{ learningRate: 0.1 }, 'createJob has no option learningRate. It has topology, weights, compileConfig,'],
+  [{ epochs: 'three' }, 'The option epochs of createJob is wrong: Expected number but received "three".'],
+  [{ batchSize: 0 }, 'The option batchSize of createJob is wrong: '],
+  [{ optimizer: 'adam' }, 'The option optimizer of createJob is wrong: Expected Object but received "adam".'],
+  [{ optimizer: {} }, 'The option optimizer.name of createJob is wrong'],
+  [{ optimizer: { name: 'adam', decay: 1 } }, 'The optimizer adam has no option decay.'],
+  [{ metrics: 5 }, 'metrics is 5; it takes a list, or entries by the names of outputs.'],
+])('createJob refuses %j with a sentence', async (options, message) => {
+  await expect(createJob(dataset, options as JobOptions)).rejects.toThrow(message);
 });

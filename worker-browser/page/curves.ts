@@ -6,9 +6,16 @@ export type Axis = 'step' | 'epoch';
 /** `loss`, or a metric by name. */
 export type Quantity = string;
 
-/** Metric that is shown beside the loss; `accuracy` while the run has none. */
-export function shownMetric(metrics: Readonly<Record<string, number>> | undefined): string {
+/**
+ * Metric that is shown beside the loss; `accuracy` while the run has none.
+ * @param chosen metric that a person has chosen, if the run has it
+ */
+export function shownMetric(
+  metrics: Readonly<Record<string, number>> | undefined,
+  chosen: string | null = null,
+): string {
   const names = Object.keys(metrics ?? {});
+  if (chosen !== null && names.includes(chosen)) return chosen;
   return names.find((name) => !name.endsWith('_loss')) ?? names[0] ?? 'accuracy';
 }
 

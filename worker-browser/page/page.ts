@@ -15,7 +15,7 @@ import {
 } from './environment.ts';
 import { DrawingPad } from './drawing-pad.ts';
 import { bindRadioGroup, element } from './dom.ts';
-import { Invite, drawRun, drawTab } from './render.ts';
+import { Invite, drawRun, drawTab, onMetricChoice } from './render.ts';
 import { Plots } from './plots.ts';
 import { reduceRun, initialRunState, type RunEvent } from './run-state.ts';
 import { createRunView } from './run-view.ts';
@@ -86,11 +86,14 @@ function showTab(): void {
   invite.show(view.invites, view.invites ? inviteLink(location.href, run.addresses) : null);
 }
 
+/** Metric that the person has chosen to see; null for the first one. */
+let chosenMetric: string | null = null;
+
 /** Skipped in a hidden tab: its figures are not visible, and drawing them would slow its shards. */
 function showRun(): void {
   if (document.hidden) return;
-  plots.show(run);
-  drawRun(createRunView(run));
+  plots.show(run, chosenMetric);
+  drawRun(createRunView(run, chosenMetric));
 }
 
 function handle(event: PageEvent): void {
@@ -220,6 +223,10 @@ bindRadioGroup('share', (percent) => {
   saveShare(() => localStorage, percent);
   if (tab !== null) postToTab({ type: 'share', share: Number(percent) / 100 });
 }).set(computeShare);
+onMetricChoice((metric) => {
+  chosenMetric = metric;
+  showRun();
+});
 // Browsers may restore another choice when the page is reloaded.
 bindRadioGroup('axis', (axis) => (plots.axis = axis === 'epoch' ? 'epoch' : 'step')).set('step');
 

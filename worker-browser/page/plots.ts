@@ -14,6 +14,7 @@ export class Plots {
   ];
   #axis: Axis = 'step';
   #run: RunState | null = null;
+  #metric: Quantity | null = null;
 
   constructor() {
     // uPlot reads colors once, so other colors need new plots.
@@ -25,11 +26,14 @@ export class Plots {
     this.#recreate();
   }
 
-  show(run: RunState): void {
+  /** @param chosen metric that a person has chosen to see; null for the first one */
+  show(run: RunState, chosen: string | null): void {
     const { curve, epochs } = run;
-    const metric = shownMetric(curve.at(-1)?.metrics);
+    const metric = shownMetric(curve.at(-1)?.metrics, chosen);
+    const isOther = metric !== this.#metric;
+    this.#metric = metric;
     for (const plot of this.#plots) if (plot.isMetric) plot.quantity = metric;
-    if (this.#run?.curve === curve && this.#run.epochs === epochs) return;
+    if (!isOther && this.#run?.curve === curve && this.#run.epochs === epochs) return;
     this.#run = run;
     for (const plot of this.#plots) plot.show(run, this.#axis);
   }

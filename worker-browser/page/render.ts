@@ -1,7 +1,7 @@
 import { encode } from 'uqr';
-import { element, setText } from './dom.ts';
+import { createElement, element, setText } from './dom.ts';
 import { isOnLoopback } from './environment.ts';
-import type { RunView } from './run-view.ts';
+import type { MetricRow, RunView } from './run-view.ts';
 import type { TabView } from './tab-view.ts';
 import { WorkerTable } from './worker-table.ts';
 
@@ -46,6 +46,54 @@ const progress = element('progress', HTMLProgressElement);
 const plots = { lossLabel: htmlElement('loss-plot'), accuracyLabel: htmlElement('accuracy-plot') } as const;
 const workerTable = new WorkerTable();
 
+/** The table of all metrics, in which one is chosen to be plotted. Rows stay in the document while their values change. */
+class MetricTable {
+  readonly #table = element('metrics', HTMLTableElement);
+  readonly #body = element('metric-rows', HTMLTableSectionElement);
+
+  onChoice(choose: (metric: string) => void): void {
+    this.#body.addEventListener('change', ({ target }) => {
+      if (target instanceof HTMLInputElement) choose(target.value);
+    });
+  }
+
+  show(rows: readonly MetricRow[]): void {
+    this.#table.hidden = rows.length === 0;
+    const names = (body: HTMLTableSectionElement): string[] =>
+      [...body.querySelectorAll('input')].map(({ value }) => value);
+    if (names(this.#body).join() !== rows.map(({ name }) => name).join())
+      this.#body.replaceChildren(...rows.map(createMetricRow));
+    for (const [i, { value, validation, isShown }] of rows.entries()) {
+      const [title, ...cells] = this.#body.rows[i]?.cells ?? [];
+      const input = title?.querySelector('input');
+      if (input != null) input.checked = isShown;
+      for (const [c, text] of [value, validation].entries()) {
+        const cell = cells[c];
+        if (cell !== undefined) setText(cell, text);
+      }
+    }
+  }
+}
+
+function createMetricRow({ name, title }: MetricRow): HTMLTableRowElement {
+  const row = createElement('tr');
+  const header = createElement('th');
+  header.scope = 'row';
+  const label = createElement('label');
+  const input = createElement('input');
+  input.type = 'radio';
+  input.name = 'metric';
+  input.value = name;
+  label.append(input, createElement('span', '', title));
+  header.append(label);
+  row.append(header, createElement('td'), createElement('td'));
+  return row;
+}
+
+const metricTable = new MetricTable();
+/** Calls back when a person chooses the metric that is plotted. */
+export const onMetricChoice = (choose: (metric: string) => void): void => metricTable.onChoice(choose);
+
 /** Shows this tab's part of the page. */
 export function drawTab(view: TabView): void {
   for (const key of Object.keys(tabTexts) as (keyof typeof tabTexts)[]) setText(tabTexts[key], view[key]);
@@ -70,6 +118,7 @@ export function drawRun(view: RunView): void {
   for (const key of Object.keys(plots) as (keyof typeof plots)[]) {
     plots[key].setAttribute('aria-label', view[key]);
   }
+  metricTable.show(view.metricRows);
   workerTable.show(view.rows);
 }
 

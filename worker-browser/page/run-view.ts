@@ -16,6 +16,17 @@ import { NO_VALUE, createRow, findSlowest, sortWorkers, type RowView } from './w
 /** Rows of the worker table; each costs time at every message. */
 export const MAX_ROWS = 60;
 
+/** A metric in the table of all. */
+export interface MetricRow {
+  readonly name: string;
+  readonly title: string;
+  /** Mean over the epoch so far. */
+  readonly value: string;
+  readonly validation: string;
+  /** Whether it is plotted. */
+  readonly isShown: boolean;
+}
+
 /** The run's part of the page, as text. */
 export interface RunView {
   readonly headline: string;
@@ -51,15 +62,18 @@ export interface RunView {
   readonly metricTitle: string;
   readonly metricCaption: string;
   readonly valMetricTitle: string;
+  /** All metrics; empty if there is only the one that is shown anyway. */
+  readonly metricRows: readonly MetricRow[];
 }
 
-export function createRunView(run: RunState): RunView {
+/** @param chosen metric that a person has chosen to see; null for the first one */
+export function createRunView(run: RunState, chosen: string | null = null): RunView {
   const { progress, job, stepsPerEpoch, epochs, ownId, ownRow } = run;
   const workers = progress?.workers ?? [];
   const own = workers.find(({ id }) => id === ownId);
   const totalSamples = workers.reduce((sum, { samples }) => sum + samples, 0);
   const loss = formatLoss(progress?.loss);
-  const metric = shownMetric(progress?.metrics);
+  const metric = shownMetric(progress?.metrics, chosen);
   const metricTitle = titleOf(metric);
   const accuracy = formatValue(metric, progress?.metrics[metric]);
   const slowest = findSlowest(run);
@@ -91,7 +105,24 @@ export function createRunView(run: RunState): RunView {
     metricTitle,
     metricCaption: metricTitle,
     valMetricTitle: `Validation ${metricTitle.toLowerCase()}`,
+    metricRows: metricRows(progress?.metrics ?? {}, epochs.at(-1), metric),
   };
+}
+
+function metricRows(
+  metrics: Readonly<Record<string, number>>,
+  last: EpochRecord | undefined,
+  shown: string,
+): MetricRow[] {
+  const entries = Object.entries(metrics);
+  if (entries.length < 2) return [];
+  return entries.map(([name, value]) => ({
+    name,
+    title: titleOf(name),
+    value: formatValue(name, value),
+    validation: formatValue(name, metricOf(last, `val_${name}`)),
+    isShown: name === shown,
+  }));
 }
 
 function ownContributionText(own: WorkerRow | undefined, totalSamples: number): string {

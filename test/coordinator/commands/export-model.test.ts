@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -24,10 +24,44 @@ test('the model of a run, or of its model/, is written for Keras', async () => {
     expect(lines).toEqual([
       `Wrote ${keras}: the model after 1 epoch, for keras.saving.load_model('${keras}') in Python.`,
       'It takes pixels divided by 255, as float32.',
+      'It is compiled with the optimizer, loss and metrics of the run, and fit() starts the optimizer anew.',
     ]);
-    const { weights } = await readModelFile(keras);
+    const { weights, compileConfig } = await readModelFile(keras);
+    expect(compileConfig).toMatchObject({
+      optimizer: { class_name: 'Adadelta', config: { learning_rate: 1, rho: 0.95, epsilon: 1e-8 } },
+      loss: 'sparse_categorical_crossentropy',
+      metrics: ['accuracy'],
+    });
+    // Keras refuses whole numbers as learning rates.
+    expect((await readFile(keras)).includes('"learning_rate":1.0,')).toBe(true);
     expect(weights?.get('dense_2/bias')?.values).toEqual(initialWeights.slice(-10));
   }
+});
+
+test('what the written model does not have is named', async () => {
+  const digits = syntheticDigits({ seed: 1, trainCount: 8, testCount: 1 });
+  const { job, initialWeights, weightNames } = await prepareJob(digits, {
+    batchSize: 8,
+    epochs: 1,
+    seed: 1,
+    optimizer: { name: 'adamw', noDecay: ['bias'], schedule: { name: 'plateau' } },
+  });
+  const rules = [{ tensor: 0, penalty: { l1: 1, l2: 0 } }];
+  const regularized = { ...job, optimizer: { ...job.optimizer, tensorRules: rules } };
+  const training = { gradcast: '0', dataDescription: 'digits', epochs: 1 };
+  const parts = { weights: initialWeights, names: weightNames };
+  await saveModel(join(folder, 'other'), modelToSave(regularized, parts, training, null));
+  const lines: string[] = [];
+  await exportModel(
+    join(folder, 'other'),
+    { keras: join(folder, 'o.keras') },
+    { info: (line) => lines.push(line) },
+  );
+  expect(lines.at(-1)).toBe(
+    'It is compiled with the optimizer, loss and metrics of the run, and fit() starts the optimizer anew, without ' +
+      "the regularizers and constraints of the model's layers and the tensors that have no weight decay " +
+      '(exclude_from_weight_decay) and the plateau schedule (ReduceLROnPlateau).',
+  );
 });
 
 test('other names and folders are refused', async () => {

@@ -4,13 +4,16 @@ import { FLOAT32_LINK } from '../../../coordinator/links/codecs.ts';
 import {
   forecastStep,
   forecastTurnaroundMs,
+  payloadShapeOf,
   transferAndCodingMs,
   transferTime,
+  withWholeGradient,
   type RunCosts,
   type TransferTime,
   type WorkerCosts,
 } from '../../../coordinator/links/cost-model.ts';
 import { CODEC_LEVELS } from '../../../coordinator/links/policy.ts';
+import { layoutOf } from '../../../shared/model/layout.ts';
 import { checkProperty } from '../../support/property.ts';
 import { BASE_LINK, measuredStats, MS_PER_BYTE, PAYLOAD, workerCosts } from './link-examples.ts';
 
@@ -48,6 +51,39 @@ describe('the transfer time of a gradient and its weights', () => {
       transferAndCodingMs(stats, { up: 'int8', down: 'int8' }, payload) -
       transferAndCodingMs(stats, { up: 'int4', down: 'int8' }, payload);
     expect(savedMs({ ...PAYLOAD, bucketCount: 4 })).toBeCloseTo(savedMs(PAYLOAD) / 4, 1);
+  });
+});
+
+describe('the payload of a job', () => {
+  const layout = layoutOf([
+    { shape: [100], trainable: true },
+    { shape: [300, 400], trainable: true },
+  ]);
+  const shape = (optimizer: object) =>
+    payloadShapeOf(
+      { name: 'sgd', learningRate: 1, momentum: 0, nesterov: false, ...optimizer },
+      layout,
+      [0, 100, 60_000],
+    );
+
+  it('has the buckets of the run', () => {
+    expect(shape({})).toMatchObject({ values: 120_100, bucketCount: 2 });
+  });
+
+  it('has no overlap of up and down if the optimizer needs the whole gradient', () => {
+    for (const optimizer of [{ globalClipNorm: 1 }, { clipNorm: 1 }, { name: 'lamb' }, { name: 'muon' }])
+      expect(shape(optimizer).bucketCount).toBe(1);
+    expect(shape({ clipValue: 1 }).bucketCount).toBe(2);
+    expect(withWholeGradient(PAYLOAD).bucketCount).toBe(0);
+  });
+
+  it('makes codecs save in both directions if up and down follow each other', () => {
+    const whole = { ...PAYLOAD, bucketCount: 1 };
+    const stats = measuredStats(BASE_LINK, FLOAT32_LINK);
+    const [early, late] = [{ ...PAYLOAD, bucketCount: 4 }, whole].map((payload) =>
+      forecastTurnaroundMs(stats, { up: 'int8', down: 'int8' }, { up: 'int4', down: 'int8' }, payload),
+    );
+    expect(stats.turnaroundMs - late!).toBeGreaterThan(2 * (stats.turnaroundMs - early!));
   });
 });
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, test } from 'vitest';
 import { prepareJob } from '../../../coordinator/model/model.ts';
+import type { Split } from '../../../shared/data/dataset.ts';
 import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
 import type { Topology } from '../../../shared/model/job.ts';
 import { imageTensors } from '../../../shared/model/tensors.ts';
@@ -86,7 +87,12 @@ test('an input for whole numbers takes those of the data, but no pixels that are
       'Give the model an input of dtype float32.',
   );
   const words = [{ name: 'word', shape: [4], dtype: 'int32' as const, classes: 7 }];
-  const { job } = await prepareJob({ ...own, inputs: words }, settings);
+  const withWords = (split: Split): Split => ({
+    ...split,
+    inputs: [new Int32Array(4 * split.count).fill(6)],
+  });
+  const texts = { ...own, inputs: words, train: withWords(own.train), test: withWords(own.test) };
+  const { job } = await prepareJob(texts, settings);
   expect(job.inputs).toEqual(words);
   expect(JSON.stringify(job.topology)).not.toContain('int32');
 });

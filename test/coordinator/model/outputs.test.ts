@@ -142,7 +142,7 @@ describe('the settings of two outputs', () => {
       { lossWeights: 0.5 as never },
       'lossWeights is 0.5; it takes a list, or entries by the names of outputs.',
     ],
-    [{ lossWeights: [-1, 1] }, 'The weight of the loss of a is -1; it takes 0 to 1,000,000.'],
+    [{ lossWeights: [-1, 1] }, 'lossWeights has the weight -1; it takes 0 to 1,000,000.'],
     [
       { metrics: { a: [{ name: 'auc', label: 'loss' }] } },
       'Two figures of the history would be named a_loss. Give the output or the metric another name.',
@@ -168,7 +168,7 @@ test.each<[string, () => unknown, string]>([
   [
     'outputs and values that do not fit',
     () => resolve('linear', [3], values(2)),
-    "The model's output out is [3], and the target value of made is [2]; no loss follows from the last activation, linear. Name one with --loss, or end the model in a softmax.",
+    "The model's output out is [3], and the target value of made is [2]; no loss follows from the last activation, linear. Name one with loss, or end the model in a softmax.",
   ],
   [
     'a loss of classes for values',
@@ -203,6 +203,26 @@ test.each<[string, () => unknown, string]>([
     'an option that a loss does not take',
     () => resolve('linear', [1], values(1), { loss: { name: 'mean_squared_error', delta: 1 } }),
     'The loss mean_squared_error does not take the options {"name":"mean_squared_error","delta":1}.',
+  ],
+  [
+    'an option of another type',
+    () => resolve('linear', [1], values(1), { loss: { name: 'huber', delta: '1' } as never }),
+    'delta is "1" and should be number.',
+  ],
+  [
+    'a number as loss',
+    () => resolve('linear', [1], values(1), { loss: 5 as never }),
+    'loss is 5; it takes a list, or entries by the names of outputs.',
+  ],
+  [
+    'a loss without a name',
+    () => resolve('linear', [1], values(1), { loss: [{ delta: 1 }] as never }),
+    'A loss is a name, or a name with options; this one is {"delta":1}.',
+  ],
+  [
+    'a number as metric',
+    () => resolve('linear', [1], values(1), { metrics: [3] as never }),
+    'A metric is a name, or a name with options; this one is 3.',
   ],
   [
     'an option that no loss has',

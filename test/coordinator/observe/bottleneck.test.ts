@@ -53,6 +53,10 @@ describe('advice on a bottleneck', () => {
     expect(describeBottleneck({ ...run, wholeGradientFor: 'lamb' })).toMatch(
       / Weights are sent only when the gradient is whole, which lamb needs; without it, steps would be up to \d\.\dx faster\. /,
     );
+    // Up and down follow each other: the link takes the sum of both.
+    const linkMs = (wholeGradientFor: string | null) => findBottleneck({ ...run, wholeGradientFor })!.linkMs;
+    expect(linkMs('lamb')).toBeCloseTo(386, 0);
+    expect(linkMs(null)).toBeLessThan(250);
     const near = { ...measuredRun(75, [measured('ann')]), wholeGradientFor: 'lamb' };
     expect(describeBottleneck(near)).not.toContain('whole');
   });

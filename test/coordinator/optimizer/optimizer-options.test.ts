@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import { scaleOptimizer } from '../../../coordinator/model/model.ts';
 import {
   OPTIMIZER_NAMES,
@@ -6,11 +6,17 @@ import {
   type OptimizerOptions,
 } from '../../../coordinator/optimizer/hyperparameters.ts';
 import { optimizerFromKeras } from '../../../coordinator/optimizer/keras-config.ts';
-import { resolveOptimizer } from '../../../coordinator/optimizer/optimizer-options.ts';
+import { resolveOptimizer, type OptimizerContext } from '../../../coordinator/optimizer/optimizer-options.ts';
+import { flagName } from '../../../shared/util/option-names.ts';
 
 const names = ['conv/kernel', 'conv/bias', 'embedding/embeddings', 'norm/gamma'];
-const resolve = (options: unknown) =>
-  resolveOptimizer(options as OptimizerOptions, { names, steps: 1000, adadelta: scaleOptimizer(512) });
+const resolve = (options: unknown, more: Partial<OptimizerContext> = {}) =>
+  resolveOptimizer(options as OptimizerOptions, {
+    names,
+    steps: 1000,
+    adadelta: scaleOptimizer(512),
+    ...more,
+  });
 
 describe('the settings of a job', () => {
   it('have the defaults of each optimizer', () => {
@@ -80,10 +86,48 @@ describe('the settings of a job', () => {
       'The schedule piecewise has its own rates',
     ],
     [{ name: 'sgd', clipNorm: 1, clipValue: 1 }, 'not two of them'],
-    [{ name: 'sgd', noDecay: ['beta'] }, 'No tensor of the model has beta in its name'],
+    [{ name: 'sgd', weightDecay: 0.1, noDecay: ['beta'] }, 'No tensor of the model has beta in its name'],
+    [{ name: 'sgd', noDecay: ['bias'] }, 'noDecay needs weightDecay: no tensor has weight decay otherwise.'],
+    [{ name: 'adamw', weightDecay: null, noDecay: ['bias'] }, 'noDecay needs weightDecay'],
+    [{ name: 'sgd', nesterov: true }, 'nesterov needs momentum'],
+    [
+      { name: 'sgd', schedule: { name: 'cosine', warmupFrom: 0.1 } },
+      'schedule.warmupFrom needs schedule.warmupSteps: there is no warm-up otherwise.',
+    ],
+    [
+      { name: 'sgd', schedule: { name: 'exponential', staircase: true } },
+      'schedule.staircase needs schedule.decaySteps: the decay takes the whole run otherwise.',
+    ],
+    [{ name: 'sgd', schedule: { name: 'polynomial', cycle: true } }, 'schedule.cycle needs'],
+    [{ name: 'sgd', schedule: { name: 'cosineRestarts', periodFactor: 3 } }, 'schedule.periodFactor needs'],
+    ['adam', 'optimizer takes an object such as { name: \'adam\' }, not "adam".'],
+    [null, "optimizer takes an object such as { name: 'adam' }, not null."],
+    [{ name: 'sgd', noDecay: 'bias' }, 'noDecay takes parts of names such as [\'bias\'], not "bias".'],
+    [{ name: 'muon', exclude: [1] }, "exclude takes parts of names such as ['bias'], not [1]."],
+    [{ name: 'sgd', schedule: 'cosine' }, "schedule takes an object such as { name: 'cosine' }, not"],
+    [{ name: 'sgd', ema: 0.99 }, 'ema takes an object such as { momentum: 0.99 }, not 0.99.'],
+    [{ name: 'sgd', learningRate: '0.1' }, 'has a wrong learningRate: Expected number but received "0.1".'],
+    [
+      { name: 'sgd', schedule: { name: 'piecewise', boundaries: [1], rates: ['a', 'b'] } },
+      'has a wrong schedule.rates.0: Expected number but received "a".',
+    ],
   ])('%o is an error', (options, message) => {
     expect(() => resolve(options)).toThrow(message);
   });
+});
+
+test('errors of the command line name its options, also before the model is known', () => {
+  const flags = { optionName: flagName, names: null };
+  const cosine = { name: 'cosine', warmupFrom: 0.1 };
+  for (const [options, message] of [
+    [{ name: 'adam', noDecay: ['bias'] }, '--no-decay needs --weight-decay: '],
+    [{ name: 'adam', schedule: cosine }, '--warmup-from needs --warmup-steps: '],
+    [{ name: 'nadam', beta2: 1 }, 'The optimizer nadam has a wrong --beta-2: Expected <1'],
+    [{ name: 'sgd', ema: { overwriteSteps: 0 } }, 'a wrong --ema-overwrite: '],
+    [{ name: 'sgd', clipNorm: 1, clipValue: 1 }, 'one of --clip-norm, --global-clip-norm and --clip-value,'],
+  ] as const)
+    expect(() => resolve(options, flags)).toThrow(message);
+  expect(resolve({ name: 'sgd', weightDecay: 1, noDecay: ['beta'] }, flags)).toMatchObject({ noDecay: [] });
 });
 
 describe("an optimizer from Keras' configuration", () => {
@@ -105,6 +149,24 @@ describe("an optimizer from Keras' configuration", () => {
       rho: 0.95,
       epsilon: 1e-7,
     });
+  });
+
+  it('may be a name, which stands for the defaults of Keras 2', () => {
+    expect(optimizerFromKeras('adam')).toEqual({ name: 'adam' });
+    expect(optimizerFromKeras('RMSprop')).toEqual({ name: 'rmsprop' });
+    expect(optimizerFromKeras('lion')).toEqual({ name: 'lion', learningRate: 0.0001 });
+    expect(optimizerFromKeras('adadelta')).toMatchObject({ learningRate: 0.001, rho: 0.95 });
+    expect(() => optimizerFromKeras('ftrl')).toThrow('The optimizer ftrl is not supported.');
+  });
+
+  it('of an early version of Keras 2 has its decay', () => {
+    expect(keras('SGD', { lr: 0.1, decay: 0.01, momentum: 0, nesterov: true })).toEqual({
+      name: 'sgd',
+      learningRate: 0.1,
+      momentum: 0,
+      schedule: { name: 'inverseTime', decaySteps: 1, decayRate: 0.01 },
+    });
+    expect(keras('Adam', { learning_rate: 0.1, decay: 0 })).toEqual({ name: 'adam', learningRate: 0.1 });
   });
 
   it('has its schedule', () => {
@@ -138,7 +200,7 @@ describe("an optimizer from Keras' configuration", () => {
   });
 
   it('is an error if it is no object of Keras', () => {
-    for (const value of [null, 'adam', {}, { class_name: 'Adam' }])
+    for (const value of [null, 5, {}, { class_name: 'Adam' }])
       expect(() => optimizerFromKeras(value)).toThrow('an optimizer that is not one of Keras');
   });
 });

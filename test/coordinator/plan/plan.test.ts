@@ -33,6 +33,32 @@ describe('a plan', () => {
     expect(Math.min(...steps)).toBeGreaterThan(32);
   });
 
+  // Milliseconds a step with two workers at 100 Mb/s, of docs/decisions/0041-whole-gradients.md.
+  it.each([
+    ['float32', 287, 293, 432],
+    ['int8', 102, 103, 143],
+  ])('is that of measured steps with %s, with and without the whole gradient', (codec, ...measured) => {
+    const run = { ...settings, workers: 2, gradientReadyAt: 0.5 };
+    const stepMs = (wholeGradientFor: string | null) =>
+      planRun({ ...run, wholeGradientFor }, LINK_CODECS[codec]!).stepMs;
+    const [first, second, whole] = measured;
+    const errors = [stepMs(null) / ((first + second) / 2) - 1, stepMs('lamb') / whole - 1];
+    expect(Math.max(...errors.map(Math.abs))).toBeLessThan(0.06);
+  });
+
+  it('names what needs the whole gradient, and what that costs', () => {
+    const flags = { workers: 2, rate: 1e8, delay: 2, msPerSample: 1, firstBucketAt: 0.5, batchSize: 128 };
+    const rest = { ...flags, parameters: 600_810, sampleBytes: 784, codec: 'float32' };
+    expect(runPlan({ ...rest, optimizer: 'adam' }).join()).not.toContain('whole');
+    expect(runPlan({ ...rest, clipNorm: 1 }).join()).toContain("which the clip by each tensor's norm needs");
+    const text = runPlan({ ...rest, optimizer: 'lamb' }).join('\n');
+    const [, whole, without] =
+      /Weights are sent only when the gradient is whole, which lamb needs: a step takes (\d+) ms, without it (\d+) ms\./.exec(
+        text,
+      )!;
+    expect(Number(whole) / Number(without)).toBeGreaterThan(1.3);
+  });
+
   it('is printed with settings, a table, the bottleneck and changes that would help', () => {
     const { gradientReadyAt: firstBucketAt, batchSize, msPerSample, workers, rate } = settings;
     const flags = { firstBucketAt, msPerSample, workers, rate, delay: 2, codec: 'auto' };

@@ -36,6 +36,29 @@ describe('what the page shows of the run', () => {
     });
   });
 
+  it('lists all metrics if there are several, and shows the one that is chosen', () => {
+    const metrics = { a_loss: 0.7, a_accuracy: 0.5, b_mae: 0.25 };
+    const last = { ...record, val_a_loss: 0.6, val_a_accuracy: 0.4, val_b_mae: 0.3 };
+    const state = stateAfter(
+      received(runMessage()),
+      received({ type: 'epoch', record: last }),
+      received(progress({ metrics })),
+    );
+    const view = createRunView(state);
+    expect(view).toMatchObject({ metricTitle: 'A accuracy', accuracy: '50%', valAccuracy: '40%' });
+    expect(view.metricRows).toEqual([
+      { name: 'a_loss', title: 'A loss', value: '0.700', validation: '0.600', isShown: false },
+      { name: 'a_accuracy', title: 'A accuracy', value: '50%', validation: '40%', isShown: true },
+      { name: 'b_mae', title: 'B mae', value: '0.250', validation: '0.300', isShown: false },
+    ]);
+    const chosen = createRunView(state, 'b_mae');
+    expect(chosen).toMatchObject({ metricTitle: 'B mae', accuracy: '0.250', valAccuracy: '0.300' });
+    expect(chosen.metricRows.map(({ isShown }) => isShown)).toEqual([false, false, true]);
+    // A metric of another run.
+    expect(createRunView(state, 'auc').metricTitle).toBe('A accuracy');
+    expect(createRunView(stateAfter(received(progress()))).metricRows).toEqual([]);
+  });
+
   it('shows the evaluation between the last step of an epoch and its record, and not after that', () => {
     const evaluating = [received(runMessage()), received(progress({ epoch: 1, step: 100 }))];
     expect(createRunView(stateAfter(...evaluating)).eta).toBe('evaluating on the test data');
