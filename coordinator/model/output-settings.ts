@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { canonicalName, LOSS_NAMES, lossDefinition, type LossName } from '../../shared/model/losses.ts';
+import { canonicalName, isLossName, LOSS_NAMES, lossDefinition } from '../../shared/model/losses.ts';
 import { METRIC_NAMES, METRICS } from '../../shared/model/metrics.ts';
 import {
   fitsTarget,
@@ -125,10 +125,10 @@ export function parseLoss(
   const isSparse = fitsTarget(output, target, true) && target.classes !== undefined;
   const isPlain = canonical === ENTROPY.dense && !('labelSmoothing' in spec) && isSparse;
   const name = isPlain ? ENTROPY.sparse : canonical;
-  if (!(LOSS_NAMES as readonly string[]).includes(name)) {
+  if (!isLossName(name)) {
     throw new Error(`There is no loss ${spec.name}. Losses are ${LOSS_NAMES.join(', ')}.`);
   }
-  return parseOptions('loss', lossSchema, { ...spec, name }, lossDefinition(name as LossName).options);
+  return parseOptions('loss', lossSchema, { ...spec, name }, lossDefinition(name).options);
 }
 
 /** @throws Error with a sentence if there is no such metric */

@@ -1,9 +1,6 @@
 import type { Job, Topology } from './job.ts';
 import { asArray, copyModel, layersOf, type LayerConfig } from './keras-layer.ts';
-import { lossDefinition } from './losses.ts';
-
-/** Activation that a loss computes together with its logarithm. */
-export type Activation = 'softmax' | 'sigmoid';
+import { foldedActivation, type Activation } from './losses.ts';
 
 /** Layers of a model's outputs, in their order; undefined where the topology names no layer. */
 export function outputLayers(model: LayerConfig): (LayerConfig | undefined)[] {
@@ -41,10 +38,9 @@ export function foldActivations({ topology, outputs }: Pick<Job, 'topology' | 'o
   const layers = outputLayers(model);
   const activations = outputs.map(({ loss }, i): Activation | null => {
     const layer = layers[i];
-    if (layer === undefined || loss.fromLogits === true) return null;
-    const own = activationOf(layer);
-    const activation = lossDefinition(loss.name).folds?.find((name) => name === own);
-    if (activation === undefined || !isUsedOnce(model, layer)) return null;
+    if (layer === undefined) return null;
+    const activation = foldedActivation(loss, activationOf(layer));
+    if (activation === null || !isUsedOnce(model, layer)) return null;
     if (layer.class_name === 'Softmax') {
       // The softmax of another axis is not that of the loss.
       if (!isLastAxis(layer.config.axis, outputs[i]?.shape.length ?? 1)) return null;

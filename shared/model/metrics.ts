@@ -1,9 +1,11 @@
 import {
   cosine,
   EPSILON,
+  foldedActivation,
   LOSSES,
   lossDefinition,
   LOSS_NAMES,
+  type Activation,
   type LossDefinition,
   type LossName,
   type LossOptions,
@@ -32,6 +34,8 @@ export interface MetricShape {
   readonly rows: number;
   /** Length of the last axis. */
   readonly width: number;
+  /** Last activation of the model, if outputs are without it because the loss computes it. */
+  readonly activation: Activation | null;
 }
 
 /** Kind of a metric's sums, for checks of answers. */
@@ -325,11 +329,15 @@ const lossMetric = (name: LossName): MetricDefinition => {
     options,
     isSparse,
     ...(targets === undefined ? {} : { targets }),
-    create: (values, shape) =>
-      meanMetric(create(values, values.fromLogits === true), shape, {
+    create: (values, shape) => {
+      // Keras takes the logits of the last activation for a metric too, whatever the loss.
+      const isFolded = foldedActivation({ ...values, name }, shape.activation) !== null;
+      return meanMetric(create(values, isFolded || values.fromLogits === true), shape, {
         isSigned,
+        takesProbabilities: !isFolded,
         targetWidth: isSparse ? 1 : shape.width,
-      }),
+      });
+    },
   };
 };
 
