@@ -75,8 +75,6 @@ export interface MetricDefinition {
   readonly options: readonly (keyof MetricOptions)[];
   readonly isSparse?: boolean;
   readonly targets?: LossDefinition['targets'];
-  /** Whether the model's logits do as well as its probabilities. */
-  readonly takesLogits?: boolean;
   readonly create: (options: MetricOptions, shape: MetricShape) => Metric;
 }
 
@@ -121,17 +119,16 @@ function meanMetric(
   };
 }
 
-/** Fraction of rows for which a function is true. */
-const accuracy = (isRight: (...row: Parameters<RowLoss>) => boolean, isSparse: boolean, takesLogits = true) =>
+/** Fraction of rows for which a function is true. Logits do as well as probabilities for it. */
+const accuracy = (isRight: (...row: Parameters<RowLoss>) => boolean, isSparse: boolean) =>
   ({
     options: [],
     isSparse,
-    takesLogits,
     create: (_: MetricOptions, shape: MetricShape) =>
       meanMetric((...row) => Number(isRight(...row)), shape, {
         kind: 'count',
         maxPerSample: 1,
-        takesProbabilities: !takesLogits,
+        takesProbabilities: false,
         targetWidth: isSparse ? 1 : shape.width,
       }),
   }) satisfies MetricDefinition;
@@ -146,7 +143,6 @@ function isInTop(k: number, output: ArrayLike<number>, from: number, width: numb
 const topK = (isSparse: boolean): MetricDefinition => ({
   options: ['k'],
   isSparse,
-  takesLogits: true,
   create: ({ k = DEFAULT_K }, shape) =>
     accuracy((target, i, output, from, width) => {
       const label = isSparse ? at(target, i) : largest(target, i, width);
