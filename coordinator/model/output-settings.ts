@@ -1,6 +1,12 @@
 import * as v from 'valibot';
 import { isRecord } from '../../shared/model/keras-layer.ts';
-import { canonicalName, LOSS_NAMES, lossDefinition, type LossName } from '../../shared/model/losses.ts';
+import {
+  canonicalName,
+  isLossName,
+  LOSS_NAMES,
+  lossDefinition,
+  type LossName,
+} from '../../shared/model/losses.ts';
 import { METRIC_NAMES, METRICS } from '../../shared/model/metrics.ts';
 import {
   fitsTarget,
@@ -172,12 +178,12 @@ export function parseLoss(
 function readLoss(choice: LossChoice, optionName: OptionName, entropy: LossName = ENTROPY.dense): LossSpec {
   const spec = asSpec('loss', choice);
   const name = ['ce', 'crossentropy'].includes(spec.name.toLowerCase()) ? entropy : canonicalName(spec.name);
-  if (!(LOSS_NAMES as readonly string[]).includes(name)) {
+  if (!isLossName(name)) {
     throw new Error(
       `There is no loss ${spec.name}. Losses are ${LOSS_NAMES.join(', ')}; ${optionName('loss')} takes one of them.`,
     );
   }
-  return parseOptions('loss', lossSchema, { ...spec, name }, lossDefinition(name as LossName).options);
+  return parseOptions('loss', lossSchema, { ...spec, name }, lossDefinition(name).options);
 }
 
 /** @throws Error with a sentence if there is no such metric */

@@ -1,8 +1,8 @@
 import type { Dataset } from '../../shared/data/dataset.ts';
-import { activationOf, outputLayers } from '../../shared/model/fold-activations.ts';
+import { activationOf, foldActivations, outputLayers } from '../../shared/model/fold-activations.ts';
 import type { Topology } from '../../shared/model/job.ts';
 import { copyModel } from '../../shared/model/keras-layer.ts';
-import { lossDefinition } from '../../shared/model/losses.ts';
+import { foldedActivation, isLossName, lossDefinition } from '../../shared/model/losses.ts';
 import { METRICS } from '../../shared/model/metrics.ts';
 import {
   fitsTarget,
@@ -65,12 +65,10 @@ export function resolveOutputs(
     const target = isClasses ? { ...stored, classes: width } : stored;
     const problem = `The model's output ${output.name} is [${shape.join(', ')}], and the target ${stored.name} of ${name} is ${describeTarget(stored)}`;
     const { loss: chosen, metrics: choices, weight } = settingsOf(i);
-    const activation = activationOf(layers[i]);
     const loss =
       chosen === undefined
-        ? defaultLoss({ shape }, target, activation, problem, note, optionName)
+        ? defaultLoss({ shape }, target, activationOf(layers[i]), problem, note, optionName)
         : parseLoss(chosen, { shape }, target, optionName);
-    requireActivation(loss, activation, output.name);
     requireFit(loss.name, lossDefinition(loss.name).isSparse === true, { shape }, target, problem);
     const metrics = (choices ?? defaultMetrics(loss, { shape }, target)).map((choice) =>
       parseMetric(choice, { shape }, target, optionName),
@@ -83,17 +81,42 @@ export function resolveOutputs(
       output: { name: output.name, shape, loss, ...(weight === undefined ? {} : { weight }), metrics },
     };
   });
+  const outputs = resolved.map(({ output }) => output);
+  for (const [i, folded] of foldActivations({ topology, outputs }).activations.entries()) {
+    const { name: outputName, loss } = outputs[i] as OutputSpec;
+    requireLogits(outputs[i] as OutputSpec, activationOf(layers[i]), folded !== null);
+    if (folded === null || loss.fromLogits !== true) continue;
+    note(
+      `The loss of ${outputName} is told that it gets logits, but the model ends in a ${folded}. As in Keras, its logits are taken.`,
+    );
+  }
   return {
-    outputs: withUniqueLabels(resolved.map(({ output }) => output)),
+    outputs: withUniqueLabels(outputs),
     targets: resolved.map(({ target }) => target),
   };
 }
 
-/** @throws Error if Keras takes the logits of one activation and the probabilities of another for the loss */
-function requireActivation({ name, fromLogits }: LossSpec, activation: string | null, output: string): void {
-  if (name !== 'binary_focal_crossentropy' || fromLogits === true || activation !== 'softmax') return;
+/**
+ * @throws Error if Keras takes the logits of the last activation for a loss or metric, and those that a run would take give
+ *   another value
+ */
+function requireLogits({ loss, metrics, name }: OutputSpec, own: string | null, isFolded: boolean): void {
+  if (loss.name === 'binary_focal_crossentropy' && loss.fromLogits !== true && own === 'softmax') {
+    throw new Error(
+      `The output ${name} ends in a softmax, but ${loss.name} takes a sigmoid. End the model in a sigmoid.`,
+    );
+  }
+  if (isFolded) return;
+  const entropies = [loss, ...metrics].filter((spec): spec is LossSpec => isLossName(spec.name));
+  const wrong = entropies.find(
+    (spec) =>
+      foldedActivation(spec, own) !== null &&
+      (spec.fromLogits === true || lossDefinition(spec.name).activation !== own),
+  );
+  if (wrong === undefined) return;
   throw new Error(
-    `The output ${output} ends in a softmax, but ${name} takes a sigmoid. End the model in a sigmoid.`,
+    `Keras computes ${wrong.name} of the logits of the ${own} of ${name}, which this run does not have. ` +
+      'Give the output a cross-entropy as its loss and the model no other use of its last layer, or leave the metric out.',
   );
 }
 

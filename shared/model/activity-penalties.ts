@@ -1,4 +1,4 @@
-import type { Activation } from './fold-activations.ts';
+import type { Activation } from './losses.ts';
 import type { Topology } from './job.ts';
 import { copyModel, isLayer, layerLabel, walkLayers, type LayerConfig } from './keras-layer.ts';
 

@@ -8,11 +8,8 @@ import {
   ownEntry,
   type LayerConfig,
 } from './keras-layer.ts';
-import { lossDefinition } from './losses.ts';
+import { foldedActivation, type Activation } from './losses.ts';
 import { OPERATION } from './operations.ts';
-
-/** Activation that a loss computes together with its logarithm. */
-export type Activation = 'softmax' | 'sigmoid';
 
 /** Layers of a model's outputs, in their order; undefined where the topology names no layer. */
 export function outputLayers(model: LayerConfig): (LayerConfig | undefined)[] {
@@ -54,10 +51,10 @@ export function foldActivations({ topology, outputs }: Pick<Job, 'topology' | 'o
   const layers = outputLayers(model);
   const activations = outputs.map(({ loss }, i): Activation | null => {
     const layer = layers[i];
-    if (layer === undefined || loss.fromLogits === true) return null;
+    if (layer === undefined) return null;
     const own = activationOf(layer);
-    const activation = lossDefinition(loss.name).folds?.find((name) => name === own);
-    if (activation === undefined || !isUsedOnce(model, layer)) return null;
+    const activation = foldedActivation(loss, own);
+    if (activation === null || !isUsedOnce(model, layer)) return null;
     if (layer.class_name === 'Softmax' || layer.class_name === OPERATION) {
       const { axis } = isRecord(layer.config.settings) ? layer.config.settings : layer.config;
       // The softmax of another axis is not that of the loss.

@@ -22,6 +22,9 @@ export interface LossOptions {
   readonly applyClassBalancing?: boolean | undefined;
 }
 
+/** Activation that a loss computes together with its logarithm. */
+export type Activation = 'softmax' | 'sigmoid';
+
 /** Definition of a loss with Keras' name and semantics. */
 export interface LossDefinition {
   /** Options that it takes. */
@@ -33,9 +36,9 @@ export interface LossDefinition {
   /** Smallest and largest target that it is defined for, or labels: 0 and 1, or other values without 0. @default all */
   readonly targets?: readonly [number, number] | 'labels';
   /** Activation that turns logits into what the loss takes. */
-  readonly activation?: 'softmax' | 'sigmoid';
+  readonly activation?: Activation;
   /** Last activations that are part of the loss, which then takes logits. */
-  readonly folds?: readonly ('softmax' | 'sigmoid')[];
+  readonly folds?: readonly Activation[];
   /** @param logits whether outputs are logits */
   readonly create: (options: LossOptions, logits: boolean) => RowLoss;
 }
@@ -248,7 +251,21 @@ export type LossName = keyof typeof LOSSES;
 
 export const LOSS_NAMES = Object.keys(LOSSES) as LossName[];
 
+export const isLossName = (name: string): name is LossName => Object.hasOwn(LOSSES, name);
+
 export const lossDefinition = (name: LossName): LossDefinition => LOSSES[name];
+
+/**
+ * Last activation that a cross-entropy computes itself, or null. Like Keras, it does so even if it is told that outputs are logits.
+ * @param own activation of the last layer
+ */
+export function foldedActivation(
+  { name, fromLogits }: { readonly name: LossName } & Pick<LossOptions, 'fromLogits'>,
+  own: string | null,
+): Activation | null {
+  if (name === 'binary_focal_crossentropy' && fromLogits === true) return null;
+  return lossDefinition(name).folds?.find((activation) => activation === own) ?? null;
+}
 
 /** Other names of losses and metrics. */
 const ALIASES: ReadonlyMap<string, string> = new Map([

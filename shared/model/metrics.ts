@@ -1,9 +1,11 @@
 import {
   cosine,
   EPSILON,
+  foldedActivation,
   LOSSES,
   lossDefinition,
   LOSS_NAMES,
+  type Activation,
   type LossDefinition,
   type LossName,
   type LossOptions,
@@ -32,6 +34,8 @@ export interface MetricShape {
   readonly rows: number;
   /** Length of the last axis. */
   readonly width: number;
+  /** Last activation of the model, if outputs are without it because the loss computes it. */
+  readonly activation: Activation | null;
 }
 
 /** Kind of a metric's sums, for checks of answers. */
@@ -71,8 +75,6 @@ export interface MetricDefinition {
   readonly options: readonly (keyof MetricOptions)[];
   readonly isSparse?: boolean;
   readonly targets?: LossDefinition['targets'];
-  /** Whether the model's logits do as well as its probabilities. */
-  readonly takesLogits?: boolean;
   readonly create: (options: MetricOptions, shape: MetricShape) => Metric;
 }
 
@@ -117,17 +119,16 @@ function meanMetric(
   };
 }
 
-/** Fraction of rows for which a function is true. */
-const accuracy = (isRight: (...row: Parameters<RowLoss>) => boolean, isSparse: boolean, takesLogits = true) =>
+/** Fraction of rows for which a function is true. Logits do as well as probabilities for it. */
+const accuracy = (isRight: (...row: Parameters<RowLoss>) => boolean, isSparse: boolean) =>
   ({
     options: [],
     isSparse,
-    takesLogits,
     create: (_: MetricOptions, shape: MetricShape) =>
       meanMetric((...row) => Number(isRight(...row)), shape, {
         kind: 'count',
         maxPerSample: 1,
-        takesProbabilities: !takesLogits,
+        takesProbabilities: false,
         targetWidth: isSparse ? 1 : shape.width,
       }),
   }) satisfies MetricDefinition;
@@ -142,7 +143,6 @@ function isInTop(k: number, output: ArrayLike<number>, from: number, width: numb
 const topK = (isSparse: boolean): MetricDefinition => ({
   options: ['k'],
   isSparse,
-  takesLogits: true,
   create: ({ k = DEFAULT_K }, shape) =>
     accuracy((target, i, output, from, width) => {
       const label = isSparse ? at(target, i) : largest(target, i, width);
@@ -325,11 +325,15 @@ const lossMetric = (name: LossName): MetricDefinition => {
     options,
     isSparse,
     ...(targets === undefined ? {} : { targets }),
-    create: (values, shape) =>
-      meanMetric(create(values, values.fromLogits === true), shape, {
+    create: (values, shape) => {
+      // Keras takes the logits of the last activation for a metric too, whatever the loss.
+      const isFolded = foldedActivation({ ...values, name }, shape.activation) !== null;
+      return meanMetric(create(values, isFolded || values.fromLogits === true), shape, {
         isSigned,
+        takesProbabilities: !isFolded,
         targetWidth: isSparse ? 1 : shape.width,
-      }),
+      });
+    },
   };
 };
 

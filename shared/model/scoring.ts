@@ -1,8 +1,8 @@
 import { convertTensor, sampleSize, type TensorSpec, type TensorValues } from './tensors.ts';
 import { hasActivityPenalties } from './activity-penalties.ts';
-import { foldActivations, type Activation } from './fold-activations.ts';
+import { foldActivations } from './fold-activations.ts';
 import type { Job } from './job.ts';
-import { lossDefinition, sigmoid, type RowLoss } from './losses.ts';
+import { lossDefinition, sigmoid, type Activation, type RowLoss } from './losses.ts';
 import { METRICS, type Metric } from './metrics.ts';
 import { isOneHot, metricName, metricNames, outputWidth, type OutputSpec } from './outputs.ts';
 
@@ -364,7 +364,7 @@ function planOutput(
   let { index } = at;
   const metrics = spec.metrics.map((metricSpec): MetricPlan => {
     const { name, weighted = false, ...options } = metricSpec;
-    const metric = METRICS[name]?.create(options, { rows, width });
+    const metric = METRICS[name]?.create(options, { rows, width, activation });
     if (metric === undefined) throw new Error(`There is no metric ${name}.`);
     const isWeighted = weighted && at.hasWeights;
     const plan = {

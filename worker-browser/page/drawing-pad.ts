@@ -1,3 +1,4 @@
+import { classProbabilities } from '../../shared/model/class-probabilities.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { renderPicture, drawableSize, sampleDigit, type Stroke, describePrediction } from './drawing.ts';
 import { element, createElement, setText } from './dom.ts';
@@ -20,6 +21,7 @@ export class DrawingPad {
   readonly #section = element('drawing', HTMLElement);
   readonly #canvas = element('pad', HTMLCanvasElement);
   readonly #bars = element('bars', HTMLElement);
+  #job: Job | null = null;
   readonly #prediction = element('prediction', HTMLElement);
   readonly #announcement = element('prediction-announcement', HTMLElement);
   readonly #onPicture: (picture: Uint8Array | null) => void;
@@ -57,6 +59,7 @@ export class DrawingPad {
 
   /** Adapts to a job: visible only if the job's samples can be drawn. */
   setJob(job: Job): void {
+    this.#job = job;
     this.#size = drawableSize(job);
     this.#section.hidden = this.#size === null;
     const classes = job.targets[0]?.classes ?? 0;
@@ -70,9 +73,10 @@ export class DrawingPad {
     setText(element('drawing-title', HTMLElement), classes === DIGITS ? 'Draw a digit' : 'Draw something');
   }
 
-  /** Shows a prediction. @param probabilities by class */
-  show(probabilities: readonly number[]): void {
-    if (this.isEmpty) return;
+  /** Shows a prediction, if it is one of classes. @param values of the model's first output */
+  show(values: readonly number[]): void {
+    const probabilities = this.#job === null ? null : classProbabilities(this.#job, values);
+    if (this.isEmpty || probabilities === null) return;
     const best = probabilities.indexOf(Math.max(...probabilities));
     const order = probabilities.map((_, i) => i);
     const shown =

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { classProbabilities } from '../../shared/model/class-probabilities.ts';
 import { describeShapes } from '../../shared/model/tensors.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { readModel } from '../../shared/model/saved-model.ts';
@@ -9,9 +10,11 @@ import { sampleFromPicture, type Picture } from './sample-from-image.ts';
 import { PNG } from 'pngjs';
 
 const TOP_CLASSES = 3;
+/** Values of an output that are printed. */
+const MAX_VALUES = 10;
 
 /**
- * Predicts the classes of pictures with a trained model and writes a line for each.
+ * Predicts the classes or values of pictures with a trained model and writes a line for each.
  * @param write receives the lines
  * @throws Error with a sentence that names the folder or file
  */
@@ -36,12 +39,22 @@ export async function predict(
     `${modelDir}: trained on ${job.data.name}, ${metadata.epochs} epoch${metadata.epochs === 1 ? '' : 's'}`,
   );
   for (const [i, file] of files.entries()) {
-    const probabilities = await computer.predict([samples[i] ?? new Uint8Array(0)], 1);
-    const ranked = [...probabilities.entries()].sort(([, a], [, b]) => b - a).slice(0, TOP_CLASSES);
-    const [best, ...others] = ranked.map(([label, p]) => `${label} (${(100 * p).toFixed(1)}%)`);
-    write(`${file}: ${best ?? ''}   then ${others.join(', ')}`);
+    const values = await computer.predict([samples[i] ?? new Uint8Array(0)], 1);
+    write(`${file}: ${describePrediction(job, values)}`);
   }
   computer.dispose();
+}
+
+/** The likely classes, or the values of an output that is no class. @param values of the first output for one picture */
+export function describePrediction(job: Pick<Job, 'outputs' | 'targets'>, values: ArrayLike<number>): string {
+  const probabilities = classProbabilities(job, values);
+  if (probabilities === null) {
+    const shown = Array.from(values, (value) => value.toPrecision(4));
+    return `${shown.slice(0, MAX_VALUES).join(', ')}${shown.length > MAX_VALUES ? ', ...' : ''}`;
+  }
+  const ranked = [...probabilities.entries()].sort(([, a], [, b]) => b - a).slice(0, TOP_CLASSES);
+  const [best, ...others] = ranked.map(([label, p]) => `${label} (${(100 * p).toFixed(1)}%)`);
+  return `${best ?? ''}   then ${others.join(', ')}`;
 }
 
 /** @throws Error with a sentence if the model takes no pictures */

@@ -152,6 +152,15 @@ describe('the settings of two outputs', () => {
   });
 });
 
+test('a loss that is told of logits behind a softmax takes those of the softmax, and the user knows', () => {
+  const { notes } = resolve('softmax', [2], label(2), {
+    loss: { name: 'sparse_categorical_crossentropy', fromLogits: true },
+  });
+  expect(notes).toEqual([
+    'The loss of out is told that it gets logits, but the model ends in a softmax. As in Keras, its logits are taken.',
+  ]);
+});
+
 test('classes are one-hot for the losses and metrics that take values', () => {
   const { output, target } = resolve('softmax', [10], label(8), {
     loss: { name: 'categorical_crossentropy', labelSmoothing: 0.1 },
@@ -243,6 +252,11 @@ test.each<[string, () => unknown, string]>([
     'a name of a metric that the history has',
     () => resolve('softmax', [8], label(8), { metrics: [{ name: 'auc', label: 'seconds' }] }),
     'Two figures of the history would be named seconds.',
+  ],
+  [
+    'a metric of logits that a run with this loss does not have',
+    () => resolve('sigmoid', [2], values(2), { loss: 'mse', metrics: ['categorical_crossentropy'] }),
+    'Keras computes categorical_crossentropy of the logits of the sigmoid of out, which this run does not have.',
   ],
   [
     'a focal loss of a softmax',

@@ -157,3 +157,42 @@ test('outputs at a threshold are below it, as in Keras, also where float32 round
   const at = score.metrics.slice(-22).flatMap((sum, i) => (sum > 0 ? [i] : []));
   expect(at).toEqual([2, 6, 13, 17]);
 });
+
+describe('cross-entropies of a model that ends in an activation take its logits, as in Keras', () => {
+  const entropies = ['categorical_crossentropy', 'binary_crossentropy'] as const;
+  const ending = (activation: string, loss: OutputSpec['loss'], metrics: OutputSpec['metrics'] = []) => {
+    const layers = [{ class_name: 'Dense', config: { name: 'b', units: 2, activation } }];
+    return new Scoring({
+      topology: { class_name: 'Sequential', config: { name: 'm', layers } },
+      outputs: [{ ...values, weight: 1, loss, metrics }],
+      targets: [value],
+    });
+  };
+  const part = { sampleNumbers: Uint32Array.of(0, 1), targets: [Float32Array.of(0, 1, 1, 0)] };
+
+  // Keras 3.15 computes these of the logits 30, -30 and 3, 1.
+  test.each(['softmax', 'sigmoid'])('as metrics behind a %s', (activation) => {
+    const metrics = entropies.flatMap((name) => [
+      { name, label: name },
+      { name, label: `${name} told of logits`, fromLogits: true },
+    ]);
+    const scoring = ending(activation, { name: 'binary_crossentropy' }, metrics);
+    const found = Object.values(scoring.values(scoring.score([Float32Array.of(30, -30, 3, 1)], part), 2));
+    [30.063463, 30.063463, 15.340463, 15.340463].forEach((expected, i) =>
+      expect(found[i]).toBeCloseTo(expected, 5),
+    );
+  });
+
+  // Keras 3.15 computes these of the logits 3, -3 and 2, 1.
+  test.each([
+    ['softmax', 'categorical_crossentropy', 3.157869],
+    ['sigmoid', 'categorical_crossentropy', 3.157869],
+    ['softmax', 'binary_crossentropy', 1.884341],
+    ['sigmoid', 'binary_crossentropy', 1.884341],
+  ] as const)('behind a %s as the loss %s, also if it is told of logits', (activation, name, expected) => {
+    for (const loss of [{ name }, { name, fromLogits: true }]) {
+      const { lossSum } = ending(activation, loss).score([Float32Array.of(3, -3, 2, 1)], part);
+      expect(lossSum / 2).toBeCloseTo(expected, 5);
+    }
+  });
+});

@@ -182,7 +182,12 @@ describe('foldActivations', () => {
     const regression = { ...classOutput('b', 3), loss: { name: 'mean_squared_error' as const } };
     expect(foldActivations({ topology, outputs: outputs.with(1, regression) }).activations[1]).toBeNull();
     const fromLogits = { ...multiLabel, loss: { ...multiLabel.loss, fromLogits: true } };
-    expect(foldActivations({ topology, outputs: outputs.with(1, fromLogits) }).activations[1]).toBeNull();
+    expect(foldActivations({ topology, outputs: outputs.with(1, fromLogits) }).activations[1]).toBe(
+      'sigmoid',
+    );
+    // The focal loss alone takes the sigmoid of what it is told are logits.
+    const focal = { ...multiLabel, loss: { name: 'binary_focal_crossentropy' as const, fromLogits: true } };
+    expect(foldActivations({ topology, outputs: outputs.with(1, focal) }).activations[1]).toBeNull();
   });
 });
 
