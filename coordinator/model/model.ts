@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import { describeShapes, type TensorSpec, BYTE_SCALE } from '../../shared/model/tensors.ts';
+import { makesMasks } from '../../shared/engine/layers/masks.ts';
 import { buildModel, type BuiltModel } from '../../shared/engine/model.ts';
 import { defaultTopology } from '../../shared/model/default-topology.ts';
 import { expandTopology, takesIntegers } from '../../shared/model/expand-topology.ts';
@@ -105,6 +106,7 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
   const built = await buildInitialModel(topology);
   try {
     checkMovedSoftmax(built.model, dataset, outputs);
+    checkMasks(built.model);
     const notes: string[] = [];
     const scored = resolveOutputs(topology, modelOutputs(built.model), dataset, settings, (line) =>
       notes.push(line),
@@ -250,6 +252,15 @@ function checkWholeNumbers({ inputs, name }: Dataset, topology: Topology, expand
 /** Outputs of a built model. */
 const modelOutputs = ({ outputs }: tf.LayersModel): ModelOutput[] =>
   outputs.map(({ shape, sourceLayer }) => ({ name: sourceLayer.name, shape: shape.slice(1) }));
+
+/** @throws Error if a mask reaches an output of the model, which a pass with any inputs shows */
+function checkMasks(model: tf.LayersModel): void {
+  if (!makesMasks(model)) return;
+  tf.tidy(() => {
+    const inputs = model.inputs.map(({ shape }) => tf.zeros(shape.map((size) => size ?? 1)));
+    model.apply(inputs.length === 1 ? (inputs[0] as tf.Tensor) : inputs);
+  });
+}
 
 /**
  * Checks that a softmax that was moved last is over all outputs.

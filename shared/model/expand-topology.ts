@@ -30,9 +30,6 @@ const ALTERNATIVES: Readonly<Record<string, string>> = {
   TFOpLambda:
     'It is an operation on tensors as Keras 2 writes it. Save the model with Keras 3, or use a layer of Keras (Add, Multiply, Rescaling).',
   SlicingOpLambda: 'It is an operation on tensors as Keras 2 writes it. Save the model with Keras 3.',
-  CenterCrop: 'Use Cropping2D.',
-  RandomCrop:
-    'It crops a whole batch alike, so that a step would depend on how the batch is partitioned. Use RandomTranslation.',
   SpectralNormalization: 'It changes a kernel before each step. Remove the wrapper.',
 };
 

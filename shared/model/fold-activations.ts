@@ -78,4 +78,8 @@ export function foldActivations({ topology, outputs }: Pick<Job, 'topology' | 'o
 }
 
 const isLastAxis = (axis: unknown, rank: number): boolean =>
-  axis === undefined || axis === null || axis === -1 || axis === rank || asArray(axis).includes(-1);
+  axis === undefined ||
+  axis === null ||
+  axis === -1 ||
+  axis === rank ||
+  (asArray(axis).length === 1 && asArray(axis)[0] === -1);

@@ -29,7 +29,7 @@ export const MASK_FLOWS: Readonly<Record<string, MaskFlow>> = Object.fromEntries
       ['sequences', 'SimpleRNN LSTM GRU RNN Bidirectional'],
       ['merged', 'Add Subtract Average Maximum Minimum'],
       // Keras 3 multiplies masked steps by 1.
-      ['unsupported', 'BatchNormalization Concatenate Dot Multiply Softmax'],
+      ['unsupported', 'BatchNormalization Concatenate Dot Multiply Softmax ConvLSTM1D ConvLSTM2D ConvLSTM3D'],
     ] as const
   ).flatMap(([flow, classes]) =>
     classes.split(' ').map((className): [string, MaskFlow] => [className, flow]),

@@ -69,6 +69,7 @@ const TRANSPOSED: Rules = {
 /** Keys of convolutions that compute each channel alone. */
 const DEPTHWISE: Rules = { ...CONV, groups: oneOf(1), depth_multiplier: counts };
 const POOL: Rules = { pool_size: counts, strides: countsOrNull, padding, data_format: dataFormat };
+const ADAPTIVE_POOL: Rules = { output_size: counts, data_format: dataFormat };
 const GLOBAL_POOL: Rules = { data_format: dataFormat, keepdims: flag };
 
 const CELL: Rules = {
@@ -98,6 +99,20 @@ const RECURRENT: Rules = {
   time_major: absent,
   zero_output_for_mask: flag,
   input_length: any,
+};
+
+const CONV_LSTM: Rules = {
+  ...CONV,
+  ...RECURRENT,
+  filters: counts,
+  data_format: channelsLast,
+  activation: { ...activation, defaultValue: 'tanh' },
+  recurrent_activation: { ...activation, defaultValue: 'sigmoid' },
+  unit_forget_bias: { ...flag, defaultValue: true },
+  ...tensors('kernel', 'recurrent', 'bias'),
+  dropout: finiteNumber,
+  recurrent_dropout: finiteNumber,
+  seed: any,
 };
 
 const NORMALIZATION: Rules = {
@@ -145,6 +160,7 @@ const TABLE: Readonly<Record<string, Rules>> = {
   AlphaDropout: { rate: finiteNumber, seed: any, rng_type: any, noise_shape: noiseShape },
   GaussianDropout: { rate: finiteNumber, seed: any, rng_type: any },
   GaussianNoise: { stddev: finiteNumber, seed: any, rng_type: any },
+  RandomCrop: { ...AUGMENTATION, height: oneCount, width: oneCount },
   RandomFlip: { ...AUGMENTATION, mode: oneOf('horizontal_and_vertical', 'horizontal', 'vertical') },
   RandomRotation: { ...MOVING, factor: range },
   RandomTranslation: { ...MOVING, height_factor: range, width_factor: range },
@@ -191,6 +207,12 @@ const TABLE: Readonly<Record<string, Rules>> = {
   GlobalAveragePooling1D: GLOBAL_POOL,
   GlobalAveragePooling2D: GLOBAL_POOL,
   GlobalAveragePooling3D: GLOBAL_POOL,
+  AdaptiveAveragePooling1D: ADAPTIVE_POOL,
+  AdaptiveAveragePooling2D: ADAPTIVE_POOL,
+  AdaptiveAveragePooling3D: ADAPTIVE_POOL,
+  AdaptiveMaxPooling1D: ADAPTIVE_POOL,
+  AdaptiveMaxPooling2D: ADAPTIVE_POOL,
+  AdaptiveMaxPooling3D: ADAPTIVE_POOL,
   ZeroPadding2D: { padding: wholeNumbers, data_format: dataFormat },
   Cropping2D: { cropping: wholeNumbers, data_format: dataFormat },
   ZeroPadding1D: { padding: wholeNumbers, data_format: dataFormat },
@@ -210,7 +232,7 @@ const TABLE: Readonly<Record<string, Rules>> = {
   ThresholdedReLU: { theta: finiteNumber },
   PReLU: { ...tensors('alpha'), shared_axes: wholeNumbers },
   ELU: { alpha: finiteNumber },
-  Softmax: { axis: { ...strictlyOneOf(-1, [-1]), defaultValue: -1 } },
+  Softmax: { axis: { ...wholeNumbers, defaultValue: -1 } },
 
   BatchNormalization: {
     ...NORMALIZATION,
@@ -284,6 +306,9 @@ const TABLE: Readonly<Record<string, Rules>> = {
   SimpleRNN: { ...CELL, ...RECURRENT },
   LSTM: { ...LSTM_CELL, ...RECURRENT },
   GRU: { ...GRU_CELL, ...RECURRENT },
+  ConvLSTM1D: CONV_LSTM,
+  ConvLSTM2D: CONV_LSTM,
+  ConvLSTM3D: CONV_LSTM,
   RNN: { ...RECURRENT, cell: nested, num_constants: absent },
   SimpleRNNCell: CELL,
   LSTMCell: LSTM_CELL,
@@ -303,6 +328,32 @@ const TABLE: Readonly<Record<string, Rules>> = {
     activation,
     bias_axes: any,
     ...tensors('kernel', 'bias'),
+  },
+  Resizing: {
+    height: oneCount,
+    width: oneCount,
+    interpolation: oneOf('bilinear', 'nearest', 'bicubic', 'lanczos3', 'lanczos5'),
+    data_format: dataFormat,
+    crop_to_aspect_ratio: absent,
+    pad_to_aspect_ratio: absent,
+    antialias: absent,
+    // They concern only what is added to keep the ratio of the sides.
+    fill_mode: any,
+    fill_value: any,
+  },
+  CenterCrop: { height: oneCount, width: oneCount, data_format: dataFormat },
+  CategoryEncoding: {
+    num_tokens: oneCount,
+    output_mode: oneOf('multi_hot', 'one_hot', 'count'),
+    sparse: absent,
+  },
+  Discretization: {
+    bin_boundaries: numbers,
+    // How the boundaries were found.
+    num_bins: any,
+    epsilon: any,
+    output_mode: oneOf('int', 'one_hot', 'multi_hot', 'count'),
+    sparse: absent,
   },
   Rescaling: { scale: finiteNumber, offset: finiteNumber },
   // checkOperations() checks these.

@@ -23,6 +23,7 @@ export const RANDOM_LAYERS: ReadonlySet<string> = new Set([
   'GaussianNoise',
   'RandomBrightness',
   'RandomContrast',
+  'RandomCrop',
   'RandomFlip',
   'RandomRotation',
   'RandomTranslation',
@@ -34,7 +35,7 @@ function drawsOf({ class_name: className, config }: LayerConfig): number {
   if (RANDOM_LAYERS.has(className)) return 1;
   const dropout = Number(config.dropout ?? 0);
   // Recurrent layers and cells draw one mask for their inputs and one for their state.
-  if (/^(SimpleRNN|LSTM|GRU)(Cell)?$/.test(className))
+  if (/^((SimpleRNN|LSTM|GRU)(Cell)?|ConvLSTM[123]D)$/.test(className))
     return dropout > 0 || Number(config.recurrent_dropout ?? 0) > 0 ? 2 : 0;
   return dropout > 0 ? 1 : 0;
 }

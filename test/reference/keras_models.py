@@ -318,7 +318,7 @@ def kinds3():
     yield "Keras 3: a frozen model called for inference", graph(
         lambda x: frozen(inner())(x, training=False), keras=keras3
     )
-    for model in [attention3, normalization3, activations3, random3, recurrent3, resizing3, convolution3, masks3, more3, penalties3, operations3]:
+    for model in [attention3, normalization3, activations3, random3, recurrent3, resizing3, convolution3, masks3, more3, penalties3, operations3, later3]:
         yield from ((f"Keras 3: {name}", built) for name, built in model())
 
 
@@ -628,6 +628,45 @@ def operations3():
     )
     start = L.Input(SHAPE)
     yield "a softmax as the last operation", keras3.Model(start, o.softmax(L.Dense(CLASSES)(L.Flatten()(start))))
+
+
+def later3():
+    """Layers that came later."""
+    L = keras3.layers
+    yield "Softmax over rows", picture3(L.Softmax(axis=1), L.Softmax(axis=[1, 3]))
+    yield "Softmax over all axes but one", picture3(L.Softmax(axis=[-1, 1]), L.Softmax(axis=[-1]))
+    for kind in ["Average", "Max"]:
+        pool = lambda axes, size, **more: getattr(L, f"Adaptive{kind}Pooling{axes}D")(size, **more)
+        yield f"Adaptive{kind}Pooling", picture3(pool(2, (4, 5)), L.Conv2D(3, 2), pool(2, 2))
+        yield f"Adaptive{kind}Pooling1D", series3(pool(1, 4), L.Conv1D(3, 2))
+        yield f"Adaptive{kind}Pooling3D", volume3(pool(3, (3, 2, 4)), L.Conv3D(2, 2))
+        yield f"Adaptive{kind}Pooling, channels first", image(
+            L.Conv2D(3, 2, activation="tanh"), pool(2, (4, 2), data_format="channels_first"), L.Dense(2), keras=keras3
+        )
+    films = lambda *layers: image(L.Reshape((3, 3, 8, 2)), L.Dense(3, activation="tanh"), *layers, keras=keras3)
+    yield "ConvLSTM1D", image(L.Reshape((4, 6, 6)), L.Dense(3), L.ConvLSTM1D(2, 3, padding="same", strides=2), keras=keras3)
+    yield "ConvLSTM2D", films(L.ConvLSTM2D(2, (2, 3), return_sequences=True, go_backwards=True), L.ConvLSTM2D(3, 2, use_bias=False))
+    yield "ConvLSTM2D, dilated", films(L.ConvLSTM2D(2, (2, 3), dilation_rate=2, padding="same", recurrent_activation="hard_sigmoid"))
+    yield "ConvLSTM2D with dropout", films(L.Dropout(0.1), L.ConvLSTM2D(2, 2, dropout=0.3), L.Dropout(0.2))
+    yield "ConvLSTM2D with both dropouts", films(L.ConvLSTM2D(2, 2, dropout=0.3, recurrent_dropout=0.2), L.Dropout(0.2))
+    state = L.ConvLSTM2D(2, 2, return_state=True)
+    yield "ConvLSTM2D with its state", graph(
+        lambda x: L.Concatenate()(state(L.Dense(3)(L.Reshape((3, 3, 8, 2))(x)))), keras=keras3
+    )
+    yield "ConvLSTM3D", image(L.Reshape((3, 4, 3, 2, 2)), L.Dense(2), L.ConvLSTM3D(2, (2, 2, 1)), keras=keras3)
+    yield "RandomCrop", image(L.RandomCrop(6, 5), L.Conv2D(3, 2), L.RandomCrop(3, 2), L.Dropout(0.2), keras=keras3)
+    for way in ["bilinear", "nearest", "bicubic", "lanczos3", "lanczos5"]:
+        yield f"Resizing {way}", picture3(L.Resizing(11, 4, interpolation=way), L.Conv2D(2, 2), L.Resizing(5, 7, interpolation=way))
+    yield "CenterCrop", picture3(L.CenterCrop(4, 3))
+    counts = lambda *layers: image(L.Flatten(), L.Rescaling(3.9), *layers, L.Dense(4, activation="tanh"), keras=keras3)
+    edges = [0.4, 1.5, 2.7]
+    for mode in ["int", "one_hot", "multi_hot", "count"]:
+        yield f"Discretization {mode}", counts(L.Discretization(edges, output_mode=mode))
+    for mode in ["one_hot", "multi_hot", "count"]:
+        yield f"CategoryEncoding {mode}", counts(L.Discretization(edges), L.CategoryEncoding(4, output_mode=mode))
+    yield "CategoryEncoding of one category", counts(
+        L.Dense(1), L.Discretization([0.0]), L.CategoryEncoding(2, output_mode="one_hot"), L.Dense(3)
+    )
 
 
 def random_models(count, seed):

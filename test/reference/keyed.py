@@ -15,7 +15,7 @@ SEED = 1
 STEP = 0
 RANDOM_LAYERS = (
     "AlphaDropout Dropout GaussianDropout GaussianNoise SpatialDropout1D SpatialDropout2D SpatialDropout3D "
-    "RandomBrightness RandomContrast RandomFlip RandomRotation RandomTranslation RandomZoom"
+    "RandomBrightness RandomContrast RandomCrop RandomFlip RandomRotation RandomTranslation RandomZoom"
 ).split()
 ROTATIONS = [13, 15, 26, 6, 17, 29, 16, 24]
 U32 = np.uint32
@@ -75,10 +75,16 @@ class Draws:
     def __init__(self):
         self.layer = None
         self.first = 0
+        # Sample of a number that has no samples.
+        self.sample = 0
         self.bytes = False
 
     def uniform(self, shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
         shape = [int(size) for size in shape]
+        if shape == []:
+            value = uniform(words(self.sample, self.layer, self.first + 1)[self.first :])[0]
+            self.first += 1
+            return backend.convert_to_tensor(value * (maxval - minval) + minval, dtype=dtype or "float32")
         # The masks of AlphaDropout are those of Dropout, from bytes.
         value_of = (lambda w: w.astype("<u4").view(np.uint8)[: int(np.prod(shape[1:]))] / 256) if self.bytes else uniform
         values = rows(shape, self.layer, self.first, value_of)
@@ -111,6 +117,7 @@ def parts_of(layer):
     """Layers and cells within a layer, in the order of the topology."""
     if isinstance(layer, keras.layers.Bidirectional):
         return [layer.forward_layer, layer.backward_layer]
+    # The cell of a ConvLSTM is no part of the topology, but stands for its layer.
     if isinstance(layer, keras.layers.RNN):
         return [layer.cell]
     if isinstance(layer, keras.layers.StackedRNNCells):
@@ -136,9 +143,10 @@ def key_cell(cell, number):
 
     def masks(step_input, rate, number):
         count = getattr(cell, "dropout_mask_count", None)
-        samples, size = (int(length) for length in step_input.shape)
-        values = mask((samples, (count or 1) * size), number, rate)
-        each = [backend.convert_to_tensor(part, dtype=step_input.dtype) for part in np.split(values, count or 1, axis=1)]
+        shape = [int(length) for length in step_input.shape]
+        values = mask((shape[0], (count or 1) * int(np.prod(shape[1:]))), number, rate)
+        parts = np.split(values, count or 1, axis=1)
+        each = [backend.convert_to_tensor(part.reshape(shape), dtype=step_input.dtype) for part in parts]
         return each[0] if count is None else each
 
     cell.get_dropout_mask = lambda x: masks(x, cell.dropout, number) if cell.dropout > 0 else None
@@ -153,6 +161,13 @@ def key_layer(layer, number, draws):
 
     def keyed_call(*args, **kwargs):
         draws.layer, draws.first = number, 0
+        # Keras crops a whole batch alike, so each sample is a batch of its own.
+        if type(layer).__name__ == "RandomCrop":
+            crops = []
+            for draws.sample in range(args[0].shape[0]):
+                draws.first = 0
+                crops.append(call(args[0][draws.sample : draws.sample + 1], **kwargs))
+            return keras.ops.concatenate(crops)
         draws.bytes = type(layer).__name__ == "AlphaDropout"
         return call(*args, **kwargs)
 

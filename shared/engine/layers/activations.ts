@@ -1,9 +1,11 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import type { TF } from '../../util/tf.ts';
+import { axesOf, softmaxAlong } from './axes.ts';
 import {
   numberOf,
   ownLayer,
   singleInput,
+  singleShape,
   stockLayer,
   type CallArguments,
   type Inputs,
@@ -125,4 +127,27 @@ function eluLayer(tf: TF): LayerClass {
   };
 }
 
-export const activationLayers: readonly LayerFactory[] = [eluLayer, preluLayer];
+/** Softmax over any axes, several of them together; tfjs-layers has only the last one. */
+function softmaxLayer(tf: TF): LayerClass {
+  return class Softmax extends ownLayer(tf) {
+    static readonly className = 'Softmax';
+
+    override build(inputShape: tfjs.Shape | tfjs.Shape[]): void {
+      const { length } = singleShape(inputShape);
+      const axes = axesOf((this.settings.axis ?? -1) as number | number[], length);
+      if (axes.some((axis) => axis <= 0 || axis >= length)) {
+        throw new Error(
+          `Layer ${this.name} (Softmax) has an axis of the samples, or one that its input does not have. Change it in the model.`,
+        );
+      }
+      super.build(inputShape);
+    }
+
+    override call(inputs: Inputs): tfjs.Tensor {
+      const axes = (this.settings.axis ?? -1) as number | number[];
+      return tf.tidy(() => softmaxAlong(tf, singleInput(inputs), axes));
+    }
+  };
+}
+
+export const activationLayers: readonly LayerFactory[] = [eluLayer, preluLayer, softmaxLayer];

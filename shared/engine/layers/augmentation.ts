@@ -4,6 +4,7 @@ import { drawerOf } from './noise.ts';
 import {
   ownLayer,
   singleInput,
+  singleShape,
   type CallArguments,
   type Inputs,
   type LayerClass,
@@ -166,7 +167,61 @@ const randomBrightnessLayer = (tf: TF): LayerClass =>
     },
   });
 
+/** Part of each sample's axis that begins at its own position. @param from [samples, 1], whole numbers */
+function cropAxis(tf: TF, x: tfjs.Tensor4D, axis: 1 | 2, from: tfjs.Tensor, length: number): tfjs.Tensor {
+  const [samples] = x.shape;
+  const whole = x.shape[axis];
+  const order = axis === 1 ? [0, 1, 2, 3] : [0, 2, 1, 3];
+  const rows = tf.transpose(x, order);
+  const positions = tf.tensor(
+    Float32Array.from({ length: whole }, (_, i) => i),
+    [1, 1, whole],
+  );
+  const offsets = tf.tensor(
+    Float32Array.from({ length }, (_, i) => i),
+    [1, length, 1],
+  );
+  // 1 where a row of the crop is a row of the image.
+  const chosen = tf.cast(tf.equal(tf.add(tf.reshape(from, [samples, 1, 1]), offsets), positions), 'float32');
+  const cropped = tf.matMul(chosen, tf.reshape(rows, [samples, whole, -1]));
+  return tf.transpose(tf.reshape(cropped, [samples, length, ...rows.shape.slice(2)]), order);
+}
+
+/** RandomCrop of each sample; as in Keras, inference has no crop. */
+function randomCropLayer(tf: TF): LayerClass {
+  const Layer = augmentationLayer(tf, 'RandomCrop', {
+    numbers: 2,
+    change: (x, [u, v], { settings }) => {
+      const [height, width] = [Number(settings.height), Number(settings.width)];
+      const start = (value: tfjs.Tensor | undefined, room: number): tfjs.Tensor =>
+        tf.floor(tf.mul(value as tfjs.Tensor, room + 1));
+      const rows = cropAxis(tf, x, 1, start(u, x.shape[1] - height), height) as tfjs.Tensor4D;
+      return cropAxis(tf, rows, 2, start(v, x.shape[2] - width), width);
+    },
+  }) as unknown as new (config: never) => OwnLayer;
+  return class RandomCrop extends Layer {
+    static readonly className = 'RandomCrop';
+
+    override computeOutputShape(inputShape: tfjs.Shape | tfjs.Shape[]): tfjs.Shape {
+      const shape = [...singleShape(inputShape)];
+      const first = this.settings.dataFormat === 'channelsFirst' ? 2 : 1;
+      const sides = [Number(this.settings.height), Number(this.settings.width)];
+      for (const [i, side] of sides.entries()) {
+        const length = shape[first + i] ?? null;
+        if (length !== null && length <= side) {
+          throw new Error(
+            `Layer ${this.name} (RandomCrop) gets images that are not larger than its crop, which is not supported. Use Resizing.`,
+          );
+        }
+        shape[first + i] = side;
+      }
+      return shape;
+    }
+  };
+}
+
 export const augmentationLayers: readonly LayerFactory[] = [
+  randomCropLayer,
   randomRotationLayer,
   randomTranslationLayer,
   randomZoomLayer,

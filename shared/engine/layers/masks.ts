@@ -92,13 +92,17 @@ function makeMask(tf: TF, layer: MaskedLayer, input: tfjs.Tensor): tfjs.Tensor |
   return tf.reshape(mask, mask.shape.slice(0, -1));
 }
 
+/** Whether a model makes masks. */
+export const makesMasks = (model: tfjs.layers.Layer): boolean =>
+  layersOf(model).some((layer) => layer.getClassName() === 'Masking' || layer.maskZero === true);
+
 const layersOf = (model: MaskedLayer): MaskedLayer[] =>
   (model.layers ?? []).flatMap((layer) => (layer.layers === undefined ? [layer] : layersOf(layer)));
 
 /** Passes masks between the layers of a model as Keras does, if one of them makes a mask. */
 export function applyMasks(tf: TF, model: tfjs.layers.Layer): void {
+  if (!makesMasks(model)) return;
   const layers = layersOf(model);
-  if (!layers.some((layer) => layer.getClassName() === 'Masking' || layer.maskZero === true)) return;
   const masks = new WeakMap<tfjs.Tensor, tfjs.Tensor>();
   // tfjs-layers would insert this axis by an op that cannot be captured as a graph of native TensorFlow.
   const ofSteps = (mask: tfjs.Tensor | null, className: string): tfjs.Tensor | null =>
@@ -132,7 +136,8 @@ export function applyMasks(tf: TF, model: tfjs.layers.Layer): void {
     const outputs = call(inputs, kwargs);
     if ([outputs].flat().some((output) => masks.has(output))) {
       throw new Error(
-        "A mask reaches the model's output, where Keras leaves masked steps out of the loss. This is not supported.",
+        "A mask reaches the model's output, where Keras divides the loss by the number of steps that count in the whole batch, which " +
+          'workers do not know. End the mask before: with return_sequences=False, or with a layer such as GlobalAveragePooling1D.',
       );
     }
     return outputs;

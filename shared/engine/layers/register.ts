@@ -1,6 +1,9 @@
 import type { TF } from '../../util/tf.ts';
 import { activationLayers, registerActivations } from './activations.ts';
 import { attentionLayers } from './attention.ts';
+import { adaptivePoolingLayers } from './adaptive-pooling.ts';
+import { categoryLayers } from './categories.ts';
+import { convLstmLayers } from './conv-lstm.ts';
 import { augmentationLayers } from './augmentation.ts';
 import { convolutionLayers } from './convolution.ts';
 import { maskLayers } from './masks.ts';
@@ -16,7 +19,10 @@ import { stockLayerClasses } from './stock.ts';
 
 const FACTORIES = [
   ...activationLayers,
+  ...adaptivePoolingLayers,
   ...attentionLayers,
+  ...categoryLayers,
+  ...convLstmLayers,
   ...augmentationLayers,
   ...convolutionLayers,
   ...maskLayers,

@@ -2,10 +2,12 @@ import type * as tfjs from '@tensorflow/tfjs';
 import type { TF } from '../../util/tf.ts';
 import { sizeOf } from '../../model/layout.ts';
 import {
+  numberOf,
   ownLayer,
   singleInput,
   singleShape,
   type CallArguments,
+  type Config,
   type Inputs,
   type LayerClass,
   type LayerFactory,
@@ -175,17 +177,25 @@ const INTERPOLATIONS: Readonly<Record<string, Interpolation>> = {
 /** Steps into which TensorFlow rounds the distance of a bicubic interpolation. */
 const BICUBIC_STEPS = 1024;
 
+/** Matrix [length, length * factor] of interpolation; see resizeMatrix(). */
+export const interpolationMatrix = (length: number, factor: number, name = 'bilinear'): Float32Array =>
+  resizeMatrix(length, length * factor, name);
+
 /**
- * Matrix [length, length * factor] of interpolation between pixel centers, as in tf.image.resize of TensorFlow 2: row vectors of
- * `length` values times this matrix have `length * factor` values. Weights beyond the edges belong to the pixel at the edge if
+ * Matrix [length, outputLength] of interpolation between pixel centers, as in tf.image.resize of TensorFlow 2: row vectors of
+ * `length` values times this matrix have `outputLength` values. Weights beyond the edges belong to the pixel at the edge if
  * the interpolation is linear; otherwise the weights inside are scaled to a sum of 1.
  */
-export function interpolationMatrix(length: number, factor: number, name = 'bilinear'): Float32Array {
+export function resizeMatrix(length: number, outputLength: number, name: string): Float32Array {
   const { radius, weight } = INTERPOLATIONS[name] ?? linear;
-  const outputLength = length * factor;
+  const factor = outputLength / length;
   const weights = new Float32Array(length * outputLength);
   for (let to = 0; to < outputLength; to++) {
     const exact = (to + 0.5) / factor - 0.5;
+    if (name === 'nearest') {
+      weights[Math.min(length - 1, Math.floor(exact + 0.5)) * outputLength + to] = 1;
+      continue;
+    }
     const floor = Math.floor(exact);
     const fraction = exact - floor;
     const at = floor + (name === 'bicubic' ? Math.round(fraction * BICUBIC_STEPS) / BICUBIC_STEPS : fraction);
@@ -253,7 +263,67 @@ function upSampling2dLayer(tf: TF): LayerClass {
   };
 }
 
+/** Sides of a layer's images: the first axis, and the lengths of both. */
+const sidesOf = (layer: OwnLayer): [number, number][] => [
+  [firstAxis(layer), numberOf(layer, 'height', 1)],
+  [firstAxis(layer) + 1, numberOf(layer, 'width', 1)],
+];
+
+/** Layer that changes both sides of images to the settings `height` and `width`. */
+function sizedLayer(
+  tf: TF,
+  className: string,
+  change: (layer: OwnLayer, rows: tfjs.Tensor3D, length: number) => tfjs.Tensor,
+): LayerClass {
+  return class extends ownLayer(tf) {
+    static readonly className = className;
+
+    constructor(config: Config) {
+      super(config);
+      this.supportsMasking = false;
+    }
+
+    override computeOutputShape(inputShape: tfjs.Shape | tfjs.Shape[]): tfjs.Shape {
+      const shape = [...singleShape(inputShape)];
+      for (const [axis, length] of sidesOf(this)) shape[axis] = length;
+      return shape;
+    }
+
+    override call(inputs: Inputs): tfjs.Tensor {
+      return tf.tidy(() =>
+        sidesOf(this).reduce<tfjs.Tensor>(
+          (x, [axis, length]) => alongAxis(tf, x, axis, (rows) => change(this, rows, length)),
+          singleInput(inputs),
+        ),
+      );
+    }
+  };
+}
+
+/** Resizing, with the interpolations of Keras. */
+const resizingLayer = (tf: TF): LayerClass =>
+  sizedLayer(tf, 'Resizing', ({ settings }, rows, length) => {
+    const [before, from, behind] = rows.shape;
+    const name = typeof settings.interpolation === 'string' ? settings.interpolation : 'bilinear';
+    const weights = tf.tensor2d(resizeMatrix(from, length, name), [from, length]);
+    const columns = tf.reshape<tfjs.Rank.R2>(tf.transpose(rows, [0, 2, 1]), [before * behind, from]);
+    return tf.transpose(tf.reshape(tf.matMul(columns, weights), [before, behind, length]), [0, 2, 1]);
+  });
+
+/** CenterCrop of images that are at least as large. */
+const centerCropLayer = (tf: TF): LayerClass =>
+  sizedLayer(tf, 'CenterCrop', ({ name }, rows, length) => {
+    const [before, from, behind] = rows.shape;
+    if (from < length)
+      throw new Error(
+        `Layer ${name} (CenterCrop) gets images that are smaller than its crop, which is not supported. Use Resizing.`,
+      );
+    return tf.slice(rows, [0, Math.floor((from - length) / 2), 0], [before, length, behind]);
+  });
+
 export const resizingLayers: readonly LayerFactory[] = [
+  resizingLayer,
+  centerCropLayer,
   zeroPadding1dLayer,
   zeroPadding3dLayer,
   cropping1dLayer,

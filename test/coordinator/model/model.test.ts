@@ -221,3 +221,19 @@ test('metrics of more sums than a message can have are refused', async () => {
   });
   expect(job.outputs[0]?.metrics.length).toBe(2);
 });
+
+test('a mask that reaches an output is rejected before the run', async () => {
+  const embedding = layer('Embedding', { input_dim: 9, output_dim: 4, mask_zero: true, name: 'words' });
+  const words = [
+    layer('Cropping2D', { cropping: 12, batch_input_shape }),
+    layer('Flatten', {}),
+    embedding,
+    layer('LSTM', { units: 4, return_sequences: true, name: 'lstm' }),
+  ];
+  const outputs = layer('Dense', { units: 10, activation: 'softmax', name: 'out' });
+  await expect(
+    weightsHash(1, { class_name: 'Sequential', config: { name: 'm', layers: [...words, outputs] } }),
+  ).rejects.toThrow(
+    "A mask reaches the model's output, where Keras divides the loss by the number of steps that count in the whole batch",
+  );
+});
