@@ -15,7 +15,7 @@ import { adadeltaDefaults } from '../optimizer/adadelta.ts';
 import type { OptimizerOptions } from '../optimizer/hyperparameters.ts';
 import { resolveOptimizer } from '../optimizer/optimizer-options.ts';
 import { stepsPerEpoch } from '../training/sampler.ts';
-import { registerOrthogonal } from './orthogonal.ts';
+import { registerMatrixInitializers } from './matrix-initializers.ts';
 import { fillWeights, type NamedWeights } from '../model-file/weights-file.ts';
 import { resolveOutputs, type ModelOutput, type OutputSettings } from './outputs.ts';
 import { explainModelError, withLayerNames } from './model-errors.ts';
@@ -147,7 +147,7 @@ function checkMonitor(job: Job): void {
 
 /** Builds a model with its initial weights. @throws Error with a sentence that names the layer */
 async function buildInitialModel(topology: Topology): Promise<BuiltModel> {
-  registerOrthogonal(tf);
+  registerMatrixInitializers(tf);
   try {
     return await withLayerNames(tf, () => buildModel(tf, withTfjsInitializers(topology)));
   } catch (error) {
