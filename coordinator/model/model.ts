@@ -17,7 +17,7 @@ import { adadeltaDefaults } from '../optimizer/adadelta.ts';
 import type { OptimizerOptions } from '../optimizer/hyperparameters.ts';
 import { resolveOptimizer } from '../optimizer/optimizer-options.ts';
 import { stepsPerEpoch } from '../training/sampler.ts';
-import { registerOrthogonal } from './orthogonal.ts';
+import { registerMatrixInitializers } from './matrix-initializers.ts';
 import { fillWeights, type NamedWeights } from '../model-file/weights-file.ts';
 import { MAX_METRIC_SUMS } from '../../shared/protocol/messages.ts';
 import { checkOutputSettings, metricLabels, type OutputSettings } from './output-settings.ts';
@@ -189,7 +189,7 @@ function checkMonitor(
 
 /** Builds a model with its initial weights. @throws Error with a sentence that names the layer */
 async function buildInitialModel(topology: Topology): Promise<BuiltModel> {
-  registerOrthogonal(tf);
+  registerMatrixInitializers(tf);
   try {
     return await withLayerNames(tf, () => buildModel(tf, withTfjsInitializers(topology)));
   } catch (error) {

@@ -136,6 +136,8 @@ export function withoutInitialWeights(topology: Topology): Topology {
 
 function toTfjsDistribution(initializer: LayerConfig): LayerConfig {
   const { class_name: className, config } = initializer;
+  // tfjs takes the layer of this name, and its own initializer makes only square matrices.
+  if (className === 'Identity') return { ...initializer, class_name: 'IdentityMatrix' };
   // tfjs replaces a deviation or a bound of 0 by its default.
   if (className.endsWith('Normal') && config.stddev === 0)
     return plainInitializer('Constant', { value: config.mean });

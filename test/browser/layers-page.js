@@ -1,19 +1,36 @@
-// Script of the page of layers.long.test.ts. Plain JavaScript, as the types of tests are Node's.
+// Script of the page of layers.long.test.ts and of the table of conformance. Plain JavaScript, as the types of tests are
+// Node's.
 import { openWebGl } from '../../worker-browser/engine/backends/webgl.ts';
 import { openWebGpu } from '../../worker-browser/engine/backends/webgpu.ts';
 import { tf } from '../../worker-browser/engine/backends/tf.ts';
-import { measureDeviation } from '../support/keras-layers.ts';
+import { measureCase } from '../support/conformance/measure-case.ts';
 
-/** Computes cases on a GPU backend. Gives a Deviation for each, or `failed` with the error. */
-globalThis.deviations = async (backend, cases) => {
-  const { engine } = await (backend === 'webgl' ? openWebGl() : openWebGpu());
-  const results = [];
-  for (const layerCase of cases) {
-    try {
-      results.push(await measureDeviation(tf, engine, layerCase));
-    } catch (error) {
-      results.push({ failed: error.stack ?? String(error) });
-    }
+let opened;
+const losses = [];
+
+/** Opens an engine on a GPU backend. @returns what it is */
+globalThis.openEngine = async (backend) => {
+  opened = await (backend === 'webgl' ? openWebGl() : openWebGpu());
+  opened.onLost((reason) => losses.push(reason));
+  return opened.engine.info;
+};
+
+/** Computes a case. Gives a CaseResult, or `failed` with the error. */
+globalThis.measure = async (each) => {
+  try {
+    const result = await measureCase(tf, opened.engine, each);
+    return losses.length === 0 ? result : { failed: losses.splice(0).join('; ') };
+  } catch (error) {
+    return { failed: error.stack ?? String(error) };
   }
-  return results;
+};
+
+/** Gives WebGPU a shader that does not compile, and returns what the engine reports as its loss. */
+globalThis.breakShader = async () => {
+  const reported = new Promise((resolve) => opened.onLost(resolve));
+  const { device } = tf.backend();
+  device.createShaderModule({ code: 'not a shader' });
+  // The browser delivers the error with the next answer of the GPU.
+  await device.queue.onSubmittedWorkDone();
+  return reported;
 };

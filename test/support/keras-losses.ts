@@ -4,9 +4,8 @@ import type { Dataset, Split } from '../../shared/data/dataset.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { LossSpec, MetricSpec } from '../../shared/model/outputs.ts';
 import type { TensorSpec } from '../../shared/model/tensors.ts';
-import type { Step } from '../../shared/protocol/messages.ts';
 import { dense } from './functional-model.ts';
-import { norm } from './vectors.ts';
+import { compareLossStep, type LossStep } from './loss-differences.ts';
 
 interface Case {
   readonly targetShape: readonly number[];
@@ -65,19 +64,8 @@ export const gradientCases = () =>
     (each) => [JSON.stringify(each.loss), each.activation, each.weighted ? 'with' : 'without', each] as const,
   );
 
-/**
- * Computes a case of gradients on an engine.
- * @param repeats number of computations, of which the last is measured: engines may compute the first shard of a size
- *   differently
- * @param between called after each computation
- * @returns differences from Keras, relative to the value and to the gradient's norm
- */
-export async function measureLossGradient(
-  openEngine: () => Promise<Engine>,
-  each: KerasLosses['gradients'][number],
-  repeats = 1,
-  between: () => void = () => undefined,
-): Promise<{ readonly loss: number; readonly gradient: number }> {
+/** Prepares a case of gradients for any engine. */
+export async function lossStep(each: KerasLosses['gradients'][number]): Promise<LossStep> {
   const { weights, inputs, kernel, bias } = kerasLosses();
   const count = weights.length;
   const target: TensorSpec = each.isClass
@@ -97,19 +85,30 @@ export async function measureLossGradient(
   );
   const settings = { batchSize: count, epochs: 1, seed: 1, topology, loss: each.loss, metrics: [] };
   const { job } = await prepareJob(dataset, settings);
-  const computer = await (await openEngine()).load(job);
-  computer.setWeights(Float32Array.from([...kernel, ...bias]));
-  const gradient = new Float32Array(each.gradient.length);
-  const shard = { ...split, sampleNumbers: new Uint32Array(count) };
-  let lossSum = NaN;
-  for (let i = 0; i < repeats; i++) {
-    ({ lossSum } = await computer.gradient(i as Step, shard, gradient));
-    between();
-  }
-  computer.dispose();
-  const difference = gradient.map((value, i) => value - each.gradient[i]!);
+  const { target: values, isClass, value, gradient } = each;
+  const layer = [...kernel, ...bias];
   return {
-    loss: Math.abs(lossSum - each.value) / Math.max(1, Math.abs(each.value)),
-    gradient: norm(difference) / norm(Float32Array.from(each.gradient)),
+    job,
+    layer,
+    inputs,
+    target: values,
+    isClass,
+    weights: each.weighted ? weights : null,
+    value,
+    gradient,
   };
+}
+
+/**
+ * Computes a case of gradients on an engine, as compareLossStep does.
+ * @param openEngine called after the job is prepared, which activates another backend
+ */
+export async function measureLossGradient(
+  openEngine: () => Promise<Engine>,
+  each: KerasLosses['gradients'][number],
+  repeats = 1,
+  between: () => void = () => undefined,
+): Promise<{ readonly loss: number; readonly gradient: number }> {
+  const step = await lossStep(each);
+  return compareLossStep(await openEngine(), step, repeats, between);
 }

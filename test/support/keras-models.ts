@@ -1,64 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { prepareJob } from '../../coordinator/model/model.ts';
-import { type Dataset, imageDataset } from '../../shared/data/dataset.ts';
-import type { Engine } from '../../shared/engine/engine.ts';
-import type { Job, Topology } from '../../shared/model/job.ts';
-import { layoutOf } from '../../shared/model/layout.ts';
-import type { Step } from '../../shared/protocol/messages.ts';
-import { hashedPixels, hashedTensor, lowbias32 } from './hashed-values.ts';
-import { norm } from './vectors.ts';
+import type { Dataset } from '../../shared/data/dataset.ts';
+import type { Job } from '../../shared/model/job.ts';
+import { kerasWeights, type KerasModel, type KerasModels } from './model-differences.ts';
 
-/** Figures of test/reference/keras_models.py, whose header describes them. */
-export interface KerasModels {
-  readonly sampleShape: readonly number[];
-  readonly samples: number;
-  readonly classes: number;
-  readonly models: readonly KerasModel[];
-}
-
-export interface KerasModel {
-  readonly name: string;
-  readonly topology: Topology;
-  readonly loss: number;
-  readonly tensors: readonly {
-    readonly shape: readonly number[];
-    readonly trainable: boolean;
-    readonly norm: number;
-    readonly projections: readonly number[];
-  }[];
-}
-
-/** Difference of a step from that of Keras. */
-export interface Difference {
-  /** Relative difference of the loss. */
-  readonly loss: number;
-  /** Largest gradient difference of all tensors, relative to the tensor's gradient. */
-  readonly gradient: number;
-  /** Name of the tensor with the largest difference. */
-  readonly tensor: string;
-}
+export { compareWithKeras, kerasDataset } from './model-differences.ts';
 
 /** Reads the figures of test/reference. */
 export function kerasModels(): KerasModels {
   const file = new URL('../reference/keras-models.json', import.meta.url);
   return JSON.parse(readFileSync(file, 'utf8')) as KerasModels;
-}
-
-export function kerasDataset({ sampleShape, samples, classes }: KerasModels): Dataset {
-  const size = samples * sampleShape.reduce((a, b) => a * b, 1);
-  const split = {
-    images: hashedPixels(size),
-    labels: Uint8Array.from({ length: samples }, (_, i) => i % classes),
-    count: samples,
-  };
-  return imageDataset({
-    name: 'noise',
-    description: 'noise',
-    sampleShape,
-    classes,
-    train: split,
-    test: split,
-  });
 }
 
 /** Job of a model, and its weights as Keras had them. */
@@ -68,49 +19,5 @@ export async function kerasJob(
 ): Promise<{ job: Job; weights: Float32Array; names: readonly string[] }> {
   const settings = { batchSize: dataset.train.count, epochs: 1, seed: 1, topology };
   const { job, weightNames: names } = await prepareJob(dataset, settings);
-  const layout = layoutOf(job.layout);
-  const weights = new Float32Array(layout.length);
-  layout.slices.forEach((slice, t) => weights.set(hashedTensor(t, names[t] ?? '', slice), slice.offset));
-  return { job, weights, names };
-}
-
-/**
- * Computes one step of a model on an engine and compares it with that of Keras.
- * @throws Error if the tensors differ from those of Keras
- */
-export async function compareWithKeras(
-  engine: Engine,
-  dataset: Dataset,
-  model: KerasModel,
-  { job, weights, names }: Awaited<ReturnType<typeof kerasJob>>,
-): Promise<Difference> {
-  const layout = layoutOf(job.layout);
-  const here = JSON.stringify(job.layout.map(({ shape, trainable }) => [shape, trainable]));
-  const there = JSON.stringify(model.tensors.map(({ shape, trainable }) => [shape, trainable]));
-  if (here !== there) throw new Error(`The tensors are ${here}, but those of Keras are ${there}.`);
-  const computer = await engine.load(job);
-  const gradient = new Float32Array(layout.length);
-  const { count } = dataset.train;
-  computer.setWeights(weights);
-  const shard = { ...dataset.train, sampleNumbers: Uint32Array.from({ length: count }, (_, i) => i) };
-  const { lossSum } = await computer.gradient(0 as Step, shard, gradient);
-  computer.dispose();
-
-  // A gradient that cancels, such as that of a bias before batch normalization, consists of rounding errors.
-  const minNorm = 1e-2 * Math.hypot(...model.tensors.map((tensor) => tensor.norm));
-  let worst = { gradient: 0, tensor: '' };
-  layout.slices.forEach(({ offset, size }, t) => {
-    const part = gradient.subarray(offset, offset + size);
-    const { norm: expected = 0, projections = [] } = model.tensors[t] ?? {};
-    const sums = projections.map((_, k) =>
-      part.reduce((sum, g, i) => sum + (lowbias32(4 * i + k + 99) >>> 31 === 1 ? g : -g), 0),
-    );
-    const differences = [norm(part) - expected, ...sums.map((sum, k) => sum - (projections[k] ?? 0))];
-    const scale = Math.max(expected, minNorm);
-    for (const difference of differences) {
-      const relative = difference === 0 ? 0 : Math.abs(difference) / scale;
-      if (!(relative <= worst.gradient)) worst = { gradient: relative, tensor: names[t] ?? '' };
-    }
-  });
-  return { loss: Math.abs(lossSum - model.loss) / model.loss, ...worst };
+  return { job, weights: kerasWeights(job, names), names };
 }

@@ -38,6 +38,8 @@ const START_TIMEOUT_MS = 10_000;
 const STEPS_TIMEOUT_MS = 10_000;
 /** Time after which no further timed step starts. */
 const TIMED_STEPS_MS = 5_000;
+/** Losses after which a GPU backend is opened again. */
+const MAX_REOPENED_LOSSES = 1;
 /** Factor of all timeouts for an engine that the user has chosen. */
 const OVERRIDE_TIMEOUT_FACTOR = 12;
 
@@ -48,6 +50,7 @@ const OVERRIDE_TIMEOUT_FACTOR = 12;
 export class TabEngines {
   readonly #options: TabEnginesOptions;
   readonly #results = new Map<BackendName, BenchmarkResult>();
+  readonly #losses = new Map<BackendName, number>();
   readonly #timeoutFactor: number;
   #pending: BackendName[];
   #reference: Float32Array | null = null;
@@ -103,13 +106,19 @@ export class TabEngines {
     return this.#selectFastest(current, opened);
   }
 
-  /** Opens the next best engine after one was lost: the same backend again, if it opens. */
+  /**
+   * Opens the next best engine after one was lost: the same backend again, if it opens and was lost for the first time. A second
+   * loss may be due to an operation that it cannot compute.
+   */
   async reopen(lost: BackendName): Promise<OpenedEngine> {
+    this.#losses.set(lost, (this.#losses.get(lost) ?? 0) + 1);
+    const mayReopen = (backend: BackendName): boolean =>
+      backend === 'wasm' || (this.#losses.get(backend) ?? 0) <= MAX_REOPENED_LOSSES;
     const ranked = [...this.#results.values()]
       .filter((result) => correctSpeed(result) !== null)
       .toSorted((a, b) => (correctSpeed(b) ?? 0) - (correctSpeed(a) ?? 0))
       .map(({ backend }) => backend);
-    for (const backend of new Set([lost, ...ranked, 'wasm' as const])) {
+    for (const backend of new Set([lost, ...ranked, 'wasm' as const].filter(mayReopen))) {
       try {
         return backend === 'wasm' ? await this.#openWasm() : await this.#benchmarkGpu(backend);
       } catch (error) {

@@ -126,6 +126,8 @@ describe('initializers have the distributions of Keras, unlike those of tfjs-lay
     [layer('RandomUniform', { minval: 0, maxval: 1 }), Math.sqrt(1 / 3), 0, 1],
     [layer('RandomUniform', { minval: -1, maxval: 0 }), Math.sqrt(1 / 3), -1, 0],
     [layer('RandomNormal', { mean: 2, stddev: 0 }), 2, 2, 2],
+    // One of each column's 784 weights is 3.
+    [layer('Identity', { gain: 3 }), 3 / Math.sqrt(784), 0, 3],
   ])('%j', async (initializer, deviation, lowest, highest) => {
     const wide = layer('Dense', { units: 64, kernel_initializer: initializer });
     const { initialWeights, job } = await prepare(model(flatten, wide));

@@ -94,3 +94,16 @@ test.each([
     expect(opened.filter((backend) => backend === 'webgpu')).toHaveLength(2);
   },
 );
+
+test('an engine that is lost is opened again once, then the next best one', async () => {
+  const clock = manualClock();
+  const { tab } = engines(clock, { wasm: 100, webgpu: 10, webgl: 50 });
+  await after(clock, 5_000, tab.openFirst());
+  await after(clock, 10_000, tab.findFaster('wasm'));
+  const backends: string[] = [];
+  for (const lost of ['webgpu', 'webgpu', 'webgl', 'webgl'] as const) {
+    const { backend } = await after(clock, 10_000, tab.reopen(lost));
+    backends.push(backend);
+  }
+  expect(backends).toEqual(['webgpu', 'webgl', 'webgl', 'wasm']);
+});

@@ -1,6 +1,9 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
-import { orthonormalColumns, registerOrthogonal } from '../../../coordinator/model/orthogonal.ts';
+import {
+  orthonormalColumns,
+  registerMatrixInitializers,
+} from '../../../coordinator/model/matrix-initializers.ts';
 
 test('columns are orthonormal and depend on the seed alone', () => {
   const columns = orthonormalColumns(40, 30, 7);
@@ -21,7 +24,7 @@ test.each([
   [[2, 2, 3], 3],
 ])('the initializer makes orthogonal tensors of shape %j', async (shape, rank) => {
   await tf.setBackend('cpu');
-  registerOrthogonal(tf);
+  registerMatrixInitializers(tf);
   const layer = tf.layers.embedding({
     inputDim: 1,
     outputDim: 1,

@@ -24,10 +24,10 @@ export function orthonormalColumns(rows: number, columns: number, seed: number):
 }
 
 /**
- * Replaces tfjs' Orthogonal initializer: its QR decomposition takes a minute for an LSTM of 128 units. May be called
- * repeatedly.
+ * Replaces tfjs' Orthogonal initializer, whose QR decomposition takes a minute for an LSTM of 128 units, and registers
+ * IdentityMatrix in place of tfjs' Identity, whose name is also that of a layer. May be called repeatedly.
  */
-export function registerOrthogonal(tf: typeof tfjs): void {
+export function registerMatrixInitializers(tf: typeof tfjs): void {
   class Orthogonal extends tf.serialization.Serializable {
     static readonly className = 'Orthogonal';
     readonly #gain: number;
@@ -57,5 +57,27 @@ export function registerOrthogonal(tf: typeof tfjs): void {
       return { gain: this.#gain, seed: this.#seed };
     }
   }
+  /** Ones on the diagonal of a matrix, which need not be square, times `gain`. */
+  class IdentityMatrix extends tf.serialization.Serializable {
+    static readonly className = 'IdentityMatrix';
+    readonly #gain: number;
+
+    constructor(config: { readonly gain?: number }) {
+      super();
+      this.#gain = config.gain ?? 1;
+    }
+
+    apply(shape: number[]): tfjs.Tensor {
+      const [rows = 0, columns = 0, ...others] = shape;
+      if (columns === 0 || others.length > 0)
+        throw new Error(`The initializer Identity fills matrices, not a tensor of [${shape.join(', ')}].`);
+      return tf.tidy(() => tf.mul(tf.eye(rows, columns), this.#gain));
+    }
+
+    getConfig(): tfjs.serialization.ConfigDict {
+      return { gain: this.#gain };
+    }
+  }
   tf.serialization.registerClass(Orthogonal);
+  tf.serialization.registerClass(IdentityMatrix);
 }

@@ -1,0 +1,143 @@
+import type { KernelConfig, NamedAttrMap, NamedTensorInfoMap, TensorInfo } from '@tensorflow/tfjs';
+import type { TF } from '../../../shared/util/tf.ts';
+
+// Kernels of tfjs' WebGPU backend (4.22) that compute something else than its other backends. Their shaders do not compile, which
+// WebGPU reports only as an event while the outputs keep what their memory contained, or they have a wrong index.
+
+/** Used part of tfjs' WebGPUBackend. */
+interface Backend {
+  readonly tensorMap: { get(dataId: object): { readonly dtype: string } | undefined };
+  makeTensorInfo(shape: number[], dtype: 'float32', values: Float32Array): TensorInfo;
+  disposeData(dataId: object): boolean;
+}
+
+/** Arguments of a kernel. */
+interface Call {
+  readonly inputs: NamedTensorInfoMap;
+  readonly attrs: NamedAttrMap;
+  readonly backend: Backend;
+}
+
+type Run = (call: Call) => TensorInfo;
+
+/** Operations on two tensors with the shader for a vector and a tensor of several axes. */
+const BINARY = [
+  ...['Add', 'Sub', 'Multiply', 'RealDiv', 'FloorDiv', 'Mod', 'Pow', 'SquaredDifference', 'Atan2', 'Prelu'],
+  ...['Maximum', 'Minimum', 'Equal', 'NotEqual', 'Greater', 'GreaterEqual', 'Less', 'LessEqual'],
+  ...['LogicalAnd', 'LogicalOr'],
+];
+/** Axes that the coordinates of a shader can have as a vector; more are a structure, which has no index. */
+const MAX_VECTOR_AXES = 4;
+
+const corrected = new WeakSet<object>();
+
+/** Replaces the wrong kernels of the imported WebGPU backend. May be called again. */
+export function correctWebGpuKernels(tf: TF): void {
+  if (corrected.has(tf.engine())) return;
+  corrected.add(tf.engine());
+  const stock = (name: string): Run => tf.getKernel(name, 'webgpu').kernelFunc as unknown as Run;
+  const cast = castToFloats(stock('Cast'), stock('Multiply'));
+  const corrections: Record<string, Run> = {
+    Cast: cast,
+    ...Object.fromEntries(BINARY.map((name) => [name, withoutVectors(stock(name))])),
+    Transpose: transposeAsFloats(stock('Transpose'), cast),
+    MaxPool3DGrad: maxPool3dGrad(stock('MaxPool'), stock('MaxPoolGrad')),
+  };
+  for (const [kernelName, run] of Object.entries(corrections)) {
+    const config = tf.getKernel(kernelName, 'webgpu');
+    tf.unregisterKernel(kernelName, 'webgpu');
+    tf.registerKernel({ ...config, kernelFunc: run as unknown as KernelConfig['kernelFunc'] });
+  }
+}
+
+const reshaped = ({ dataId, dtype }: TensorInfo, shape: number[]): TensorInfo => ({ dataId, shape, dtype });
+
+/** Gives a vector as many axes as the other input, if these are more than four. */
+const withoutVectors =
+  (stock: Run): Run =>
+  (call) => {
+    const inputs = Object.entries(call.inputs) as [string, TensorInfo][];
+    const axes = Math.max(...inputs.map(([, { shape }]) => shape.length));
+    if (axes <= MAX_VECTOR_AXES) return stock(call);
+    const ones = new Array<number>(axes - 1).fill(1);
+    const widened = inputs.map(([name, input]) => [
+      name,
+      input.shape.length === 1 ? reshaped(input, [...ones, ...input.shape]) : input,
+    ]);
+    return stock({ ...call, inputs: Object.fromEntries(widened) as NamedTensorInfoMap });
+  };
+
+/** Converts to float32. The stock kernel only names the type, so that the memory still has whole numbers. */
+const castToFloats =
+  (stock: Run, multiply: Run): Run =>
+  (call) => {
+    const { inputs, attrs, backend } = call;
+    const x = inputs.x as TensorInfo;
+    const stored = backend.tensorMap.get(x.dataId)?.dtype ?? '';
+    if (attrs.dtype !== 'float32' || !['int32', 'bool'].includes(stored)) return stock(call);
+    const one = backend.makeTensorInfo([], 'float32', Float32Array.of(1));
+    const output = multiply({ inputs: { a: { ...x, dtype: 'float32' }, b: one }, attrs: {}, backend });
+    backend.disposeData(one.dataId);
+    return output;
+  };
+
+/** Transposes whole numbers and booleans as floats, which have all of their values up to 2^24. */
+const transposeAsFloats =
+  (stock: Run, cast: Run): Run =>
+  (call) => {
+    const { inputs, backend } = call;
+    const x = inputs.x as TensorInfo;
+    if (x.dtype === 'float32') return stock(call);
+    const floats = cast({ inputs: { x }, attrs: { dtype: 'float32' }, backend });
+    const transposed = stock({ ...call, inputs: { x: floats } });
+    const output = cast({ inputs: { x: transposed }, attrs: { dtype: x.dtype }, backend });
+    backend.disposeData(floats.dataId);
+    backend.disposeData(transposed.dataId);
+    return output;
+  };
+
+interface PoolAttributes {
+  readonly filterSize: number | readonly number[];
+  readonly strides: number | readonly number[];
+}
+
+/**
+ * Gradient of a maximum over windows of three axes as that of two pools of two axes: over height and width, then over depth. Both
+ * choose the last of equal values, as the other kernels of this backend do.
+ */
+const maxPool3dGrad =
+  (maxPool: Run, maxPoolGrad: Run): Run =>
+  ({ inputs, attrs, backend }) => {
+    const { dy, input, output } = inputs as { dy: TensorInfo; input: TensorInfo; output: TensorInfo };
+    const { filterSize, strides } = attrs as unknown as PoolAttributes;
+    const each = (value: number | readonly number[]): readonly number[] =>
+      typeof value === 'number' ? [value, value, value] : value;
+    const [filterDepth = 1, ...filter] = each(filterSize);
+    const [strideDepth = 1, ...stride] = each(strides);
+    const [samples = 0, depth = 0, height = 0, width = 0, channels = 0] = input.shape;
+    const [, outDepth = 0, outHeight = 0, outWidth = 0] = dy.shape;
+    const cells = outHeight * outWidth;
+    const overPlanes = { ...attrs, filterSize: filter, strides: stride } as unknown as NamedAttrMap;
+    const overDepth = {
+      ...attrs,
+      filterSize: [filterDepth, 1],
+      strides: [strideDepth, 1],
+    } as unknown as NamedAttrMap;
+
+    const planes = reshaped(input, [samples * depth, height, width, channels]);
+    const largest = maxPool({ inputs: { x: planes }, attrs: overPlanes, backend });
+    const columns = reshaped(largest, [samples, depth, cells, channels]);
+    const asColumns = (info: TensorInfo): TensorInfo => reshaped(info, [samples, outDepth, cells, channels]);
+    const columnsGradient = maxPoolGrad({
+      inputs: { dy: asColumns(dy), input: columns, output: asColumns(output) },
+      attrs: overDepth,
+      backend,
+    });
+    const gradient = maxPoolGrad({
+      inputs: { dy: reshaped(columnsGradient, largest.shape), input: planes, output: largest },
+      attrs: overPlanes,
+      backend,
+    });
+    for (const { dataId } of [largest, columnsGradient]) backend.disposeData(dataId);
+    return reshaped(gradient, input.shape);
+  };
