@@ -167,6 +167,7 @@ describe('a job that is written for Keras and read again is the same job', () =>
           { name: 'precision', threshold: 0.2, label: 'p' },
           { name: 'auc', curve: 'PR', thresholds: 30, weighted: true },
           'log_cosh',
+          { name: 'f1_score', average: 'macro' },
           'accuracy',
         ],
       },
