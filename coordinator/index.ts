@@ -132,6 +132,8 @@ export interface JobOptions {
   readonly seed?: number;
   /** Settings of model.compile() that {@link loadModelFile} read, for those of the following that are missing. @default none */
   readonly compileConfig?: ModelFile['compileConfig'];
+  /** State of the compiled optimizer that {@link loadModelFile} read, unless `optimizer` is another one. @default none */
+  readonly optimizerState?: ModelFile['optimizerState'];
   /**
    * Loss by Keras' name or with options: the same for all outputs, or one for each, in a list or by name.
    * @default by the last activation and the data
@@ -165,6 +167,8 @@ export interface CreatedJob {
   readonly initialWeights: Float32Array;
   /** Name of each tensor of the layout, for {@link saveModel}. */
   readonly weightNames: readonly string[];
+  /** Vectors of the optimizer's state by name, for {@link train}; empty if the optimizer starts anew. */
+  readonly optimizerState: Readonly<Record<string, Float32Array>>;
   /** Sentences about what was chosen or taken from the model's file, and about what is not computed. */
   readonly notes: readonly string[];
 }
@@ -226,6 +230,8 @@ export interface TrainOptions {
   readonly dataset: Dataset;
   /** Weights to start from; not changed. */
   readonly weights: Float32Array;
+  /** State of the optimizer to start from, of {@link createJob}. @default that of a new optimizer */
+  readonly optimizerState?: Readonly<Record<string, Float32Array>>;
   /** Number of workers to wait for before the first step. @default 1 */
   readonly minWorkers?: number;
   /** Receives progress. @default {@link silentReporter} */
@@ -364,11 +370,12 @@ export function loadDataset(options: DatasetOptions = {}): Promise<Dataset> {
 export async function createJob(dataset: Dataset, options: JobOptions = {}): Promise<CreatedJob> {
   rejectUnknownOptions(options);
   const { epochs = DEFAULT_EPOCHS, batchSize = DEFAULT_BATCH_SIZE, seed = DEFAULT_SEED } = options;
-  const { topology, weights, microShard, compileConfig = null, ...given } = options;
+  const { topology, weights, microShard, compileConfig = null, optimizerState, ...given } = options;
   const model = topology === undefined ? null : { topology, compileConfig };
   const { taken, problems, ...settings } = completeSettings(given, model, 'the model');
-  const { job, initialWeights, weightNames, notes } = await prepareJob(dataset, {
+  const { job, initialWeights, weightNames, notes, optimizerStart } = await prepareJob(dataset, {
     ...settings,
+    optimizerState: given.optimizer === undefined ? optimizerState : null,
     epochs,
     batchSize,
     seed,
@@ -376,8 +383,10 @@ export async function createJob(dataset: Dataset, options: JobOptions = {}): Pro
     weights: weights ?? undefined,
     microShard,
   });
-  const sentences = [...(taken === null ? [] : [taken]), ...notes, ...problems];
-  return { job, initialWeights, weightNames, notes: sentences };
+  const first = [taken, optimizerStart?.sentence].filter((sentence) => typeof sentence === 'string');
+  const sentences = [...first, ...notes, ...problems];
+  const { vectors = {} } = optimizerStart ?? {};
+  return { job, initialWeights, weightNames, optimizerState: vectors, notes: sentences };
 }
 
 const count = v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(1)));
@@ -386,6 +395,7 @@ const jobOptionsSchema = v.object({
   topology: v.optional(v.record(v.string(), v.unknown())),
   weights: v.nullish(v.map(v.string(), v.looseObject({}))),
   compileConfig: v.nullish(v.looseObject({})),
+  optimizerState: v.nullish(v.looseObject({})),
   epochs: count,
   batchSize: count,
   seed: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
@@ -466,6 +476,8 @@ export async function train(coordinator: Coordinator, options: TrainOptions): Pr
     throw new RangeError(`The job has ${weights.length} weights; ${options.weights.length} were passed.`);
   }
   weights.set(options.weights);
+  for (const [name, values] of Object.entries(options.optimizerState ?? {}))
+    optimizer.state[name]?.set(values);
   const history: EpochRecord[] = [];
   await waitForWorkers(pool, minWorkers, null, clock, signal);
   const { steps } = await runTrainingLoop({

@@ -137,10 +137,16 @@ async function prepareNewRun(
     topology: file?.topology,
     weights: file?.weights ?? undefined,
     microShard: flags.exact === true ? flags.microShard : undefined,
+    // An optimizer by another name has no use for it.
+    optimizerState: flags.optimizer?.name === undefined ? file?.optimizerState : null,
   });
+  const { optimizerStart } = prepared;
+  if (optimizerStart !== null) report.info(optimizerStart.sentence);
   const optimizer = createOptimizer(prepared.job.optimizer, layoutOf(prepared.job.layout));
   const { weights } = optimizer;
   weights.set(prepared.initialWeights);
+  for (const [name, values] of Object.entries(optimizerStart?.vectors ?? {}))
+    optimizer.state[name]?.set(values);
   let folder: NewRunFolder | null = null;
   return {
     ...prepared,

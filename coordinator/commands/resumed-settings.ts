@@ -47,7 +47,7 @@ export function checkRepeatedFlags(flags: RepeatedFlags, { job, classWeights, na
       adadelta: scaleOptimizer(Math.min(job.batchSize, job.data.trainSamples)),
       optionName: flagName,
     });
-    compareOptimizers(given, { ...job.optimizer, tensorRules: undefined }, compare);
+    compareOptimizers(given, { ...job.optimizer, tensorRules: undefined, earlierSteps: undefined }, compare);
   }
   if (others.length === 0) return;
   throw new Error(

@@ -20,9 +20,20 @@ export interface Hdf5Configs {
   readonly version: string | null;
 }
 
-/** Answer of a thread: Hdf5Configs or named tensors, or the reason why there are none, as a part of a sentence. */
-export type Hdf5Reply =
-  { readonly result: Hdf5Configs | Map<string, Hdf5Tensor> } | { readonly problem: string };
+/** State of an optimizer: its steps, and its tensors in the order of the file, as far as they are of the type float32. */
+export interface Hdf5Optimizer {
+  readonly iterations: number;
+  readonly tensors: readonly Hdf5Tensor[];
+}
+
+/** Weights by name, with the state of the optimizer; null if the file has none. */
+export interface Hdf5Weights {
+  readonly weights: Map<string, Hdf5Tensor>;
+  readonly optimizer: Hdf5Optimizer | null;
+}
+
+/** Answer of a thread, or the reason why there is none, as a part of a sentence. */
+export type Hdf5Reply = { readonly result: Hdf5Configs | Hdf5Weights } | { readonly problem: string };
 
 async function answer(request: Hdf5Request): Promise<Hdf5Reply> {
   try {
@@ -31,7 +42,10 @@ async function answer(request: Hdf5Request): Promise<Hdf5Reply> {
       result:
         request.kind === 'configs'
           ? readConfigs(reader)
-          : readWeights(reader, request.tensors, request.layerNames),
+          : {
+              weights: readWeights(reader, request.tensors, request.layerNames),
+              optimizer: readOptimizerState(reader, request.tensors.length),
+            },
     };
   } catch (error) {
     return { problem: error instanceof FileProblem ? error.message : 'it is damaged or cut short' };
@@ -63,6 +77,38 @@ function readWeights(
       throw new FileProblem(`its weights of ${name} are not all finite numbers`);
   }
   return found;
+}
+
+/** Tensors that an optimizer has at most for each one of the model, and besides. */
+const MAX_SLOTS = 4;
+
+/** State of the optimizer; null if there is none, or none that can be read, which is no reason to refuse the model. */
+function readOptimizerState(reader: Hdf5Reader, modelTensors: number): Hdf5Optimizer | null {
+  try {
+    return readOptimizer(reader, modelTensors);
+  } catch {
+    return null;
+  }
+}
+
+/** State of the optimizer, in the file of a whole model of Keras 2 or 3, or in the weights of a .keras file. */
+function readOptimizer(reader: Hdf5Reader, modelTensors: number): Hdf5Optimizer | null {
+  const names = reader.hasGroup('optimizer_weights')
+    ? readNames(reader, 'optimizer_weights', 'weight_names')
+    : null;
+  const pathOf = (i: number): string | null =>
+    names === null ? `optimizer/vars/${i}` : names[i] === undefined ? null : `optimizer_weights/${names[i]}`;
+  const first = pathOf(0);
+  const iterations = first === null ? null : reader.integer(first);
+  if (iterations === null) return null;
+  const tensors: Hdf5Tensor[] = [];
+  for (let i = 1; i < MAX_SLOTS * (modelTensors + 1); i++) {
+    const path = pathOf(i);
+    const tensor = path === null ? null : reader.tensor(path);
+    if (tensor === null) break;
+    tensors.push(tensor);
+  }
+  return { iterations, tensors };
 }
 
 /** Weights in the format of Keras 3, where each tensor has a path of its own. */

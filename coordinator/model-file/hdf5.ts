@@ -16,6 +16,8 @@ export interface Hdf5Reader {
   strings(group: string, name: string): readonly string[] | null;
   /** Tensor of float32; null if it does not exist. @throws FileProblem if it has another type or is packed */
   tensor(path: string): Hdf5Tensor | null;
+  /** Whole number of a dataset without axes; null if it does not exist or is another one. */
+  integer(path: string): number | null;
 }
 
 /** Contents of an HDF5 file to write. */
@@ -25,6 +27,8 @@ export interface Hdf5Contents {
   readonly tensors: ReadonlyMap<string, Hdf5Tensor>;
 }
 
+/** Class of whole numbers in HDF5. */
+const INTEGER = 0;
 /** Class of floating-point numbers in HDF5. */
 const FLOAT = 1;
 /** File descriptor of the library's messages. */
@@ -111,6 +115,14 @@ function createReader(library: Library, file: File, fileBytes: number): Hdf5Read
       const strings: unknown[] = Array.isArray(value) ? value : [value];
       if (strings.every((text) => typeof text === 'string')) return strings;
       throw new FileProblem(`its attribute ${name} is not text`);
+    },
+    integer(path) {
+      const dataset = file.get(path);
+      if (!(dataset instanceof library.Dataset)) return null;
+      const { type, shape, virtual_sources: sources } = dataset.metadata;
+      if (type !== INTEGER || shape === null || shape.length > 0 || sources !== undefined) return null;
+      const value = Number(dataset.value);
+      return Number.isSafeInteger(value) ? value : null;
     },
     tensor(path) {
       const dataset = file.get(path);

@@ -8,9 +8,8 @@ import { DataError } from '../../shared/data/data-error.ts';
 import type { DataFile } from '../data/data-file.ts';
 import { zipInMemory } from '../data/zip-entries.ts';
 import { FileProblem } from './hdf5.ts';
-import type { Hdf5Configs, Hdf5Reply, Hdf5Request } from './hdf5-thread.ts';
+import type { Hdf5Configs, Hdf5Reply, Hdf5Request, Hdf5Weights } from './hdf5-thread.ts';
 import { kerasTensors } from './keras-tensors.ts';
-import type { NamedWeights } from './weights-file.ts';
 
 /** Settings of model.compile() as Keras wrote them; null for each that is missing. */
 export interface CompileConfig {
@@ -130,10 +129,10 @@ export async function readHdf5Configs(
 
 /**
  * Reads the weights of a model from an HDF5 file of Keras: the weights of a .keras file, a whole model of Keras 2 or 3, or
- * weights alone.
+ * weights alone; with the state of the optimizer, if the file has one.
  * @throws Error with a sentence that names the file and the tensor if weights are missing or not finite numbers
  */
-export function readKerasWeights(file: string, bytes: Uint8Array, topology: Topology): Promise<NamedWeights> {
+export function readKerasWeights(file: string, bytes: Uint8Array, topology: Topology): Promise<Hdf5Weights> {
   const layerNames = layersOf(copyModel(topology)).map(({ config, name }) => String(config.name ?? name));
   return askThread(file, { bytes, kind: 'weights', tensors: kerasTensors(topology), layerNames });
 }

@@ -11,6 +11,7 @@ import {
   readKerasWeights,
   type CompileConfig,
 } from './keras-file.ts';
+import type { Hdf5Tensor } from './hdf5.ts';
 import { readWeights, type NamedWeights } from './weights-file.ts';
 
 /** Contents of the file of --model. */
@@ -20,6 +21,16 @@ export interface ModelFile {
   readonly weights: NamedWeights | null;
   /** Settings of model.compile() as Keras wrote them; null if the file has none. */
   readonly compileConfig: CompileConfig | null;
+  /** State of the optimizer that the model was trained with; null if the file has none. */
+  readonly optimizerState: OptimizerState | null;
+}
+
+/** State of an optimizer of Keras. */
+export interface OptimizerState {
+  /** Steps that it has made. */
+  readonly iterations: number;
+  /** Its tensors in the order of the file. */
+  readonly tensors: readonly Hdf5Tensor[];
 }
 
 const MODEL_OPTION_HELP =
@@ -84,7 +95,9 @@ export async function readModelFile(file: string, weightsFile?: string): Promise
   const model = await readFormat(file, await readBytes(file, '--model'));
   if (weightsFile === undefined) return model;
   const bytes = await readBytes(weightsFile, '--weights');
-  return { ...model, weights: await readWeightsOption(weightsFile, bytes, model.topology) };
+  // The state belongs to the weights that are replaced.
+  const weights = await readWeightsOption(weightsFile, bytes, model.topology);
+  return { ...model, weights, optimizerState: null };
 }
 
 async function readBytes(file: string, option: '--model' | '--weights'): Promise<Buffer> {
@@ -113,7 +126,8 @@ async function readFormat(file: string, bytes: Uint8Array): Promise<ModelFile> {
   if (startsWith(bytes, ZIP)) {
     const { config, weights } = await readKerasArchive(file, bytes);
     const model = readTopology(file, config);
-    return { ...model, weights: await readKerasWeights(file, weights, model.topology) };
+    const { weights: named, optimizer } = await readKerasWeights(file, weights, model.topology);
+    return { ...model, weights: named, optimizerState: optimizer };
   }
   if (startsWith(bytes, HDF5)) {
     const { model: config, training, kerasVersion } = await readHdf5Configs(file, bytes);
@@ -126,13 +140,14 @@ async function readFormat(file: string, bytes: Uint8Array): Promise<ModelFile> {
       model_config: config,
       keras_version: kerasVersion ?? undefined,
     });
-    const weights = await readKerasWeights(file, bytes, topology);
-    return { topology, weights, compileConfig: readCompileConfig(training) };
+    const { weights, optimizer } = await readKerasWeights(file, bytes, topology);
+    return { topology, weights, compileConfig: readCompileConfig(training), optimizerState: optimizer };
   }
   rejectOtherFormats(file, bytes);
   const record = parseModelFile(file, bytes);
   const { weightsManifest } = record;
-  return { ...readTopology(file, record), weights: await readWeights(file, dirname(file), weightsManifest) };
+  const weights = await readWeights(file, dirname(file), weightsManifest);
+  return { ...readTopology(file, record), weights, optimizerState: null };
 }
 
 /** @throws Error that names the format, if it is another one that contains models */
@@ -146,16 +161,16 @@ function rejectOtherFormats(file: string, bytes: Uint8Array): void {
 
 /** Weights of a .weights.h5, .h5, .keras or model.json file for a topology. */
 async function readWeightsOption(file: string, bytes: Uint8Array, topology: Topology): Promise<NamedWeights> {
-  if (startsWith(bytes, HDF5)) return readKerasWeights(file, bytes, topology);
+  if (startsWith(bytes, HDF5)) return (await readKerasWeights(file, bytes, topology)).weights;
   if (startsWith(bytes, ZIP)) {
-    return readKerasWeights(file, (await readKerasArchive(file, bytes)).weights, topology);
+    return (await readKerasWeights(file, (await readKerasArchive(file, bytes)).weights, topology)).weights;
   }
   throw new Error(
     `${file} is not an HDF5 file. --weights takes a file of model.save_weights('model.weights.h5') in Python.`,
   );
 }
 
-function readTopology(file: string, contents: unknown): Omit<ModelFile, 'weights'> {
+function readTopology(file: string, contents: unknown): Omit<ModelFile, 'weights' | 'optimizerState'> {
   checkExtent(file, contents);
   const record = asRecord(contents);
   const { model_topology, modelTopology = model_topology } = record;

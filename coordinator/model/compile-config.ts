@@ -313,6 +313,9 @@ function readMetric(
   const isAccuracy = name === 'accuracy' && !choice.isClass;
   const definition = ownEntry(METRICS, name);
   if (!isAccuracy && definition === undefined) throw new Error('there is no such metric');
+  // Keras' default is a vector of the classes' scores.
+  if (name === 'f1_score' && (config.average ?? null) === null)
+    throw new Error('it has no average; macro is the mean over the classes');
   const { thresholds, ...others } = config;
   const [threshold = null, ...more] = [thresholds].flat();
   if (more.length > 0) throw new Error('it has several thresholds');

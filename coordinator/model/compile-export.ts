@@ -84,7 +84,8 @@ function metricToKeras({
   weighted: _weighted,
   ...options
 }: MetricSpec): string | KerasObject {
-  const config = optionsToKeras(options);
+  // Keras' own default is a vector.
+  const config = optionsToKeras(name === 'f1_score' ? { average: 'macro', ...options } : options);
   const isPlain = Object.keys(config).length === 0;
   const isAccuracy = /^(categorical|sparse_categorical|binary)_accuracy$/.test(name);
   if (isPlain && name !== 'log_cosh' && (label === name || canonicalName(label) === name)) return label;

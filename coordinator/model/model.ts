@@ -19,6 +19,8 @@ import { resolveOptimizer } from '../optimizer/optimizer-options.ts';
 import { stepsPerEpoch } from '../training/sampler.ts';
 import { registerMatrixInitializers } from './matrix-initializers.ts';
 import { fillWeights, type NamedWeights } from '../model-file/weights-file.ts';
+import type { OptimizerState } from '../model-file/model-file.ts';
+import { placeOptimizerState, type OptimizerStart } from './optimizer-state.ts';
 import { MAX_METRIC_SUMS } from '../../shared/protocol/messages.ts';
 import { checkOutputSettings, metricLabels, type OutputSettings } from './output-settings.ts';
 import { resolveOutputs, type ModelOutput } from './outputs.ts';
@@ -37,6 +39,8 @@ export interface JobSettings extends OutputSettings {
   readonly weights?: NamedWeights | undefined;
   /** @default Adadelta, scaled to the batch size */
   readonly optimizer?: OptimizerOptions | undefined;
+  /** State of that optimizer in the file of the topology. @default none */
+  readonly optimizerState?: OptimizerState | null | undefined;
 }
 
 /** Job with the initial weights of its model. */
@@ -48,6 +52,8 @@ export interface PreparedJob {
   readonly weightNames: readonly string[];
   /** Sentences to report about the model. */
   readonly notes: readonly string[];
+  /** State of the optimizer in the model's file; null if there is none. */
+  readonly optimizerStart: OptimizerStart | null;
 }
 
 /** Batch size of Adadelta's defaults. */
@@ -119,10 +125,20 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
       optionName: settings.optionName,
     });
     const tensorRules = extracted.forTensors(built.names, built.entries);
+    const { optimizerState: state, topology: own } = settings;
+    const optimizerStart =
+      state == null || own === undefined
+        ? null
+        : placeOptimizerState(state, { optimizer, layout: built.entries }, own, built.names);
+    const { iterations: earlierSteps = 0 } = optimizerStart ?? {};
     const job: Job = {
       topology,
       layout: built.entries,
-      optimizer: tensorRules.length === 0 ? optimizer : { ...optimizer, tensorRules },
+      optimizer: {
+        ...optimizer,
+        ...(tensorRules.length === 0 ? {} : { tensorRules }),
+        ...(earlierSteps === 0 ? {} : { earlierSteps }),
+      },
       batchSize,
       epochs,
       seed,
@@ -155,6 +171,7 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
       job,
       initialWeights,
       weightNames: names,
+      optimizerStart,
       notes: [...notes, ...collectNotes(dataset, job, weights !== undefined)],
     };
   } finally {

@@ -154,7 +154,9 @@ class TransactionalOptimizer implements Optimizer {
     this.#isOpen = true;
   }
 
-  apply(step: AppliedStep, range: Range = { from: 0, to: this.weights.length }): void {
+  apply(applied: AppliedStep, range: Range = { from: 0, to: this.weights.length }): void {
+    const { earlierSteps = 0 } = this.#settings;
+    const step = earlierSteps === 0 ? applied : { ...applied, step: applied.step + earlierSteps };
     const runs = this.#runs.flatMap((run) => {
       const from = Math.max(run.from, range.from);
       const to = Math.min(run.to, range.to);

@@ -135,6 +135,8 @@ const common = {
   /** Steps whose gradients are averaged for one update. */
   accumulate: v.optional(v.pipe(count, v.minValue(2))),
   tensorRules: v.optional(v.array(tensorRuleSchema)),
+  /** Steps that the optimizer made before the run, after which schedules and corrections of averages go on. */
+  earlierSteps: v.optional(positiveCount),
 };
 const adamFields = { ...common, beta1: decay, beta2: decay, epsilon: nonNegative };
 

@@ -60,9 +60,10 @@ const open = async (name: string, more: JobOptions = {}) => {
 
 /** Losses of steps, and metrics of the first one, as a run computes them with the settings of a file. */
 async function train(name: string, steps: number, first: number, more: JobOptions = {}) {
-  const { job, initialWeights, notes } = await open(name, more);
+  const { job, initialWeights, notes, optimizerState } = await open(name, more);
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
   optimizer.weights.set(initialWeights);
+  for (const [vector, values] of Object.entries(optimizerState)) optimizer.state[vector]!.set(values);
   const scoring = new Scoring(job);
   const { train: split } = data(job.outputs.length);
   const numbers = Uint32Array.from({ length: samples }, (_, i) => i);
@@ -102,6 +103,19 @@ describe('twenty steps with the settings that a model was compiled with are thos
       expect(metrics[metric], metric).toBeCloseTo(value, 5);
   });
 });
+
+test.each(['trained-3.keras', 'trained-3.h5', 'trained-2.keras', 'trained-2.h5'])(
+  'training goes on from the state of the optimizer in %s as in Keras',
+  async (name) => {
+    const { first, losses: expected, metrics: figures } = models[name.replace(/\..*/, '')]!;
+    const { losses, metrics, notes } = await train(name, expected.length, first);
+    expect(difference(losses, expected)).toBeLessThan(1e-6);
+    expect(metrics.accuracy).toBeCloseTo(figures.accuracy!, 6);
+    expect(notes).toContain("The optimizer of the model's file goes on after its 7 steps.");
+    const anew = await train(name, expected.length, first, { optimizerState: null });
+    expect(difference(anew.losses, expected)).toBeGreaterThan(1e-3);
+  },
+);
 
 describe('a job that is written for Keras and read again is the same job', () => {
   const again = async (name: string) => {
@@ -153,6 +167,7 @@ describe('a job that is written for Keras and read again is the same job', () =>
           { name: 'precision', threshold: 0.2, label: 'p' },
           { name: 'auc', curve: 'PR', thresholds: 30, weighted: true },
           'log_cosh',
+          { name: 'f1_score', average: 'macro' },
           'accuracy',
         ],
       },

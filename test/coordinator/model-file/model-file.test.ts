@@ -36,6 +36,7 @@ describe('a topology', () => {
       topology: model,
       weights: null,
       compileConfig: null,
+      optimizerState: null,
     });
   });
 

@@ -190,13 +190,14 @@ describe('what cannot be honoured', () => {
       { class_name: 'function', config: 'own_\nmetric' },
       { class_name: 'Precision', config: { thresholds: [0.1, 0.2] } },
       { class_name: 'AUC', config: { multi_label: true, num_thresholds: 9 } },
+      { class_name: 'F1Score', config: { average: null, threshold: null } },
     ];
     expect(complete({ loss: 'mse', metrics })).toMatchObject({
       metrics: ['accuracy'],
       taken: 'From model.keras: loss mse; metrics accuracy.',
       problems: [
         'The run does not compute Accuracy (there is no such metric), own_ metric (there is no such metric), ' +
-          'Precision (it has several thresholds), AUC (AUC has multi_label true) of model.keras. --metrics chooses others.',
+          'Precision (it has several thresholds), AUC (AUC has multi_label true), F1Score (it has no average; macro is the mean over the classes) of model.keras. --metrics chooses others.',
       ],
     });
   });
