@@ -513,7 +513,7 @@ export async function saveKerasModel(
   { job, weights, weightNames }: Pick<TrainedModel, 'job' | 'weights' | 'weightNames'>,
 ): Promise<void> {
   const named = nameWeights(weights, weightNames, job.layout);
-  await writeFileAtomic(file, await kerasArchive(job.topology, named, new Date()));
+  await writeFileAtomic(file, await kerasArchive(job, named, new Date()));
 }
 
 function findRunning(coordinator: Coordinator): RunningCoordinator {

@@ -28,7 +28,7 @@ export async function exportModel(
   const { job, metadata } = await loadModel(modelDir);
   const inside = join(modelDir, 'model/model.json');
   const { weights } = await readModelFile(existsSync(inside) ? inside : join(modelDir, 'model.json'));
-  await writeFileAtomic(file, await kerasArchive(job.topology, weights ?? new Map(), new Date()));
+  await writeFileAtomic(file, await kerasArchive(job, weights ?? new Map(), new Date()));
   const epochs = metadata.epochs === 1 ? '1 epoch' : `${metadata.epochs} epochs`;
   report.info(`Wrote ${file}: the model after ${epochs}, for keras.saving.load_model('${file}') in Python.`);
   report.info(

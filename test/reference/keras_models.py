@@ -654,7 +654,9 @@ def later3():
         lambda x: L.Concatenate()(state(L.Dense(3)(L.Reshape((3, 3, 8, 2))(x)))), keras=keras3
     )
     yield "ConvLSTM3D", image(L.Reshape((3, 4, 3, 2, 2)), L.Dense(2), L.ConvLSTM3D(2, (2, 2, 1)), keras=keras3)
-    yield "RandomCrop", image(L.RandomCrop(6, 5), L.Conv2D(3, 2), L.RandomCrop(3, 2), L.Dropout(0.2), keras=keras3)
+    # In inference, Keras crops nothing.
+    crops = [L.RandomCrop(6, 5), L.Conv2D(3, 2), L.RandomCrop(3, 2), L.Dropout(0.2), L.GlobalAveragePooling2D()]
+    yield "RandomCrop", image(*crops, L.Dense(CLASSES, activation="softmax"), keras=keras3, head=False)
     for way in ["bilinear", "nearest", "bicubic", "lanczos3", "lanczos5"]:
         yield f"Resizing {way}", picture3(L.Resizing(11, 4, interpolation=way), L.Conv2D(2, 2), L.Resizing(5, 7, interpolation=way))
     yield "CenterCrop", picture3(L.CenterCrop(4, 3))
