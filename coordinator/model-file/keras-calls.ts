@@ -45,8 +45,9 @@ function attentionCall({ config }: LayerConfig, tensors: unknown[], inputs: 'arg
   // A reader takes named inputs in the order of their names, so the order stays only if as few as possible have names.
   const first = names.findIndex((name, i) => name !== INPUT_NAMES[i]);
   const unnamed = first < 0 ? tensors.length : first;
-  const named = tensors.slice(unnamed).map((tensor, i) => [String(names[unnamed + i]), tensor]);
-  return { args: tensors.slice(0, unnamed), kwargs: { ...Object.fromEntries(named), ...kwargs } };
+  const named: Record<string, unknown> = {};
+  tensors.slice(unnamed).forEach((tensor, i) => (named[String(names[unnamed + i])] = tensor));
+  return { args: tensors.slice(0, unnamed), kwargs: { ...named, ...kwargs } };
 }
 
 function recurrentCall([input, ...states]: unknown[]): Call {

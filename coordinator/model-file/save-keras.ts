@@ -12,6 +12,7 @@ import {
   walkLayers,
   type LayerConfig,
 } from '../../shared/model/keras-layer.ts';
+import { findMergingAll } from '../../shared/model/keras3-masks.ts';
 import { OPERATION, operationModule } from '../../shared/model/operations.ts';
 import { expandTopology } from '../../shared/model/expand-topology.ts';
 import { CALL_SETTINGS, kerasCalls, operationConfig } from './keras-calls.ts';
@@ -29,6 +30,7 @@ const DROPPED_KEYS: ReadonlySet<string> = new Set([
   'fused',
   'implementation',
   'input_length',
+  'mask_merge',
   'num_constants',
   'optional',
   'quantization_config',
@@ -86,6 +88,13 @@ export async function kerasArchive(
     const tensor = weights.get(name);
     if (tensor === undefined) throw new Error(`The model has no weights of ${name}.`);
     tensors.set(path, tensor);
+  }
+  const merging = findMergingAll(model);
+  if (merging !== undefined) {
+    throw new Error(
+      `${layerLabel(merging)} cannot be written for Keras 3, which merges masks in another way than Keras 2. ` +
+        'The model of TensorFlow.js in the same folder has it.',
+    );
   }
   renumberModelCalls(model);
   const config = { ...toKeras3(model), compile_config: null, build_config: { input_shape: null } };

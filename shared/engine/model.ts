@@ -4,6 +4,7 @@ import type { LayoutEntry, Topology } from '../model/job.ts';
 import { registerAveragePoolGradients, registerDilatedGradient } from './gradient-corrections.ts';
 import { takeActivityPenalties, type ActivityPenalty } from '../model/activity-penalties.ts';
 import { ActivityPenalties } from './activity-penalties.ts';
+import { mergingAny } from '../model/keras3-masks.ts';
 import { applyMasks } from './layers/masks.ts';
 import { registerLayers } from './layers/register.ts';
 import type { CallArguments, Inputs } from './layers/stock.ts';
@@ -82,7 +83,7 @@ async function loadModel(
     rejectEmptyOutputs(model);
     if (repeatsInputs(model)) keepInputs(model);
     applyCallArguments(model);
-    applyMasks(tf, model);
+    applyMasks(tf, model, mergingAny(topology));
     const activity = penalties.size === 0 ? null : new ActivityPenalties(tf, model, penalties);
     callOnce(model);
     return { model, activity };
