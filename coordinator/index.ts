@@ -572,7 +572,7 @@ export async function saveKerasModel(
 ): Promise<void> {
   const named = nameWeights(weights, weightNames, job.layout);
   const compiled = compileConfigOf(job, weightNames);
-  await writeFileAtomic(file, await kerasArchive(job.topology, named, new Date(), compiled));
+  await writeFileAtomic(file, await kerasArchive(job, named, new Date(), compiled));
 }
 
 function findRunning(coordinator: Coordinator): RunningCoordinator {

@@ -33,7 +33,7 @@ export async function exportModel(
   const { weights } = await readModelFile(existsSync(inside) ? inside : join(modelDir, 'model.json'));
   const named: NamedWeights = weights ?? new Map();
   const compiled = compileConfigOf(job, [...named.keys()]);
-  await writeFileAtomic(file, await kerasArchive(job.topology, named, new Date(), compiled));
+  await writeFileAtomic(file, await kerasArchive(job, named, new Date(), compiled));
   const epochs = metadata.epochs === 1 ? '1 epoch' : `${metadata.epochs} epochs`;
   report.info(`Wrote ${file}: the model after ${epochs}, for keras.saving.load_model('${file}') in Python.`);
   report.info(
@@ -49,9 +49,8 @@ export async function exportModel(
 
 /** Settings that Keras does not keep in a model, or the file does not have; null if there are none. */
 function describeMissing({ optimizer }: Job): string | null {
-  const { tensorRules = [], noDecay = [], schedule } = optimizer;
+  const { noDecay = [], schedule } = optimizer;
   const parts = [
-    tensorRules.length > 0 ? "the regularizers and constraints of the model's layers" : null,
     noDecay.length > 0 ? 'the tensors that have no weight decay (exclude_from_weight_decay)' : null,
     schedule?.name === 'plateau' ? 'the plateau schedule (ReduceLROnPlateau)' : null,
   ].filter((part) => part !== null);

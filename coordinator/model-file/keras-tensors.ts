@@ -50,6 +50,7 @@ const TENSORS: Readonly<Record<string, readonly string[]>> = {
   SimpleRNNCell: RECURRENT,
   LSTMCell: RECURRENT,
   GRUCell: RECURRENT,
+  ConvLSTMCell: RECURRENT,
 };
 
 /** Setting without which a layer lacks a tensor. */
@@ -79,6 +80,9 @@ const IMPLICIT_CELLS: Readonly<Record<string, string>> = {
   SimpleRNN: 'SimpleRNNCell',
   LSTM: 'LSTMCell',
   GRU: 'GRUCell',
+  ConvLSTM1D: 'ConvLSTMCell',
+  ConvLSTM2D: 'ConvLSTMCell',
+  ConvLSTM3D: 'ConvLSTMCell',
 };
 
 /**

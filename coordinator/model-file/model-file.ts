@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname, extname, join } from 'node:path';
 import type { Topology } from '../../shared/model/job.ts';
 import { asArray, isRecord } from '../../shared/model/keras-layer.ts';
+import { withTensorRules } from './tensor-rules.ts';
 import { describeDiskError } from '../files/disk-error.ts';
 import { readRegularFile } from '../files/read-file.ts';
 import {
@@ -145,9 +146,17 @@ async function readFormat(file: string, bytes: Uint8Array): Promise<ModelFile> {
   }
   rejectOtherFormats(file, bytes);
   const record = parseModelFile(file, bytes);
-  const { weightsManifest } = record;
+  const { weightsManifest, userDefinedMetadata } = record;
+  const model = readTopology(file, record);
   const weights = await readWeights(file, dirname(file), weightsManifest);
-  return { ...readTopology(file, record), weights, optimizerState: null };
+  // A model that gradcast saved has the regularizers and constraints in its job.
+  const { optimizer } = asRecord(asRecord(userDefinedMetadata).job);
+  return {
+    ...model,
+    topology: withTensorRules(model.topology, [...(weights?.keys() ?? [])], optimizer),
+    weights,
+    optimizerState: null,
+  };
 }
 
 /** @throws Error that names the format, if it is another one that contains models */

@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib';
-import type { Topology } from '../../shared/model/job.ts';
+import type { Job } from '../../shared/model/job.ts';
+import { withTensorRules } from './tensor-rules.ts';
 import {
   asArray,
   copyModel,
@@ -11,7 +12,10 @@ import {
   walkLayers,
   type LayerConfig,
 } from '../../shared/model/keras-layer.ts';
+import { findMergingAll } from '../../shared/model/keras3-masks.ts';
+import { OPERATION, operationModule } from '../../shared/model/operations.ts';
 import { expandTopology } from '../../shared/model/expand-topology.ts';
+import { CALL_SETTINGS, kerasCalls, operationConfig } from './keras-calls.ts';
 import { writeHdf5, type Hdf5Tensor } from './hdf5.ts';
 import { kerasTensors } from './keras-tensors.ts';
 import type { NamedWeights } from './weights-file.ts';
@@ -26,9 +30,14 @@ const DROPPED_KEYS: ReadonlySet<string> = new Set([
   'fused',
   'implementation',
   'input_length',
+  'mask_merge',
   'num_constants',
   'optional',
   'quantization_config',
+  'query_shape',
+  'key_shape',
+  'value_shape',
+  'softmax_robust_masking',
   'ragged',
   'renorm',
   'renorm_clipping',
@@ -42,6 +51,13 @@ const DROPPED_KEYS: ReadonlySet<string> = new Set([
   'zero_output_for_mask',
 ]);
 
+/** Layers whose initializers are not settings in Keras. */
+const WITHOUT_INITIALIZERS: ReadonlySet<string> = new Set([
+  'AdditiveAttention',
+  'Attention',
+  'RMSNormalization',
+]);
+
 /** Settings that Keras 3 has under another name, for each class. */
 const RENAMED_KEYS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   InputLayer: { batch_input_shape: 'batch_shape' },
@@ -49,19 +65,19 @@ const RENAMED_KEYS: Readonly<Record<string, Readonly<Record<string, string>>>> =
 };
 
 /**
- * Bytes of a .keras file, which load_model of Keras 3 reads. Regularizers and constraints are not part of it.
- * @param topology of a job or a model file
- * @param weights all tensors of the model by name
+ * Bytes of a .keras file, which load_model of Keras 3 reads, with the regularizers and constraints of the job.
+ * @param weights all tensors of the model by name, in the order of the layout
  * @param compileConfig settings of model.compile() in Keras 3, so that fit() can be called. @default none
  * @throws Error with a sentence if Keras 3 has no such layer, or a tensor is missing
  */
 export async function kerasArchive(
-  topology: Topology,
+  { topology, optimizer }: Pick<Job, 'topology' | 'optimizer'>,
   weights: NamedWeights,
   savedAt: Date,
   compileConfig: Readonly<Record<string, unknown>> | null = null,
 ): Promise<Buffer> {
-  const model = copyModel(expandTopology(topology));
+  const withRules = withTensorRules(topology, [...weights.keys()], optimizer);
+  const model = copyModel(expandTopology(withRules));
   const tensors = new Map<string, Hdf5Tensor>();
   const known = kerasTensors(topology);
   const unknown = [...weights.keys()].find((weight) => known.every(({ name }) => name !== weight));
@@ -74,6 +90,13 @@ export async function kerasArchive(
     const tensor = weights.get(name);
     if (tensor === undefined) throw new Error(`The model has no weights of ${name}.`);
     tensors.set(path, tensor);
+  }
+  const merging = findMergingAll(model);
+  if (merging !== undefined) {
+    throw new Error(
+      `${layerLabel(merging)} cannot be written for Keras 3, which merges masks in another way than Keras 2. ` +
+        'The model of TensorFlow.js in the same folder has it.',
+    );
   }
   renumberModelCalls(model);
   const config = { ...toKeras3(model), compile_config: compileConfig, build_config: { input_shape: null } };
@@ -130,19 +153,30 @@ interface Keras3Object {
 function toKeras3(layer: LayerConfig): Keras3Object {
   const { class_name: className, config, inbound_nodes: nodes } = layer;
   rejectOtherMeaning(layer);
+  if (className === OPERATION) {
+    const operation = String(config.operation);
+    return {
+      module: operationModule(operation),
+      class_name: operation,
+      config: operationConfig(layer),
+      registered_name: operation,
+      name: config.name,
+      inbound_nodes: kerasCalls(layer),
+    };
+  }
   const converted: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(config)) {
     const name = ownEntry(ownEntry(RENAMED_KEYS, className) ?? {}, key);
     if (name !== undefined) converted[name] = value;
     // Only convolutions that Keras 3 can divide into groups have more than one.
     else if (key === 'groups' && value === 1) continue;
-    else if (!DROPPED_KEYS.has(key) && !/_(regularizer|constraint)$/.test(key))
-      converted[key] = convertValue(key, value);
+    else if (WITHOUT_INITIALIZERS.has(className) && key.endsWith('_initializer')) continue;
+    else if (!DROPPED_KEYS.has(key) && !CALL_SETTINGS.has(key)) converted[key] = convertValue(key, value);
   }
   // Unlike Keras, TensorFlow.js has it only if it is set.
   if (className === 'GRU' || className === 'GRUCell') converted.reset_after ??= false;
   if (isModel(layer)) convertEnds(layer, converted);
-  const call = nodes === undefined ? {} : { name: config.name, inbound_nodes: nodes };
+  const call = nodes === undefined ? {} : { name: config.name, inbound_nodes: kerasCalls(layer) };
   const isFunctional = isModel(layer) && className !== 'Sequential';
   return {
     module: isFunctional ? 'keras.src.models.functional' : isModel(layer) ? 'keras' : 'keras.layers',
@@ -153,25 +187,9 @@ function toKeras3(layer: LayerConfig): Keras3Object {
   };
 }
 
-/** Layers whose calls Keras 3 writes with named arguments, which are not written yet. */
-const NAMED_ARGUMENTS: ReadonlySet<string> = new Set([
-  'AdditiveAttention',
-  'Attention',
-  'GroupQueryAttention',
-  'MultiHeadAttention',
-  'RMSNormalization',
-]);
-const RECURRENT: ReadonlySet<string> = new Set(['Bidirectional', 'GRU', 'LSTM', 'RNN', 'SimpleRNN']);
-
 /** @throws Error if Keras 3 does not have a layer, or computes it otherwise */
 function rejectOtherMeaning(layer: LayerConfig): void {
-  const { class_name: className, config, inbound_nodes: nodes } = layer;
-  const hasInitialState = RECURRENT.has(className) && asArray(nodes).some((call) => asArray(call).length > 1);
-  if (NAMED_ARGUMENTS.has(className) || hasInitialState) {
-    throw new Error(
-      `${layerLabel(layer)} cannot be written for Keras 3 yet. The model of TensorFlow.js in the same folder has it.`,
-    );
-  }
+  const { class_name: className, config } = layer;
   const activation = [config.activation, config.recurrent_activation].find((name) =>
     /^(?:hard_?sigmoid|gelu_tanh)$/i.test(String(name)),
   );
@@ -191,9 +209,10 @@ function rejectOtherMeaning(layer: LayerConfig): void {
 function convertValue(key: string, value: unknown): unknown {
   if (value === 'hard_sigmoid_keras3') return 'hard_sigmoid';
   if (key === 'target_shape') return asArray(value).map((size) => size ?? -1);
-  if (key.endsWith('_initializer') && isLayer(value)) {
+  const [, kind] = /_(initializer|regularizer|constraint)$/.exec(key) ?? [];
+  if (kind !== undefined && isLayer(value)) {
     return {
-      module: 'keras.initializers',
+      module: `keras.${kind}s`,
       class_name: value.class_name,
       config: value.config,
       registered_name: null,

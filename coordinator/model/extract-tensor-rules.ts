@@ -1,15 +1,8 @@
 import type { Topology } from '../../shared/model/job.ts';
-import {
-  copyModel,
-  isLayer,
-  isModel,
-  layerLabel,
-  layersOf,
-  nestedLayers,
-  type LayerConfig,
-} from '../../shared/model/keras-layer.ts';
+import { copyModel, isLayer, layerLabel, type LayerConfig } from '../../shared/model/keras-layer.ts';
 import type { Slice } from '../../shared/model/layout.ts';
 import type { ConstraintSettings, TensorRule } from '../../shared/model/optimizer-settings.ts';
+import { namesOf, visitLayers } from '../model-file/tensor-rules.ts';
 
 /** Regularizer or constraint of a layer's tensor, by the names that the tensor may have in tfjs-layers. */
 interface FoundRule {
@@ -21,12 +14,6 @@ interface FoundRule {
   readonly isOptional: boolean;
 }
 
-/** Names of tensors whose settings have another name. */
-const TENSOR_NAMES: Readonly<Record<string, string>> = {
-  recurrent: 'recurrent_kernel',
-  depthwise: 'depthwise_kernel',
-  pointwise: 'pointwise_kernel',
-};
 /** Tensors that a layer has only with a flag. */
 const OPTIONAL_TENSORS: Readonly<Record<string, string>> = {
   bias: 'use_bias',
@@ -55,7 +42,7 @@ export interface ExtractedRules {
 export function extractTensorRules(topology: Topology): ExtractedRules {
   const model = copyModel(topology);
   const found: FoundRule[] = [];
-  collect(model, [], found);
+  visitLayers(model, [], (layer, prefixes) => collect(layer, prefixes, found));
   return {
     topology: found.length === 0 ? topology : { ...model },
     forTensors(names, slices) {
@@ -81,47 +68,23 @@ export function extractTensorRules(topology: Topology): ExtractedRules {
   };
 }
 
-/** @param prefixes names that precede those of the layer's tensors; none for the layer's own name */
+/** Regularizers and constraints of a layer, which are taken out of its configuration. */
 function collect(layer: LayerConfig, prefixes: readonly string[], found: FoundRule[]): void {
-  const { class_name: className, config } = layer;
-  const own = prefixes.length > 0 ? prefixes : [String(config.name)];
+  const { config } = layer;
   for (const [key, value] of Object.entries(config)) {
     const [, setting = ''] = /^(.*)_(regularizer|constraint)$/.exec(key) ?? [];
     // The penalty of a layer's output is part of the worker's pass.
     if (setting === '' || setting === 'activity') continue;
     Reflect.deleteProperty(config, key);
     if (!isLayer(value)) continue;
-    const tensor = TENSOR_NAMES[setting] ?? setting;
     const flag = OPTIONAL_TENSORS[setting];
     found.push({
       label: layerLabel(layer),
       key,
       value,
-      names: own.map((prefix) => `${prefix}/${tensor}`),
+      names: namesOf(setting, prefixes),
       isOptional: flag !== undefined && config[flag] === false,
     });
-  }
-  if (isModel(layer)) {
-    for (const inner of layersOf(layer)) collect(inner, [], found);
-    return;
-  }
-  for (const inner of nestedLayers(layer)) {
-    if (className === 'Bidirectional') {
-      const sides = ['forward', 'backward'].map((side) => `${side}_${String(inner.config.name)}`);
-      collect(
-        inner,
-        own.flatMap((prefix) => sides.map((side) => `${prefix}/${side}`)),
-        found,
-      );
-    } else if (inner.class_name === 'StackedRNNCells') {
-      nestedLayers(inner).forEach((cell, i) =>
-        collect(
-          cell,
-          own.map((prefix) => `${prefix}/RNNCell_${i}`),
-          found,
-        ),
-      );
-    } else collect(inner, own, found);
   }
 }
 

@@ -8,6 +8,7 @@ import {
 } from './gradient-corrections.ts';
 import { takeActivityPenalties, type ActivityPenalty } from '../model/activity-penalties.ts';
 import { ActivityPenalties } from './activity-penalties.ts';
+import { mergingAny } from '../model/keras3-masks.ts';
 import { applyMasks } from './layers/masks.ts';
 import { registerLayers } from './layers/register.ts';
 import type { CallArguments, Inputs } from './layers/stock.ts';
@@ -85,8 +86,9 @@ async function loadModel(
   const model = await tf.models.modelFromJSON(topology as never);
   try {
     rejectEmptyOutputs(model);
+    if (repeatsInputs(model)) keepInputs(model);
     applyCallArguments(model);
-    applyMasks(tf, model);
+    applyMasks(tf, model, mergingAny(topology));
     const activity = penalties.size === 0 ? null : new ActivityPenalties(tf, model, penalties);
     callOnce(model);
     return { model, activity };
@@ -121,6 +123,35 @@ interface CallSite {
 interface LayerContainer {
   readonly layers?: readonly tfjs.layers.Layer[];
   readonly layer?: tfjs.layers.Layer;
+}
+
+/** Whether a layer, also of a nested model, is called with one tensor as several of its inputs. */
+function repeatsInputs(model: tfjs.layers.Layer): boolean {
+  const { layers = [] } = model as unknown as LayerContainer;
+  return layers.some(
+    (layer) =>
+      repeatsInputs(layer) ||
+      layer.inboundNodes.some(({ inputTensors }) => new Set(inputTensors).size < inputTensors.length),
+  );
+}
+
+/** Value of the argument training with which tfjs-layers disposes of no tensors; layers see false. */
+const INFERENCE = 'inference';
+
+/**
+ * Keeps the tensors of a pass in inference to its end. tfjs-layers counts a tensor that is an input of a layer twice as two uses,
+ * and disposes of it before its last use.
+ */
+function keepInputs(model: tfjs.layers.Layer): void {
+  const { layers = [] } = model as unknown as LayerContainer;
+  const call = model.call.bind(model);
+  const isModel = layers.length > 0;
+  model.call = (inputs, kwargs) => {
+    const { training } = kwargs as { readonly training?: unknown };
+    if (isModel) return call(inputs, { ...kwargs, training: training === true ? true : INFERENCE });
+    return call(inputs, training === INFERENCE ? { ...kwargs, training: false } : kwargs);
+  };
+  layers.forEach(keepInputs);
 }
 
 /** Calls of a layer by other layers. The inputs of a model also count as a call, without arguments. */

@@ -8,7 +8,7 @@ import {
   walkLayers,
   type LayerConfig,
 } from './keras-layer.ts';
-import { dropMasks } from './keras3-masks.ts';
+import { dropMasks, markMerging } from './keras3-masks.ts';
 import { snakeCase } from './layer-rules.ts';
 import { renameKey } from './normalize-config.ts';
 import { convertOperation, isOperation } from './operations.ts';
@@ -66,6 +66,7 @@ export function convertKeras3(model: LayerConfig): void {
     }
   }
   for (const outer of [model, ...walkLayers(model)].filter(isModel)) renumberModelCalls(outer);
+  markMerging(model);
 }
 
 /**

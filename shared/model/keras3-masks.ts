@@ -1,14 +1,17 @@
 import {
   asArray,
+  copyModel,
   isLayer,
   isModel,
   isRecord,
   layerLabel,
   layersOf,
   ownEntry,
+  walkLayers,
   type LayerConfig,
 } from './keras-layer.ts';
 import { isOperation } from './operations.ts';
+import type { Topology } from './job.ts';
 
 /** How the mask of a layer's output follows from those of its inputs. */
 export type MaskFlow = 'first' | 'sequences' | 'merged' | 'unsupported';
@@ -35,6 +38,54 @@ export const MASK_FLOWS: Readonly<Record<string, MaskFlow>> = Object.fromEntries
     classes.split(' ').map((className): [string, MaskFlow] => [className, flow]),
   ),
 );
+
+/** Whether a layer makes a mask. */
+export const makesMask = ({ class_name: className, config }: LayerConfig): boolean =>
+  className === 'Masking' || (className === 'Embedding' && config.mask_zero === true);
+
+/** Notes in the layers of a model of Keras 3 that merge masks that it does so in its way, in place; without masks there is nothing to note. */
+export function markMerging(model: LayerConfig): void {
+  const layers = [...walkLayers(model)];
+  if (!layers.some(makesMask)) return;
+  for (const { class_name: className, config } of layers)
+    if (ownEntry(MASK_FLOWS, className) === 'merged') config.mask_merge = 'any';
+}
+
+/** Names of the layers of a topology whose masks are merged as in Keras 3. */
+export const mergingAny = (topology: Topology): ReadonlySet<string> =>
+  new Set(
+    [...walkLayers(copyModel(topology))]
+      .filter(({ config }) => config.mask_merge === 'any')
+      .map(({ config }) => String(config.name)),
+  );
+
+/** Whether a mask may reach the output of a layer of a functional model in the form of Keras 2. */
+function mayBeMasked(model: LayerConfig, name: unknown): boolean {
+  const layer = layersOf(model).find(({ config }) => config.name === name);
+  if (layer === undefined) return false;
+  if (makesMask(layer) || isModel(layer)) return true;
+  const flow = ownEntry(MASK_FLOWS, layer.class_name);
+  const inner = isLayer(layer.config.layer) ? layer.config.layer.config : layer.config;
+  if (flow === undefined || (flow === 'sequences' && inner.return_sequences !== true)) return false;
+  return asArray(layer.inbound_nodes)
+    .flatMap(asArray)
+    .some((tensor) => mayBeMasked(model, asArray(tensor)[0]));
+}
+
+/** First layer of a model that merges masks as Keras 2 does, or undefined. @param model in the form of Keras 2 */
+export const findMergingAll = (model: LayerConfig): LayerConfig | undefined =>
+  [model, ...walkLayers(model)]
+    .filter(isModel)
+    .flatMap((outer) =>
+      layersOf(outer).filter(
+        ({ class_name: className, config }) =>
+          ownEntry(MASK_FLOWS, className) === 'merged' &&
+          config.mask_merge !== 'any' &&
+          [...walkLayers(model)].some(makesMask) &&
+          mayBeMasked(outer, config.name),
+      ),
+    )
+    .at(0);
 
 /** Arguments of calls with the masks of inputs. */
 const MASK_ARGUMENTS = ['mask', 'query_mask', 'value_mask', 'key_mask'];
@@ -73,7 +124,7 @@ class Masks {
     const node = asArray(layer.inbound_nodes)[Number(call)];
     const inputs = isRecord(node) ? [node.args].flat(9) : [];
     const { class_name: className, config } = layer;
-    if (className === 'Embedding' && config.mask_zero === true) return differs(inputs[0], 0);
+    if (className === 'Embedding' && makesMask(layer)) return differs(inputs[0], 0);
     if (className === 'Masking') return `any ${differs(inputs[0], config.mask_value ?? 0)}`;
     const flow = ownEntry(MASK_FLOWS, className);
     const first = this.ofTensor(inputs[0]);

@@ -138,6 +138,9 @@ const HEADS: Rules = {
   ...tensors('kernel', 'bias'),
 };
 
+/** Keys of layers that merge masks: 'any' is Keras 3's way, and without it a step counts if it does in all inputs, as in Keras 2. */
+const MERGING: Rules = { mask_merge: oneOf('any') };
+
 /** Keys of layers that change images at random. */
 const AUGMENTATION: Rules = { seed: any, rng_type: any, data_format: dataFormat };
 const MOVING: Rules = {
@@ -285,12 +288,12 @@ const TABLE: Readonly<Record<string, Rules>> = {
   },
   AdditiveAttention: { ...ATTENTION, use_scale: flag, ...tensors('scale') },
 
-  Subtract: {},
-  Add: {},
+  Subtract: MERGING,
+  Add: MERGING,
   Multiply: {},
-  Average: {},
-  Maximum: {},
-  Minimum: {},
+  Average: MERGING,
+  Maximum: MERGING,
+  Minimum: MERGING,
   Concatenate: {
     axis: { accepts: (value) => Number.isInteger(value) && value !== 0, expected: 'axis 0 is the batch' },
   },

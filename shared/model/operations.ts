@@ -73,7 +73,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   ...Object.fromEntries(
     (
       'Negative Absolute Exp Expm1 Log Log1p Sqrt Rsqrt Square Reciprocal Sin Cos Tan Sinh Cosh Tanh Erf ' +
-      'Sign Floor Ceil LogicalNot ZerosLike OnesLike Identity ' +
+      'Sign Floor Ceil LogicalNot ZerosLike OnesLike ' +
       'Relu Relu6 Sigmoid Silu Softplus Softsign Selu HardSigmoid HardSilu HardTanh LogSigmoid SparsePlus ' +
       'SparseSigmoid TanhShrink'
     )
@@ -133,6 +133,26 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     },
   },
 };
+
+/** Modules of Keras 3 with operations; all others are in keras.src.ops.numpy. */
+const MODULES: Readonly<Record<string, string>> = Object.fromEntries(
+  [
+    ['core', 'Cast Unstack'],
+    ['math', 'Erf Logsumexp Rsqrt'],
+    ['linalg', 'Norm'],
+    [
+      'nn',
+      'Celu Elu Gelu Glu HardShrink HardSigmoid HardSilu HardTanh LeakyRelu LogSigmoid LogSoftmax Normalize OneHot Relu Relu6 ' +
+        'Selu Sigmoid Silu SoftShrink Softmax Softplus Softsign SparsePlus SparseSigmoid Squareplus TanhShrink Threshold',
+    ],
+  ].flatMap(([module, names = '']) => names.split(' ').map((name) => [name, `keras.src.ops.${module}`])),
+);
+
+/** Module of Keras 3 that has an operation. */
+export const operationModule = (name: string): string => ownEntry(MODULES, name) ?? 'keras.src.ops.numpy';
+
+/** Whether an operation takes its operands as one list. */
+export const takesList = (name: string): boolean => ownEntry(OPERATIONS, name)?.operands === null;
 
 /** Names of the operations, for tests. */
 export const OPERATION_NAMES: readonly string[] = Object.keys(OPERATIONS);

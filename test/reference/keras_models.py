@@ -298,6 +298,12 @@ def kinds():
         [L.Input((None, None, 2)), conv(), L.GlobalAveragePooling2D(), L.Dense(CLASSES, activation="softmax")]
     )
     yield "flat input", keras2.Sequential([L.Input((144,)), dense(activation="relu"), L.Dense(CLASSES, activation="softmax")])
+    # Of the pixels 0 .. 255, Rescaling to 0 .. 3 makes a quarter 0.
+    words = lambda x, scale: L.Embedding(4, 5, mask_zero=True)(L.Rescaling(scale)(L.Flatten()(L.Cropping2D((3, 1))(x))))
+    yield "masks of two inputs", graph(lambda x: L.LSTM(3)(L.Add()([words(x, 3.9), words(x, 1.9)])))
+    yield "a mask of one of two inputs", graph(lambda x: L.GRU(3)(L.Average()([words(x, 3.9), L.Dense(5)(words(x, 2.9))])))
+    plain = lambda x: L.Dense(5)(L.Reshape((36, 1))(L.Cropping2D((3, 1))(x)))
+    yield "a mask of the second of two inputs", graph(lambda x: L.LSTM(3)(L.Maximum()([plain(x), words(x, 3.9)])))
     yield "softmax of pixels", image(L.Conv2D(CLASSES, (9, 8), activation="softmax"), L.Flatten(), head=False)
 
 
@@ -623,6 +629,8 @@ def operations3():
     yield "matmul by constants", one(lambda x: o.matmul(np.linspace(-1, 1, 36, dtype="float32").reshape(4, 9), x) + o.dot(x, matrix)[:, :4, :1])
     yield "einsum", two(lambda x, y: o.einsum("bqd,bkd->bkq", x, y) + o.einsum("bqd,bke->bq", x, y)[:, None])
     yield "einsum by constants", one(lambda x: o.einsum("bqd,de->beq", x, matrix))
+    twice = lambda x, scale: L.Embedding(4, 5, mask_zero=True)(L.Rescaling(scale)(L.Flatten()(L.Cropping2D((3, 1))(x))))
+    yield "masks of two inputs", graph(lambda x: L.LSTM(3)(L.Add()([twice(x, 3.9), twice(x, 1.9)])), keras=keras3)
     yield "operations drop masks", graph(
         lambda x: L.LSTM(3)(L.Embedding(4, 5, mask_zero=True)(L.Rescaling(3.9)(L.Flatten()(L.Cropping2D((3, 1))(x)))) * 2), keras=keras3
     )
@@ -654,7 +662,9 @@ def later3():
         lambda x: L.Concatenate()(state(L.Dense(3)(L.Reshape((3, 3, 8, 2))(x)))), keras=keras3
     )
     yield "ConvLSTM3D", image(L.Reshape((3, 4, 3, 2, 2)), L.Dense(2), L.ConvLSTM3D(2, (2, 2, 1)), keras=keras3)
-    yield "RandomCrop", image(L.RandomCrop(6, 5), L.Conv2D(3, 2), L.RandomCrop(3, 2), L.Dropout(0.2), keras=keras3)
+    # In inference, Keras crops nothing.
+    crops = [L.RandomCrop(6, 5), L.Conv2D(3, 2), L.RandomCrop(3, 2), L.Dropout(0.2), L.GlobalAveragePooling2D()]
+    yield "RandomCrop", image(*crops, L.Dense(CLASSES, activation="softmax"), keras=keras3, head=False)
     for way in ["bilinear", "nearest", "bicubic", "lanczos3", "lanczos5"]:
         yield f"Resizing {way}", picture3(L.Resizing(11, 4, interpolation=way), L.Conv2D(2, 2), L.Resizing(5, 7, interpolation=way))
     yield "CenterCrop", picture3(L.CenterCrop(4, 3))
@@ -730,11 +740,12 @@ def random_models(count, seed):
 
 
 def add(file):
-    """Writes the models of Keras 3 that a file lacks at its end."""
+    """Writes the models that a file lacks at its end."""
     with open(file) as opened:
         text = opened.read()
     known = {model["name"] for model in json.loads(text)["models"]}
-    added = [record(name, keras3, model) for name, model in kinds3() if name not in known]
+    added = [record(name, keras2, model) for name, model in kinds() if name not in known]
+    added += [record(name, keras3, model) for name, model in kinds3() if name not in known]
     lines = "".join(",\n" + json.dumps(each, separators=(",", ":")) for each in added)
     with open(file, "w") as opened:
         opened.write(text.removesuffix("\n]}\n") + lines + "\n]}\n")
@@ -744,7 +755,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--random", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--add", help="file to which to add the models of Keras 3 that it lacks")
+    parser.add_argument("--add", help="file to which to add the models that it lacks")
     parser.add_argument("--only", help="print only models of Keras 3 whose name contains this")
     options = parser.parse_args()
     if options.random > 0:

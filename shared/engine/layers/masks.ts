@@ -15,8 +15,13 @@ import {
 // Masks of sequences as Keras has them: [samples, steps] with 1 for steps that count, else 0. tfjs-layers passes a mask on to
 // layers that have none.
 
-/** Mask of a layer's output, from those of its inputs. */
-type MaskRule = (masks: readonly (tfjs.Tensor | null)[], layer: MaskedLayer, tf: TF) => tfjs.Tensor | null;
+/** Mask of a layer's output, from those of its inputs. @param any whether a step counts if it does in any input */
+type MaskRule = (
+  masks: readonly (tfjs.Tensor | null)[],
+  layer: MaskedLayer,
+  tf: TF,
+  any: boolean,
+) => tfjs.Tensor | null;
 
 interface MaskedLayer extends tfjs.layers.Layer {
   readonly layers?: readonly MaskedLayer[];
@@ -26,9 +31,15 @@ interface MaskedLayer extends tfjs.layers.Layer {
 
 const first: MaskRule = ([mask = null]) => mask;
 const sequences: MaskRule = ([mask = null], { returnSequences }) => (returnSequences === true ? mask : null);
-/** A step counts if it does in one of the inputs; without one of the masks there is none. */
-const merged: MaskRule = (masks, _layer, tf) =>
-  masks.includes(null) ? null : (masks as tfjs.Tensor[]).reduce((all, mask) => tf.maximum(all, mask));
+/**
+ * In Keras 3, a step counts if it does in one of the inputs, and without one of the masks there is none. In Keras 2, it counts if
+ * it does in all inputs that have a mask.
+ */
+const merged: MaskRule = (masks, _layer, tf, any) => {
+  const found = masks.filter((mask) => mask !== null);
+  if (found.length === 0 || (any && found.length < masks.length)) return null;
+  return found.reduce((all, mask) => (any ? tf.maximum(all, mask) : tf.minimum(all, mask)));
+};
 const unsupported: MaskRule = (masks, layer) => {
   if (masks.every((mask) => mask === null)) return null;
   throw new Error(
@@ -99,8 +110,11 @@ export const makesMasks = (model: tfjs.layers.Layer): boolean =>
 const layersOf = (model: MaskedLayer): MaskedLayer[] =>
   (model.layers ?? []).flatMap((layer) => (layer.layers === undefined ? [layer] : layersOf(layer)));
 
-/** Passes masks between the layers of a model as Keras does, if one of them makes a mask. */
-export function applyMasks(tf: TF, model: tfjs.layers.Layer): void {
+/**
+ * Passes masks between the layers of a model as Keras does, if one of them makes a mask.
+ * @param mergingAny names of the layers that merge masks as in Keras 3
+ */
+export function applyMasks(tf: TF, model: tfjs.layers.Layer, mergingAny: ReadonlySet<string>): void {
   if (!makesMasks(model)) return;
   const layers = layersOf(model);
   const masks = new WeakMap<tfjs.Tensor, tfjs.Tensor>();
@@ -115,7 +129,9 @@ export function applyMasks(tf: TF, model: tfjs.layers.Layer): void {
     layer.call = (inputs, kwargs) => {
       const found = [inputs].flat().map((input) => masks.get(input) ?? null);
       const outputMask =
-        makeMask(tf, layer, singleInput(inputs)) ?? ruleOf(className)?.(found, layer, tf) ?? null;
+        makeMask(tf, layer, singleInput(inputs)) ??
+        ruleOf(className)?.(found, layer, tf, mergingAny.has(layer.name)) ??
+        null;
       const hasMask = found.some((mask) => mask !== null);
       const mask = !hasMask
         ? null

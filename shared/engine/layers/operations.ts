@@ -109,7 +109,6 @@ const OPERATIONS: Readonly<Record<string, Compute>> = {
   },
   Einsum: einsum,
 
-  Identity: elementwise((tf, x) => tf.clone(x)),
   Negative: elementwise((tf, x) => tf.neg(x)),
   Absolute: elementwise(magnitude),
   Exp: elementwise((tf, x) => tf.exp(x)),

@@ -46,11 +46,9 @@ test('what the written model does not have is named', async () => {
     seed: 1,
     optimizer: { name: 'adamw', noDecay: ['bias'], schedule: { name: 'plateau' } },
   });
-  const rules = [{ tensor: 0, penalty: { l1: 1, l2: 0 } }];
-  const regularized = { ...job, optimizer: { ...job.optimizer, tensorRules: rules } };
   const training = { gradcast: '0', dataDescription: 'digits', epochs: 1 };
   const parts = { weights: initialWeights, names: weightNames };
-  await saveModel(join(folder, 'other'), modelToSave(regularized, parts, training, null));
+  await saveModel(join(folder, 'other'), modelToSave(job, parts, training, null));
   const lines: string[] = [];
   await exportModel(
     join(folder, 'other'),
@@ -59,8 +57,7 @@ test('what the written model does not have is named', async () => {
   );
   expect(lines.at(-1)).toBe(
     'It is compiled with the optimizer, loss and metrics of the run, and fit() starts the optimizer anew, without ' +
-      "the regularizers and constraints of the model's layers and the tensors that have no weight decay " +
-      '(exclude_from_weight_decay) and the plateau schedule (ReduceLROnPlateau).',
+      'the tensors that have no weight decay (exclude_from_weight_decay) and the plateau schedule (ReduceLROnPlateau).',
   );
 });
 

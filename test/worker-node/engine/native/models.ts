@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Topology } from '../../../../shared/model/job.ts';
+import { layersOf, type LayerConfig } from '../../../../shared/model/keras-layer.ts';
 import { defaultTopology } from '../../../../shared/model/default-topology.ts';
 
 export const SAMPLE_SHAPE = [12, 12, 1];
@@ -43,6 +44,17 @@ export const models: Record<string, () => Topology> = {
       tf.layers.conv2d({ filters: 6, kernelSize: 5, padding: 'same', activation: 'relu6' }),
       ...end(),
     ),
+  'a penalty of outputs': () => {
+    const topology = topologyOf(
+      tf.layers.conv2d({ inputShape, filters: 4, kernelSize: 3, activation: 'tanh' }),
+      ...end(),
+    );
+    for (const { config } of layersOf(topology as unknown as LayerConfig).filter(
+      ({ config: { activation } }) => activation,
+    ))
+      config.activity_regularizer = { class_name: 'L1L2', config: { l1: 0.01, l2: 0.02 } };
+    return topology;
+  },
   'average pooling': () =>
     topologyOf(
       tf.layers.conv2d({ inputShape, filters: 4, kernelSize: 3, activation: 'tanh' }),
