@@ -152,8 +152,10 @@ export function summarize(rows: readonly Row[], { engines, steps, coordinator }:
     }).length;
     const { device, version } = status.info;
     const library = engine === 'native' ? 'TensorFlow' : 'TensorFlow.js';
+    const label = `- ${LABELS[engine]} (${library} ${version}, ${device}): ${measured.length} cases`;
+    if (measured.length === 0) return `${label}, ${failed} errors.`;
     return (
-      `- ${LABELS[engine]} (${library} ${version}, ${device}): ${measured.length} cases, loss within ${worst('loss')}, ` +
+      `${label}, loss within ${worst('loss')}, ` +
       `gradient within ${worst('gradient')}, ${outside} outside the bounds, ${failed} errors.`
     );
   });

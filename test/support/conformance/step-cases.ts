@@ -21,7 +21,18 @@ export interface ListedCase {
 /** Layers and activations that many models have around the one that they are about. */
 const SURROUNDINGS: ReadonlySet<string> = new Set([
   ...['InputLayer', 'Flatten', 'Dense', 'Reshape', 'Conv1D', 'Conv2D', 'Conv3D', 'Activation', 'Rescaling'],
-  ...['Permute', 'Cropping2D', 'Dropout', 'linear', 'softmax', 'tanh', 'relu', 'sigmoid'],
+  ...[
+    'Permute',
+    'Cropping2D',
+    'Dropout',
+    'ReLU',
+    'GlobalAveragePooling2D',
+    'linear',
+    'softmax',
+    'tanh',
+    'relu',
+    'sigmoid',
+  ],
 ]);
 
 /** Classes of layers and activations within a topology, each with its group. */
