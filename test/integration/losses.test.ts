@@ -23,7 +23,7 @@ const { runs } = kerasLosses();
 describe('the gradient of a dense layer on WebAssembly is that of Keras', () => {
   test.each(gradientCases())('for the loss %s behind %s, %s weights', async (_, __, ___, each) => {
     const { loss, gradient } = await measureLossGradient(wasmEngine, each);
-    expect(loss).toBeLessThan(1e-4);
+    expect(loss).toBeLessThan(1e-5);
     expect(gradient).toBeLessThan(1e-4);
   });
 });

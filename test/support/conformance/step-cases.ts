@@ -21,7 +21,18 @@ export interface ListedCase {
 /** Layers and activations that many models have around the one that they are about. */
 const SURROUNDINGS: ReadonlySet<string> = new Set([
   ...['InputLayer', 'Flatten', 'Dense', 'Reshape', 'Conv1D', 'Conv2D', 'Conv3D', 'Activation', 'Rescaling'],
-  ...['Permute', 'Cropping2D', 'Dropout', 'linear', 'softmax', 'tanh', 'relu', 'sigmoid'],
+  ...[
+    'Permute',
+    'Cropping2D',
+    'Dropout',
+    'ReLU',
+    'GlobalAveragePooling2D',
+    'linear',
+    'softmax',
+    'tanh',
+    'relu',
+    'sigmoid',
+  ],
 ]);
 
 /** Classes of layers and activations within a topology, each with its group. */
@@ -72,21 +83,21 @@ export function listStepCases(): ListedCase[] {
       prepare: (): Promise<StepCase> => Promise.resolve({ kind: 'layer', name: layer.name, layer }),
     })),
   ];
-  // A case is about what its name says, and about all but the surroundings. A layer that no name mentions counts everywhere.
-  const isMentioned = (full: string): boolean =>
-    withLayers.some(({ name, contains }) => contains.has(full) && mentions(name, shortName(full)));
-  const counted = new Map(
-    [...new Set(withLayers.flatMap(({ contains }) => [...contains]))].map((full) => [
-      full,
-      SURROUNDINGS.has(shortName(full)) && isMentioned(full),
-    ]),
+  // A case is about what its name says, and about all but the surroundings. A part of the surroundings that no name mentions counts
+  // where there is nothing else.
+  const mentioned = new Set(
+    withLayers.flatMap(({ name, contains }) =>
+      [...contains].filter((full) => mentions(name, shortName(full))),
+    ),
   );
+  const isAbout = (name: string, contains: ReadonlySet<string>, full: string): boolean => {
+    if (!SURROUNDINGS.has(shortName(full)) || mentions(name, shortName(full))) return true;
+    return !mentioned.has(full) && [...contains].every((other) => SURROUNDINGS.has(shortName(other)));
+  };
   return [
     ...withLayers.map(({ contains, ...about }) => ({
       ...about,
-      covers: [...contains].filter(
-        (full) => counted.get(full) === false || mentions(about.name, shortName(full)),
-      ),
+      covers: [...contains].filter((full) => isAbout(about.name, contains, full)),
     })),
     ...kerasLosses().gradients.map((each) => {
       const options = Object.entries(each.loss).map(([key, value]) =>

@@ -56,9 +56,10 @@ const reshaped = ({ dataId, dtype }: TensorInfo, shape: number[]): TensorInfo =>
 const withoutVectors =
   (stock: Run): Run =>
   (call) => {
-    const inputs = Object.entries(call.inputs) as [string, TensorInfo][];
-    const axes = Math.max(...inputs.map(([, { shape }]) => shape.length));
+    let axes = 0;
+    for (const name in call.inputs) axes = Math.max(axes, call.inputs[name]?.shape.length ?? 0);
     if (axes <= MAX_VECTOR_AXES) return stock(call);
+    const inputs = Object.entries(call.inputs) as [string, TensorInfo][];
     const ones = new Array<number>(axes - 1).fill(1);
     const widened = inputs.map(([name, input]) => [
       name,
