@@ -42,13 +42,14 @@ const relative = (value: number, expected: number): number =>
 
 /** Regularizers and constraints of a case's tensors. */
 function rulesOf({ tensorRules = [] }: OptimizerCase): string[] {
-  return tensorRules.flatMap(({ penalty, constraint }) => {
+  return tensorRules.flatMap(({ penalty, orthogonal, constraint }) => {
     const factors: Readonly<Record<string, unknown>> = { ...penalty };
     const used = Object.entries(PENALTIES).filter(([, key]) => Number(factors[key] ?? 0) > 0);
     const regularizer = used.length > 1 ? 'L1L2' : used[0]?.[0];
     const applied = constraint === undefined ? undefined : CONSTRAINTS[constraint.name];
     return [
       ...(regularizer === undefined ? [] : [`regularizers.${regularizer}`]),
+      ...(orthogonal === undefined ? [] : ['regularizers.OrthogonalRegularizer']),
       ...(applied === undefined ? [] : [`constraints.${applied}`]),
     ];
   });

@@ -4,8 +4,6 @@ const HELPER = 'a function of Python that reads or writes configurations; gradca
 const BASE = 'a base class of Python, which computes nothing itself';
 /** Reasons of names that are no layers, losses and so on, but tools of Keras' library. */
 export const NO_COMPUTATION: readonly string[] = [HELPER, BASE];
-const BOUNDARIES = 'gradcast has no windows whose sizes differ along an axis; use a pool with strides';
-const FRAMES = 'gradcast does not compute convolutions as the step of a recurrent layer';
 const WHOLE_BATCH =
   'it mixes the samples of a batch, so that a step would depend on how the batch is partitioned';
 const IMAGES = 'gradcast does not compute this change of images; apply it when you prepare the data';
@@ -28,9 +26,6 @@ export const REFUSALS: Readonly<Record<Group, Readonly<Record<string, string>>>>
   layers: {
     ...all('serialize deserialize', HELPER),
     ...all('Layer Wrapper InputSpec', BASE),
-    ...all('AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D', BOUNDARIES),
-    ...all('AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D', BOUNDARIES),
-    ...all('ConvLSTM1D ConvLSTM2D ConvLSTM3D', FRAMES),
     ...all('CutMix MixUp', WHOLE_BATCH),
     ...all('AugMix AutoContrast ContrastLimitedAdaptiveHistogramEqualization Equalization', IMAGES),
     ...all(
@@ -38,19 +33,14 @@ export const REFUSALS: Readonly<Record<Group, Readonly<Record<string, string>>>>
       IMAGES,
     ),
     ...all('RandomGaussianBlur RandomGrayscale RandomHue RandomInvert RandomPerspective', IMAGES),
-    ...all('RandomPosterization RandomSaturation RandomSharpness RandomShear Resizing Solarization', IMAGES),
-    ...all('CategoryEncoding Discretization HashedCrossing Hashing IntegerLookup StringLookup', TEXT),
+    ...all('RandomPosterization RandomSaturation RandomSharpness RandomShear Solarization', IMAGES),
+    ...all('HashedCrossing Hashing IntegerLookup StringLookup', TEXT),
     ...all('TextVectorization', TEXT),
     ...all('FlaxLayer JaxLayer TFSMLayer TorchModuleWrapper', FOREIGN),
     ...all('MelSpectrogram STFTSpectrogram', SIGNALS),
-    ActivityRegularization:
-      'workers compute the gradient of the loss alone, without penalties on outputs of layers',
-    CenterCrop: 'gradcast does not crop to a size; use Cropping2D',
     Lambda: 'it contains Python code, which workers do not run',
     MaxNumBoundingBoxes: 'gradcast has no bounding boxes',
     Pipeline: 'it is a list of layers for data; put the layers into the model',
-    RandomCrop:
-      'it crops a whole batch alike, so that a step would depend on how the batch is partitioned; use RandomTranslation',
     ReversibleEmbedding: 'gradcast does not compute an embedding and its transpose with one tensor',
     SpectralNormalization: 'it changes a kernel before each step, while workers only read the weights',
   },
@@ -91,7 +81,6 @@ export const REFUSALS: Readonly<Record<Group, Readonly<Record<string, string>>>>
   regularizers: {
     ...helpers,
     Regularizer: BASE,
-    OrthogonalRegularizer: 'the coordinator adds only penalties that are sums over weights',
   },
   constraints: { ...helpers, Constraint: BASE },
   optimizers: {
