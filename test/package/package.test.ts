@@ -125,11 +125,11 @@ export const reporter: Partial<Reporter> = {};
   train,
 } from 'gradcast';
 import { runNodeWorker } from 'gradcast/worker';
-const dataset = await loadDataset({ syntheticDigits: 'always', limit: 96 });
-const { job, initialWeights, weightNames } = await createJob(
-  { ...dataset, test: { ...dataset.test, count: 64 } },
-  { epochs: 2, batchSize: 32 },
-);
+const digits = await loadDataset({ syntheticDigits: 'always', limit: 96 });
+const inputs = [digits.test.inputs[0].subarray(0, 64 * 784)];
+const targets = [digits.test.targets[0].subarray(0, 64)];
+const dataset = { ...digits, test: { inputs, targets, count: 64 } };
+const { job, initialWeights, weightNames } = await createJob(dataset, { epochs: 2, batchSize: 32 });
 const coordinator = await startCoordinator({ job, token: 's3cret' });
 const events = [];
 const worker = runNodeWorker({
@@ -138,9 +138,8 @@ const worker = runNodeWorker({
   engine: 'wasm',
   onEvent: ({ type }) => events.push(type),
 });
-const test = { ...dataset.test, count: 64 };
-const { weights, steps, history } = await train(coordinator, { dataset: { ...dataset, test }, weights: initialWeights });
-const scores = await evaluate(coordinator, { dataset: { ...dataset, test }, weights });
+const { weights, steps, history } = await train(coordinator, { dataset, weights: initialWeights });
+const scores = await evaluate(coordinator, { dataset, weights });
 await coordinator.close();
 await saveModel('model', { job, weights, weightNames, history });
 await saveKerasModel('model.keras', { job, weights, weightNames });
