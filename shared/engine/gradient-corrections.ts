@@ -107,6 +107,54 @@ export function registerExtremumGradients(tf: TF): void {
   }
 }
 
+/** Attributes of tfjs' gradient of Slice. */
+interface SliceAttributes {
+  readonly begin: number | number[];
+  readonly size: number | number[];
+}
+
+/** Most axes of a tensor that tfjs' backends on GPUs can pad. */
+const MAX_PADDED_AXES = 4;
+const registeredSlice = new WeakSet<object>();
+
+/**
+ * Registers a gradient of slices of five axes and more that pads one axis after the other. That of tfjs pads all at once, for
+ * which its backends on GPUs have no shader. May be called again.
+ */
+export function registerSliceGradient(tf: TF): void {
+  if (registeredSlice.has(tf.engine())) return;
+  registeredSlice.add(tf.engine());
+  const stock = tf.getGradient('Slice');
+  tf.unregisterGradient('Slice');
+  tf.registerGradient({
+    ...stock,
+    gradFunc: (dy, saved, attributes) => {
+      const [x] = saved as [tfjs.Tensor];
+      if (x.rank <= MAX_PADDED_AXES) return stock.gradFunc(dy, saved, attributes);
+      const { begin, size } = attributes as unknown as SliceAttributes;
+      const [begins, sizes] = tf.slice_util.parseSliceParams(x, begin, size) as [number[], number[]];
+      return {
+        x: () => {
+          let gradient = dy as tfjs.Tensor;
+          const shape = [...sizes];
+          x.shape.forEach((length, axis) => {
+            const [from = 0, count = 0] = [begins[axis], sizes[axis]];
+            if (count === length) return;
+            const before = shape.slice(0, axis).reduce((a, b) => a * b, 1);
+            gradient = tf.pad(tf.reshape(gradient, [before, count, -1]), [
+              [0, 0],
+              [from, length - from - count],
+              [0, 0],
+            ]);
+            shape[axis] = length;
+          });
+          return tf.reshape(gradient, x.shape);
+        },
+      };
+    },
+  });
+}
+
 /** Attributes of tfjs' gradient of Conv2D. */
 interface ConvAttributes {
   readonly dilations: number | readonly number[] | null;

@@ -5,6 +5,7 @@ import {
   registerAveragePoolGradients,
   registerDilatedGradient,
   registerExtremumGradients,
+  registerSliceGradient,
 } from './gradient-corrections.ts';
 import { takeActivityPenalties, type ActivityPenalty } from '../model/activity-penalties.ts';
 import { ActivityPenalties } from './activity-penalties.ts';
@@ -83,6 +84,7 @@ async function loadModel(
   registerAveragePoolGradients(tf);
   registerDilatedGradient(tf);
   registerExtremumGradients(tf);
+  registerSliceGradient(tf);
   const model = await tf.models.modelFromJSON(topology as never);
   try {
     rejectEmptyOutputs(model);

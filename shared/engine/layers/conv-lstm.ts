@@ -161,15 +161,10 @@ function convLstmLayer(tf: TF, axes: 1 | 2 | 3): LayerClass {
         let hidden: tfjs.Tensor = tf.zeros([samples, ...state]);
         let carry = hidden;
         const outputs: tfjs.Tensor[] = [];
-        // Engines on GPUs have no gradient of a slice of five axes.
-        const frames = tf.reshape(x, [samples, steps, -1]);
-        const frameSize = frames.shape[2] as number;
         for (let i = 0; i < steps; i++) {
           const step = this.settings.goBackwards === true ? steps - 1 - i : i;
-          const row = tf.reshape(tf.slice(frames, [0, step, 0], [samples, 1, frameSize]), [
-            samples,
-            ...sides,
-          ]);
+          const begin = x.shape.map((_, axis) => (axis === 1 ? step : 0));
+          const row = tf.reshape(tf.slice(x, begin, x.shape.with(1, 1)), [samples, ...sides]);
           const product = this.#convolve(row, kernel, how, inputMasks);
           const biased = bias === undefined ? product : tf.add(product, bias);
           const sum = tf.add(biased, this.#convolve(hidden, recurrent, same, stateMasks));
@@ -184,12 +179,9 @@ function convLstmLayer(tf: TF, axes: 1 | 2 | 3): LayerClass {
             tf.mul(gate.apply(input), activation.apply(candidate)),
           );
           hidden = tf.mul(gate.apply(output), activation.apply(carry));
-          outputs.push(tf.reshape(hidden, [samples, 1, -1]));
+          outputs.push(tf.reshape(hidden, [samples, 1, ...state]));
         }
-        const result =
-          this.settings.returnSequences === true
-            ? tf.reshape(tf.concat(outputs, 1), [samples, steps, ...state])
-            : hidden;
+        const result = this.settings.returnSequences === true ? tf.concat(outputs, 1) : hidden;
         return this.settings.returnState === true ? [result, hidden, carry] : result;
       });
     }
