@@ -117,11 +117,15 @@ function section(group: Group, rows: readonly Row[], { steps, coordinator }: Fig
   ];
 }
 
+/** Length of an error in the document. */
+const MAX_ERROR = 120;
+
 /** Sentences about cases outside the bounds. */
 function remarks({ steps }: Figures): string[] {
   return steps.flatMap(({ name, kerasError = 0, answers }) => {
     const outside = [...answers].flatMap(([engine, answer]) => {
-      if ('failed' in answer) return [`${LABELS[engine]}: ${answer.failed.split('\n')[0] ?? ''}`];
+      if ('failed' in answer)
+        return [`${LABELS[engine]}: ${(answer.failed.split('\n')[0] ?? '').slice(0, MAX_ERROR)}`];
       return isWithin(answer) ? [] : [`${LABELS[engine]} ${pair(answer)}`];
     });
     if (outside.length === 0) return [];
@@ -177,7 +181,8 @@ export function renderDocument(rows: readonly Row[], figures: Figures, kerasVers
     '',
     'The bounds are 1e-5 for a loss and 1e-4 for a gradient, relative to its norm; 1e-6 for what the coordinator computes. ' +
       'A cell in bold is outside. A GPU in a browser is one in software (SwiftShader): it shows that kernels and gradients are right, ' +
-      'while the exponentials, roots and reciprocals of a real GPU may be less exact.',
+      'while the exponentials, roots and reciprocals of a real GPU may be less exact. Sines are not exact on any: WGSL allows them an ' +
+      'absolute error of 2^-11.',
     '',
     ...summarize(rows, figures),
     '',
