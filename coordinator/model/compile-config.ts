@@ -139,12 +139,24 @@ const OPTIONS: Readonly<Record<string, string>> = {
   alpha: 'alpha',
   gamma: 'gamma',
   apply_class_balancing: 'applyClassBalancing',
+  q: 'q',
   threshold: 'threshold',
   k: 'k',
   num_thresholds: 'thresholds',
   curve: 'curve',
   summation_method: 'summation',
   average: 'average',
+  beta: 'beta',
+  class_aggregation: 'classAggregation',
+  num_classes: 'numClasses',
+  target_class_ids: 'targetClassIds',
+  ignore_class: 'ignoreClass',
+  sparse_y_true: 'sparseYTrue',
+  sparse_y_pred: 'sparseYPred',
+  precision: 'precision',
+  recall: 'recall',
+  sensitivity: 'sensitivity',
+  specificity: 'specificity',
 };
 /** Values of options that are Keras' defaults, and those here. */
 const USUAL: Readonly<Record<string, unknown>> = {
@@ -152,6 +164,8 @@ const USUAL: Readonly<Record<string, unknown>> = {
   labelSmoothing: 0,
   curve: 'ROC',
   summation: 'interpolation',
+  sparseYTrue: true,
+  sparseYPred: true,
 };
 /** Options without an effect on the value. */
 const IGNORED: readonly string[] = ['name', 'dtype', 'fn'];
@@ -161,6 +175,9 @@ const ONLY: Readonly<Record<string, readonly unknown[]>> = {
   reduction: ['sum_over_batch_size', 'auto', 'mean'],
   multi_label: [false],
   from_logits: [false],
+  num_regressors: [0],
+  // The kinds for one-hot vectors take values for each class alone.
+  sparse_y_pred: [false],
 };
 
 /** Loss or metric in the forms that Keras writes: a name, the name of a function, or a class with its settings. */
@@ -313,9 +330,20 @@ function readMetric(
   const isAccuracy = name === 'accuracy' && !choice.isClass;
   const definition = ownEntry(METRICS, name);
   if (!isAccuracy && definition === undefined) throw new Error('there is no such metric');
-  // Keras' default is a vector of the classes' scores.
-  if (name === 'f1_score' && (config.average ?? null) === null)
+  // Keras' value is a vector of the classes' scores.
+  if (/^f(1|beta)_score$/.test(name) && (config.average ?? null) === null)
     throw new Error('it has no average; macro is the mean over the classes');
+  if (name === 'r2_score' && config.class_aggregation === null)
+    throw new Error('it has no class_aggregation; uniform_average is the mean over the outputs');
+  if (
+    isWeighted &&
+    name.endsWith('io_u') &&
+    typeof config.dtype === 'string' &&
+    !config.dtype.startsWith('int')
+  )
+    throw new Error(
+      `its dtype is ${readable(config.dtype)}, and weights are rounded to integers here as with int64`,
+    );
   const { thresholds, ...others } = config;
   const [threshold = null, ...more] = [thresholds].flat();
   if (more.length > 0) throw new Error('it has several thresholds');

@@ -11,17 +11,34 @@ const OPTIONS: Readonly<Record<string, string>> = {
   applyClassBalancing: 'apply_class_balancing',
   thresholds: 'num_thresholds',
   summation: 'summation_method',
+  classAggregation: 'class_aggregation',
+  numClasses: 'num_classes',
+  targetClassIds: 'target_class_ids',
+  ignoreClass: 'ignore_class',
+  sparseYTrue: 'sparse_y_true',
+  sparseYPred: 'sparse_y_pred',
 };
 
 /** Classes of Keras whose names do not follow from those of their losses or metrics. */
 const CLASSES: Readonly<Record<string, string>> = {
   auc: 'AUC',
+  binary_io_u: 'BinaryIoU',
+  fbeta_score: 'FBetaScore',
+  io_u: 'IoU',
   kl_divergence: 'KLDivergence',
   log_cosh: 'LogCoshError',
+  mean_io_u: 'MeanIoU',
+  one_hot_io_u: 'OneHotIoU',
+  one_hot_mean_io_u: 'OneHotMeanIoU',
 };
 
 /** Metrics that are only losses in Keras. */
-const NO_METRICS: readonly string[] = ['huber', 'binary_focal_crossentropy'];
+const NO_METRICS: readonly string[] = [
+  'huber',
+  'binary_focal_crossentropy',
+  'categorical_focal_crossentropy',
+  'categorical_generalized_cross_entropy',
+];
 /** Metrics whose class in Keras takes thresholds. */
 const HAS_THRESHOLDS = /^(precision|recall|(true|false)_(positives|negatives))$/;
 
@@ -69,7 +86,10 @@ function byOutput(
 function lossToKeras({ loss, metrics }: OutputSpec): string | KerasObject {
   const { name, label = name, ...options } = loss;
   const takesOneHot = metrics.some(
-    (metric) => METRICS[metric.name]?.isSparse !== true && metric.name !== 'categorical_accuracy',
+    (metric) =>
+      METRICS[metric.name]?.isSparse !== true &&
+      metric.name !== 'categorical_accuracy' &&
+      !takesClasses(metric),
   );
   const isSparse = name === 'sparse_categorical_crossentropy' && label === name;
   const written = isSparse && takesOneHot ? 'categorical_crossentropy' : label;
@@ -78,6 +98,10 @@ function lossToKeras({ loss, metrics }: OutputSpec): string | KerasObject {
   return kerasObject('keras.losses', className(written), { name: written, ...config });
 }
 
+/** Whether a metric takes class numbers and values of each class in Keras. */
+const takesClasses = ({ name, sparseYTrue = true, sparseYPred = true }: MetricSpec): boolean =>
+  /^(mean_)?io_u$/.test(name) && sparseYTrue && !sparseYPred;
+
 function metricToKeras({
   name,
   label = name,
@@ -85,7 +109,7 @@ function metricToKeras({
   ...options
 }: MetricSpec): string | KerasObject {
   // Keras' own default is a vector.
-  const config = optionsToKeras(name === 'f1_score' ? { average: 'macro', ...options } : options);
+  const config = optionsToKeras(/^f(1|beta)_score$/.test(name) ? { average: 'macro', ...options } : options);
   const isPlain = Object.keys(config).length === 0;
   const isAccuracy = /^(categorical|sparse_categorical|binary)_accuracy$/.test(name);
   if (isPlain && name !== 'log_cosh' && (label === name || canonicalName(label) === name)) return label;

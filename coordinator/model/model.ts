@@ -184,8 +184,8 @@ function checkSums(job: Job): void {
   const { sums } = new Scoring(job);
   if (sums <= MAX_METRIC_SUMS) return;
   throw new Error(
-    `The metrics need ${sums} sums, and a message has at most ${MAX_METRIC_SUMS}. Leave a metric out: auc has 2 for each threshold, ` +
-      'f1_score 3 for each class.',
+    `The metrics need ${sums} sums, and a message has at most ${MAX_METRIC_SUMS}. Leave a metric out: auc and rates at a rate have 2 for ` +
+      'each threshold, f1_score, fbeta_score and r2_score 3 for each class, IoU kinds 2 for each class.',
   );
 }
 

@@ -207,6 +207,12 @@ function readMetric(choice: MetricChoice, accuracy: string, optionName: OptionNa
       `There is no metric ${spec.name}. Metrics are accuracy, ${METRIC_NAMES.join(', ')}; ${optionName('metrics')} takes some of them.`,
     );
   }
+  const missing = definition.required?.find((option) => (spec as MetricSpec)[option] === undefined);
+  if (missing !== undefined) {
+    throw new Error(
+      `The metric ${spec.name} needs ${missing}, as in { "name": "${spec.name}", "${missing}": ... }.`,
+    );
+  }
   const label = name === spec.name ? {} : { label: spec.name };
   return parseOptions('metric', metricSchema, { ...label, ...spec, name }, [
     ...definition.options,

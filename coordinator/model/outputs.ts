@@ -74,7 +74,12 @@ export function resolveOutputs(
       parseMetric(choice, { shape }, target, optionName),
     );
     for (const metric of metrics) {
-      requireFit(metric.name, METRICS[metric.name]?.isSparse === true, { shape }, target, problem);
+      const { name: metricName, ...options } = metric;
+      requireFit(metricName, METRICS[metricName]?.isSparse === true, { shape }, target, problem);
+      const rows = sampleSize({ shape }) / width;
+      const isClass = isOneHot({ shape }, target);
+      const misfit = METRICS[metricName]?.findProblem?.(options, { rows, width }, isClass) ?? null;
+      if (misfit !== null) throw new Error(`${problem}; ${metricName} ${misfit}.`);
     }
     return {
       target,

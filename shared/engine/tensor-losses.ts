@@ -3,6 +3,7 @@ import {
   DEFAULT_ALPHA,
   DEFAULT_DELTA,
   DEFAULT_GAMMA,
+  DEFAULT_Q,
   EPSILON,
   lossDefinition,
   type LossName,
@@ -68,7 +69,7 @@ function normalize(tf: TF, values: tfjs.Tensor): tfjs.Tensor {
   return tf.mul(values, tf.rsqrt(tf.maximum(squares, EPSILON ** 2)));
 }
 
-/** Losses of probabilities and values (the focal one of logits too), from which tfjs derives gradients as TensorFlow does for Keras. */
+/** Losses of probabilities and values (the focal ones of logits too), from which tfjs derives gradients as TensorFlow does for Keras. */
 const ROW_LOSSES: Readonly<Record<LossName, RowLosses>> = {
   categorical_crossentropy: (tf, target, output, spec) => {
     const p = clipProbabilities(tf, tf.div(output, tf.sum(output, -1, true)));
@@ -90,6 +91,15 @@ const ROW_LOSSES: Readonly<Record<LossName, RowLosses>> = {
     if (applyClassBalancing !== true) return tf.mean(losses, -1);
     return tf.mean(tf.mul(tf.add(tf.mul(y, alpha), tf.mul(tf.sub(1, y), 1 - alpha)), losses), -1);
   },
+  categorical_focal_crossentropy: (tf, target, output, spec, isLogits) => {
+    const { gamma = DEFAULT_GAMMA, alpha = DEFAULT_ALPHA } = spec;
+    const values = isLogits ? tf.softmax(output) : output;
+    const p = clipProbabilities(tf, tf.div(values, tf.sum(values, -1, true)));
+    const entropy = tf.neg(tf.mul(smooth(tf, target, spec, 1 / widthOf(target)), tf.log(p)));
+    return tf.sum(tf.mul(tf.mul(tf.pow(tf.sub(1, p), gamma), alpha), entropy), -1);
+  },
+  categorical_generalized_cross_entropy: (tf, target, output, { q = DEFAULT_Q }) =>
+    tf.div(tf.sub(1, tf.pow(tf.sum(tf.mul(target, output), -1), q)), q),
   mean_squared_error: (tf, target, output) => tf.mean(tf.square(tf.sub(target, output)), -1),
   mean_absolute_error: (tf, target, output) => tf.mean(absolute(tf, tf.sub(target, output)), -1),
   mean_absolute_percentage_error: (tf, target, output) =>
@@ -155,8 +165,8 @@ export function lossSum(
     const scaled = factor === 1 ? weights : tf.mul(weights, factor);
     return tf.reshape(scaled, [scaled.size, ...new Array<number>(rank - 1).fill(1)]);
   };
-  const { activation } = lossDefinition(spec.name);
-  if (isLogits && spec.name !== 'binary_focal_crossentropy') {
+  const { activation, options } = lossDefinition(spec.name);
+  if (isLogits && !options.includes('gamma')) {
     const mean = activation === 'softmax' ? 1 / widthOf(target) : 0.5;
     const smoothed = smooth(tf, target, spec, mean);
     return activation === 'softmax'

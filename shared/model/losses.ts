@@ -20,6 +20,7 @@ export interface LossOptions {
   readonly alpha?: number | undefined;
   readonly gamma?: number | undefined;
   readonly applyClassBalancing?: boolean | undefined;
+  readonly q?: number | undefined;
 }
 
 /** Activation that a loss computes together with its logarithm. */
@@ -47,10 +48,12 @@ export interface LossDefinition {
 export const EPSILON = 1e-7;
 /** Exponent of the modulating factor of a focal loss. */
 export const DEFAULT_GAMMA = 2;
-/** Weight of class 1 of a focal loss with class balancing. */
+/** Weight of class 1 of a binary focal loss with class balancing, and of all classes of a categorical one. */
 export const DEFAULT_ALPHA = 0.25;
 /** Error from which on the Huber loss is linear. */
 export const DEFAULT_DELTA = 1;
+/** Exponent of the generalized cross-entropy: near 0 it is the cross-entropy, near 1 the mean absolute error. */
+export const DEFAULT_Q = 0.5;
 
 const clip = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
 const clipProbability = (value: number): number => clip(value, EPSILON, 1 - EPSILON);
@@ -136,6 +139,25 @@ function focal(options: LossOptions, logits: boolean): RowLoss {
   });
 }
 
+/** Keras computes it of probabilities, also of those that it makes from logits. */
+function categoricalFocal(options: LossOptions, logits: boolean): RowLoss {
+  const { labelSmoothing = 0, gamma = DEFAULT_GAMMA, alpha = DEFAULT_ALPHA } = options;
+  return (target, i, output, from, width) => {
+    const { max } = logits ? logSumExp(output, from, width) : { max: 0 };
+    const valueOf = (c: number): number =>
+      logits ? Math.exp(at(output, from + c) - max) : at(output, from + c);
+    let sum = 0;
+    for (let c = 0; c < width; c++) sum += valueOf(c);
+    let loss = 0;
+    for (let c = 0; c < width; c++) {
+      const p = clipProbability(valueOf(c) / sum);
+      const y = at(target, i + c) * (1 - labelSmoothing) + labelSmoothing / width;
+      loss -= alpha * (1 - p) ** gamma * y * Math.log(p);
+    }
+    return loss;
+  };
+}
+
 /** Labels 0 and 1 as -1 and 1; Keras does so where a batch has no other values. */
 const hingeLabel = (target: number): number => (target === 0 ? -1 : target);
 
@@ -192,6 +214,22 @@ export const LOSSES = {
     // Its factor takes the probabilities of the sigmoid alone.
     folds: ['sigmoid'],
     create: focal,
+  },
+  categorical_focal_crossentropy: {
+    options: ['fromLogits', 'labelSmoothing', 'alpha', 'gamma'],
+    targets: [0, Infinity],
+    activation: 'softmax',
+    create: categoricalFocal,
+  },
+  categorical_generalized_cross_entropy: {
+    options: ['q'],
+    isSparse: true,
+    // A probability that float32 rounds above 1 has a negative loss.
+    isSigned: true,
+    create:
+      ({ q = DEFAULT_Q }) =>
+      (target, i, output, from) =>
+        (1 - at(output, from + at(target, i)) ** q) / q,
   },
   mean_squared_error: simple(meanOf((t, p) => (t - p) ** 2)),
   mean_absolute_error: simple(meanOf((t, p) => Math.abs(t - p))),
@@ -280,6 +318,7 @@ const ALIASES: ReadonlyMap<string, string> = new Map([
   ['kld', 'kl_divergence'],
   ['kullback_leibler_divergence', 'kl_divergence'],
   ['acc', 'accuracy'],
+  ['f_beta_score', 'fbeta_score'],
 ]);
 
 /**

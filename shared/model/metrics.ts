@@ -26,6 +26,25 @@ export interface MetricOptions extends LossOptions {
   readonly summation?: 'interpolation' | 'minoring' | 'majoring' | undefined;
   /** How the scores of classes are combined. @default macro */
   readonly average?: 'micro' | 'macro' | 'weighted' | undefined;
+  /** Weight of the recall in an F-beta score, relative to the precision. @default 1 */
+  readonly beta?: number | undefined;
+  /** How the scores of outputs are combined. @default uniform_average */
+  readonly classAggregation?: 'uniform_average' | 'variance_weighted_average' | undefined;
+  /** Number of classes of an overlap. */
+  readonly numClasses?: number | undefined;
+  /** Classes whose overlaps count. */
+  readonly targetClassIds?: readonly number[] | undefined;
+  /** Class of targets that do not count. @default none */
+  readonly ignoreClass?: number | undefined;
+  /** Whether targets are class numbers, not a value for each class. @default true */
+  readonly sparseYTrue?: boolean | undefined;
+  /** Whether outputs are class numbers, not a value for each class. @default true */
+  readonly sparseYPred?: boolean | undefined;
+  /** Smallest precision of the points of a curve that count, and so on for other rates. */
+  readonly precision?: number | undefined;
+  readonly recall?: number | undefined;
+  readonly sensitivity?: number | undefined;
+  readonly specificity?: number | undefined;
 }
 
 /** Output whose rows a metric takes. */
@@ -48,8 +67,8 @@ export interface Metric {
   readonly kind: SumKind;
   /** Largest contribution of a sample to a sum; Infinity if there is no limit. */
   readonly maxPerSample: number;
-  /** Whether a sum can be negative. */
-  readonly isSigned: boolean;
+  /** Number of the last sums that can be negative. */
+  readonly signedSums: number;
   /** Whether it takes outputs of the model's last activation, not logits. */
   readonly takesProbabilities: boolean;
   /**
@@ -75,6 +94,14 @@ export interface MetricDefinition {
   readonly options: readonly (keyof MetricOptions)[];
   readonly isSparse?: boolean;
   readonly targets?: LossDefinition['targets'];
+  /** Options without a default. */
+  readonly required?: readonly (keyof MetricOptions)[];
+  /** @returns a sentence if options do not fit each other, the output or a target of classes, or null */
+  readonly findProblem?: (
+    options: MetricOptions,
+    shape: Omit<MetricShape, 'activation'>,
+    isOneHot: boolean,
+  ) => string | null;
   readonly create: (options: MetricOptions, shape: MetricShape) => Metric;
 }
 
@@ -96,7 +123,7 @@ function largest(values: ArrayLike<number>, from: number, width: number): number
 function meanMetric(
   row: RowLoss,
   { rows, width }: MetricShape,
-  options: Partial<Pick<Metric, 'kind' | 'maxPerSample' | 'isSigned' | 'takesProbabilities' | 'value'>> & {
+  options: Partial<Pick<Metric, 'kind' | 'maxPerSample' | 'signedSums' | 'takesProbabilities' | 'value'>> & {
     /** Values of the target in a row. @default width */
     readonly targetWidth?: number;
   } = {},
@@ -106,7 +133,7 @@ function meanMetric(
     sums: 1,
     kind: 'value',
     maxPerSample: Infinity,
-    isSigned: false,
+    signedSums: 0,
     takesProbabilities: true,
     ...others,
     add(sums, index, target, targetAt, output, outputAt, weight) {
@@ -161,7 +188,7 @@ function confusion(
       sums: cells.length,
       kind: 'count',
       maxPerSample: rows * width,
-      isSigned: false,
+      signedSums: 0,
       takesProbabilities: true,
       value,
       add(sums, index, target, targetAt, output, outputAt, weight) {
@@ -186,15 +213,15 @@ const first = ([sum = 0]: readonly number[]): number => sum;
 /** Fraction of the first sum in both. */
 const share = ([part = 0, rest = 0]: readonly number[]): number => divide(part, part + rest);
 
-/** Keras' F1Score, of one row a sample: sums of true positives, false positives and false negatives for each class. */
-const f1Score: MetricDefinition = {
-  options: ['threshold', 'average'],
+/** Keras' FBetaScore, of one row a sample: sums of true positives, false positives and false negatives for each class. */
+const fBetaScore: MetricDefinition = {
+  options: ['threshold', 'average', 'beta'],
   targets: [0, 1],
-  create: ({ threshold, average = 'macro' }, { rows, width }) => ({
+  create: ({ threshold, average = 'macro', beta = 1 }, { rows, width }) => ({
     sums: 3 * width,
     kind: 'count',
     maxPerSample: rows,
-    isSigned: false,
+    signedSums: 0,
     takesProbabilities: true,
     add(sums, index, target, targetAt, output, outputAt, weight) {
       for (let r = 0; r < rows; r++) {
@@ -222,7 +249,7 @@ const f1Score: MetricDefinition = {
       const score = (tp: number, fp: number, fn: number): number => {
         const precision = tp / (tp + fp + EPSILON);
         const recall = tp / (tp + fn + EPSILON);
-        return (2 * precision * recall) / (precision + recall + EPSILON);
+        return ((1 + beta ** 2) * precision * recall) / (beta ** 2 * precision + recall + EPSILON);
       };
       if (average === 'micro')
         return score(total(truePositives), total(falsePositives), total(falseNegatives));
@@ -235,32 +262,196 @@ const f1Score: MetricDefinition = {
   }),
 };
 
-/** Keras' AUC with evenly spaced thresholds: histograms of the outputs whose target is 1, and of those whose target is 0. */
-const auc: MetricDefinition = {
-  options: ['thresholds', 'curve', 'summation'],
-  create: ({ thresholds = DEFAULT_THRESHOLDS, curve, summation }, { rows, width }) => ({
+/**
+ * Metric of the points of a curve, one for each evenly spaced threshold. Its sums are histograms of the outputs whose target is 1,
+ * and of those whose target is 0.
+ * @param bucketOf bucket of an output, from the number of thresholds below it
+ * @param value of the true and false positives in each bucket and all later ones
+ */
+function curveMetric(
+  { thresholds = DEFAULT_THRESHOLDS }: MetricOptions,
+  { rows, width }: MetricShape,
+  bucketOf: (below: number) => number,
+  value: (truePositives: readonly number[], falsePositives: readonly number[]) => number,
+): Metric {
+  return {
     sums: 2 * thresholds,
     kind: 'histogram',
     maxPerSample: rows * width,
-    isSigned: false,
+    signedSums: 0,
     takesProbabilities: true,
     add(sums, index, target, targetAt, output, outputAt, weight) {
       for (let i = 0; i < rows * width; i++) {
         const probability = Math.min(1, Math.max(0, at(output, outputAt + i)));
-        const bucket = Math.max(0, Math.ceil(Math.fround(probability * (thresholds - 1))) - 1);
+        const bucket = bucketOf(Math.ceil(Math.fround(probability * (thresholds - 1))));
         const cell = index + (at(target, targetAt + i) === 0 ? thresholds : 0) + bucket;
         sums[cell] = at(sums, cell) + weight;
       }
     },
-    value: (sums) =>
-      areaUnderCurve(
-        fromTheEnd(sums.slice(0, thresholds)),
-        fromTheEnd(sums.slice(thresholds)),
-        curve ?? 'ROC',
-        summation ?? 'interpolation',
-      ),
+    value: (sums) => value(fromTheEnd(sums.slice(0, thresholds)), fromTheEnd(sums.slice(thresholds))),
+  };
+}
+
+/** Keras' AUC with evenly spaced thresholds, the first of which is below 0. */
+const auc: MetricDefinition = {
+  options: ['thresholds', 'curve', 'summation'],
+  create: ({ curve = 'ROC', summation = 'interpolation', ...options }, shape) =>
+    curveMetric(
+      options,
+      shape,
+      (below) => Math.max(0, below - 1),
+      (truePositives, falsePositives) => areaUnderCurve(truePositives, falsePositives, curve, summation),
+    ),
+};
+
+type Rate = 'precision' | 'recall' | 'sensitivity' | 'specificity';
+
+/** Rate of true among all outputs of a kind, at one threshold. Counts: true and false positives, all positives and negatives. */
+const RATES: Readonly<Record<Rate, (tp: number, fp: number, p: number, n: number) => number>> = {
+  precision: (tp, fp) => divide(tp, tp + fp),
+  recall: (tp, _, positives) => divide(tp, positives),
+  sensitivity: (tp, _, positives) => divide(tp, positives),
+  specificity: (_, fp, __, negatives) => divide(negatives - fp, negatives),
+};
+
+/** Largest value of a rate among the thresholds at which another rate is at least that of the option; 0 if there are none. */
+const rateAt = (rate: Rate, limited: Rate): MetricDefinition => ({
+  options: ['thresholds', limited],
+  required: [limited],
+  create: (options, shape) => {
+    // Keras compares them in float32.
+    const least = Math.fround(options[limited] ?? 0);
+    const bestOf = (truePositives: readonly number[], falsePositives: readonly number[]): number => {
+      let best = 0;
+      // The first threshold is 0, above which outputs of 0, those of bucket 0, are not.
+      for (let i = 1; i <= truePositives.length; i++) {
+        const [tp, fp] = [truePositives[i] ?? 0, falsePositives[i] ?? 0];
+        const counts = [tp, fp, at(truePositives, 0), at(falsePositives, 0)] as const;
+        if (Math.fround(RATES[limited](...counts)) >= least) best = Math.max(best, RATES[rate](...counts));
+      }
+      return best;
+    };
+    return curveMetric(options, shape, (below) => below, bestOf);
+  },
+});
+
+/** Keras' R2Score, of one row a sample: for each output sums of squared errors, of squared targets and of targets. */
+const r2Score: MetricDefinition = {
+  options: ['classAggregation'],
+  findProblem: (_, { rows }) =>
+    rows === 1
+      ? null
+      : 'takes outputs of one axis; flatten the output and the target, or use mean_squared_error',
+  create: ({ classAggregation = 'uniform_average' }, { width }) => ({
+    sums: 3 * width,
+    kind: 'value',
+    maxPerSample: Infinity,
+    signedSums: width,
+    takesProbabilities: true,
+    add(sums, index, target, targetAt, output, outputAt, weight) {
+      for (let c = 0; c < width; c++) {
+        const y = at(target, targetAt + c);
+        const add = (cell: number, amount: number): void => {
+          sums[index + cell * width + c] = at(sums, index + cell * width + c) + weight * amount;
+        };
+        add(0, (y - at(output, outputAt + c)) ** 2);
+        add(1, y * y);
+        add(2, y);
+      }
+    },
+    value(sums, total) {
+      const variations = sums.slice(width, 2 * width).map((squares, c) => {
+        const sum = at(sums, 2 * width + c);
+        return squares - (sum * sum) / total;
+      });
+      const scores = variations.map((variation, c) => {
+        const score = 1 - at(sums, c) / variation;
+        return Math.abs(score) === Infinity ? 0 : score;
+      });
+      const add = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+      if (classAggregation === 'uniform_average') return add(scores) / width;
+      return add(scores.map((score, c) => score * at(variations, c))) / add(variations);
+    },
   }),
 };
+
+/** How an overlap takes classes from targets and outputs. */
+interface OverlapForm {
+  readonly options: MetricDefinition['options'];
+  readonly required?: MetricDefinition['required'];
+  /** Whether all classes count, not those of an option. */
+  readonly isMean?: boolean;
+  /** Whether targets and outputs have a value for each class, whatever the options. */
+  readonly isOneHot?: boolean;
+  /** Threshold from which on an output is class 1, if outputs are no class numbers. */
+  readonly threshold?: (options: MetricOptions) => number;
+}
+
+/**
+ * Intersection over union of targets and outputs of a class: for each class the number of rows with both, then of those with one or both.
+ * Like Keras, it rounds classes and weights toward 0, and ignores rows of other classes.
+ */
+function overlap({ options, required = [], isMean, isOneHot, threshold }: OverlapForm): MetricDefinition {
+  const hasValues = ({ sparseYPred = true }: MetricOptions): boolean => isOneHot ?? !sparseYPred;
+  return {
+    options,
+    required,
+    findProblem(given, { width }, isClass) {
+      const { numClasses = 2, targetClassIds = [], sparseYTrue = true } = given;
+      if (targetClassIds.some((id) => id >= numClasses)) return `has no class ${Math.max(...targetClassIds)}`;
+      if (new Set(targetClassIds).size < targetClassIds.length) return 'has a class twice in targetClassIds';
+      if (isOneHot === true || threshold !== undefined) return null;
+      if (!hasValues(given)) {
+        if (isClass)
+          return `takes outputs that are class numbers, not ${width} values; set sparseYPred to false`;
+        return sparseYTrue ? null : 'takes sparseYTrue false only with sparseYPred false';
+      }
+      return sparseYTrue && !isClass
+        ? 'takes targets that are class numbers; set sparseYTrue to false'
+        : null;
+    },
+    create: (given, { rows, width }) => {
+      const { numClasses = 2, ignoreClass } = given;
+      const ids =
+        (isMean === true ? undefined : given.targetClassIds) ??
+        Array.from({ length: numClasses }, (_, id) => id);
+      const cells = new Map(ids.map((id, cell) => [id, cell]));
+      const isRow = hasValues(given);
+      const limit = threshold === undefined ? null : Math.fround(threshold(given));
+      const isKnown = (id: number): boolean => id >= 0 && id < numClasses;
+      return {
+        sums: 2 * ids.length,
+        kind: 'count',
+        maxPerSample: isRow ? rows : rows * width,
+        signedSums: 0,
+        takesProbabilities: !isRow,
+        add(sums, index, target, targetAt, output, outputAt, weight) {
+          const counted = Math.trunc(weight);
+          for (let i = 0; i < (isRow ? rows : rows * width); i++) {
+            const [y, p] = isRow
+              ? [largest(target, targetAt + i * width, width), largest(output, outputAt + i * width, width)]
+              : [Math.trunc(at(target, targetAt + i)), at(output, outputAt + i)];
+            const predicted = limit === null ? Math.trunc(p) : Number(p >= limit);
+            if (!isKnown(y) || !isKnown(predicted) || y === ignoreClass) continue;
+            const add = (first: number, id: number): void => {
+              const cell = cells.get(id);
+              if (cell !== undefined) sums[first + cell] = at(sums, first + cell) + counted;
+            };
+            if (y === predicted) add(index, y);
+            else add(index + ids.length, predicted);
+            add(index + ids.length, y);
+          }
+        },
+        value(sums) {
+          // Classes that neither targets nor outputs have do not count.
+          const present = ids.map((_, i) => i).filter((i) => at(sums, ids.length + i) > 0);
+          const ratios = present.map((i) => at(sums, i) / (at(sums, ids.length + i) + EPSILON));
+          return ratios.reduce((a, b) => a + b, 0) / (present.length + EPSILON);
+        },
+      };
+    },
+  };
+}
 
 /** Sums of each value and all later ones. */
 function fromTheEnd(values: readonly number[]): number[] {
@@ -329,7 +520,7 @@ const lossMetric = (name: LossName): MetricDefinition => {
       // Keras takes the logits of the last activation for a metric too, whatever the loss.
       const isFolded = foldedActivation({ ...values, name }, shape.activation) !== null;
       return meanMetric(create(values, isFolded || values.fromLogits === true), shape, {
-        isSigned,
+        signedSums: Number(isSigned),
         takesProbabilities: !isFolded,
         targetWidth: isSparse ? 1 : shape.width,
       });
@@ -342,7 +533,7 @@ const squaredError = LOSSES.mean_squared_error.create({}, false);
 /** All metrics by Keras' names; every loss but the cosine similarity, which Keras' metric has without the minus, is one. */
 export const METRICS: Readonly<Record<string, MetricDefinition>> = {
   ...Object.fromEntries(LOSS_NAMES.map((name) => [name, lossMetric(name)])),
-  cosine_similarity: { options: [], create: (_, shape) => meanMetric(cosine, shape, { isSigned: true }) },
+  cosine_similarity: { options: [], create: (_, shape) => meanMetric(cosine, shape, { signedSums: 1 }) },
   root_mean_squared_error: {
     options: [],
     create: (_, shape) =>
@@ -379,8 +570,38 @@ export const METRICS: Readonly<Record<string, MetricDefinition>> = {
   false_positives: confusion([FALSE_POSITIVE], first),
   true_negatives: confusion([TRUE_NEGATIVE], first),
   false_negatives: confusion([FALSE_NEGATIVE], first),
-  f1_score: f1Score,
+  f1_score: { ...fBetaScore, options: ['threshold', 'average'] },
+  fbeta_score: fBetaScore,
   auc,
+  precision_at_recall: rateAt('precision', 'recall'),
+  recall_at_precision: rateAt('recall', 'precision'),
+  sensitivity_at_specificity: rateAt('sensitivity', 'specificity'),
+  specificity_at_sensitivity: rateAt('specificity', 'sensitivity'),
+  r2_score: r2Score,
+  binary_io_u: overlap({
+    options: ['targetClassIds', 'threshold'],
+    threshold: ({ threshold = DEFAULT_THRESHOLD }) => threshold,
+  }),
+  io_u: overlap({
+    options: ['numClasses', 'targetClassIds', 'ignoreClass', 'sparseYTrue', 'sparseYPred'],
+    required: ['numClasses', 'targetClassIds'],
+  }),
+  mean_io_u: overlap({
+    options: ['numClasses', 'ignoreClass', 'sparseYTrue', 'sparseYPred'],
+    required: ['numClasses'],
+    isMean: true,
+  }),
+  one_hot_io_u: overlap({
+    options: ['numClasses', 'targetClassIds', 'ignoreClass'],
+    required: ['numClasses', 'targetClassIds'],
+    isOneHot: true,
+  }),
+  one_hot_mean_io_u: overlap({
+    options: ['numClasses', 'ignoreClass'],
+    required: ['numClasses'],
+    isMean: true,
+    isOneHot: true,
+  }),
 };
 
 export const METRIC_NAMES: readonly string[] = Object.keys(METRICS);

@@ -14,11 +14,13 @@ const lossOptions = {
   labelSmoothing: v.optional(fraction),
   /** Error from which on the Huber loss is linear. */
   delta: v.optional(v.pipe(v.number(), v.finite(), v.gtValue(0))),
-  /** Weight of class 1 of a focal loss with class balancing. */
+  /** Weight of class 1 of a binary focal loss with class balancing, and of all classes of a categorical one. */
   alpha: v.optional(fraction),
   /** Exponent of a focal loss' modulating factor. */
   gamma: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(100))),
   applyClassBalancing: v.optional(v.boolean()),
+  /** Exponent of the generalized cross-entropy. */
+  q: v.optional(v.pipe(v.number(), v.gtValue(0), v.ltValue(1))),
 };
 
 /** Names of the fields that are set, apart from those that every loss or metric has. */
@@ -57,12 +59,29 @@ export const metricSchema = v.pipe(
     curve: v.optional(v.picklist(['ROC', 'PR'])),
     summation: v.optional(v.picklist(['interpolation', 'minoring', 'majoring'])),
     average: v.optional(v.picklist(['micro', 'macro', 'weighted'])),
+    beta: v.optional(v.pipe(v.number(), v.gtValue(0), v.maxValue(1e6))),
+    classAggregation: v.optional(v.picklist(['uniform_average', 'variance_weighted_average'])),
+    numClasses: v.optional(v.pipe(positive, v.maxValue(65_536))),
+    targetClassIds: v.optional(
+      v.pipe(v.array(v.pipe(v.number(), v.safeInteger(), v.minValue(0))), v.minLength(1), v.maxLength(512)),
+    ),
+    ignoreClass: v.optional(v.pipe(v.number(), v.safeInteger())),
+    sparseYTrue: v.optional(v.boolean()),
+    sparseYPred: v.optional(v.boolean()),
+    precision: v.optional(fraction),
+    recall: v.optional(fraction),
+    sensitivity: v.optional(fraction),
+    specificity: v.optional(fraction),
     ...lossOptions,
   }),
   v.check((metric) => {
     const options: readonly string[] = METRICS[metric.name]?.options ?? [];
     return optionsOf(metric).every((name) => options.includes(name));
   }, 'options of the metric'),
+  v.check(
+    (metric) => (METRICS[metric.name]?.required ?? []).every((name) => metric[name] !== undefined),
+    'required options of the metric',
+  ),
 );
 export type MetricSpec = v.InferOutput<typeof metricSchema>;
 

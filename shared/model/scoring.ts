@@ -305,8 +305,10 @@ export class Scoring {
     return this.#outputs.flatMap(({ spec, lossIndex, metrics }) => [
       ...(lossIndex === null || isSignedLoss(spec) ? [] : [{ name: `${spec.name}_loss`, index: lossIndex }]),
       ...metrics
-        .filter(({ metric }) => metric.kind === 'value' && !metric.isSigned)
-        .map(({ name, index }) => ({ name, index })),
+        .filter(({ metric }) => metric.kind === 'value')
+        .flatMap(({ name, index, metric: { sums, signedSums } }) =>
+          Array.from({ length: sums - signedSums }, (_, i) => ({ name, index: index + i })),
+        ),
     ]);
   }
 
@@ -328,7 +330,8 @@ function findWrongSum(
   samples: number,
 ): string | null {
   const own = metrics.slice(index, index + metric.sums);
-  if (!metric.isSigned && own.some((sum) => sum < 0)) return `A sum of ${name} is negative.`;
+  if (own.slice(0, metric.sums - metric.signedSums).some((sum) => sum < 0))
+    return `A sum of ${name} is negative.`;
   const total = totalIndex === null ? samples : (metrics[totalIndex] as number);
   if (total < 0) return `A sum of the weights of ${name} is negative.`;
   const rounding = totalIndex === null ? 0 : ROUNDING * total * metric.maxPerSample;

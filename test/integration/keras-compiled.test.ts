@@ -172,6 +172,32 @@ describe('a job that is written for Keras and read again is the same job', () =>
         ],
       },
     ],
+    [
+      'a focal loss, overlaps and rates at rates',
+      {
+        loss: { name: 'categorical_focal_crossentropy', alpha: 0.5, gamma: 1 },
+        metrics: [
+          { name: 'fbeta_score', average: 'micro', beta: 2, threshold: 0.4 },
+          { name: 'r2_score', classAggregation: 'variance_weighted_average' },
+          { name: 'binary_io_u', targetClassIds: [1], threshold: 0.3 },
+          { name: 'io_u', numClasses: 3, targetClassIds: [0, 2], sparseYPred: false },
+          { name: 'mean_io_u', numClasses: 3, ignoreClass: 1, sparseYPred: false, label: 'overlap' },
+          { name: 'one_hot_io_u', numClasses: 3, targetClassIds: [1], weighted: true },
+          { name: 'one_hot_mean_io_u', numClasses: 3 },
+          { name: 'precision_at_recall', recall: 0.5, thresholds: 30 },
+          { name: 'recall_at_precision', precision: 0.25, thresholds: 30 },
+          { name: 'sensitivity_at_specificity', specificity: 0.5, thresholds: 30 },
+          { name: 'specificity_at_sensitivity', sensitivity: 0.5, thresholds: 30 },
+        ],
+      },
+    ],
+    [
+      'a loss of class numbers and an overlap of them',
+      {
+        loss: { name: 'categorical_generalized_cross_entropy', q: 0.7 },
+        metrics: [{ name: 'mean_io_u', numClasses: 3, sparseYPred: false }],
+      },
+    ],
   ])('with %s', async (_, more) => {
     const topology = tinyTopology([4], 3);
     const settings = { topology, batchSize: batch, epochs: 5 };

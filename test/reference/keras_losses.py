@@ -50,12 +50,18 @@ BITS = random.integers(0, 2, (N, 4))
 DISTRIBUTION = rounded(softmax(random.normal(size=(N, 4))))
 
 snake = {"from_logits": "fromLogits", "label_smoothing": "labelSmoothing", "apply_class_balancing": "applyClassBalancing",
-         "num_thresholds": "thresholds", "summation_method": "summation"}
+         "num_thresholds": "thresholds", "summation_method": "summation", "class_aggregation": "classAggregation",
+         "num_classes": "numClasses", "target_class_ids": "targetClassIds", "ignore_class": "ignoreClass",
+         "sparse_y_true": "sparseYTrue", "sparse_y_pred": "sparseYPred"}
+
+
+def loss_class(name):
+    cls = "".join(part.capitalize() for part in name.split("_"))
+    return {"KlDivergence": "KLDivergence"}.get(cls, cls)
 
 
 def loss_case(name, target, output, **options):
-    cls = "".join(part.capitalize() for part in name.split("_"))
-    cls = {"KlDivergence": "KLDivergence"}.get(cls, cls)
+    cls = loss_class(name)
     loss = getattr(keras.losses, cls)(**options)
     # The weights of samples with several rows need another axis.
     weights = np.array(WEIGHTS).reshape((N,) + (1,) * (output.ndim - 2))
@@ -67,7 +73,7 @@ def loss_case(name, target, output, **options):
 
 def metric_case(name, target, output, cls=None, **options):
     cls = cls or "".join(part.capitalize() for part in name.split("_"))
-    extra = {"f1_score": {"average": "macro"}}.get(name, {})
+    extra = {"average": "macro"} if name in ("f1_score", "fbeta_score") else {}
     values = []
     # TensorFlow has no float64 kernel for the largest k.
     dtype = np.float32 if "top_k" in name else np.float64
@@ -77,7 +83,12 @@ def metric_case(name, target, output, cls=None, **options):
         metric = getattr(keras.metrics, cls)(**{**extra, **options})
         # In two parts: sums add up.
         for part in (slice(0, 2), slice(2, N)):
-            metric.update_state(target[part], output[part], sample_weight=None if weights is None else weights[part])
+            own = None if weights is None else weights[part]
+            if own is not None and name.endswith("io_u"):
+                # These metrics take a weight for each class, not for each sample.
+                each = "one_hot" in name or options.get("sparse_y_pred") is False
+                own = own.repeat(output[0].size // (output.shape[-1] if each else 1))
+            metric.update_state(target[part], output[part], sample_weight=own)
         values.append(float(metric.result()))
     keras.backend.set_floatx("float64")
     ours = {snake.get(key, key): value for key, value in options.items()}
@@ -117,6 +128,14 @@ for name in ("hinge", "squared_hinge"):
 cases.append(loss_case("categorical_hinge", ONE_HOT, REALS))
 cases.append(loss_case("poisson", np.abs(TARGETS), np.abs(REALS)))
 cases.append(loss_case("kl_divergence", DISTRIBUTION, PROBABILITIES))
+for options in ({}, {"alpha": 0.6, "gamma": 1.5, "label_smoothing": 0.1}):
+    for target in (ONE_HOT, DISTRIBUTION):
+        cases.append(loss_case("categorical_focal_crossentropy", target, LOGITS, from_logits=True, **options))
+        cases.append(loss_case("categorical_focal_crossentropy", target, PROBABILITIES, **options))
+cases.append(loss_case("categorical_focal_crossentropy", np.eye(4)[SEQUENCE_CLASSES], SEQUENCE, from_logits=True))
+for options in ({}, {"q": 0.9}):
+    cases.append(loss_case("categorical_generalized_cross_entropy", CLASSES, PROBABILITIES, **options))
+cases.append(loss_case("categorical_generalized_cross_entropy", SEQUENCE_CLASSES, rounded(softmax(SEQUENCE))))
 
 metrics = [
     metric_case("categorical_accuracy", ONE_HOT, PROBABILITIES),
@@ -152,6 +171,46 @@ for curve in ("ROC", "PR"):
     for summation in ("interpolation", "minoring", "majoring"):
         metrics.append(metric_case("auc", BITS, SIGMOIDS, cls="AUC", curve=curve, summation_method=summation))
 metrics.append(metric_case("auc", BITS, SIGMOIDS, cls="AUC", num_thresholds=10))
+for average in ("micro", "macro", "weighted"):
+    metrics.append(metric_case("fbeta_score", BITS, SIGMOIDS, cls="FBetaScore", average=average, beta=2.0, threshold=0.4))
+    metrics.append(metric_case("fbeta_score", ONE_HOT, PROBABILITIES, cls="FBetaScore", average=average, beta=0.5))
+# The second class of NONE_OF_ONE has no sample.
+NONE_OF_ONE = BITS.copy()
+NONE_OF_ONE[:, 1] = 0
+metrics.append(metric_case("fbeta_score", NONE_OF_ONE, SIGMOIDS, cls="FBetaScore", average="macro", beta=2.0, threshold=0.4))
+for level in (0.0, 0.3, 0.5, 0.8, 1.0):
+    for name in ("precision_at_recall", "recall_at_precision", "sensitivity_at_specificity", "specificity_at_sensitivity"):
+        metrics.append(metric_case(name, BITS, SIGMOIDS, **{name.split("_")[-1]: level}))
+for name in ("precision_at_recall", "recall_at_precision", "sensitivity_at_specificity", "specificity_at_sensitivity"):
+    option = name.split("_")[-1]
+    metrics.append(metric_case(name, BITS, SIGMOIDS, num_thresholds=7, **{option: 0.6}))
+    # Rates of no outputs are 0.
+    metrics.append(metric_case(name, 0 * BITS, SIGMOIDS, **{option: 0.5}))
+    metrics.append(metric_case(name, 0 * BITS + 1, SIGMOIDS, **{option: 0.5}))
+CONSTANT = TARGETS.copy()
+CONSTANT[:, 2] = 1
+for target in (TARGETS, CONSTANT):
+    for aggregation in ("uniform_average", "variance_weighted_average"):
+        metrics.append(metric_case("r2_score", target, REALS, class_aggregation=aggregation))
+metrics.append(metric_case("r2_score", TARGETS[:, :1], REALS[:, :1]))
+for options in ({}, {"target_class_ids": [1], "threshold": 0.3}, {"target_class_ids": [0]}):
+    metrics.append(metric_case("binary_io_u", BITS, SIGMOIDS, cls="BinaryIoU", **options))
+metrics.append(metric_case("binary_io_u", 0 * BITS, 0 * SIGMOIDS, cls="BinaryIoU"))
+metrics.append(metric_case("binary_io_u", 0 * BITS, 0 * SIGMOIDS, cls="BinaryIoU", target_class_ids=[1]))
+# Values between classes and beyond them.
+LABELS = np.array([[0, 1], [1, 2], [2, 2], [1, 0], [3, 1], [5, 1]])
+GUESSES = np.array([[0.2, 1.9], [-0.4, 2], [2, 1], [-1, 0.5], [3, 1], [1, 4.5]])
+for options in ({"num_classes": 4}, {"num_classes": 3}, {"num_classes": 6, "ignore_class": 1}):
+    metrics.append(metric_case("mean_io_u", LABELS, GUESSES, cls="MeanIoU", **options))
+    metrics.append(metric_case("io_u", LABELS, GUESSES, cls="IoU", target_class_ids=[2, 0], **options))
+for options in ({"num_classes": 4}, {"num_classes": 5}, {"num_classes": 3}, {"num_classes": 4, "ignore_class": 2}):
+    for target, output in ((ONE_HOT, LOGITS), (np.eye(4)[SEQUENCE_CLASSES], SEQUENCE)):
+        metrics.append(metric_case("one_hot_mean_io_u", target, output, cls="OneHotMeanIoU", **options))
+        metrics.append(metric_case("one_hot_io_u", target, output, cls="OneHotIoU", target_class_ids=[2, 0], **options))
+    metrics.append(metric_case("mean_io_u", ONE_HOT, LOGITS, cls="MeanIoU", sparse_y_true=False, sparse_y_pred=False, **options))
+    for target, output in ((CLASSES, LOGITS), (SEQUENCE_CLASSES, SEQUENCE)):
+        metrics.append(metric_case("mean_io_u", target, output, cls="MeanIoU", sparse_y_pred=False, **options))
+        metrics.append(metric_case("io_u", target, output, cls="IoU", sparse_y_pred=False, target_class_ids=[1, 2], **options))
 
 keras.backend.set_floatx("float32")
 INPUTS = rounded(random.normal(size=(N, 5))).astype(np.float32)
@@ -163,11 +222,9 @@ def gradient_case(case, activation, target, weighted):
     layer = keras.layers.Dense(4, activation=activation)
     model = keras.Sequential([keras.Input((5,)), layer])
     layer.set_weights([KERNEL, BIAS])
-    name = case["name"]
-    cls = "".join(part.capitalize() for part in name.split("_"))
-    cls = {"KlDivergence": "KLDivergence"}.get(cls, cls)
+    cls = loss_class(case["name"])
     options = {key: case[ours] for key, ours in snake.items() if ours in case}
-    options.update({key: case[key] for key in ("delta", "alpha", "gamma") if key in case})
+    options.update({key: case[key] for key in ("delta", "alpha", "gamma", "q") if key in case})
     loss = getattr(keras.losses, cls)(**options)
     weights = np.array(WEIGHTS, np.float32) if weighted else None
 
@@ -214,6 +271,14 @@ GRADIENTS = [
     ({"name": "poisson"}, "softplus", np.abs(TARGETS).astype(f32)),
     ({"name": "kl_divergence"}, "softmax", DISTRIBUTION.astype(f32)),
     ({"name": "cosine_similarity"}, "linear", TARGETS.astype(f32)),
+    ({"name": "categorical_focal_crossentropy"}, "softmax", ONE_HOT.astype(f32)),
+    ({"name": "categorical_focal_crossentropy", "labelSmoothing": 0.1}, "softmax", DISTRIBUTION.astype(f32)),
+    ({"name": "categorical_focal_crossentropy"}, "sigmoid", ONE_HOT.astype(f32)),
+    ({"name": "categorical_focal_crossentropy", "fromLogits": True, "gamma": 1.5, "alpha": 0.3}, "linear", ONE_HOT.astype(f32)),
+    # Keras computes the softmax of probabilities then.
+    ({"name": "categorical_focal_crossentropy", "fromLogits": True, "gamma": 0.0}, "softmax", ONE_HOT.astype(f32)),
+    ({"name": "categorical_generalized_cross_entropy"}, "softmax", CLASSES),
+    ({"name": "categorical_generalized_cross_entropy", "q": 0.2}, "sigmoid", CLASSES),
 ]
 gradients = [gradient_case(case, activation, target, weighted) for case, activation, target in GRADIENTS
              for weighted in (False, True)]

@@ -56,7 +56,7 @@ export const lossOf = (each: KerasLosses['losses'][number], weighted: boolean): 
 
 /** Value of a case's metric. */
 export function metricOf(each: KerasLosses['metrics'][number], weighted: boolean): number {
-  const isSparse = METRICS[each.metric.name]?.isSparse === true;
+  const isSparse = METRICS[each.metric.name]?.isSparse === true || each.target.length < each.output.length;
   const loss = {
     name: isSparse ? 'sparse_categorical_crossentropy' : 'mean_squared_error',
     fromLogits: isSparse || undefined,

@@ -202,6 +202,28 @@ describe('what cannot be honoured', () => {
     });
   });
 
+  test('of metrics is a value without an average, several overlaps or weights that are not rounded', () => {
+    const io = { num_classes: 3, name: 'mean_io_u', ignore_class: null, sparse_y_true: true, axis: -1 };
+    const metric = (class_name: string, config: object): object => ({ class_name, config });
+    const metrics = [
+      metric('FBetaScore', { average: null, beta: 2, threshold: null }),
+      metric('R2Score', { class_aggregation: null, num_regressors: 0 }),
+      metric('R2Score', { class_aggregation: 'uniform_average', num_regressors: 2 }),
+      metric('PrecisionAtRecall', { recall: 0.5, num_thresholds: 200, class_id: 1 }),
+      metric('OneHotMeanIoU', { num_classes: 3, sparse_y_pred: true, axis: -1 }),
+      metric('MeanIoU', { ...io, sparse_y_pred: false, axis: 1 }),
+    ];
+    const weighted_metrics = [metric('MeanIoU', { ...io, sparse_y_pred: false, dtype: 'float32' })];
+    expect(complete({ loss: 'mse', metrics, weighted_metrics }).problems).toEqual([
+      'The run does not compute FBetaScore (it has no average; macro is the mean over the classes), ' +
+        'R2Score (it has no class_aggregation; uniform_average is the mean over the outputs), ' +
+        'R2Score (R2Score has num_regressors 2), PrecisionAtRecall (PrecisionAtRecall has class_id 1), ' +
+        'OneHotMeanIoU (OneHotMeanIoU has sparse_y_pred true), MeanIoU (MeanIoU has axis 1), ' +
+        'MeanIoU (its dtype is float32, and weights are rounded to integers here as with int64) of model.keras. ' +
+        '--metrics chooses others.',
+    ]);
+  });
+
   test('is read from the files of Keras', async () => {
     for (const name of ['own-3.keras', 'own-3.h5', 'own-2.keras', 'own-2.h5']) {
       const file = await readModelFile(await folder.unpack(`compiled-${name}`));

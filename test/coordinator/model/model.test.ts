@@ -212,8 +212,8 @@ test('metrics of more sums than a message can have are refused', async () => {
     { name: 'auc', thresholds, curve: 'PR' },
   ] as const;
   await expect(prepareJob(dataset, { batchSize: 8, epochs: 1, seed: 1, metrics })).rejects.toThrow(
-    'The metrics need 1600 sums, and a message has at most 1024. Leave a metric out: auc has 2 for each threshold, ' +
-      'f1_score 3 for each class.',
+    'The metrics need 1600 sums, and a message has at most 1024. Leave a metric out: auc and rates at a rate ' +
+      'have 2 for each threshold, f1_score, fbeta_score and r2_score 3 for each class, IoU kinds 2 for each class.',
   );
   const { job } = await prepareJob(dataset, {
     batchSize: 8,

@@ -249,6 +249,60 @@ test.each<[string, () => unknown, string]>([
     'It takes thresholds, curve, summation, label, weighted.',
   ],
   [
+    'a metric without an option that has no default',
+    () => resolve('softmax', [3], label(3), { metrics: ['MeanIoU'] }),
+    'The metric MeanIoU needs numClasses, as in { "name": "MeanIoU", "numClasses": ... }.',
+  ],
+  [
+    'a rate without the other rate',
+    () => resolve('sigmoid', [1], values(1), { metrics: [{ name: 'recall_at_precision', recall: 0.5 }] }),
+    'The metric recall_at_precision needs precision',
+  ],
+  [
+    'an overlap of a class that is not there',
+    () => resolve('sigmoid', [2], values(2), { metrics: [{ name: 'binary_io_u', targetClassIds: [0, 2] }] }),
+    'binary_io_u has no class 2.',
+  ],
+  [
+    'an overlap of a class that counts twice',
+    () => resolve('sigmoid', [2], values(2), { metrics: [{ name: 'binary_io_u', targetClassIds: [1, 1] }] }),
+    'binary_io_u has a class twice in targetClassIds.',
+  ],
+  [
+    'an overlap of values that should be class numbers',
+    () => resolve('softmax', [3], label(3), { metrics: [{ name: 'mean_io_u', numClasses: 3 }] }),
+    'mean_io_u takes outputs that are class numbers, not 3 values; set sparseYPred to false.',
+  ],
+  [
+    'an overlap of targets that should be class numbers',
+    () =>
+      resolve('softmax', [3], values(3), {
+        metrics: [{ name: 'mean_io_u', numClasses: 3, sparseYPred: false }],
+      }),
+    'mean_io_u takes targets that are class numbers; set sparseYTrue to false.',
+  ],
+  [
+    'an overlap of class numbers with one-hot targets',
+    () =>
+      resolve('linear', [1], values(1), {
+        metrics: [{ name: 'mean_io_u', numClasses: 3, sparseYTrue: false }],
+      }),
+    'mean_io_u takes sparseYTrue false only with sparseYPred false.',
+  ],
+  [
+    'an R2 score of sequences',
+    () => resolve('linear', [5, 2], { ...values(2), shape: [5, 2] }, { metrics: ['r2_score'] }),
+    'r2_score takes outputs of one axis; flatten the output and the target, or use mean_squared_error.',
+  ],
+  [
+    'weights of classes in a focal loss',
+    () =>
+      resolve('softmax', [2], label(2), {
+        loss: { name: 'categorical_focal_crossentropy', alpha: [0.2, 0.8] } as never,
+      }),
+    'alpha is Array and should be number.',
+  ],
+  [
     'a name of a metric that the history has',
     () => resolve('softmax', [8], label(8), { metrics: [{ name: 'auc', label: 'seconds' }] }),
     'Two figures of the history would be named seconds.',

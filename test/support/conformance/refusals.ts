@@ -11,9 +11,6 @@ const TEXT =
   'it works on text or categories, which gradcast does not send to workers; apply it when you prepare the data';
 const FOREIGN = 'it runs a model of another framework, and workers build only layers of Keras, as data';
 const SIGNALS = 'gradcast does not compute Fourier transforms; apply it when you prepare the data';
-const OVERLAP = 'gradcast has no metrics of the overlap of classes';
-const CURVE_POINT =
-  'gradcast has the area under the curve but no single points of it; use AUC, Precision and Recall';
 const CORRELATION = 'gradcast does not compute correlations; use CosineSimilarity or RootMeanSquaredError';
 
 const all = (names: string, reason: string): Record<string, string> =>
@@ -55,8 +52,6 @@ export const REFUSALS: Readonly<Record<Group, Readonly<Record<string, string>>>>
     ...helpers,
     Loss: BASE,
     CTC: 'it aligns outputs with shorter targets, which gradcast does not compute',
-    CategoricalFocalCrossentropy: 'gradcast has the binary focal loss only; use CategoricalCrossentropy',
-    CategoricalGeneralizedCrossEntropy: 'gradcast does not compute this loss; use CategoricalCrossentropy',
     Circle: 'it compares the samples of a batch with each other, so that it is no sum over samples',
     Dice: 'it is a quotient of sums over the batch, not a sum over samples, which is what workers can compute in parts',
     Tversky:
@@ -66,17 +61,9 @@ export const REFUSALS: Readonly<Record<Group, Readonly<Record<string, string>>>>
     ...helpers,
     ...all('Metric MeanMetricWrapper', BASE),
     ...all('Mean Sum', 'it sums up numbers that a program gives it, not outputs and targets'),
-    ...all('BinaryIoU IoU MeanIoU OneHotIoU OneHotMeanIoU', OVERLAP),
-    ...all(
-      'PrecisionAtRecall RecallAtPrecision SensitivityAtSpecificity SpecificityAtSensitivity',
-      CURVE_POINT,
-    ),
     ...all('ConcordanceCorrelation PearsonCorrelation', CORRELATION),
     Accuracy:
       'it counts outputs that equal the target to the last bit; use BinaryAccuracy or CategoricalAccuracy',
-    FBetaScore: 'gradcast has it for beta 1 only; use F1Score',
-    R2Score: 'gradcast does not compute it; use MeanSquaredError',
-    categorical_focal_crossentropy: 'gradcast has the binary focal loss only',
   },
   regularizers: {
     ...helpers,
