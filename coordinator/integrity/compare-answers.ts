@@ -68,6 +68,8 @@ export function compareScores(
     return { differs: true, quantity: 'loss', difference: lossDifference, tolerance };
   }
   for (const { name, index } of errors) {
+    // Where a metric is not defined, engines whose outputs round differently may disagree on whether it is.
+    if (Number.isNaN(own.metrics[index])) continue;
     const difference = differenceOf(sumOf(answer, index), sumOf(own, index));
     if (!(difference <= tolerance)) return { differs: true, quantity: name, difference, tolerance };
   }

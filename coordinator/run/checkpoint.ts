@@ -28,7 +28,16 @@ const header = v.object({
     v.object({
       samples: count,
       lossSum: v.number(),
-      metrics: v.pipe(v.array(v.number()), v.readonly()),
+      // JSON has null for NaN, the sum of a metric that is not defined.
+      metrics: v.pipe(
+        v.array(
+          v.pipe(
+            v.nullable(v.number()),
+            v.transform((sum) => sum ?? NaN),
+          ),
+        ),
+        v.readonly(),
+      ),
       seconds: v.number(),
     }),
   ),

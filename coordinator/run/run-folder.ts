@@ -120,7 +120,11 @@ async function readConfig(dir: string): Promise<Readonly<Record<string, unknown>
 /** Parses a line of the history. @returns null for an incomplete line, which a killed process may leave */
 function parseRecord(line: string): EpochRecord | null {
   try {
-    return v.parse(epochRecord, JSON.parse(line));
+    // JSON has null for NaN, the value of a metric that is not defined.
+    return v.parse(
+      epochRecord,
+      JSON.parse(line, (_, value: unknown) => value ?? NaN),
+    );
   } catch {
     return null;
   }

@@ -528,6 +528,48 @@ const lossMetric = (name: LossName): MetricDefinition => {
   };
 };
 
+/** Mean and variance of a row's values. */
+function momentsOf(
+  values: ArrayLike<number>,
+  from: number,
+  width: number,
+): { mean: number; variance: number } {
+  let sum = 0;
+  for (let c = 0; c < width; c++) sum += at(values, from + c);
+  const mean = sum / width;
+  let squares = 0;
+  for (let c = 0; c < width; c++) squares += (at(values, from + c) - mean) ** 2;
+  return { mean, variance: squares / width };
+}
+
+/** Pearson's correlation of a row; NaN if all targets or all outputs are equal. */
+const pearson: RowLoss = (target, i, output, from, width) => {
+  const y = momentsOf(target, i, width);
+  const p = momentsOf(output, from, width);
+  let sum = 0;
+  for (let c = 0; c < width; c++) sum += (at(target, i + c) - y.mean) * (at(output, from + c) - p.mean);
+  return sum / width / Math.sqrt(y.variance) / Math.sqrt(p.variance);
+};
+
+/** Keras' concordance correlation of a row, in which targets are reduced by the mean of the outputs, not by their own. */
+const concordance: RowLoss = (target, i, output, from, width) => {
+  const y = momentsOf(target, i, width);
+  const p = momentsOf(output, from, width);
+  let sum = 0;
+  for (let c = 0; c < width; c++) sum += (at(target, i + c) - p.mean) * (at(output, from + c) - p.mean);
+  return (2 * sum) / width / (y.variance + p.variance + (y.mean - p.mean) ** 2 + EPSILON);
+};
+
+/** Metric of the correlation of a sample's targets and outputs. */
+const correlation = (row: RowLoss): MetricDefinition => ({
+  options: [],
+  findProblem: (_, { width }) =>
+    width > 1
+      ? null
+      : 'compares several outputs of a sample, and this sample has one; use cosine_similarity or r2_score',
+  create: (_, shape) => meanMetric(row, shape, { signedSums: 1 }),
+});
+
 const squaredError = LOSSES.mean_squared_error.create({}, false);
 
 /** All metrics by Keras' names; every loss but the cosine similarity, which Keras' metric has without the minus, is one. */
@@ -578,6 +620,8 @@ export const METRICS: Readonly<Record<string, MetricDefinition>> = {
   sensitivity_at_specificity: rateAt('sensitivity', 'specificity'),
   specificity_at_sensitivity: rateAt('specificity', 'sensitivity'),
   r2_score: r2Score,
+  pearson_correlation: correlation(pearson),
+  concordance_correlation: correlation(concordance),
   binary_io_u: overlap({
     options: ['targetClassIds', 'threshold'],
     threshold: ({ threshold = DEFAULT_THRESHOLD }) => threshold,

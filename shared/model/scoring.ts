@@ -258,7 +258,9 @@ export class Scoring {
     }
     if (metrics.length !== this.sums)
       return `An answer has ${this.sums} sums of metrics, not ${metrics.length}.`;
-    if (!metrics.every(Number.isFinite)) return 'A sum of a metric is not finite.';
+    const isPossible = (sum: number, i: number): boolean =>
+      Number.isFinite(sum) || (Number.isNaN(sum) && this.#canBeNaN(i));
+    if (!metrics.every(isPossible)) return 'A sum of a metric is not finite.';
     const huge = metrics.find((sum) => Math.abs(sum) > samples * MAX_LOSS);
     if (huge !== undefined) return `A sum of ${huge} for a metric is not possible.`;
     const plans = this.#outputs.flatMap((plan) => plan.metrics);
@@ -266,6 +268,16 @@ export class Scoring {
       this.#findWrongLoss(lossSum, metrics) ??
       plans.map((plan) => findWrongSum(plan, metrics, samples)).find((problem) => problem !== null) ??
       null
+    );
+  }
+
+  /** Whether a sum may be NaN: Keras has metrics that are not defined for some outputs, such as the logarithm of a negative one. */
+  #canBeNaN(index: number): boolean {
+    return this.#outputs.some((output) =>
+      output.metrics.some(
+        ({ metric, index: first }) =>
+          metric.kind === 'value' && index >= first && index < first + metric.sums,
+      ),
     );
   }
 

@@ -162,9 +162,11 @@ const finished = v.object({ type: v.literal('finished'), reason: readable(500) }
 /** Number of metrics in a message. */
 const MAX_METRICS = 256;
 const areFew = (values: object): boolean => Object.keys(values).length <= MAX_METRICS;
+/** Value of a metric; NaN where it is not defined. */
+const metricValue = v.union([v.number(), v.nan()]);
 /** Values of metrics by name. */
 const metrics = v.pipe(
-  v.record(text(400), v.number()),
+  v.record(text(400), metricValue),
   v.check((values) => areFew(values), 'fewer metrics'),
 );
 
@@ -191,7 +193,7 @@ export type EpochRecord = v.InferOutput<typeof recordFields> & {
   readonly [metric: string]: unknown;
 };
 export const epochRecord = v.pipe(
-  v.objectWithRest(recordFields.entries, v.number()),
+  v.objectWithRest(recordFields.entries, metricValue),
   v.check((record) => areFew(record), 'fewer metrics'),
   v.transform((record): EpochRecord => record),
 );

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
+import type { OutputSettings } from '../../coordinator/model/output-settings.ts';
 import type { Dataset, Split } from '../../shared/data/dataset.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
 import { twoInputsTwoOutputs } from '../support/functional-model.ts';
@@ -36,13 +37,17 @@ const dataset: Dataset = {
 };
 
 /** Trains on a number of workers. */
-async function run(workers: number, microShard?: number) {
+async function run(
+  workers: number,
+  microShard?: number,
+  metrics: OutputSettings['metrics'] = { a: ['accuracy', { name: 'auc', weighted: true }], b: ['mae'] },
+) {
   const coordinator = await testCoordinator(dataset, {
     batchSize: 24,
     epochs: 2,
     topology: twoInputsTwoOutputs,
     lossWeights: { b: 0.3 },
-    metrics: { a: ['accuracy', { name: 'auc', weighted: true }], b: ['mae'] },
+    metrics,
     microShard,
   });
   const engine = await wasmEngine();
@@ -66,6 +71,15 @@ test('a model with two inputs and outputs has the same result with one and three
   expect(loss).toBeCloseTo((a as number) + 0.3 * (b as number), 9);
   const differences = one.weights.map((value, i) => Math.abs(value - three.weights[i]!));
   expect(Math.max(...differences)).toBeLessThan(1e-3);
+});
+
+test('a run goes on where a metric is not defined, and shows it as NaN', async () => {
+  const { history } = await run(2, undefined, { a: ['accuracy'], b: ['poisson', 'mae'] });
+  expect(history.map((record) => [record.b_poisson, record.val_b_poisson])).toEqual([
+    [NaN, NaN],
+    [NaN, NaN],
+  ]);
+  expect(history.at(-1)?.val_b_mae).toBeGreaterThan(0);
 });
 
 test('an exact run of such a model has the same bits with one and three workers', async () => {

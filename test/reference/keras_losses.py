@@ -193,6 +193,9 @@ for target in (TARGETS, CONSTANT):
     for aggregation in ("uniform_average", "variance_weighted_average"):
         metrics.append(metric_case("r2_score", target, REALS, class_aggregation=aggregation))
 metrics.append(metric_case("r2_score", TARGETS[:, :1], REALS[:, :1]))
+for name in ("pearson_correlation", "concordance_correlation"):
+    metrics.append(metric_case(name, TARGETS, REALS))
+    metrics.append(metric_case(name, DISTRIBUTION, PROBABILITIES))
 for options in ({}, {"target_class_ids": [1], "threshold": 0.3}, {"target_class_ids": [0]}):
     metrics.append(metric_case("binary_io_u", BITS, SIGMOIDS, cls="BinaryIoU", **options))
 metrics.append(metric_case("binary_io_u", 0 * BITS, 0 * SIGMOIDS, cls="BinaryIoU"))

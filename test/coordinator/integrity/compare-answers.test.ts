@@ -120,6 +120,34 @@ describe('comparison with the coordinator’s own result', () => {
     expect(compare([2, 8, 20, 5, 30, -1])).toMatchObject({ differs: true, quantity: 'a_loss' });
     expect(compare([4, 6, 20, 5, 0, -1])).toMatchObject({ differs: true, quantity: 'b_mae' });
     expect(compare(honest.slice(0, 4))).toMatchObject({ differs: true, quantity: 'b_mae' });
+    expect(compare([4, 6, 20, 5, NaN, -1])).toMatchObject({ differs: true, quantity: 'b_mae' });
+    // A metric that is not defined here may be so on another engine.
+    honest[4] = NaN;
+    for (const sum of [NaN, 30]) expect(compare([4, 6, 20, 5, sum, -1]).differs).toBe(false);
+    expect(compare([4, 6, 0, 5, NaN, -1])).toMatchObject({ differs: true, quantity: 'a_mae' });
+  });
+
+  it('includes the sums of an R2 score that are never negative', () => {
+    const metrics = [{ name: 'r2_score' }];
+    const value: TensorSpec = { name: 'value', shape: [2], dtype: 'float32' };
+    const output = { name: 'a', shape: [2], loss: { name: 'mean_squared_error' as const }, metrics };
+    const topology = { class_name: 'Sequential', config: { name: 'm', layers: [] } };
+    const own = new Scoring({ topology, outputs: [output], targets: [value] });
+    // Squared errors, squares and sums of the two outputs.
+    const honest = [3, 4, 20, 30, -5, 6];
+    const compare = (sums: number[]) =>
+      compareScores(
+        { worker: ann, from: 0, to: 100, lossSum: 10, metrics: sums },
+        { lossSum: 10, metrics: honest },
+        own,
+      ).differs;
+    expect(compare(honest)).toBe(false);
+    expect(compare([3, 0, 20, 30, -5, 6])).toBe(true);
+    expect(compare([3, 4, 20, 60, -5, 6])).toBe(true);
+    expect(own.findImpossible({ lossSum: 1, metrics: honest }, 100)).toBeNull();
+    expect(own.findImpossible({ lossSum: 1, metrics: [3, 4, -20, 30, -5, 6] }, 100)).toBe(
+      'A sum of r2_score is negative.',
+    );
   });
 
   it.each(['int4', 'int8', 'float16'])('accepts honest answers in %s with error feedback', (codec) => {

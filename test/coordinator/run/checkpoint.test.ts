@@ -41,6 +41,12 @@ describe('a checkpoint', () => {
     expect(Object.keys(read.vectors)).toEqual(['weights', 'meanSquareGradient']);
   });
 
+  it('keeps the sum of a metric that is not defined', () => {
+    const { tally, ...rest } = checkpoint(9);
+    const state = { ...rest, tally: { ...tally, metrics: [7, NaN] } };
+    expect(decodeCheckpoint(encodeCheckpoint(state)).tally.metrics).toEqual([7, NaN]);
+  });
+
   it('is rejected if it is truncated or changed anywhere', () => {
     const whole = encodeCheckpoint(checkpoint(9));
     checkProperty(

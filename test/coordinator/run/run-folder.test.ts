@@ -2,7 +2,8 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createRunFolder, defaultRunDir } from '../../../coordinator/run/run-folder.ts';
+import { createRunFolder, defaultRunDir, reopenRunFolder } from '../../../coordinator/run/run-folder.ts';
+import { acquireRunLock } from '../../../coordinator/run/run-lock.ts';
 
 let parent = '';
 beforeEach(async () => {
@@ -32,6 +33,16 @@ describe('the folder of a run', () => {
     expect(JSON.parse(await readFile(join(run.dir, 'config.json'), 'utf8'))).toEqual({ seed: 1337 });
     const lines = (await readFile(join(run.dir, 'history.jsonl'), 'utf8')).trimEnd().split('\n');
     expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([record, { ...record, epoch: 2 }]);
+  });
+
+  it('keeps the value of a metric that is not defined', async () => {
+    const run = await createRunFolder(parent);
+    await run.appendHistory({ ...record, val_poisson: NaN });
+    await run.release();
+    const lock = await acquireRunLock(parent);
+    const { history } = await reopenRunFolder(parent, 2, lock);
+    expect(history).toEqual([{ ...record, val_poisson: NaN }]);
+    await lock.release();
   });
 
   it('is rejected if it holds a run already, which stays unchanged', async () => {

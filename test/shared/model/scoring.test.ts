@@ -72,6 +72,30 @@ describe('sums that no samples can have', () => {
     ['too few sums', one, { lossSum: 1, metrics: [] }, 'An answer has 1 sums of metrics, not 0.'],
     ['too many sums', one, { lossSum: 1, metrics: [1, 1] }, 'An answer has 1 sums of metrics, not 2.'],
     ['a sum of NaN', one, { lossSum: 1, metrics: [NaN] }, 'A sum of a metric is not finite.'],
+    [
+      'a sum of an error that is infinite',
+      both,
+      { lossSum: 1.5, metrics: [1, 1, 1, Infinity, 4] },
+      'A sum of a metric is not finite.',
+    ],
+    [
+      'a loss of an output that is NaN',
+      both,
+      { lossSum: 1.5, metrics: [1, NaN, 1, 1, 4] },
+      'A sum of a metric is not finite.',
+    ],
+    [
+      'weights that are NaN',
+      both,
+      { lossSum: 1.5, metrics: [1, 1, 1, 1, NaN] },
+      'A sum of a metric is not finite.',
+    ],
+    [
+      'buckets that are NaN',
+      histogram,
+      { lossSum: 1, metrics: [1, NaN, 3, 3] },
+      'A sum of a metric is not finite.',
+    ],
     ['a negative count', one, { lossSum: 1, metrics: [-1] }, 'A sum of accuracy is negative.'],
     ['a count above the samples', one, { lossSum: 1, metrics: [5] }, '5 of 4 samples cannot be correct.'],
     ['a negative error', both, { lossSum: 1.5, metrics: [1, 1, 1, -1, 4] }, 'A sum of b_mae is negative.'],
@@ -128,6 +152,31 @@ describe('sums that no samples can have', () => {
     expect(histogram.findImpossible({ lossSum: 1, metrics: [1, 2, 3, 2] }, 4)).toBeNull();
     expect(weighted.findImpossible({ lossSum: 1, metrics: [0.3, 0.1 + 0.2] }, 4)).toBeNull();
     expect(both.findImpossible({ lossSum: 5e59, metrics: [1, 1e60, 4, 1, 4] }, 4)).toBeNull();
+  });
+});
+
+test('a metric that is not defined for a sample is NaN, which is no reason to refuse the answer', () => {
+  const metrics: OutputSpec['metrics'] = [
+    { name: 'poisson' },
+    { name: 'pearson_correlation' },
+    { name: 'mean_absolute_error' },
+    { name: 'r2_score' },
+  ];
+  const pair = { ...value, shape: [2] };
+  const scoring = new Scoring({
+    topology,
+    outputs: [{ ...values, shape: [2], metrics }],
+    targets: [pair],
+  });
+  // The second output of both samples is its target.
+  const shard = { sampleNumbers: new Uint32Array(2), targets: [Float32Array.of(1, 3, 2, 3)] };
+  const score = scoring.score([Float32Array.of(-1, 3, 3, 3)], shard);
+  expect(scoring.findImpossible(score, 2)).toBeNull();
+  expect(scoring.values(score, 2)).toEqual({
+    poisson: NaN,
+    pearson_correlation: NaN,
+    mean_absolute_error: 0.75,
+    r2_score: NaN,
   });
 });
 

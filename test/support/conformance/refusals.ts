@@ -11,7 +11,6 @@ const TEXT =
   'it works on text or categories, which gradcast does not send to workers; apply it when you prepare the data';
 const FOREIGN = 'it runs a model of another framework, and workers build only layers of Keras, as data';
 const SIGNALS = 'gradcast does not compute Fourier transforms; apply it when you prepare the data';
-const CORRELATION = 'gradcast does not compute correlations; use CosineSimilarity or RootMeanSquaredError';
 
 const all = (names: string, reason: string): Record<string, string> =>
   Object.fromEntries(names.split(' ').map((name) => [name, reason]));
@@ -61,7 +60,6 @@ export const REFUSALS: Readonly<Record<Group, Readonly<Record<string, string>>>>
     ...helpers,
     ...all('Metric MeanMetricWrapper', BASE),
     ...all('Mean Sum', 'it sums up numbers that a program gives it, not outputs and targets'),
-    ...all('ConcordanceCorrelation PearsonCorrelation', CORRELATION),
     Accuracy:
       'it counts outputs that equal the target to the last bit; use BinaryAccuracy or CategoricalAccuracy',
   },
