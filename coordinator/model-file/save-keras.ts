@@ -113,7 +113,7 @@ export async function kerasArchive(
 
 /** Keys whose numbers Keras rejects if they are whole numbers. */
 const FLOAT_KEYS =
-  /"((?:initial_|end_)?learning_rate|warmup_target|momentum|ema_momentum|weight_decay|clipnorm|global_clipnorm|clipvalue)":(\d+)(?=[,}])/g;
+  /"((?:initial_|end_)?learning_rate|warmup_target|momentum|ema_momentum|weight_decay|clipnorm|global_clipnorm|clipvalue|beta|threshold)":(\d+)(?=[,}])/g;
 
 /** JSON in which numbers of FLOAT_KEYS have a point: 1.0 for 1. */
 const withFloats = (json: string): string => json.replace(FLOAT_KEYS, '"$1":$2.0');

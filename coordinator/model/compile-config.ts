@@ -164,6 +164,7 @@ const USUAL: Readonly<Record<string, unknown>> = {
   labelSmoothing: 0,
   curve: 'ROC',
   summation: 'interpolation',
+  classAggregation: 'uniform_average',
   sparseYTrue: true,
   sparseYPred: true,
 };

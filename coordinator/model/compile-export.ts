@@ -94,7 +94,9 @@ function lossToKeras({ loss, metrics }: OutputSpec): string | KerasObject {
   const isSparse = name === 'sparse_categorical_crossentropy' && label === name;
   const written = isSparse && takesOneHot ? 'categorical_crossentropy' : label;
   const config = optionsToKeras(options);
-  if (Object.keys(config).length === 0) return written;
+  // Keras takes the function of this loss by no name.
+  const isNamed = written !== 'categorical_generalized_cross_entropy';
+  if (isNamed && Object.keys(config).length === 0) return written;
   return kerasObject('keras.losses', className(written), { name: written, ...config });
 }
 

@@ -38,6 +38,28 @@ test('the model of a run, or of its model/, is written for Keras', async () => {
   }
 });
 
+test('the loss and metrics of the written model are those that Keras takes', async () => {
+  const digits = syntheticDigits({ seed: 1, trainCount: 8, testCount: 1 });
+  const { job, initialWeights, weightNames } = await prepareJob(digits, {
+    batchSize: 8,
+    epochs: 1,
+    seed: 1,
+    loss: 'categorical_generalized_cross_entropy',
+    metrics: [{ name: 'fbeta_score', beta: 2, threshold: 1 }],
+  });
+  const training = { gradcast: '0', dataDescription: 'digits', epochs: 1 };
+  const model = modelToSave(job, { weights: initialWeights, names: weightNames }, training, null);
+  await saveModel(join(folder, 'model'), model);
+  const keras = join(folder, 'out.keras');
+  await exportModel(folder, { keras }, { info: () => undefined });
+  const { compileConfig } = await readModelFile(keras);
+  // Keras has no name for the function of this loss.
+  expect(compileConfig?.loss).toMatchObject({ class_name: 'CategoricalGeneralizedCrossEntropy' });
+  // It refuses whole numbers as these options.
+  const text = await readFile(keras);
+  for (const option of ['"beta":2.0', '"threshold":1.0']) expect(text.includes(option), option).toBe(true);
+});
+
 test('what the written model does not have is named', async () => {
   const digits = syntheticDigits({ seed: 1, trainCount: 8, testCount: 1 });
   const { job, initialWeights, weightNames } = await prepareJob(digits, {
