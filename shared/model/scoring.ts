@@ -3,7 +3,8 @@ import { hasActivityPenalties } from './activity-penalties.ts';
 import { foldActivations } from './fold-activations.ts';
 import type { Job } from './job.ts';
 import { lossDefinition, sigmoid, type Activation, type RowLoss } from './losses.ts';
-import { METRICS, type Metric } from './metrics.ts';
+import type { Metric } from './metric.ts';
+import { METRICS } from './metrics.ts';
 import { isOneHot, metricName, metricNames, outputWidth, type OutputSpec } from './outputs.ts';
 
 /** Sums over some samples. */
