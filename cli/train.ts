@@ -125,7 +125,7 @@ Examples:
   gradcast train --data fashion-mnist/       any data set of IDX files
   gradcast train --model model.keras         a model of Keras, with its weights
   gradcast train --model model.json --weights model.weights.h5
-  gradcast train --optimizer adamw --learning-rate 3e-4 --weight-decay 0.01 --no-decay bias,gamma
+  gradcast train --optimizer adamw --learning-rate 3e-4 --weight-decay 0.01 --no-decay bias
   gradcast train --optimizer sgd --momentum 0.9 --nesterov --schedule cosine --warmup-steps 100
   gradcast train --resume runs/2026-01-31-k3v9qd            resume a run that was stopped or crashed
   gradcast train --host 0.0.0.0 --port 2718 --token s3cret    other machines may join`,
