@@ -6,6 +6,22 @@ export interface Split extends Omit<Shard, 'sampleNumbers'> {
   readonly count: number;
 }
 
+/** Samples that are read by number when they are needed, such as images on disk. */
+export interface LazySplit {
+  readonly count: number;
+  /**
+   * Reads samples. Several calls may be in progress.
+   * @param numbers sample numbers below `count`, in any order
+   * @returns values in the order of `numbers`
+   * @throws DataError that names the file and the row
+   */
+  read(numbers: Uint32Array): Promise<Shard>;
+  /** Class of each sample, if the first target is a class and is known without reading samples. */
+  readonly labels?: Uint8Array | Int32Array;
+  /** Identifies the contents: files with sizes and times of change, and how they are read. */
+  readonly digest: string;
+}
+
 export interface Dataset {
   /** 'mnist', 'drawn-digits', or the folder's name for a user's own files. */
   readonly name: string;
