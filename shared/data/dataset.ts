@@ -1,3 +1,4 @@
+import type { Preprocessing } from './preprocessing.ts';
 import type { Shard } from './shard.ts';
 import { imageTensors, sampleSize, type TensorSpec, type TensorValues } from '../model/tensors.ts';
 
@@ -35,6 +36,8 @@ export interface Dataset {
   readonly classNames?: readonly string[];
   readonly train: Split;
   readonly test: Split;
+  /** How raw files became these samples; it is saved with the model. */
+  readonly preprocessing?: Preprocessing;
   /** Whether the file names indicate that rows and columns of the stored images are exchanged. */
   readonly looksTransposed?: boolean;
   /** Whether gradcast exchanged the rows and columns of the stored images. */
