@@ -1,17 +1,14 @@
 import type { Metadata, Sharp, SharpOptions } from 'sharp';
 import { DataError, invalidFileError } from '../../../shared/data/data-error.ts';
+import type { ImagePreprocessing } from '../../../shared/data/preprocessing.ts';
 import { HEAD_BYTES, detectContent } from '../detect-content.ts';
 import { detectImageType, imageTypeName, isReadableType, TYPE_BYTES, type ImageType } from './image-type.ts';
 
-/** How an image becomes a sample. */
-export interface ImageOptions {
-  /** Height and width. */
-  readonly size: readonly [number, number];
-  /** 1: gray (luma of Rec. 601). 3: color on white. 4: color and opacity. */
-  readonly channels: 1 | 3 | 4;
-  /** What is done with an image of another shape: cut to the middle, put on black, or distorted. */
-  readonly fit: 'crop' | 'pad' | 'stretch';
-}
+/**
+ * The way from an image to a sample. Channels: 1 is gray (luma of Rec. 601), 3 color on white, 4 color and opacity. An image of another
+ * shape is cut to its middle (crop), put on black (pad) or distorted (stretch).
+ */
+export type ImageOptions = Omit<ImagePreprocessing, 'kind'>;
 
 export interface ImageHeader {
   /** As seen: after the turn that a camera noted (EXIF). */
@@ -21,7 +18,7 @@ export interface ImageHeader {
   readonly hasAlpha: boolean;
 }
 
-/** What is wrong with an image. Whoever knows the file's name adds it with nameImageError. */
+/** Reason why an image cannot be decoded, without its name: see nameImageError. */
 export class ImageError extends DataError {
   readonly found: string;
   readonly remedy: string;
