@@ -1,4 +1,5 @@
 import { pickSamples, type Shard } from './shard.ts';
+import type { Preprocessing } from './preprocessing.ts';
 import { imageTensors, sampleSize, type TensorSpec, type TensorValues } from '../model/tensors.ts';
 
 /** Samples in memory: for each input and target the stored values of all samples, [count, ...shape], row-major. */
@@ -40,6 +41,8 @@ export interface Dataset {
   readonly classNames?: readonly string[];
   readonly train: Split;
   readonly test: Split;
+  /** How raw files became these samples; it is saved with the model. */
+  readonly preprocessing?: Preprocessing;
   /** Whether the file names indicate that rows and columns of the stored images are exchanged. */
   readonly looksTransposed?: boolean;
   /** Whether gradcast exchanged the rows and columns of the stored images. */
