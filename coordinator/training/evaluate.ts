@@ -18,6 +18,8 @@ export interface EvaluationInput {
   /** Flat vector. */
   readonly weights: Float32Array;
   readonly split: Split;
+  /** Whether it is the test part of the job's data set; see RoundInput. @default false */
+  readonly isJobData?: boolean;
 }
 
 export interface EvaluatorOptions {
@@ -121,7 +123,7 @@ export async function evaluateAverage(
   // Workers that were sent the step's own weights need these, and afterwards the step's own again.
   if (isAverage) stepRunner.rewind?.();
   const { lossSum, metrics } = await stepRunner.evaluate(
-    { step, weights, split: dataset.test },
+    { step, weights, split: dataset.test, isJobData: true },
     (done, total) => report.evaluated?.(done, total),
   );
   if (isAverage) stepRunner.rewind?.();
