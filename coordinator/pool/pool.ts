@@ -461,6 +461,7 @@ export class WorkerPool {
     const { trainSamples: train, testSamples: evaluate, digest } = this.#options.job.data;
     if (keeps === undefined || digest === undefined) return null;
     const counts = { train, evaluate };
+    if (bitmaps.length === 0) return new KeptSamples(counts, keeps);
     if (bitmaps.length !== keptBytes(counts)) {
       throw new ProtocolError(
         CloseCode.malformed,

@@ -144,7 +144,13 @@ const update = v.object({ type: v.literal('update'), step, offset: count, encodi
 /** Fields of samples that the worker keeps; see KeptSamples. */
 const keptFields = {
   /** Bitmap of the samples that are not in the payload, since the worker has them; empty for none. Without it, none is kept. */
-  kept: v.optional(v.pipe(v.instance(Uint8Array), v.maxLength(1 << 20))),
+  kept: v.optional(
+    v.pipe(
+      v.instance(Uint8Array),
+      v.maxLength(1 << 20),
+      v.transform((bytes) => new Uint8Array(bytes)),
+    ),
+  ),
   /** Checksum of the whole payload, if samples are not in it. */
   checksum: v.optional(count),
 };

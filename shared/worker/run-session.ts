@@ -22,8 +22,6 @@ import type { GradientComputerCache } from './gradient-computer-cache.ts';
 import type { ReceivedSamples, SampleStores } from './sample-store.ts';
 import { watchLiveness } from './liveness.ts';
 
-/** Size of a `ready` message without the bitmaps of its samples. */
-const MAX_READY_BYTES = 256;
 /** Time after which samples that arrived are stored: a tab may be closed at any moment. */
 const FLUSH_MS = 2_000;
 /** Maximum length of the reason in a `failed` message. */
@@ -143,12 +141,10 @@ export function runSession(
       try {
         const { computer, fingerprint } = await computers.load(welcome.job);
         const store = (await samples?.open(welcome.job)) ?? null;
-        // The bitmaps must fit into a frame.
-        const isUsable = store !== null && store.bitmaps.length + MAX_READY_BYTES <= welcome.maxFrameBytes;
-        loaded = new LoadedJob(computer, welcome, connection, isUsable ? store : null);
+        loaded = new LoadedJob(computer, welcome, connection, store);
         if (state.phase === 'ended') return;
         report.joined(welcome);
-        const keeps = isUsable ? { keeps: { room: store.room, bitmaps: store.bitmaps } } : {};
+        const keeps = store === null ? {} : { keeps: { room: store.room, bitmaps: store.bitmaps } };
         dispatch({ type: 'loaded', fingerprint, ...keeps });
       } catch (error) {
         giveUp(error);

@@ -39,8 +39,10 @@ export interface SampleStoreOptions {
 
 /** Memory is allocated, and stored, in blocks of about this size. */
 const BLOCK_BYTES = 2 ** 20;
-/** Bitmaps of more samples are larger than what they save at the beginning. */
-const MAX_BITMAP_BYTES = 2 ** 22;
+/** Bitmaps that fit into a message. Of a larger data set, samples are kept for one connection only. */
+const MAX_BITMAP_BYTES = 60 << 10;
+/** Samples of a data set whose places take a bearable part of the memory. */
+const MAX_SAMPLES = 2 ** 24;
 
 const countsOf = ({ data }: Job): SampleCounts => ({ train: data.trainSamples, evaluate: data.testSamples });
 
@@ -79,20 +81,28 @@ export class SampleStore {
 
   /**
    * Opens the store of a job's samples, with those that are in the storage.
-   * @returns null if the job's data set has no digest, or too many samples
+   * @returns null if the job's data set has no digest, too many samples, or samples that are too large
    */
   static async open(job: Job, options: SampleStoreOptions): Promise<SampleStore | null> {
-    const { digest } = job.data;
-    if (digest === undefined || keptBytes(countsOf(job)) > MAX_BITMAP_BYTES) return null;
+    const { digest, trainSamples, testSamples } = job.data;
+    if (digest === undefined || trainSamples + testSamples > MAX_SAMPLES) return null;
+    if (options.maxBytes < sampleBytes(job)) return null;
+    const outlives = keptBytes(countsOf(job)) <= MAX_BITMAP_BYTES;
+    const { storage, ...own } = options;
+    if (!outlives) return new SampleStore(job, sampleKey(job, digest), own);
     const store = new SampleStore(job, sampleKey(job, digest), options);
-    const blocks = (await options.storage?.load(store.#key).catch(() => [])) ?? [];
+    const blocks = (await storage?.load(store.#key).catch(() => [])) ?? [];
     for (const block of blocks) store.#restore(block);
     return store;
   }
 
-  /** Whether it is the store of this job's samples. */
+  /** Whether it is the store of this job's samples, and may be used on another connection. */
   isFor(job: Job): boolean {
-    return job.data.digest !== undefined && sampleKey(job, job.data.digest) === this.#key;
+    return (
+      this.bitmaps.length > 0 &&
+      job.data.digest !== undefined &&
+      sampleKey(job, job.data.digest) === this.#key
+    );
   }
 
   /** Number of samples that it keeps beside those that it has. */
@@ -100,9 +110,9 @@ export class SampleStore {
     return this.#kept.room;
   }
 
-  /** Bitmaps for the `ready` message; see KeptSamples. */
+  /** Bitmaps for the `ready` message; see KeptSamples. Empty if they are too large for it: no sample has been kept then. */
   get bitmaps(): Uint8Array {
-    return this.#kept.bitmaps;
+    return keptBytes(countsOf(this.#job)) > MAX_BITMAP_BYTES ? new Uint8Array(0) : this.#kept.bitmaps;
   }
 
   /** Keeps those samples that are new, while there is room. @throws ProtocolError (malformed) */
