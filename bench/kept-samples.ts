@@ -44,7 +44,7 @@ async function run(workers: number, keeps: boolean): Promise<number[]> {
     attachWorker(
       coordinator.url,
       `worker-${i}`,
-      stubEngine({ perSampleMs: 0, tamper: (value) => value }),
+      stubEngine({ perSampleMs: 0.2, tamper: (value) => value }),
       connect,
       undefined,
       keeps ? { maxBytes: 2 ** 29 } : undefined,

@@ -90,6 +90,10 @@ export class Evaluator implements ShardTiming {
         pending: mode.splitEvaluation(count),
         splitRange: mode.splitRange,
         depth: DEPTH,
+        hasSamples: (worker, { from }) =>
+          input.isJobData === true &&
+          pool.workers.get(worker)?.keptSamples?.has('evaluate', input.batch.sampleNumbers[from] ?? 0) ===
+            true,
       },
     );
     let done = 0;
