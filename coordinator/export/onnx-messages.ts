@@ -3,7 +3,8 @@ import protobuf from 'protobufjs/light.js';
 // The messages of onnx.proto (github.com/onnx/onnx, Apache-2.0) with the fields that a model needs. They are described here,
 // because packages with all messages weigh 20 MB.
 
-const field = (type: string, id: number, rule?: 'repeated') => (rule === undefined ? { type, id } : { type, id, rule });
+const field = (type: string, id: number, rule?: 'repeated') =>
+  rule === undefined ? { type, id } : { type, id, rule };
 
 const root = protobuf.Root.fromJSON({
   nested: {

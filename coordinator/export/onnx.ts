@@ -1,4 +1,4 @@
-import type { Constant, Graph, Node, Shape, Tensor } from './graph.ts';
+import type { Constant, Graph, Node, Shape, Tensor } from './graph/graph.ts';
 import {
   attribute,
   encodeOnnx,
@@ -18,6 +18,12 @@ const IR_VERSION = 8;
 /** Order of axes in which a tensor was computed: as in Keras, with the channels before the sides, or with the steps first. */
 type Layout = 'last' | 'first' | 'time';
 
+/** Result of an operation. */
+interface Computed {
+  readonly layout: Layout;
+  readonly name: string;
+}
+
 /** Names of the file's inputs and outputs, and what it says about itself. */
 export interface OnnxDescription {
   readonly inputs: readonly string[];
@@ -34,7 +40,11 @@ export interface OnnxDescription {
  * writeOnnx(modelGraph(job, weights, ONNX_DIALECT), { inputs: ['image'], outputs: ['probabilities'], ... });
  */
 export function writeOnnx(graph: Graph, about: OnnxDescription): Uint8Array {
-  const scope: Scope = { initializers: [], known: new Map(), names: new Set([...about.inputs, ...about.outputs]) };
+  const scope: Scope = {
+    initializers: [],
+    known: new Map(),
+    names: new Set([...about.inputs, ...about.outputs]),
+  };
   const message = new OnnxWriter(scope).graph('model', graph, about.inputs, about.outputs);
   return encodeOnnx({
     irVersion: IR_VERSION,
@@ -63,7 +73,8 @@ const toLast = (rank: number): number[] => [0, ...range(rank - 2, 2), 1];
 const swapSteps = (rank: number): number[] => [1, 0, ...range(rank - 2, 2)];
 
 /** Axis of a tensor with the channels first. */
-const axisInFirst = (axis: number, rank: number): number => (axis === 0 ? 0 : axis === rank - 1 ? 1 : axis + 1);
+const axisInFirst = (axis: number, rank: number): number =>
+  axis === 0 ? 0 : axis === rank - 1 ? 1 : axis + 1;
 
 const typeOf = ({ shape, dtype }: Pick<Tensor, 'shape' | 'dtype'>): object => ({
   tensorType: {
@@ -73,7 +84,11 @@ const typeOf = ({ shape, dtype }: Pick<Tensor, 'shape' | 'dtype'>): object => ({
 });
 
 /** Values of a constant with its axes in another order. */
-function transposed(values: Constant['values'], shape: readonly number[], order: readonly number[]): Constant['values'] {
+function transposed(
+  values: Constant['values'],
+  shape: readonly number[],
+  order: readonly number[],
+): Constant['values'] {
   const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((product, side) => product * side, 1));
   const result = new (values.constructor as Float32ArrayConstructor)(values.length);
   const sides = order.map((axis) => shape[axis] as number);
@@ -122,7 +137,8 @@ class OnnxWriter {
       return value(tensor, own);
     });
     const used = new Set([...graph.nodes.flatMap((node) => node.inputs), ...graph.outputs]);
-    for (const node of graph.nodes) if (node.outputs.some((output) => used.has(output))) this.#write(node, used);
+    for (const node of graph.nodes)
+      if (node.outputs.some((output) => used.has(output))) this.#write(node, used);
     const output = graph.outputs.map((tensor, i) => {
       const computed = this.#get(tensor, 'last');
       const wanted = outputs?.[i];
@@ -173,9 +189,13 @@ class OnnxWriter {
     const rank = tensor.shape.length;
     const [source] = [...found.keys()] as [Layout];
     if (layout !== 'last' && source !== 'last') this.#get(tensor, 'last');
-    const from = found.get('last') ?? (found.get(source) as string);
+    const from = found.get('last') ?? found.get(source) ?? '';
     const order =
-      layout === 'first' ? toFirst(rank) : layout === 'time' || source === 'time' ? swapSteps(rank) : toLast(rank);
+      layout === 'first'
+        ? toFirst(rank)
+        : layout === 'time' || source === 'time'
+          ? swapSteps(rank)
+          : toLast(rank);
     const result = this.#transpose(from, order);
     found.set(layout, result);
     return result;
@@ -197,7 +217,11 @@ class OnnxWriter {
    * @param shape that it gets @default its own
    * @param order of its axes before that
    */
-  #constant({ constant, shape, dtype }: Tensor, order: readonly number[] | null = null, as: Shape = shape): string {
+  #constant(
+    { constant, shape, dtype }: Tensor,
+    order: readonly number[] | null = null,
+    as: Shape = shape,
+  ): string {
     const { values, name } = constant as Constant;
     const isShared = name === null && values.length <= 16;
     const key = isShared ? `${dtype} ${values.join()}` : values;
@@ -207,7 +231,12 @@ class OnnxWriter {
     const known = variants.get(how);
     if (known !== undefined) return known;
     const ordered = order === null ? values : transposed(values, shape as number[], order);
-    const unique = this.#initializer(name ?? `${this.#layer}/constant`, bytesOf(ordered), as as number[], ONNX_TYPES[dtype]);
+    const unique = this.#initializer(
+      name ?? `${this.#layer}/constant`,
+      bytesOf(ordered),
+      as as number[],
+      ONNX_TYPES[dtype],
+    );
     variants.set(how, unique);
     return unique;
   }
@@ -243,7 +272,11 @@ class OnnxWriter {
       if (tensor.constant.values.length === 1) return this.#constant(tensor);
       const full = [...new Array<number>(rank - shape.length).fill(1), ...(shape as number[])];
       const order = toFirst(rank);
-      return this.#constant({ ...tensor, shape: full }, order, order.map((axis) => full[axis] as number));
+      return this.#constant(
+        { ...tensor, shape: full },
+        order,
+        order.map((axis) => full[axis] as number),
+      );
     });
     return { names, layout: 'first' };
   }
@@ -258,16 +291,26 @@ class OnnxWriter {
 
   #write(node: Node, used: ReadonlySet<Tensor>): void {
     this.#layer = node.layer;
+    if (node.op === 'recurrent') this.#recurrent(node, used);
+    else if (node.op === 'scan') this.#scan(node);
+    else {
+      const { layout, name } = this.#compute(node);
+      this.#store(node.outputs[0] as Tensor, layout, name);
+    }
+  }
+
+  /** Adds the nodes of an operation with one output. */
+  #compute(node: Exclude<Node, { op: 'recurrent' | 'scan' }>): Computed {
     const [x, second] = node.inputs as [Tensor, Tensor];
     const [output] = node.outputs as [Tensor];
     const rank = x.shape.length;
-    const elementwise = (opType: string, attributes: readonly OnnxAttribute[] = []): void => {
+    const elementwise = (opType: string, attributes: readonly OnnxAttribute[] = []): Computed => {
       const { names, layout } = this.#aligned(node.inputs, output.shape.length);
-      this.#store(output, layout, this.#emit(opType, names, attributes));
+      return { layout, name: this.#emit(opType, names, attributes) };
     };
-    const plain = (opType: string, attributes: readonly OnnxAttribute[] = []): void => {
+    const plain = (opType: string, attributes: readonly OnnxAttribute[] = []): Computed => {
       const names = node.inputs.map((input) => this.#get(input, 'last'));
-      this.#store(output, 'last', this.#emit(opType, names, attributes));
+      return { layout: 'last', name: this.#emit(opType, names, attributes) };
     };
     switch (node.op) {
       case 'unary':
@@ -288,25 +331,28 @@ class OnnxWriter {
         const [, kernel, bias] = node.inputs as [Tensor, Tensor, Tensor | undefined];
         if (bias !== undefined && rank === 2) return plain('Gemm');
         const product = this.#emit('MatMul', [this.#get(x, 'last'), this.#get(kernel, 'last')]);
-        return this.#store(output, 'last', bias === undefined ? product : this.#emit('Add', [product, this.#get(bias, 'last')]));
+        return {
+          layout: 'last',
+          name: bias === undefined ? product : this.#emit('Add', [product, this.#get(bias, 'last')]),
+        };
       }
       case 'transpose': {
         const { name, axisOf } = this.#own(x);
-        return this.#store(output, 'last', this.#transpose(name, node.order.map(axisOf)));
+        return { layout: 'last', name: this.#transpose(name, node.order.map(axisOf)) };
       }
       case 'reshape': {
         const shape = this.#integers(output.shape.map((side) => side ?? -1));
-        return this.#store(output, 'last', this.#emit('Reshape', [this.#get(x, 'last'), shape]));
+        return { layout: 'last', name: this.#emit('Reshape', [this.#get(x, 'last'), shape]) };
       }
       case 'concat': {
         const { names, layout } = this.#aligned(node.inputs, rank);
         const axis = layout === 'first' ? axisInFirst(node.axis, rank) : node.axis;
-        return this.#store(output, layout, this.#emit('Concat', names, [attribute.int('axis', axis)]));
+        return { layout, name: this.#emit('Concat', names, [attribute.int('axis', axis)]) };
       }
       case 'slice': {
         const { name, layout, axisOf } = this.#own(x);
         const bounds = [node.start, node.end, axisOf(node.axis)].map((value) => this.#integers([value]));
-        return this.#store(output, layout, this.#emit('Slice', [name, ...bounds]));
+        return { layout, name: this.#emit('Slice', [name, ...bounds]) };
       }
       case 'reverse': {
         const { name, layout, axisOf } = this.#own(x);
@@ -314,38 +360,41 @@ class OnnxWriter {
         const each = (value: number): string => this.#integers(node.axes.map(() => value));
         const axes = this.#integers(node.axes.map(axisOf));
         const inputs = [name, each(-1), each(-(2 ** 31)), axes, each(-1)];
-        return this.#store(output, layout, this.#emit('Slice', inputs));
+        return { layout, name: this.#emit('Slice', inputs) };
       }
       case 'gather': {
         if (x.constant !== undefined) return plain('Gather', [attribute.int('axis', node.axis)]);
         const { name, layout, axisOf } = this.#own(x);
         const inputs = [name, this.#get(second, 'last')];
-        return this.#store(output, layout, this.#emit('Gather', inputs, [attribute.int('axis', axisOf(node.axis))]));
+        return { layout, name: this.#emit('Gather', inputs, [attribute.int('axis', axisOf(node.axis))]) };
       }
       case 'pad': {
         const { name, layout } = this.#own(x);
         const order = layout === 'first' ? toFirst(rank) : range(rank);
         const pads = order.map((axis) => node.pads[axis] ?? [0, 0]);
-        const amounts = this.#integers([...pads.map(([before]) => before), ...pads.map(([, after]) => after)]);
+        const amounts = this.#integers([
+          ...pads.map(([before]) => before),
+          ...pads.map(([, after]) => after),
+        ]);
         const value = this.#constant({
           shape: [],
           dtype: 'float32',
           constant: { values: Float32Array.of(node.value), name: null },
         });
-        return this.#store(output, layout, this.#emit('Pad', [name, amounts, value]));
+        return { layout, name: this.#emit('Pad', [name, amounts, value]) };
       }
       case 'reduce':
         return this.#reduce(node, x, output);
       case 'softmax': {
         const { name, layout, axisOf } = this.#own(x);
         const axis = attribute.int('axis', layout === 'first' ? axisOf(rank - 1) : -1);
-        return this.#store(output, layout, this.#emit(node.isLog ? 'LogSoftmax' : 'Softmax', [name], [axis]));
+        return { layout, name: this.#emit(node.isLog ? 'LogSoftmax' : 'Softmax', [name], [axis]) };
       }
       case 'position':
         return plain(`Arg${node.of}`, [attribute.int('axis', node.axis), attribute.int('keepdims', 0)]);
       case 'cumsum': {
         const axis = this.#integers([node.axis], true);
-        return this.#store(output, 'last', this.#emit('CumSum', [this.#get(x, 'last'), axis]));
+        return { layout: 'last', name: this.#emit('CumSum', [this.#get(x, 'last'), axis]) };
       }
       case 'conv':
         return this.#image('Conv', node, [
@@ -376,25 +425,24 @@ class OnnxWriter {
         const parameters = node.inputs.slice(1).map((parameter) => this.#constant(parameter));
         const epsilon = attribute.float('epsilon', node.epsilon);
         const result = this.#emit('BatchNormalization', [this.#get(x, layout), ...parameters], [epsilon]);
-        return this.#store(output, layout, result);
+        return { layout, name: result };
       }
       case 'layerNorm':
-        return plain('LayerNormalization', [attribute.int('axis', -1), attribute.float('epsilon', node.epsilon)]);
+        return plain('LayerNormalization', [
+          attribute.int('axis', -1),
+          attribute.float('epsilon', node.epsilon),
+        ]);
       case 'zeros': {
         const ends = [attribute.int('start', 0), attribute.int('end', 1)];
         const samples = this.#emit('Shape', [this.#get(x, 'last')], ends);
         const sides = this.#integers(output.shape.slice(1).map(Number));
         const shape = this.#emit('Concat', [samples, sides], [attribute.int('axis', 0)]);
-        return this.#store(output, 'last', this.#emit('ConstantOfShape', [shape]));
+        return { layout: 'last', name: this.#emit('ConstantOfShape', [shape]) };
       }
-      case 'recurrent':
-        return this.#recurrent(node, used);
-      case 'scan':
-        return this.#scan(node);
     }
   }
 
-  #reduce(node: Extract<Node, { op: 'reduce' }>, x: Tensor, output: Tensor): void {
+  #reduce(node: Extract<Node, { op: 'reduce' }>, x: Tensor, output: Tensor): Computed {
     const { name, layout, axisOf } = this.#own(x);
     const axes = node.axes.map(axisOf);
     const keep = attribute.int('keepdims', node.keepDims ? 1 : 0);
@@ -405,29 +453,47 @@ class OnnxWriter {
         : this.#emit(opType, [name], [attribute.ints('axes', axes), keep]);
     const hasChannels = node.keepDims || !node.axes.includes(x.shape.length - 1);
     const isFirst = layout === 'first' && hasChannels && output.shape.length > 2;
-    this.#store(output, isFirst ? 'first' : 'last', result);
+    return { layout: isFirst ? 'first' : 'last', name: result };
   }
 
   /** Convolution or pool, whose images have their channels first. */
-  #image(opType: string, node: Extract<Node, { pads: unknown; strides: unknown }>, attributes: OnnxAttribute[]): void {
+  #image(
+    opType: string,
+    node: Extract<Node, { pads: unknown; strides: unknown }>,
+    attributes: OnnxAttribute[],
+  ): Computed {
     const [x, kernel, bias] = node.inputs as [Tensor, Tensor | undefined, Tensor | undefined];
-    const [output] = node.outputs as [Tensor];
     const names = [this.#get(x, 'first')];
     if (kernel !== undefined) {
       const axes = kernel.shape.length - 2;
       // [...sides, a, b] becomes [b, a, ...sides].
       const order = [axes + 1, axes, ...range(axes)];
-      names.push(this.#constant(kernel, order, order.map((axis) => kernel.shape[axis] ?? null)));
+      names.push(
+        this.#constant(
+          kernel,
+          order,
+          order.map((axis) => kernel.shape[axis] ?? null),
+        ),
+      );
       attributes.push(attribute.ints('kernel_shape', kernel.shape.slice(0, -2).map(Number)));
     }
     if (bias !== undefined) names.push(this.#constant(bias));
     const pads = [...node.pads.map(([before]) => before), ...node.pads.map(([, after]) => after)];
-    this.#store(output, 'first', this.#emit(opType, names, [...attributes, attribute.ints('pads', pads)]));
+    return {
+      layout: 'first',
+      name: this.#emit(opType, names, [...attributes, attribute.ints('pads', pads)]),
+    };
   }
 
   #recurrent(node: Extract<Node, { op: 'recurrent' }>, used: ReadonlySet<Tensor>): void {
     const { cell, units, activations } = node;
-    const [x, kernel, recurrent, bias, ...states] = node.inputs as [Tensor, Tensor, Tensor, Tensor, ...Tensor[]];
+    const [x, kernel, recurrent, bias, ...states] = node.inputs as [
+      Tensor,
+      Tensor,
+      Tensor,
+      Tensor,
+      ...Tensor[],
+    ];
     const gates = RECURRENT_GATES[cell];
     const weights = this.#gateRows(kernel, gates, units);
     const recurrentWeights = this.#gateRows(recurrent, gates, units);
@@ -443,7 +509,9 @@ class OnnxWriter {
     while (inputs.at(-1) === '') inputs.pop();
     const [all, ...last] = node.outputs as [Tensor, ...Tensor[]];
     const opType = cell === 'SimpleRNN' ? 'RNN' : cell;
-    const names = node.outputs.map((output) => (used.has(output) ? this.#unique(`${this.#layer}/${opType}_out`) : ''));
+    const names = node.outputs.map((output) =>
+      used.has(output) ? this.#unique(`${this.#layer}/${opType}_out`) : '',
+    );
     const attributes = [
       attribute.int('hidden_size', units),
       attribute.string('direction', node.isReversed ? 'reverse' : 'forward'),
@@ -493,7 +561,12 @@ class OnnxWriter {
     const key = `gates ${dims.join()}`;
     const known = variants.get(key);
     if (known !== undefined) return known;
-    const unique = this.#initializer(name ?? `${this.#layer}/constant`, bytesOf(values), dims, ONNX_TYPES.float32);
+    const unique = this.#initializer(
+      name ?? `${this.#layer}/constant`,
+      bytesOf(values),
+      dims,
+      ONNX_TYPES.float32,
+    );
     variants.set(key, unique);
     return unique;
   }

@@ -2,7 +2,8 @@ import protobuf from 'protobufjs/light.js';
 
 // The messages of a SavedModel (tensorflow/core/protobuf and framework, Apache-2.0) with the fields that a graph of constants needs.
 
-const field = (type: string, id: number, rule?: 'repeated') => (rule === undefined ? { type, id } : { type, id, rule });
+const field = (type: string, id: number, rule?: 'repeated') =>
+  rule === undefined ? { type, id } : { type, id, rule };
 const map = (type: string, id: number) => ({ keyType: 'string', type, id });
 
 const root = protobuf.Root.fromJSON({
@@ -28,7 +29,11 @@ const root = protobuf.Root.fromJSON({
       },
     },
     TensorInfo: {
-      fields: { name: field('string', 1), dtype: field('int32', 2), tensorShape: field('TensorShapeProto', 3) },
+      fields: {
+        name: field('string', 1),
+        dtype: field('int32', 2),
+        tensorShape: field('TensorShapeProto', 3),
+      },
     },
     GraphDef: {
       fields: {
@@ -111,7 +116,11 @@ export interface TfAttribute {
   readonly b?: boolean;
   readonly type?: number;
   readonly shape?: TfShape;
-  readonly tensor?: { readonly dtype: number; readonly tensorShape: TfShape; readonly tensorContent: Uint8Array };
+  readonly tensor?: {
+    readonly dtype: number;
+    readonly tensorShape: TfShape;
+    readonly tensorContent: Uint8Array;
+  };
   readonly func?: { readonly name: string };
   readonly list?: {
     readonly i?: readonly number[];

@@ -1,5 +1,15 @@
-import type { BinaryFunction, Comparison, Constant, Graph, Node, Pads, Shape, Side, Tensor } from './graph.ts';
-import { samePads } from './layers/convolution.ts';
+import type {
+  BinaryFunction,
+  Comparison,
+  Constant,
+  Graph,
+  Node,
+  Pads,
+  Shape,
+  Side,
+  Tensor,
+} from './graph/graph.ts';
+import { samePads } from './graph/convolution.ts';
 import {
   encodeSavedModel,
   TF_TYPES,
@@ -114,11 +124,13 @@ const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Arra
   new Uint8Array(buffer, byteOffset, byteLength);
 
 /** Name without the characters that TensorFlow does not accept. */
-const safeName = (name: string): string => name.replaceAll(/[^A-Za-z0-9_./-]/g, '_').replace(/^[^A-Za-z0-9.]/, 'n$&');
+const safeName = (name: string): string =>
+  name.replaceAll(/[^A-Za-z0-9_./-]/g, '_').replace(/^[^A-Za-z0-9.]/, 'n$&');
 
 /** Values of a kernel [...sides, a, b] with zeros between its rows and columns, as dilations have them. */
 function spreadKernel({ shape, constant }: Tensor, dilations: readonly number[]): Tensor {
-  if (dilations.every((dilation) => dilation === 1)) return { shape, dtype: 'float32', ...(constant && { constant }) };
+  if (dilations.every((dilation) => dilation === 1))
+    return { shape, dtype: 'float32', ...(constant && { constant }) };
   const sides = shape.slice(0, -2).map(Number);
   const wide = sides.map((side, i) => (side - 1) * (dilations[i] ?? 1) + 1);
   const [a, b] = shape.slice(-2).map(Number) as [number, number];
@@ -135,7 +147,7 @@ function spreadKernel({ shape, constant }: Tensor, dilations: readonly number[])
       rest = Math.floor(rest / side);
       factor *= wide[i] as number;
     }
-    spread.set(values.subarray(tap * a * b, (tap + 1) * a * b) as Float32Array, to * a * b);
+    spread.set(values.subarray(tap * a * b, (tap + 1) * a * b), to * a * b);
   }
   return { shape: [...wide, a, b], dtype: 'float32', constant: { values: spread, name } };
 }
@@ -192,7 +204,12 @@ class TfWriter {
     return found;
   }
 
-  #push(op: string, name: string, input: readonly string[], attr: Readonly<Record<string, TfAttribute>>): string {
+  #push(
+    op: string,
+    name: string,
+    input: readonly string[],
+    attr: Readonly<Record<string, TfAttribute>>,
+  ): string {
     this.nodes.push({ name, op, input, attr });
     return name;
   }
@@ -229,93 +246,95 @@ class TfWriter {
   /** Constant of whole numbers. @param isScalar whether it has no axis */
   integers(values: readonly number[], isScalar = false): string {
     const shape = isScalar ? [] : [values.length];
-    return this.#constant({ shape, dtype: 'int32', constant: { values: Int32Array.from(values), name: null } });
+    return this.#constant({
+      shape,
+      dtype: 'int32',
+      constant: { values: Int32Array.from(values), name: null },
+    });
   }
 
   write(node: Node): void {
     this.#layer = node.layer;
+    if (node.op === 'scan') {
+      this.#scan(node);
+      return;
+    }
+    this.#references.set(node.outputs[0] as Tensor, this.#compute(node));
+  }
+
+  /** Adds the nodes of an operation with one output. @returns reference to the output */
+  #compute(node: Exclude<Node, { op: 'scan' }>): string {
     const [x] = node.inputs as [Tensor];
     const [output] = node.outputs as [Tensor];
-    const store = (reference: string): void => {
-      this.#references.set(output, reference);
-    };
     const inputs = (): string[] => node.inputs.map((input) => this.reference(input));
     const T = type(x.dtype);
     switch (node.op) {
       case 'unary':
-        return store(this.emit(node.fn, inputs(), { T }));
+        return this.emit(node.fn, inputs(), { T });
       case 'binary':
-        return store(this.emit(BINARY[node.fn], inputs(), { T }));
+        return this.emit(BINARY[node.fn], inputs(), { T });
       case 'compare':
-        return store(this.emit(COMPARISONS[node.fn], inputs(), { T }));
+        return this.emit(COMPARISONS[node.fn], inputs(), { T });
       case 'cast':
-        return store(this.emit('Cast', inputs(), { SrcT: T, DstT: type(node.to) }));
+        return this.emit('Cast', inputs(), { SrcT: T, DstT: type(node.to) });
       case 'where':
-        return store(this.emit('SelectV2', inputs(), { T: FLOAT }));
+        return this.emit('SelectV2', inputs(), { T: FLOAT });
       case 'matmul':
-        return store(this.emit('BatchMatMulV2', inputs(), { T }));
+        return this.emit('BatchMatMulV2', inputs(), { T });
       case 'einsum':
-        return store(this.emit('Einsum', inputs(), { T, N: { i: 2 }, equation: text(node.equation) }));
+        return this.emit('Einsum', inputs(), { T, N: { i: 2 }, equation: text(node.equation) });
       case 'dense': {
         const [a, kernel, bias] = inputs() as [string, string, string | undefined];
         const op = x.shape.length === 2 ? 'MatMul' : 'BatchMatMulV2';
         const product = this.emit(op, [a, kernel], { T });
-        return store(bias === undefined ? product : this.emit('BiasAdd', [product, bias], { T }));
+        return bias === undefined ? product : this.emit('BiasAdd', [product, bias], { T });
       }
       case 'transpose':
-        return store(this.transpose(this.reference(x), node.order));
+        return this.transpose(this.reference(x), node.order);
       case 'reshape':
-        return store(this.#reshape(this.reference(x), output.shape));
+        return this.#reshape(this.reference(x), output.shape);
       case 'concat':
-        return store(
-          this.emit('ConcatV2', [...inputs(), this.integers([node.axis], true)], {
-            N: { i: node.inputs.length },
-            T,
-            Tidx: INT,
-          }),
-        );
+        return this.emit('ConcatV2', [...inputs(), this.integers([node.axis], true)], {
+          N: { i: node.inputs.length },
+          T,
+          Tidx: INT,
+        });
       case 'slice':
-        return store(this.#slice(this.reference(x), x.shape, node.axis, node.start, node.end));
+        return this.#slice(this.reference(x), x.shape, node.axis, node.start, node.end);
       case 'reverse':
-        return store(this.emit('ReverseV2', [...inputs(), this.integers(node.axes)], { Tidx: INT, T }));
+        return this.emit('ReverseV2', [...inputs(), this.integers(node.axes)], { Tidx: INT, T });
       case 'gather':
-        return store(
-          this.emit('GatherV2', [...inputs(), this.integers([node.axis], true)], {
-            Tparams: T,
-            Tindices: INT,
-            Taxis: INT,
-          }),
-        );
+        return this.emit('GatherV2', [...inputs(), this.integers([node.axis], true)], {
+          Tparams: T,
+          Tindices: INT,
+          Taxis: INT,
+        });
       case 'pad':
-        return store(this.#pad(this.reference(x), node.pads, node.value));
+        return this.#pad(this.reference(x), node.pads, node.value);
       case 'reduce':
-        return store(
-          this.emit(node.fn, [...inputs(), this.integers(node.axes)], {
-            keep_dims: { b: node.keepDims },
-            T,
-            Tidx: INT,
-          }),
-        );
+        return this.emit(node.fn, [...inputs(), this.integers(node.axes)], {
+          keep_dims: { b: node.keepDims },
+          T,
+          Tidx: INT,
+        });
       case 'softmax':
-        return store(this.emit(node.isLog ? 'LogSoftmax' : 'Softmax', inputs(), { T }));
+        return this.emit(node.isLog ? 'LogSoftmax' : 'Softmax', inputs(), { T });
       case 'position':
-        return store(
-          this.emit(`Arg${node.of}`, [...inputs(), this.integers([node.axis], true)], {
-            T,
-            Tidx: INT,
-            output_type: INT,
-          }),
-        );
+        return this.emit(`Arg${node.of}`, [...inputs(), this.integers([node.axis], true)], {
+          T,
+          Tidx: INT,
+          output_type: INT,
+        });
       case 'cumsum':
-        return store(this.emit('Cumsum', [...inputs(), this.integers([node.axis], true)], { T, Tidx: INT }));
+        return this.emit('Cumsum', [...inputs(), this.integers([node.axis], true)], { T, Tidx: INT });
       case 'conv':
-        return store(this.#conv(node));
+        return this.#conv(node);
       case 'convTranspose':
-        return store(this.#convTranspose(node));
+        return this.#convTranspose(node);
       case 'pool':
-        return store(this.#pool(node));
+        return this.#pool(node);
       case 'batchNorm':
-        return store(this.#batchNorm(node));
+        return this.#batchNorm(node);
       case 'zeros': {
         const samples = this.#samplesOf(this.reference(x), T);
         const shape = this.#joined([samples, this.integers(output.shape.slice(1).map(Number))]);
@@ -324,10 +343,8 @@ class TfWriter {
           dtype: 'float32',
           constant: { values: new Float32Array(1), name: null },
         });
-        return store(this.emit('Fill', [shape, zero], { T: FLOAT, index_type: INT }));
+        return this.emit('Fill', [shape, zero], { T: FLOAT, index_type: INT });
       }
-      case 'scan':
-        return this.#scan(node);
       case 'layerNorm':
       case 'recurrent':
         throw new Error(`TensorFlow has no operation ${node.op}.`);
@@ -389,8 +406,14 @@ class TfWriter {
     size: readonly number[],
     strides: readonly number[],
   ): { reference: string; padding: TfAttribute } {
-    if (pads.flat().every((amount) => amount === 0)) return { reference: x.reference, padding: text('VALID') };
-    const same = samePads(x.shape.slice(1, -1), size, strides, size.map(() => 1));
+    if (pads.flat().every((amount) => amount === 0))
+      return { reference: x.reference, padding: text('VALID') };
+    const same = samePads(
+      x.shape.slice(1, -1),
+      size,
+      strides,
+      size.map(() => 1),
+    );
     if (String(same) === String(pads)) return { reference: x.reference, padding: text('SAME') };
     return { reference: this.#pad(x.reference, [[0, 0], ...pads, [0, 0]], 0), padding: text('VALID') };
   }
@@ -408,7 +431,9 @@ class TfWriter {
     const x = this.#withRow(this.reference(input), input.shape);
     const strides = withRow(node.strides, 1);
     const pads = withRow(node.pads, [0, 0] as const);
-    const size = filters.shape.slice(0, -2).map((side, i) => (Number(side) - 1) * (isNative ? (dilations[i] ?? 1) : 1) + 1);
+    const size = filters.shape
+      .slice(0, -2)
+      .map((side, i) => (Number(side) - 1) * (isNative ? (dilations[i] ?? 1) : 1) + 1);
     const { reference, padding } = this.#padding(x, pads, size, strides);
     const attr = {
       T: FLOAT,
@@ -537,12 +562,11 @@ class TfWriter {
     const steps = Number(sequences[0]?.shape[1]);
     const outputs = node.outputs.at(-1) as Tensor;
     const each = outputs.shape.toSpliced(1, 1);
-    const reference = safeName(`${this.#layer}_loop_${this.#library.length}`).replaceAll(/[^A-Za-z0-9_]/g, '_');
-    const types = [
-      TF_TYPES.int32,
-      ...node.inputs.map(() => TF_TYPES.float32),
-      TF_TYPES.variant,
-    ];
+    const reference = safeName(`${this.#layer}_loop_${this.#library.length}`).replaceAll(
+      /[^A-Za-z0-9_]/g,
+      '_',
+    );
+    const types = [TF_TYPES.int32, ...node.inputs.map(() => TF_TYPES.float32), TF_TYPES.variant];
     const args = types.map((each_, i) => ({ name: `arg_${i}`, type: each_ }));
 
     const condition = new TfWriter(this.#library, `${reference}_cond`);
@@ -577,7 +601,9 @@ class TfWriter {
     for (const inner of body.nodes) step.write(inner);
     const results = body.outputs.map((output) => step.reference(output));
     const list = `arg_${types.length - 1}`;
-    const changed = step.emit('TensorListSetItem', [list, at, results.at(-1) as string], { element_dtype: FLOAT });
+    const changed = step.emit('TensorListSetItem', [list, at, results.at(-1) as string], {
+      element_dtype: FLOAT,
+    });
     const next = step.emit('AddV2', ['arg_0', step.integers([1], true)], { T: INT });
     const kept = sequences.map((_, i) => `arg_${1 + states + i}`);
     const returned = [next, ...results.slice(0, states), ...kept, changed];
@@ -589,7 +615,9 @@ class TfWriter {
     });
 
     const rows = sequences.map(({ shape }) => shape.toSpliced(0, 2, steps, null));
-    const transposed = sequences.map((sequence) => this.transpose(this.reference(sequence), swapSteps(sequence.shape)));
+    const transposed = sequences.map((sequence) =>
+      this.transpose(this.reference(sequence), swapSteps(sequence.shape)),
+    );
     const element = this.integers(each.map((side) => side ?? -1));
     const empty = this.emit('TensorListReserve', [element, this.integers([steps], true)], {
       element_dtype: FLOAT,
@@ -629,4 +657,5 @@ class TfWriter {
 }
 
 /** Order of axes with the first two exchanged. */
-const swapSteps = (shape: Shape): number[] => shape.map((_, axis) => (axis === 0 ? 1 : axis === 1 ? 0 : axis));
+const swapSteps = (shape: Shape): number[] =>
+  shape.map((_, axis) => (axis === 0 ? 1 : axis === 1 ? 0 : axis));

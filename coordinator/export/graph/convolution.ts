@@ -1,5 +1,5 @@
 import { transposedLength } from '../../../shared/engine/layers/convolve.ts';
-import type { Graph, Pads, Side, Tensor } from '../graph.ts';
+import type { Graph, Pads, Side, Tensor } from './graph.ts';
 import {
   inputOf,
   isOn,
@@ -11,7 +11,7 @@ import {
   type LayerCall,
   type LayerWriter,
   type LayerWriters,
-} from '../layer-call.ts';
+} from './layer-call.ts';
 import { activateLayer } from './activations.ts';
 
 /** Zeros around the sides of images with which windows keep their number, as TensorFlow's padding 'same' adds them. */
@@ -85,7 +85,12 @@ const depthwise = (axes: number, isSeparable: boolean): LayerWriter =>
     const kernel = depthwiseKernel(graph, call.weight('depthwise_kernel'));
     if (!isSeparable) return graph.conv(x, kernel, biasOf(call), how);
     const channels = graph.conv(x, kernel, null, how);
-    const point = { strides: ones(axes), dilations: ones(axes), pads: how.pads.map(() => [0, 0] as const), groups: 1 };
+    const point = {
+      strides: ones(axes),
+      dilations: ones(axes),
+      pads: how.pads.map(() => [0, 0] as const),
+      groups: 1,
+    };
     return graph.conv(channels, call.weight('pointwise_kernel'), biasOf(call), point);
   });
 
@@ -94,7 +99,8 @@ const transposed = (axes: number): LayerWriter =>
     const x = inputOf(call);
     const { size, strides } = settingsOf(call, axes, x.shape.slice(1, -1));
     const padding = nameOf(call, 'padding', 'valid') === 'same' ? 'same' : 'valid';
-    const extra = (call.layer.config.output_padding ?? null) === null ? null : numbersOf(call, 'output_padding', axes);
+    const extra =
+      (call.layer.config.output_padding ?? null) === null ? null : numbersOf(call, 'output_padding', axes);
     const sides = sidesOf(x)
       .slice(0, -1)
       .map((side, i) => transposedLength(side, size[i] ?? 1, strides[i] ?? 1, padding, extra?.[i] ?? null));

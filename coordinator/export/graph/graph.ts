@@ -72,7 +72,12 @@ export type Operation =
   /** Elements of the first input at the positions of the second. */
   | { readonly op: 'gather'; readonly axis: number }
   | { readonly op: 'pad'; readonly pads: Pads; readonly value: number }
-  | { readonly op: 'reduce'; readonly fn: Reduction; readonly axes: readonly number[]; readonly keepDims: boolean }
+  | {
+      readonly op: 'reduce';
+      readonly fn: Reduction;
+      readonly axes: readonly number[];
+      readonly keepDims: boolean;
+    }
   /** Over the last axis. */
   | { readonly op: 'softmax'; readonly isLog: boolean }
   | { readonly op: 'position'; readonly of: 'Max' | 'Min'; readonly axis: number }
@@ -179,9 +184,14 @@ export class Graph {
   }
 
   /** @param name of the model's tensor @default none */
-  constant(values: Float32Array | readonly number[], shape: readonly number[], name: string | null = null): Tensor {
+  constant(
+    values: Float32Array | readonly number[],
+    shape: readonly number[],
+    name: string | null = null,
+  ): Tensor {
     const floats = values instanceof Float32Array ? values : Float32Array.from(values);
-    if (floats.length !== sizeOf(shape)) throw new Error(`${floats.length} values for [${shape.join(', ')}].`);
+    if (floats.length !== sizeOf(shape))
+      throw new Error(`${floats.length} values for [${shape.join(', ')}].`);
     return { shape, dtype: 'float32', constant: { values: floats, name } };
   }
 
@@ -190,7 +200,11 @@ export class Graph {
   }
 
   integers(values: readonly number[]): Tensor {
-    return { shape: [values.length], dtype: 'int32', constant: { values: Int32Array.from(values), name: null } };
+    return {
+      shape: [values.length],
+      dtype: 'int32',
+      constant: { values: Int32Array.from(values), name: null },
+    };
   }
 
   unary(fn: UnaryFunction, x: Tensor): Tensor {
@@ -252,16 +266,19 @@ export class Graph {
 
   matmul(left: Tensor, right: Tensor): Tensor {
     const batch = broadcast([left.shape.slice(0, -2), right.shape.slice(0, -2)]);
-    return this.#add({ op: 'matmul' }, [left, right], [...batch, left.shape.at(-2) ?? null, right.shape.at(-1) ?? null]);
+    return this.#add(
+      { op: 'matmul' },
+      [left, right],
+      [...batch, left.shape.at(-2) ?? null, right.shape.at(-1) ?? null],
+    );
   }
 
   /** @param kernel [inputs, outputs] */
   dense(x: Tensor, kernel: Tensor, bias: Tensor | null): Tensor {
-    return this.#add(
-      { op: 'dense' },
-      bias === null ? [x, kernel] : [x, kernel, bias],
-      [...x.shape.slice(0, -1), kernel.shape[1] ?? null],
-    );
+    return this.#add({ op: 'dense' }, bias === null ? [x, kernel] : [x, kernel, bias], [
+      ...x.shape.slice(0, -1),
+      kernel.shape[1] ?? null,
+    ]);
   }
 
   /** @param equation such as `ab,bc->ac` */
@@ -364,11 +381,11 @@ export class Graph {
       const reach = (Number(kernel.shape[i]) - 1) * (how.dilations[i] ?? 1) + 1;
       return Math.floor((Number(side) + before + after - reach) / (how.strides[i] ?? 1)) + 1;
     });
-    return this.#add(
-      { op: 'conv', ...how },
-      bias === null ? [x, kernel] : [x, kernel, bias],
-      [x.shape[0] ?? null, ...sides, kernel.shape.at(-1) ?? null],
-    );
+    return this.#add({ op: 'conv', ...how }, bias === null ? [x, kernel] : [x, kernel, bias], [
+      x.shape[0] ?? null,
+      ...sides,
+      kernel.shape.at(-1) ?? null,
+    ]);
   }
 
   /** @param sides of the output */
@@ -428,7 +445,11 @@ export class Graph {
     states: readonly Tensor[],
     sequences: readonly Tensor[],
     isReversed: boolean,
-    step: (body: Graph, states: readonly Tensor[], values: readonly Tensor[]) => { states: Tensor[]; output: Tensor },
+    step: (
+      body: Graph,
+      states: readonly Tensor[],
+      values: readonly Tensor[],
+    ) => { states: Tensor[]; output: Tensor },
   ): { outputs: Tensor; states: Tensor[] } {
     const body = new Graph(this.dialect);
     body.layer = this.layer;

@@ -1,6 +1,6 @@
 import { isLayer, nestedLayers, type LayerConfig } from '../../../shared/model/keras-layer.ts';
-import type { CellKind, Graph, RecurrentActivation, Tensor } from '../graph.ts';
-import { inputOf, isOn, nameOf, numberOf, type LayerCall, type LayerWriters } from '../layer-call.ts';
+import type { CellKind, Constant, Graph, RecurrentActivation, Tensor } from './graph.ts';
+import { inputOf, isOn, nameOf, numberOf, type LayerCall, type LayerWriters } from './layer-call.ts';
 import { activate } from './activations.ts';
 import { settingsOf } from './convolution.ts';
 
@@ -42,10 +42,18 @@ function biasOf(graph: Graph, cell: Cell): Tensor {
 const activations = ({ kind, call }: Cell): string[] => {
   const activation = nameOf(call, 'activation', 'tanh');
   const gate = nameOf(call, 'recurrent_activation', 'sigmoid');
-  return kind === 'SimpleRNN' ? [activation] : kind === 'GRU' ? [gate, activation] : [gate, activation, activation];
+  return kind === 'SimpleRNN'
+    ? [activation]
+    : kind === 'GRU'
+      ? [gate, activation]
+      : [gate, activation, activation];
 };
 
-const NATIVE: Readonly<Record<string, RecurrentActivation>> = { relu: 'Relu', sigmoid: 'Sigmoid', tanh: 'Tanh' };
+const NATIVE: Readonly<Record<string, RecurrentActivation>> = {
+  relu: 'Relu',
+  sigmoid: 'Sigmoid',
+  tanh: 'Tanh',
+};
 
 /** One step of a cell. @returns the next states; the first is the output */
 function stepCell(graph: Graph, cell: Cell, x: Tensor, states: readonly Tensor[]): Tensor[] {
@@ -54,11 +62,13 @@ function stepCell(graph: Graph, cell: Cell, x: Tensor, states: readonly Tensor[]
   const recurrent = call.weight('recurrent_kernel');
   const bias = biasOf(graph, cell);
   const act = (value: Tensor): Tensor => activate(graph, nameOf(call, 'activation', 'tanh'), value);
-  const gate = (value: Tensor): Tensor => activate(graph, nameOf(call, 'recurrent_activation', 'sigmoid'), value);
+  const gate = (value: Tensor): Tensor =>
+    activate(graph, nameOf(call, 'recurrent_activation', 'sigmoid'), value);
   const isSplit = kind === 'GRU' && resetsAfter(cell);
   const row = (i: number): Tensor => {
+    const { values } = bias.constant as Constant;
     const size = 3 * units;
-    return graph.constant((bias.constant?.values as Float32Array).subarray(i * size, (i + 1) * size), [size]);
+    return graph.constant(Float32Array.from(values.subarray(i * size, (i + 1) * size)), [size]);
   };
   const fromInputs = graph.dense(x, call.weight('kernel'), isSplit ? row(0) : bias);
   const mix = (z: Tensor, candidate: Tensor): Tensor =>
@@ -202,7 +212,10 @@ const convLstm =
       return Math.floor((Number(side) + before + after - reach) / (strides[i] ?? 1)) + 1;
     });
     // A convolution without strides that keeps the sides of the state.
-    const inner = size.map((length): [number, number] => [Math.floor((length - 1) / 2), Math.ceil((length - 1) / 2)]);
+    const inner = size.map((length): [number, number] => [
+      Math.floor((length - 1) / 2),
+      Math.ceil((length - 1) / 2),
+    ]);
     const bias = isOn(call, 'use_bias') ? call.weight('bias') : null;
     const state = graph.zeros(x, [x.shape[0] ?? null, ...sides, filters]);
     const isReversed = layer.config.go_backwards === true;
@@ -214,7 +227,12 @@ const convLstm =
       const fromInput = body.conv(value as Tensor, call.weight('kernel'), bias, how);
       const same = { strides: ones, dilations: ones, pads: inner, groups: 1 };
       const fromState = body.conv(h as Tensor, call.weight('recurrent_kernel'), null, same);
-      const [i, f, c, o] = body.split(body.add(fromInput, fromState), 4, axes + 1) as [Tensor, Tensor, Tensor, Tensor];
+      const [i, f, c, o] = body.split(body.add(fromInput, fromState), 4, axes + 1) as [
+        Tensor,
+        Tensor,
+        Tensor,
+        Tensor,
+      ];
       const next = body.add(body.mul(gate(f), carry as Tensor), body.mul(gate(i), act(c)));
       const output = body.mul(gate(o), act(next));
       return { states: [output, next], output };
@@ -246,19 +264,28 @@ export const recurrentLayers: LayerWriters = {
     const [x, ...states] = call.inputs as [Tensor, ...Tensor[]];
     const half = states.length / 2;
     const isReversed = inner.config.go_backwards === true;
-    const direction = (side: string, own: readonly Tensor[], reversed: boolean, inOrder: boolean): Tensor[] => {
+    const direction = (
+      side: string,
+      own: readonly Tensor[],
+      reversed: boolean,
+      inOrder: boolean,
+    ): Tensor[] => {
       const prefix = `${call.prefix}/${side}_${String(inner.config.name)}`;
       return outputsOf({ ...call.within(inner, prefix, [x, ...own]), masks }, reversed, inOrder);
     };
-    const [forward, ...forwardStates] = direction('forward', states.slice(0, half), isReversed, !isReversed) as [
-      Tensor,
-      ...Tensor[],
-    ];
+    const [forward, ...forwardStates] = direction(
+      'forward',
+      states.slice(0, half),
+      isReversed,
+      !isReversed,
+    ) as [Tensor, ...Tensor[]];
     // Its steps are put in the order of those of the first layer.
-    const [backward, ...backwardStates] = direction('backward', states.slice(half), !isReversed, !isReversed) as [
-      Tensor,
-      ...Tensor[],
-    ];
+    const [backward, ...backwardStates] = direction(
+      'backward',
+      states.slice(half),
+      !isReversed,
+      !isReversed,
+    ) as [Tensor, ...Tensor[]];
     const merged = merge(graph, nameOf(call, 'merge_mode', 'concat'), forward, backward);
     return [merged, ...forwardStates, ...backwardStates];
   },

@@ -1,13 +1,5 @@
-import type { Graph, Tensor } from '../graph.ts';
-import {
-  axesOf,
-  inputOf,
-  isOn,
-  nameOf,
-  numberOf,
-  type LayerCall,
-  type LayerWriters,
-} from '../layer-call.ts';
+import type { Graph, Tensor } from './graph.ts';
+import { axesOf, inputOf, isOn, nameOf, numberOf, type LayerCall, type LayerWriters } from './layer-call.ts';
 
 /** 1 / sqrt(x). */
 const rsqrt = (graph: Graph, x: Tensor): Tensor => graph.unary('Reciprocal', graph.unary('Sqrt', x));
@@ -115,10 +107,14 @@ type Mode = 'int' | 'one_hot' | 'multi_hot' | 'count';
 /** Encoding of categories from 0. @param x [samples, ..., categories of a sample] */
 function encode(graph: Graph, x: Tensor, depth: number, mode: Mode): Tensor {
   if (mode === 'int') return x;
-  const categories = graph.constant(Float32Array.from({ length: depth }, (_, i) => i), [depth]);
+  const categories = graph.constant(
+    Float32Array.from({ length: depth }, (_, i) => i),
+    [depth],
+  );
   const hot = graph.compare('Equal', graph.reshape(x, [...x.shape, 1]), categories);
   const axis = x.shape.length - 1;
-  if (mode === 'one_hot') return x.shape.at(-1) === 1 ? graph.reshape(hot, [...x.shape.slice(0, -1), depth]) : hot;
+  if (mode === 'one_hot')
+    return x.shape.at(-1) === 1 ? graph.reshape(hot, [...x.shape.slice(0, -1), depth]) : hot;
   return graph.reduce(mode === 'count' ? 'Sum' : 'Max', hot, [axis], false);
 }
 

@@ -1,5 +1,5 @@
-import { expandTopology } from '../../shared/model/expand-topology.ts';
-import type { Job } from '../../shared/model/job.ts';
+import { expandTopology } from '../../../shared/model/expand-topology.ts';
+import type { Job } from '../../../shared/model/job.ts';
 import {
   asArray,
   copyModel,
@@ -8,20 +8,20 @@ import {
   layersOf,
   ownEntry,
   type LayerConfig,
-} from '../../shared/model/keras-layer.ts';
-import { makesMask, MASK_FLOWS } from '../../shared/model/keras3-masks.ts';
-import type { NamedWeights } from '../model-file/weights-file.ts';
+} from '../../../shared/model/keras-layer.ts';
+import { makesMask, MASK_FLOWS } from '../../../shared/model/keras3-masks.ts';
+import type { NamedWeights } from '../../model-file/weights-file.ts';
 import { Graph, type Dialect, type Tensor } from './graph.ts';
 import { inputOf, type LayerCall, type LayerWriters } from './layer-call.ts';
-import { activationLayers } from './layers/activations.ts';
-import { attentionLayers } from './layers/attention.ts';
-import { convolutionLayers } from './layers/convolution.ts';
-import { denseLayers } from './layers/dense.ts';
-import { categoryLayers, normalizationLayers } from './layers/normalization.ts';
-import { operationLayers } from './layers/operations.ts';
-import { poolingLayers } from './layers/pooling.ts';
-import { recurrentLayers } from './layers/recurrent.ts';
-import { reshapingLayers } from './layers/reshaping.ts';
+import { activationLayers } from './activations.ts';
+import { attentionLayers } from './attention.ts';
+import { convolutionLayers } from './convolution.ts';
+import { denseLayers } from './dense.ts';
+import { categoryLayers, normalizationLayers } from './normalization.ts';
+import { operationLayers } from './operations.ts';
+import { poolingLayers } from './pooling.ts';
+import { recurrentLayers } from './recurrent.ts';
+import { reshapingLayers } from './reshaping.ts';
 
 const WRITERS: LayerWriters = {
   ...activationLayers,
@@ -64,7 +64,11 @@ export type ExportedJob = Pick<Job, 'topology' | 'inputs' | 'outputs'>;
  * @example
  * const graph = modelGraph(job, weights, { hasRecurrent: true, hasLayerNorm: true });
  */
-export function modelGraph({ topology, inputs }: ExportedJob, weights: NamedWeights, dialect: Dialect): Graph {
+export function modelGraph(
+  { topology, inputs }: ExportedJob,
+  weights: NamedWeights,
+  dialect: Dialect,
+): Graph {
   const graph = new Graph(dialect);
   const model = copyModel(expandTopology(topology));
   const tensors = inputs.map(({ shape }) => graph.input([null, ...shape]));
@@ -87,12 +91,15 @@ class ModelWriter {
 
   /** @returns outputs of a model for its inputs */
   model(model: LayerConfig, inputs: readonly Tensor[]): Tensor[] {
-    return model.class_name === 'Sequential' ? this.#sequential(model, inputs) : this.#functional(model, inputs);
+    return model.class_name === 'Sequential'
+      ? this.#sequential(model, inputs)
+      : this.#functional(model, inputs);
   }
 
   #sequential(model: LayerConfig, inputs: readonly Tensor[]): Tensor[] {
     let tensors = [...inputs];
-    for (const layer of layersOf(model)) if (layer.class_name !== 'InputLayer') tensors = this.#layer(layer, tensors);
+    for (const layer of layersOf(model))
+      if (layer.class_name !== 'InputLayer') tensors = this.#layer(layer, tensors);
     return tensors;
   }
 
@@ -105,7 +112,9 @@ class ModelWriter {
     const find = (reference: unknown): Tensor | undefined => {
       const [name, call, output] = asArray(reference);
       const own = models.has(name) ? [Number(call) - 1, Number(call)] : [Number(call)];
-      const found = own.map((each) => results.get(`${String(name)} ${each}`)).find((each) => each !== undefined);
+      const found = own
+        .map((each) => results.get(`${String(name)} ${each}`))
+        .find((each) => each !== undefined);
       return found?.[Number(output)];
     };
     referencesOf(model.config.input_layers).forEach((reference, i) => {
@@ -123,15 +132,21 @@ class ModelWriter {
         const found = each.references.map(find);
         if (found.includes(undefined)) left.push(each);
         else
-          results.set(`${String(each.layer.config.name)} ${each.call}`, this.#layer(each.layer, found as Tensor[]));
+          results.set(
+            `${String(each.layer.config.name)} ${each.call}`,
+            this.#layer(each.layer, found as Tensor[]),
+          );
       }
       if (left.length === pending.length)
-        throw new Error(`${layerLabel((left[0] as (typeof left)[0]).layer)} is called with a tensor that no layer computes.`);
+        throw new Error(
+          `${layerLabel((left[0] as (typeof left)[0]).layer)} is called with a tensor that no layer computes.`,
+        );
       pending = left;
     }
     return referencesOf(model.config.output_layers).map((reference) => {
       const found = find(reference);
-      if (found === undefined) throw new Error(`No layer computes the output ${String(asArray(reference)[0])}.`);
+      if (found === undefined)
+        throw new Error(`No layer computes the output ${String(asArray(reference)[0])}.`);
       return found;
     });
   }

@@ -1,4 +1,4 @@
-import type { Graph, Tensor } from '../graph.ts';
+import type { Graph, Tensor } from './graph.ts';
 import {
   inputOf,
   nameOf,
@@ -6,7 +6,7 @@ import {
   withChannelsLast,
   type LayerWriter,
   type LayerWriters,
-} from '../layer-call.ts';
+} from './layer-call.ts';
 import { samePads } from './convolution.ts';
 import { alongAxis } from './reshaping.ts';
 

@@ -1,5 +1,5 @@
 import { interpolationMatrix, resizeMatrix } from '../../../shared/engine/layers/resizing.ts';
-import type { Graph, Pads, Side, Tensor } from '../graph.ts';
+import type { Graph, Pads, Side, Tensor } from './graph.ts';
 import {
   inputOf,
   nameOf,
@@ -10,7 +10,7 @@ import {
   type LayerCall,
   type LayerWriter,
   type LayerWriters,
-} from '../layer-call.ts';
+} from './layer-call.ts';
 
 /** Multiplies an axis with a matrix [length, new length]. */
 export function alongAxis(graph: Graph, x: Tensor, axis: number, matrix: Tensor): Tensor {

@@ -1,5 +1,5 @@
-import { nameOf, axesOf, inputOf, numberOf, type LayerCall, type LayerWriters } from '../layer-call.ts';
-import type { Graph, Tensor, UnaryFunction } from '../graph.ts';
+import { nameOf, axesOf, inputOf, numberOf, type LayerCall, type LayerWriters } from './layer-call.ts';
+import type { Graph, Tensor, UnaryFunction } from './graph.ts';
 
 type Activation = (graph: Graph, x: Tensor) => Tensor;
 

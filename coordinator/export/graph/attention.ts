@@ -1,5 +1,5 @@
-import type { Graph, Tensor } from '../graph.ts';
-import { isOn, nameOf, numberOf, type LayerCall, type LayerWriter, type LayerWriters } from '../layer-call.ts';
+import type { Graph, Tensor } from './graph.ts';
+import { isOn, nameOf, numberOf, type LayerCall, type LayerWriter, type LayerWriters } from './layer-call.ts';
 
 /** Values of a layer's inputs by their names: one input serves as query, value and key. */
 interface Named<T> {

@@ -1,5 +1,5 @@
-import { fromFirst, type Graph, type Tensor } from '../graph.ts';
-import { inputOf, isOn, numberOf, type LayerWriters } from '../layer-call.ts';
+import { fromFirst, type Graph, type Tensor } from './graph.ts';
+import { inputOf, isOn, numberOf, type LayerWriters } from './layer-call.ts';
 import { activateLayer } from './activations.ts';
 
 /** Shape with axes of length 1 after the samples, as Keras aligns inputs of different ranks. */
@@ -13,9 +13,7 @@ const merging =
   (merge: (graph: Graph, left: Tensor, right: Tensor) => Tensor): LayerWriters[string] =>
   ({ graph, inputs }) => {
     const rank = Math.max(...inputs.map(({ shape }) => shape.length));
-    return inputs
-      .map((x) => withRank(graph, x, rank))
-      .reduce((left, right) => merge(graph, left, right));
+    return inputs.map((x) => withRank(graph, x, rank)).reduce((left, right) => merge(graph, left, right));
   };
 
 /** x divided by its norm along an axis, as Dot does it. */
@@ -38,8 +36,7 @@ export const denseLayers: LayerWriters = {
       typeof layer.config.bias_axes === 'string' ? graph.add(product, call.weight('bias')) : product;
     return activateLayer(call, biased);
   },
-  Embedding: (call) =>
-    call.graph.gather(call.weight('embeddings'), call.graph.toIntegers(inputOf(call)), 0),
+  Embedding: (call) => call.graph.gather(call.weight('embeddings'), call.graph.toIntegers(inputOf(call)), 0),
   Add: merging((graph, left, right) => graph.add(left, right)),
   Subtract: merging((graph, left, right) => graph.sub(left, right)),
   Multiply: merging((graph, left, right) => graph.mul(left, right)),

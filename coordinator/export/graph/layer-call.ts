@@ -1,5 +1,5 @@
-import type { LayerConfig } from '../../shared/model/keras-layer.ts';
-import { snakeCase } from '../../shared/model/layer-rules.ts';
+import type { LayerConfig } from '../../../shared/model/keras-layer.ts';
+import { snakeCase } from '../../../shared/model/layer-rules.ts';
 import type { Graph, Tensor } from './graph.ts';
 
 /** Call of a layer that becomes operations of a graph. */
@@ -44,13 +44,23 @@ export const nameOf = ({ layer }: LayerCall, key: string, standard: string): str
 export const isOn = ({ layer }: LayerCall, key: string): boolean => layer.config[key] !== false;
 
 /** A number for each of the axes of an image. */
-export function numbersOf({ layer }: LayerCall, key: string, axes: number, standard: readonly number[] = [1]): number[] {
+export function numbersOf(
+  { layer }: LayerCall,
+  key: string,
+  axes: number,
+  standard: readonly number[] = [1],
+): number[] {
   const values = [layer.config[key] ?? standard].flat() as number[];
   return Array.from({ length: axes }, (_, i) => values[i] ?? values[0] ?? 1);
 }
 
 /** Axes of a setting, counted from the first. */
-export function axesOf({ layer }: LayerCall, key: string, rank: number, standard: readonly number[] = [-1]): number[] {
+export function axesOf(
+  { layer }: LayerCall,
+  key: string,
+  rank: number,
+  standard: readonly number[] = [-1],
+): number[] {
   const axes = [layer.config[key] ?? standard].flat(2) as number[];
   return axes.map((axis) => (axis < 0 ? axis + rank : axis));
 }

@@ -1,8 +1,17 @@
 import { isRecord, ownEntry } from '../../../shared/model/keras-layer.ts';
 import type { Index, Operand } from '../../../shared/model/operations.ts';
-import { fromFirst, type Graph, type Reduction, type Tensor, type UnaryFunction } from '../graph.ts';
-import { sidesOf, type LayerWriters } from '../layer-call.ts';
-import { activate, alongLast, celu, elu, hardShrink, leakyRelu, softShrink, squareplus } from './activations.ts';
+import { fromFirst, type Graph, type Reduction, type Tensor, type UnaryFunction } from './graph.ts';
+import { sidesOf, type LayerWriters } from './layer-call.ts';
+import {
+  activate,
+  alongLast,
+  celu,
+  elu,
+  hardShrink,
+  leakyRelu,
+  softShrink,
+  squareplus,
+} from './activations.ts';
 import { fillShape } from './reshaping.ts';
 
 /** Operation on tensors between layers, with its settings as Keras writes them. */
@@ -19,7 +28,8 @@ const numberOf = ({ settings }: OperationCall, key: string, standard: number): n
 const axesOf = ({ settings }: OperationCall, key: string, rank: number): number[] =>
   ([settings[key]].flat() as number[]).map((axis) => fromFirst(axis, rank));
 
-const axisOf = (call: OperationCall, key: string, rank: number): number => axesOf(call, key, rank)[0] as number;
+const axisOf = (call: OperationCall, key: string, rank: number): number =>
+  axesOf(call, key, rank)[0] as number;
 
 const unary =
   (fn: UnaryFunction): Write =>
@@ -41,7 +51,8 @@ const reduction =
   (call, x) =>
     compute(call.graph, x, axesOf(call, 'axis', x.shape.length), call.settings.keepdims === true);
 
-const reduced = (fn: Reduction): Write => reduction((graph, x, axes, keep) => graph.reduce(fn, x, axes, keep));
+const reduced = (fn: Reduction): Write =>
+  reduction((graph, x, axes, keep) => graph.reduce(fn, x, axes, keep));
 
 function variance(graph: Graph, x: Tensor, axes: number[], keep: boolean): Tensor {
   const centered = graph.sub(x, graph.reduce('Mean', x, axes, true));
@@ -53,7 +64,12 @@ function logSumExp(graph: Graph, x: Tensor, axes: number[], keep: boolean): Tens
   const max = graph.reduce('Max', x, axes, true);
   const sum = graph.unary('Log', graph.reduce('Sum', graph.unary('Exp', graph.sub(x, max)), axes, true));
   const result = graph.add(sum, max);
-  return keep ? result : graph.reshape(result, x.shape.filter((_, axis) => !axes.includes(axis)));
+  return keep
+    ? result
+    : graph.reshape(
+        result,
+        x.shape.filter((_, axis) => !axes.includes(axis)),
+      );
 }
 
 const named = (name: string): Write => elementwise((graph, x) => activate(graph, name, x));
@@ -73,7 +89,10 @@ function product(graph: Graph, left: Tensor, right: Tensor): Tensor {
 }
 
 /** Part of a tensor along an axis as a Python range: the first position, the step, and their number. */
-function rangeOf({ start, stop, step: given }: Exclude<Index, number | string>, length: number): [number, number, number] {
+function rangeOf(
+  { start, stop, step: given }: Exclude<Index, number | string>,
+  length: number,
+): [number, number, number] {
   const step = given ?? 1;
   const [low, high] = step > 0 ? [0, length] : [-1, length - 1];
   const clamp = (at: number | null, standard: number): number =>
@@ -170,9 +189,13 @@ const SHAPES: Readonly<Record<string, Write>> = {
       (call.settings.axis ?? null) === null
         ? x.shape.flatMap((side, axis) => (axis > 0 && side === 1 ? [axis] : []))
         : axesOf(call, 'axis', x.shape.length);
-    return call.graph.reshape(x, x.shape.filter((_, axis) => !axes.includes(axis)));
+    return call.graph.reshape(
+      x,
+      x.shape.filter((_, axis) => !axes.includes(axis)),
+    );
   },
-  Concatenate: (call, ...parts) => call.graph.concat(parts, axisOf(call, 'axis', (parts[0] as Tensor).shape.length)),
+  Concatenate: (call, ...parts) =>
+    call.graph.concat(parts, axisOf(call, 'axis', (parts[0] as Tensor).shape.length)),
   Stack: (call, ...parts) => {
     const axis = axisOf(call, 'axis', (parts[0] as Tensor).shape.length + 1);
     return call.graph.concat(
@@ -200,20 +223,37 @@ const SHAPES: Readonly<Record<string, Write>> = {
     const axis = axisOf(call, 'axis', x.shape.length);
     const length = Number(x.shape[axis]);
     const shift = ((numberOf(call, 'shift', 0) % length) + length) % length;
-    return pick(call, x, axis, count(length).map((i) => (i - shift + length) % length));
+    return pick(
+      call,
+      x,
+      axis,
+      count(length).map((i) => (i - shift + length) % length),
+    );
   },
   Cumsum: (call, x) => call.graph.cumsum(x, axisOf(call, 'axis', x.shape.length)),
   Repeat: (call, x) => {
     const axis = axisOf(call, 'axis', x.shape.length);
     const times = numberOf(call, 'repeats', 1);
-    return pick(call, x, axis, count(Number(x.shape[axis]) * times).map((i) => Math.floor(i / times)));
+    return pick(
+      call,
+      x,
+      axis,
+      count(Number(x.shape[axis]) * times).map((i) => Math.floor(i / times)),
+    );
   },
   Tile: (call, x) => {
     const repeats = call.settings.repeats as number[];
     return repeats.reduce((tiled, times, i) => {
       const axis = x.shape.length - repeats.length + i;
       const length = Number(x.shape[axis]);
-      return times === 1 ? tiled : pick(call, tiled, axis, count(length * times).map((at) => at % length));
+      return times === 1
+        ? tiled
+        : pick(
+            call,
+            tiled,
+            axis,
+            count(length * times).map((at) => at % length),
+          );
     }, x);
   },
   Pad: (call, x) =>
@@ -269,7 +309,8 @@ const OPERATIONS: Readonly<Record<string, Write>> = {
   Ceil: unary('Ceil'),
   ZerosLike: elementwise((graph, x) => graph.zeros(x, x.shape)),
   OnesLike: elementwise((graph, x) => graph.add(graph.zeros(x, x.shape), 1)),
-  Clip: (call, x) => call.graph.clip(x, numberOf(call, 'x_min', -Infinity), numberOf(call, 'x_max', Infinity)),
+  Clip: (call, x) =>
+    call.graph.clip(x, numberOf(call, 'x_min', -Infinity), numberOf(call, 'x_max', Infinity)),
   Cast: ({ graph, settings }, x) => {
     if (settings.dtype === 'float32') return x;
     if (settings.dtype === 'bool') return graph.truth(x);
@@ -342,7 +383,8 @@ const OPERATIONS: Readonly<Record<string, Write>> = {
 /** Operations whose constants are those of a float. */
 const constantOf = (graph: Graph, value: Exclude<Operand, null>): Tensor => {
   const shape: number[] = [];
-  for (let inner: unknown = value; Array.isArray(inner); [inner] = inner as unknown[]) shape.push(inner.length);
+  for (let inner: unknown = value; Array.isArray(inner); [inner] = inner as unknown[])
+    shape.push(inner.length);
   return graph.constant([value].flat(9) as number[], shape);
 };
 
