@@ -11,6 +11,7 @@ import {
   codecOption,
   dataOption,
   engineOption,
+  exportOption,
   fraction,
   installNativeOption,
   integer,
@@ -39,6 +40,7 @@ export function addTrainingOptions(command: Command): Command {
     .addOption(dataOption())
     .addOption(transposeOption())
     .option('--out <dir>', 'folder for model, history and config (default: runs/<date>-<id>)')
+    .addOption(exportOption())
     .option('--limit <n>', 'train on the first n samples only, for a quick look', integer(1))
     .option(
       '--model <file>',
@@ -127,6 +129,7 @@ Examples:
   gradcast train --model model.json --weights model.weights.h5
   gradcast train --optimizer adamw --learning-rate 3e-4 --weight-decay 0.01 --no-decay bias
   gradcast train --optimizer sgd --momentum 0.9 --nesterov --schedule cosine --warmup-steps 100
+  gradcast train --export onnx savedmodel    the trained model also for ONNX Runtime and TensorFlow
   gradcast train --resume runs/2026-01-31-k3v9qd            resume a run that was stopped or crashed
   gradcast train --host 0.0.0.0 --port 2718 --token s3cret    other machines may join`,
     )
