@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { pluralize } from '../report/reporter.ts';
 import type { Callback, CallbackContext, CallbackState, Logs } from './callback.ts';
 import { checkCount, Monitor, type MonitorOptions } from './monitor.ts';
 
@@ -47,7 +48,7 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
   checkCount('earlyStopping', 'startFromEpoch', startFromEpoch);
   let state = START;
   const isPatienceOver = (): boolean => state.wait >= patience;
-  const reason = (): string => `${monitor.name} has not improved for ${state.wait} epochs`;
+  const reason = (): string => `${monitor.name} has not improved for ${pluralize(state.wait, 'epoch')}`;
 
   /** Takes an epoch's value into account. @returns whether it is an improvement */
   const observe = ({ epoch, logs, model }: CallbackContext): boolean => {

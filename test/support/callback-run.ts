@@ -35,7 +35,7 @@ export interface Played {
   readonly weight: number;
   readonly list: CallbackList;
   readonly optimizer: Optimizer;
-  /** What callbacks told the person. */
+  /** Lines for the person. */
   readonly lines: readonly string[];
   /** State after a checkpoint was written and read. */
   readonly states: CallbackStates | undefined;
