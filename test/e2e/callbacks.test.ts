@@ -55,7 +55,7 @@ test('a run ends early with the weights of its best epoch, and callbacks have re
   );
   expect(models[0]).toMatchObject({ epochs: 1, val_loss: records[0]!.val_loss });
   expect(models[1]).toMatchObject({
-    val_loss: Math.min(...records.map(({ val_loss }) => val_loss as number)),
+    val_loss: Math.min(...records.map(({ val_loss }) => val_loss)),
   });
 
   const evaluated = gradcast('evaluate', join(scratch, 'early'), '--data', data, '--engine', 'wasm');
@@ -69,7 +69,7 @@ test('a run ends early with the weights of its best epoch, and callbacks have re
   ]);
   const values = await readEventFolder(join(scratch, 'logs', 'validation'));
   expect(values.filter(({ tag }) => tag === 'epoch_loss').map(({ values: [value] }) => value)).toEqual(
-    records.map(({ val_loss }) => Math.fround(val_loss as number)),
+    records.map(({ val_loss }) => Math.fround(val_loss)),
   );
   expect(received.map(({ event, epoch }) => `${event} ${epoch}`)).toEqual([
     ...['begin 1', 'epoch 1', 'epoch 2', 'end 2'],
