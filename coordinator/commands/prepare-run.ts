@@ -13,7 +13,7 @@ import { transposeImages } from '../data/transpose.ts';
 import { completeSettings } from '../model/compile-config.ts';
 import { checkSettings, prepareJob, type PreparedJob } from '../model/model.ts';
 import type { Reporter } from '../report/reporter.ts';
-import { loadCheckpoint, type Checkpoint } from '../run/checkpoint.ts';
+import { loadCheckpoint, type CallbackStates, type Checkpoint } from '../run/checkpoint.ts';
 import { DEFAULT_CHECKPOINT_INTERVAL, type CheckpointInterval } from '../run/checkpoint-writer.ts';
 import type { RunLock } from '../run/hold-lock.ts';
 import {
@@ -75,6 +75,8 @@ export interface PreparedRun extends PreparedJob {
   readonly weights: Float32Array;
   readonly optimizer: Optimizer;
   readonly resumeFrom?: ResumePoint;
+  /** State of the callbacks of a resumed run. */
+  readonly callbackStates?: CallbackStates | undefined;
   /** Records of the finished epochs. */
   readonly history?: readonly EpochRecord[];
   /** Engine fingerprint of a resumed exact run. */
@@ -226,6 +228,7 @@ async function resumeRun(
     optimizer,
     engineFingerprint,
     resumeFrom: { position, tally, last: folder.history.at(-1) ?? null },
+    callbackStates: checkpoint.callbacks,
     history: folder.history,
     checkpointEvery: checkpointEvery ?? earlierInterval ?? DEFAULT_CHECKPOINT_INTERVAL,
     openFolder: () => Promise.resolve(folder),
