@@ -5,7 +5,7 @@ import type { Dataset } from '../../shared/data/dataset.ts';
 import { Scoring, type ScoredJob } from '../../shared/model/scoring.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import type { Clock } from '../../shared/util/clock.ts';
-import type { Coordinator } from '../coordinator.ts';
+import type { Coordinator } from '../hosting/coordinator.ts';
 import { userCacheDir } from '../data/load-dataset.ts';
 import { codecRuleFor } from '../links/codecs.ts';
 import { checkModel, warnOfShardStatistics } from '../model/check-model.ts';

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import type { Coordinator } from '../../coordinator/coordinator.ts';
+import type { Coordinator } from '../../coordinator/hosting/coordinator.ts';
 import { prepareJob } from '../../coordinator/model/model.ts';
 import {
   withCoordinator,
