@@ -10,7 +10,7 @@ import { CallbackList } from '../callbacks/callback-list.ts';
 import { withoutSecrets, type CallbackOptions } from '../callbacks/from-options.ts';
 import { withScheduleOf } from '../callbacks/learning-rate.ts';
 import { trainWithCallbacks } from '../callbacks/train-with-callbacks.ts';
-import type { Coordinator } from '../coordinator.ts';
+import type { Coordinator } from '../hosting/coordinator.ts';
 import { userCacheDir } from '../data/load-dataset.ts';
 import { codecRuleFor } from '../links/codecs.ts';
 import { checkModel, warnOfShardStatistics } from '../model/check-model.ts';

@@ -1,4 +1,4 @@
-import { startCoordinator, type Coordinator } from '../../coordinator/coordinator.ts';
+import { startCoordinator, type Coordinator } from '../../coordinator/hosting/coordinator.ts';
 import type { CodecRule } from '../../coordinator/links/codecs.ts';
 import { prepareJob, type JobSettings, type PreparedJob } from '../../coordinator/model/model.ts';
 import type { OpenCoordinatorEngine } from '../../coordinator/integrity/reference-engine.ts';
