@@ -8,7 +8,10 @@ import { detectImageType, imageTypeName, isReadableType, TYPE_BYTES, type ImageT
  * The way from an image to a sample. Channels: 1 is gray (luma of Rec. 601), 3 color on white, 4 color and opacity. An image of another
  * shape is cut to its middle (crop), put on black (pad) or distorted (stretch).
  */
-export type ImageOptions = Omit<ImagePreprocessing, 'kind'>;
+export interface ImageOptions extends Omit<ImagePreprocessing, 'kind' | 'size'> {
+  /** Height and width. */
+  readonly size: readonly [number, number];
+}
 
 export interface ImageHeader {
   /** As seen: after the turn that a camera noted (EXIF). */
