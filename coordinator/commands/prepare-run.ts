@@ -66,7 +66,6 @@ const DEFAULT_EPOCHS = 12;
 
 /** A new run, or an earlier one at its checkpoint. */
 export interface PreparedRun extends PreparedJob {
-  readonly dataset: Dataset;
   /** See datasetDigest. */
   readonly dataDigest: string;
   /** Weights that the data set has by class. */
@@ -151,7 +150,6 @@ async function prepareNewRun(
   return {
     ...prepared,
     notes: [...prepared.notes, ...problems],
-    dataset,
     dataDigest: datasetDigest(stored),
     classWeights,
     weights,

@@ -109,7 +109,7 @@ export class RoundExecutor {
     this.#decoder.releaseBuffers();
     const start: RoundStart = {
       ...plan,
-      samples: request.samples.length,
+      samples: request.batch.sampleNumbers.length,
       nextId: previous?.nextShardId ?? 0,
       superseded: previous?.superseded ?? [],
       stragglerAfterMs: (worker, samples) => request.timing.stragglerAfterMs(worker, samples),

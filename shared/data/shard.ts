@@ -20,9 +20,6 @@ export interface Shard {
   readonly weights?: Float32Array | undefined;
 }
 
-/** Tensors of a split, from which shards are copied. */
-type Samples = Omit<Shard, 'sampleNumbers'>;
-
 /** Parts of a payload begin at multiples of this. */
 const ALIGNMENT = 4;
 const NUMBER_BYTES = Uint32Array.BYTES_PER_ELEMENT;
@@ -76,25 +73,36 @@ export function shardBytes(samples: number, format: SampleFormat): number {
   return hasWeights ? bytes + samples * Float32Array.BYTES_PER_ELEMENT : bytes;
 }
 
-/** Writes the samples `numbers` of a split into a payload of zeros. */
-export function writeShard(
-  payload: Uint8Array,
+/** Copies of the samples `numbers` of `count` samples in memory, in this order. */
+export function pickSamples(
+  { inputs, targets, weights, count }: Omit<Shard, 'sampleNumbers'> & { readonly count: number },
   numbers: Uint32Array,
-  split: Samples,
-  format: SampleFormat,
-): void {
-  const view = viewShard(payload, numbers.length, format);
-  view.sampleNumbers.set(numbers);
-  const copy = (to: TensorValues, from: TensorValues | undefined): void => {
-    const size = to.length / numbers.length;
-    if (from === undefined) return;
-    numbers.forEach((number, i) => to.set(from.subarray(number * size, (number + 1) * size), i * size));
+): Shard {
+  const pick = <Values extends TensorValues>(values: Values): Values => {
+    const size = values.length / count;
+    const ArrayType = values.constructor as new (length: number) => Values;
+    const picked = new ArrayType(numbers.length * size);
+    numbers.forEach((number, i) => picked.set(values.subarray(number * size, (number + 1) * size), i * size));
+    return picked;
   };
-  view.inputs.forEach((values, i) => copy(values, split.inputs[i]));
-  view.targets.forEach((values, i) => copy(values, split.targets[i]));
+  return {
+    sampleNumbers: numbers,
+    inputs: inputs.map(pick),
+    targets: targets.map(pick),
+    ...(weights === undefined ? {} : { weights: pick(weights) }),
+  };
+}
+
+/** Writes a shard into a payload of zeros. */
+export function writeShard(payload: Uint8Array, shard: Shard, format: SampleFormat): void {
+  const { sampleNumbers, inputs, targets, weights } = shard;
+  const view = viewShard(payload, sampleNumbers.length, format);
+  view.sampleNumbers.set(sampleNumbers);
+  view.inputs.forEach((values, i) => values.set(inputs[i] ?? []));
+  view.targets.forEach((values, i) => values.set(targets[i] ?? []));
   if (view.weights === undefined) return;
-  if (split.weights === undefined) view.weights.fill(1);
-  else copy(view.weights, split.weights);
+  if (weights === undefined) view.weights.fill(1);
+  else view.weights.set(weights);
 }
 
 /**

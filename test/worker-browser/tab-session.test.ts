@@ -1,3 +1,4 @@
+import { readSamples } from '../../shared/data/dataset.ts';
 import { expect, test } from 'vitest';
 import type { Engine } from '../../shared/engine/engine.ts';
 import { systemClock } from '../../shared/util/clock.ts';
@@ -76,7 +77,7 @@ async function start(
     pause: () => tab.pause(),
     async gradient() {
       const optimizer = fixedWeights(coordinator.initialWeights);
-      const input = { step: 0 as Step, samples: numbers, split: dataset.train, optimizer };
+      const input = { step: 0 as Step, batch: readSamples(dataset.train, numbers), optimizer };
       return (await coordinator.stepRunner.run(input)).gradientSum.slice();
     },
     waitForBackend: (backend) =>
