@@ -37,8 +37,8 @@ export const installNativeOption = (): Option =>
 /** `--data` of the commands that read a data set. */
 export const dataOption = (): Option =>
   new Option(
-    '--data <dir>',
-    'folder or zip archive of IDX or CSV files (default: MNIST from MNIST_DIR, the cache or a download, else synthetic digits)',
+    '--data <path>',
+    'folder of images (one folder a class), or folder or zip archive of IDX or CSV files (default: MNIST from MNIST_DIR, the cache or a download, else synthetic digits)',
   );
 
 /** `--transpose` of the commands that read a data set. */

@@ -5,17 +5,14 @@ import { Scoring, type ScoreValues } from '../../shared/model/scoring.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import { describeTransposition } from '../data/dataset-warnings.ts';
-import { openDataset } from '../data/load-dataset.ts';
+import { openDataset, pickDataFlags, type DataFlags } from '../data/load-dataset.ts';
 import { modelPenalty } from '../optimizer/tensor-rules.ts';
 import { EVALUATING, type Reporter } from '../report/reporter.ts';
 import { loadModel } from '../run/model-folder.ts';
 import { Interrupted } from '../training/errors.ts';
 import { withCoordinator, type RunProgram } from './run-session.ts';
 
-export interface EvaluateModelFlags {
-  readonly data?: string;
-  /** Whether rows and columns of each image are exchanged. */
-  readonly transpose?: boolean;
+export interface EvaluateModelFlags extends Omit<DataFlags, 'seed' | 'limit'> {
   readonly engine: EngineChoice;
 }
 
@@ -40,7 +37,7 @@ export async function evaluateModel(
 ): Promise<ScoreValues | null> {
   try {
     const { job, weights } = await loadModel(modelDir);
-    const dataset = await openDataset({ ...flags, seed: job.seed }, report, signal);
+    const dataset = await openDataset({ ...pickDataFlags(flags), seed: job.seed }, report, signal);
     report.info(`${dataset.description.replace(/\.$/, '')}: ${dataset.test.count} test samples`);
     for (const line of describeTransposition(dataset)) report.warn(line);
     checkDataFits(job, dataset);

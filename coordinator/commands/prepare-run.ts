@@ -5,7 +5,7 @@ import { flagName } from '../../shared/util/option-names.ts';
 import { describeShapes } from '../../shared/model/tensors.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
-import { datasetDigest, openDataset } from '../data/load-dataset.ts';
+import { datasetDigest, openDataset, pickDataFlags, type DataFlags } from '../data/load-dataset.ts';
 import { withClassWeights, type ClassWeights } from '../data/class-weights.ts';
 import { describeDatasetProblems } from '../data/dataset-warnings.ts';
 import { transposeImages } from '../data/transpose.ts';
@@ -19,6 +19,7 @@ import {
   createRunFolder,
   defaultRunDir,
   readCheckpointInterval,
+  readDataFlags,
   reopenRunFolder,
   type NewRunFolder,
   type RunFolder,
@@ -30,7 +31,7 @@ import { createOptimizer, type Optimizer } from '../optimizer/optimizer.ts';
 import type { ResumePoint } from '../training/progress.ts';
 import { checkRepeatedFlags } from './resumed-settings.ts';
 
-export interface PrepareRunFlags {
+export interface PrepareRunFlags extends Omit<DataFlags, 'seed'> {
   /**
    * Folder of a run to resume. Of the other flags, only data, epochs and checkpointEvery are used then; optimizer, loss, metrics and
    * classWeights may repeat those of the run.
@@ -39,10 +40,6 @@ export interface PrepareRunFlags {
   readonly epochs?: number;
   readonly batchSize: number;
   readonly seed: number;
-  readonly data?: string;
-  /** Whether rows and columns of each image are exchanged. */
-  readonly transpose?: boolean;
-  readonly limit?: number;
   readonly model?: string;
   /** File whose weights take the place of those of the model's file. */
   readonly weights?: string;
@@ -123,7 +120,11 @@ async function prepareNewRun(
     basename(model ?? ''),
   );
   checkSettings(settings);
-  const stored = await openDataset(flags, report, signal);
+  const stored = await openDataset(
+    { ...pickDataFlags(flags), seed: flags.seed, limit: flags.limit },
+    report,
+    signal,
+  );
   warnAboutMisleadingData(stored, flags.limit, report);
   if (taken !== null) report.info(taken);
   const dataset = classWeights === undefined ? stored : withClassWeights(stored, classWeights);
@@ -194,7 +195,7 @@ async function resumeRun(
   if (position.epoch > job.epochs) throw new RunFinishedError(dir, job.epochs);
   const { seed } = job;
   const stored = await openDataset(
-    { ...(data === undefined ? {} : { data }), limit: job.data.trainSamples, seed },
+    { ...(await readDataFlags(dir)), data, limit: job.data.trainSamples, seed },
     report,
     signal,
   );

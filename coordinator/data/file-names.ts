@@ -1,3 +1,6 @@
+import { basename } from 'node:path';
+import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
+
 export type SplitName = 'train' | 'test' | 'val';
 export type FileKind = 'images' | 'labels' | 'table';
 
@@ -75,6 +78,17 @@ export function parseRole(path: string): FileRole | null {
   if (split === null || kind === null) return null;
   if (own.rest !== '' && own.rest !== set.at(-1)) set.push(own.rest);
   return { split, kind, set: set.join('/'), isCopy, packing, depth: folders.length };
+}
+
+/** The name of a data set in a job is limited in length. */
+const MAX_NAME_LENGTH = 150;
+/** Names with a meaning of their own, which a folder's name must not take. */
+const RESERVED_NAMES = ['mnist', 'drawn-digits'];
+
+/** Name of the data set in a folder: the folder's. */
+export function datasetName(path: string): string {
+  const plain = sanitizeForTerminal(basename(path)).slice(0, MAX_NAME_LENGTH);
+  return RESERVED_NAMES.includes(plain) || plain === '' ? `${plain} (own files)`.trim() : plain;
 }
 
 function stripSuffixes(name: string): { stem: string; isCopy: boolean; packing: number } {

@@ -5,15 +5,17 @@ import { checkTrainLimit, isLazy, limitTrainSamples, type Dataset } from '../../
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import { DataError } from '../../shared/data/data-error.ts';
 import { assembleDataset } from './assemble.ts';
+import type { DataOptions } from './data-options.ts';
+import { recordedDataOptions } from './recorded-options.ts';
 import type { DataReporter } from './data-reporter.ts';
 import { DEFAULT_LIMITS, type DownloadLimits } from './download.ts';
 import { loadMnist } from './mnist-cache.ts';
 import { parseMirrors, type ByRole, type PublishedFile } from './mnist-files.ts';
-import { readFolder } from './read-folder.ts';
+import { openSource } from './open-source.ts';
 import { transposeImages } from './transpose.ts';
 
-export interface LoadDatasetOptions {
-  /** --data: a folder or archive of IDX or CSV files. No other source is tried. */
+export interface LoadDatasetOptions extends Omit<DataOptions, 'source'> {
+  /** --data: a folder of images, or a folder or archive of IDX or CSV files. No other source is tried. */
   readonly dataDir?: string | undefined;
   /** Environment, with MNIST_DIR and GRADCAST_MNIST_MIRRORS. */
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -21,12 +23,8 @@ export interface LoadDatasetOptions {
   readonly cacheDir: string;
   readonly fetch: typeof globalThis.fetch;
   readonly report: DataReporter;
-  /** Seed of the synthetic digits. */
+  /** Seed of the synthetic digits, and of the choice of samples to validate on. */
   readonly seed: number;
-  /** --transpose: exchange rows and columns of each image. */
-  readonly transpose?: boolean | undefined;
-  /** Maximum number of training samples: the first ones are used. */
-  readonly limit?: number | undefined;
   /**
    * When to use synthetic digits: if MNIST is not available; always, without reading any file; or never, so that a missing
    * MNIST is an error.
@@ -67,11 +65,13 @@ export async function loadDataset(options: LoadDatasetOptions): Promise<Dataset>
 
 async function loadAsStored(options: LoadDatasetOptions): Promise<Dataset> {
   const { dataDir, env, report, useSyntheticDigits = 'whenOffline' } = options;
+  const open = (folder: string, option: string): Promise<Dataset> =>
+    openSource({ ...options, path: resolve(folder), option, maxCacheBytes: parseCacheLimit(env) });
   if (useSyntheticDigits === 'always') return generateDigits(options);
-  if (dataDir !== undefined) return readFolder(resolve(dataDir), '--data', report);
+  if (dataDir !== undefined) return open(dataDir, '--data');
   // A folder that is named explicitly is binding: other data in its place would be a surprise.
   if (env.MNIST_DIR !== undefined && env.MNIST_DIR !== '') {
-    return readFolder(resolve(env.MNIST_DIR), 'MNIST_DIR', report);
+    return open(env.MNIST_DIR, 'MNIST_DIR');
   }
   const folder = join(options.cacheDir, 'mnist');
   const mnist = await loadMnist({
@@ -112,6 +112,18 @@ async function loadAsStored(options: LoadDatasetOptions): Promise<Dataset> {
   return generateDigits(options);
 }
 
+/**
+ * Bytes that decoded images may take on disk, by GRADCAST_CACHE_GB; undefined for the default.
+ * @throws DataError if it is not a number
+ */
+function parseCacheLimit({ GRADCAST_CACHE_GB: text = '' }: LoadDatasetOptions['env']): number | undefined {
+  if (text === '') return undefined;
+  if (/^\d+(\.\d+)?$/.test(text)) return Number(text) * 1e9;
+  throw new DataError(
+    `GRADCAST_CACHE_GB: expected a number of gigabytes, found "${text}". Correct it, or unset it for 20 GB or a quarter of the disk.`,
+  );
+}
+
 function generateDigits({ seed, limit, syntheticTestCount }: LoadDatasetOptions): Dataset {
   return syntheticDigits({
     seed,
@@ -139,26 +151,28 @@ export function datasetDigest({ train, test }: Pick<Dataset, 'train' | 'test'>):
   return hash.digest('hex');
 }
 
-export interface DataFlags {
-  readonly data?: string;
-  readonly limit?: number;
-  /** Exchange rows and columns of each image. */
-  readonly transpose?: boolean;
-  /** Seed of the synthetic digits. */
-  readonly seed: number;
+/** Options of the command line that say which data is read, and how. */
+export interface DataFlags extends Omit<DataOptions, 'source' | 'test'> {
+  readonly data?: string | undefined;
+  readonly testData?: string | undefined;
 }
+
+/** Flags that say which data is read, and how, without limit and seed. */
+export const pickDataFlags = (flags: object): Omit<DataFlags, 'seed' | 'limit'> =>
+  Object.fromEntries(
+    Object.entries(flags).filter(([key]) => key === 'data' || key in recordedDataOptions.entries),
+  );
 
 /** Loads the data set of a command, with this process's environment and network. @throws the errors of loadDataset */
 export function openDataset(
-  { data, limit, seed, transpose }: DataFlags,
+  { data, testData, ...flags }: DataFlags,
   report: DataReporter,
   signal?: AbortSignal,
 ): Promise<Dataset> {
   return loadDataset({
+    ...flags,
     dataDir: data,
-    limit,
-    transpose,
-    seed,
+    test: testData,
     report,
     signal,
     env: process.env,

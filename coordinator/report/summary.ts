@@ -5,7 +5,7 @@ import { formatMetric, type Reporter, type TestScores } from './reporter.ts';
 /** Options of a run that a later command needs again. */
 export interface SummaryFlags {
   readonly command: 'train' | 'coordinator';
-  readonly data?: string;
+  readonly data?: string | undefined;
   readonly transpose?: boolean | undefined;
   readonly codec: string;
   readonly audit?: number;
