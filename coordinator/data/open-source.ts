@@ -3,10 +3,10 @@ import { resolve } from 'node:path';
 import { DataError } from '../../shared/data/data-error.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
-import type { UndividedDataset } from './assemble.ts';
 import { DEFAULT_VALIDATION_SPLIT, type DataOptions } from './data-options.ts';
 import type { DataReporter } from './data-reporter.ts';
 import { datasetName, parseRole } from './file-names.ts';
+import { readCifar } from './named/cifar.ts';
 import { openImageFolder } from './images/image-folder.ts';
 import { looksLikeImageFolder } from './images/list-images.ts';
 import { readFolder } from './read-folder.ts';
@@ -43,12 +43,10 @@ export async function openSource(options: OpenSourceOptions): Promise<Dataset> {
       testFolder: test === undefined ? undefined : resolve(test),
     });
   }
-  for (const [key, flag] of Object.entries(IMAGE_OPTIONS)) {
-    if (options[key as keyof typeof IMAGE_OPTIONS] === undefined) continue;
-    throw new DataError(
-      `${flag} is for folders of images, one folder a class; ${sanitizeForTerminal(path)} is none. Leave it out, or choose the format with --format images.`,
-    );
-  }
+  refuseImageOptions(path, options);
+  const description = `Your own data, from ${sanitizeForTerminal(path)}.`;
+  const cifar = format === undefined ? await readCifar(path, { name: datasetName(path), description }) : null;
+  if (cifar !== null) return divideIfAsked(cifar, options);
   if (test !== undefined) {
     throw new DataError(
       `--test-data is for images and tables; IDX files of test samples lie beside those to train on. Put them into ${sanitizeForTerminal(path)}, with test or t10k in their names.`,
@@ -57,10 +55,23 @@ export async function openSource(options: OpenSourceOptions): Promise<Dataset> {
   return divideIfAsked(await readFolder(path, option, report), options);
 }
 
+/** @throws DataError if an option is given that only folders of images have */
+export function refuseImageOptions(
+  source: string,
+  options: Pick<DataOptions, keyof typeof IMAGE_OPTIONS>,
+): void {
+  for (const [key, flag] of Object.entries(IMAGE_OPTIONS)) {
+    if (options[key as keyof typeof IMAGE_OPTIONS] === undefined) continue;
+    throw new DataError(
+      `${flag} is for folders of images, one folder a class; ${sanitizeForTerminal(source)} is none. Leave it out, or choose the format with --format images.`,
+    );
+  }
+}
+
 /** Divides the training samples if there is no test part, or if the person asks for it. */
-function divideIfAsked(
-  { test, ...dataset }: UndividedDataset,
-  { validationSplit, seed, report }: OpenSourceOptions,
+export function divideIfAsked(
+  { test, ...dataset }: Omit<Dataset, 'test'> & { readonly test: Dataset['test'] | null },
+  { validationSplit, seed, report }: Pick<OpenSourceOptions, 'validationSplit' | 'seed' | 'report'>,
 ): Dataset {
   if (validationSplit === undefined && test !== null) return { ...dataset, test };
   const divided = withValidationSplit(dataset, validationSplit ?? DEFAULT_VALIDATION_SPLIT, seed);

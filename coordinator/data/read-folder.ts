@@ -8,7 +8,7 @@ import type { DataFile } from './data-file.ts';
 import type { DataReporter } from './data-reporter.ts';
 import { datasetName, parseRole } from './file-names.ts';
 import { findFiles } from './find-files.ts';
-import { matchesPublished, MNIST_FILES } from './mnist-files.ts';
+import { matchesPublished, MNIST_FILES } from './named/data-sets.ts';
 import { readArray } from './read-array.ts';
 import { splitLabeled, splitTable } from './split-table.ts';
 import { openContents } from './unpack.ts';
