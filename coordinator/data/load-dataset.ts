@@ -1,19 +1,24 @@
 import { createHash } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import envPaths from 'env-paths';
+import type { Preprocessing } from '../../shared/data/preprocessing.ts';
 import { checkTrainLimit, isLazy, limitTrainSamples, type Dataset } from '../../shared/data/dataset.ts';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import { DataError } from '../../shared/data/data-error.ts';
 import { assembleDataset } from './assemble.ts';
+import type { DataOptions } from './data-options.ts';
 import type { DataReporter } from './data-reporter.ts';
 import { DEFAULT_LIMITS, type DownloadLimits } from './download.ts';
+import { loadTables } from './load-tables.ts';
 import { loadMnist } from './mnist-cache.ts';
 import { parseMirrors, type ByRole, type PublishedFile } from './mnist-files.ts';
 import { readFolder } from './read-folder.ts';
 import { transposeImages } from './transpose.ts';
 
-export interface LoadDatasetOptions {
-  /** --data: a folder or archive of IDX or CSV files. No other source is tried. */
+export interface LoadDatasetOptions extends Omit<DataOptions, 'source'> {
+  /** Preprocessing of a saved model, which is measured. @default made from the training part */
+  readonly preprocessing?: Preprocessing | undefined;
+  /** --data: a file, folder or archive. No other source is tried. */
   readonly dataDir?: string | undefined;
   /** Environment, with MNIST_DIR and GRADCAST_MNIST_MIRRORS. */
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -21,12 +26,6 @@ export interface LoadDatasetOptions {
   readonly cacheDir: string;
   readonly fetch: typeof globalThis.fetch;
   readonly report: DataReporter;
-  /** Seed of the synthetic digits. */
-  readonly seed: number;
-  /** --transpose: exchange rows and columns of each image. */
-  readonly transpose?: boolean | undefined;
-  /** Maximum number of training samples: the first ones are used. */
-  readonly limit?: number | undefined;
   /**
    * When to use synthetic digits: if MNIST is not available; always, without reading any file; or never, so that a missing
    * MNIST is an error.
@@ -68,7 +67,15 @@ export async function loadDataset(options: LoadDatasetOptions): Promise<Dataset>
 async function loadAsStored(options: LoadDatasetOptions): Promise<Dataset> {
   const { dataDir, env, report, useSyntheticDigits = 'whenOffline' } = options;
   if (useSyntheticDigits === 'always') return generateDigits(options);
-  if (dataDir !== undefined) return readFolder(resolve(dataDir), '--data', report);
+  if (options.preprocessing !== undefined && options.test !== undefined) {
+    const measured = { ...options, test: undefined, isTest: true };
+    const dataset = await loadTables(resolve(options.test), measured, report, '--test-data');
+    if (dataset !== null) return dataset;
+  }
+  if (dataDir !== undefined) {
+    const path = resolve(dataDir);
+    return (await loadTables(path, options, report, '--data')) ?? readFolder(path, '--data', report);
+  }
   // A folder that is named explicitly is binding: other data in its place would be a surprise.
   if (env.MNIST_DIR !== undefined && env.MNIST_DIR !== '') {
     return readFolder(resolve(env.MNIST_DIR), 'MNIST_DIR', report);
@@ -139,26 +146,22 @@ export function datasetDigest({ train, test }: Pick<Dataset, 'train' | 'test'>):
   return hash.digest('hex');
 }
 
-export interface DataFlags {
-  readonly data?: string;
-  readonly limit?: number;
-  /** Exchange rows and columns of each image. */
-  readonly transpose?: boolean;
-  /** Seed of the synthetic digits. */
-  readonly seed: number;
+/** Options of the command line that choose the data and how it is read. */
+export interface DataFlags extends Omit<DataOptions, 'source' | 'test'> {
+  readonly data?: string | undefined;
+  readonly testData?: string | undefined;
 }
 
 /** Loads the data set of a command, with this process's environment and network. @throws the errors of loadDataset */
 export function openDataset(
-  { data, limit, seed, transpose }: DataFlags,
+  { data, testData, ...options }: DataFlags & Pick<LoadDatasetOptions, 'preprocessing'>,
   report: DataReporter,
   signal?: AbortSignal,
 ): Promise<Dataset> {
   return loadDataset({
+    ...options,
     dataDir: data,
-    limit,
-    transpose,
-    seed,
+    test: testData,
     report,
     signal,
     env: process.env,

@@ -6,17 +6,13 @@ import { assembleDataset, type SplitArrays } from './assemble.ts';
 import { chooseFiles, type ChosenFiles, type SplitFiles } from './choose-files.ts';
 import type { DataFile } from './data-file.ts';
 import type { DataReporter } from './data-reporter.ts';
-import { parseRole } from './file-names.ts';
+import { datasetName, parseRole } from './file-names.ts';
 import { findFiles } from './find-files.ts';
 import { matchesPublished, MNIST_FILES } from './mnist-files.ts';
 import { readArray } from './read-array.ts';
 import { splitLabeled, splitTable } from './split-table.ts';
 import { openContents } from './unpack.ts';
 
-/** The name of a data set in a job is limited in length. */
-const MAX_NAME_LENGTH = 150;
-/** Names with a meaning of their own, which a folder's name must not take. */
-const RESERVED_NAMES = ['mnist', 'drawn-digits'];
 /** Limit for files that are opened if their names give no complete data set. */
 const MAX_SNIFFED = 24;
 
@@ -59,9 +55,7 @@ function describeSource(
       contents !== undefined && matchesPublished(contents, MNIST_FILES[role as keyof typeof MNIST_FILES]),
   );
   if (isMnist) return { name: 'mnist', description: `MNIST handwritten digits, from ${path}.` };
-  const plain = sanitizeForTerminal(basename(folder)).slice(0, MAX_NAME_LENGTH);
-  const name = RESERVED_NAMES.includes(plain) || plain === '' ? `${plain} (own files)`.trim() : plain;
-  return { name, description: `Your own data, from ${path}.` };
+  return { name: datasetName(folder), description: `Your own data, from ${path}.` };
 }
 
 /** Chooses files by their names, else by their contents: a CSV file may have the name of an IDX file of images. */
