@@ -38,7 +38,8 @@ export async function evaluateModel(
   try {
     const { job, weights, metadata } = await loadModel(modelDir);
     const { preprocessing } = metadata;
-    const dataset = await openDataset({ ...flags, seed: job.seed, preprocessing }, report, signal);
+    const how = { ...flags, seed: job.seed, preprocessing, isMeasured: true };
+    const dataset = await openDataset(how, report, signal);
     report.info(`${dataset.description.replace(/\.$/, '')}: ${dataset.test.count} test samples`);
     for (const line of describeTransposition(dataset)) report.warn(line);
     checkDataFits(job, dataset);

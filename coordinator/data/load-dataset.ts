@@ -18,6 +18,8 @@ import { transposeImages } from './transpose.ts';
 export interface LoadDatasetOptions extends Omit<DataOptions, 'source'> {
   /** Preprocessing of a saved model, which is measured. @default made from the training part */
   readonly preprocessing?: Preprocessing | undefined;
+  /** Whether only test samples count, because a saved model is measured. @default false */
+  readonly isMeasured?: boolean | undefined;
   /** --data: a file, folder or archive. No other source is tried. */
   readonly dataDir?: string | undefined;
   /** Environment, with MNIST_DIR and GRADCAST_MNIST_MIRRORS. */
@@ -67,7 +69,7 @@ export async function loadDataset(options: LoadDatasetOptions): Promise<Dataset>
 async function loadAsStored(options: LoadDatasetOptions): Promise<Dataset> {
   const { dataDir, env, report, useSyntheticDigits = 'whenOffline' } = options;
   if (useSyntheticDigits === 'always') return generateDigits(options);
-  if (options.preprocessing !== undefined && options.test !== undefined) {
+  if (options.isMeasured === true && options.test !== undefined) {
     const measured = { ...options, test: undefined, isTest: true };
     const dataset = await loadTables(resolve(options.test), measured, report, '--test-data');
     if (dataset !== null) return dataset;
@@ -154,7 +156,7 @@ export interface DataFlags extends Omit<DataOptions, 'source' | 'test'> {
 
 /** Loads the data set of a command, with this process's environment and network. @throws the errors of loadDataset */
 export function openDataset(
-  { data, testData, ...options }: DataFlags & Pick<LoadDatasetOptions, 'preprocessing'>,
+  { data, testData, ...options }: DataFlags & Pick<LoadDatasetOptions, 'preprocessing' | 'isMeasured'>,
   report: DataReporter,
   signal?: AbortSignal,
 ): Promise<Dataset> {

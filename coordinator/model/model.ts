@@ -9,7 +9,7 @@ import {
 } from '../../shared/model/tensors.ts';
 import { makesMasks } from '../../shared/engine/layers/masks.ts';
 import { buildModel, type BuiltModel } from '../../shared/engine/model.ts';
-import { defaultModel, isDefaultCnn, type Statistics } from '../../shared/model/default-models.ts';
+import { defaultModel, isDefaultCnn, isTokens, type Statistics } from '../../shared/model/default-models.ts';
 import { expandTopology, takesIntegers } from '../../shared/model/expand-topology.ts';
 import { fitInput, fitInputs, takesBytes } from '../../shared/model/fit-input.ts';
 import { withTfjsInitializers } from '../../shared/model/initializers.ts';
@@ -295,13 +295,17 @@ export function defaultBatchSize({
   );
 }
 
+/** Rate with which the embedding and GRU of the default model learn in half the steps of Keras' 0.001. */
+const TOKENS_LEARNING_RATE = 0.003;
+
 /** Optimizer if none is named: Adadelta for the CNN, as in Keras' example, and for models of the user; Adam for other defaults. */
 function defaultOptimizer(
   { inputs: [input], targets }: Dataset,
   topology: Topology | undefined,
 ): OptimizerOptions {
-  const isCnn = input === undefined || isDefaultCnn({ input, targets });
-  return { name: topology !== undefined || isCnn ? 'adadelta' : 'adam' };
+  if (topology !== undefined || input === undefined || isDefaultCnn({ input, targets }))
+    return { name: 'adadelta' };
+  return isTokens(input) ? { name: 'adam', learningRate: TOKENS_LEARNING_RATE } : { name: 'adam' };
 }
 
 /** Topology with an input for the data's samples. @throws Error with a sentence if it does not take them */
@@ -395,7 +399,7 @@ function collectNotes({ targets, name }: Dataset, job: Job, hasWeights: boolean)
     );
   }
   const isByte = ({ dtype, scale }: TensorSpec): boolean => dtype === 'uint8' && scale === undefined;
-  if (job.inputs.some(isByte))
+  if (job.inputs.some(isByte) && takesBytes(job.topology))
     notes.push('The model starts with a Rescaling layer, so its input is pixels from 0 to 255.');
   else if (
     job.inputs.some(({ dtype, classes }) => dtype === 'uint8' && classes === undefined) &&

@@ -53,7 +53,9 @@ const dropout = (name: string): Layer => ({
 
 /** Whether the samples are images, for which the default model is a CNN. */
 const isImage = ({ shape }: TensorSpec): boolean => shape.length === 3;
-const isTokens = ({ shape, classes }: TensorSpec): boolean => shape.length === 1 && classes !== undefined;
+/** Whether the samples are sequences of tokens. */
+export const isTokens = ({ shape, classes }: TensorSpec): boolean =>
+  shape.length === 1 && classes !== undefined;
 
 /**
  * Whether the default model is the CNN for images of classes: Keras' example, with its optimizer and batch size.
