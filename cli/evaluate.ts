@@ -4,7 +4,7 @@ import { systemClock } from '../shared/util/clock.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
 import { imageOptions } from './image-options.ts';
 import { EXIT_INTERRUPTED, interruptWithNotice } from './interrupt.ts';
-import { dataOption, engineOption, localWorkersOption, transposeOption } from './options.ts';
+import { dataOption, engineOption, localWorkersOption, tableOptions, transposeOption } from './options.ts';
 
 interface EvaluateFlags extends EvaluateModelFlags {
   readonly workers: number | 'auto';
@@ -26,6 +26,7 @@ export function addEvaluate(cli: Command, context: CliContext): void {
       await context.prepare();
       process.exitCode = await runEvaluate(modelDir, flags, context);
     });
+  for (const option of tableOptions()) command.addOption(option);
   for (const option of imageOptions()) command.addOption(option);
 }
 

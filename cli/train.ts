@@ -19,6 +19,7 @@ import {
   localWorkersOption,
   logOption,
   nameList,
+  tableOptions,
   tokenOption,
   transposeOption,
 } from './options.ts';
@@ -31,7 +32,11 @@ const DEFAULT_SEED = 1337;
 export function addTrainingOptions(command: Command): Command {
   command
     .option('--epochs <n>', 'passes over the training samples (default: 12)', integer(1, 1_000_000))
-    .option('--batch-size <n>', 'samples a step', integer(1, 1_000_000), 128)
+    .option(
+      '--batch-size <n>',
+      'samples a step (default: 128; fewer for a small table or text)',
+      integer(1, 1_000_000),
+    )
     .addOption(
       new Option('--seed <n>', 'fixes initial weights, order and dropout')
         .argParser(integer(0, 2 ** 32 - 1))
@@ -95,6 +100,7 @@ export function addTrainingOptions(command: Command): Command {
     .option('--cert <file>', 'certificate for https, followed by its chain (PEM)')
     .option('--key <file>', 'key of the certificate (PEM)')
     .addOption(logOption());
+  for (const option of tableOptions()) command.addOption(option);
   for (const option of imageOptions()) command.addOption(option);
   return addOptimizerOptions(command);
 }
@@ -126,6 +132,8 @@ Examples:
   gradcast train                             the MNIST CNN, 12 epochs
   gradcast train --epochs 1 --limit 6000     a quick look
   gradcast train --data fashion-mnist/       any data set of IDX files
+  gradcast train --data iris.csv --target species
+  gradcast train --data shakespeare.txt      a model of its characters
   gradcast train --data photos/              folders of images, one a class
   gradcast train --model model.keras         a model of Keras, with its weights
   gradcast train --model model.json --weights model.weights.h5

@@ -10,7 +10,7 @@ import { withClassWeights, type ClassWeights } from '../data/class-weights.ts';
 import { describeDatasetProblems } from '../data/dataset-warnings.ts';
 import { transposeImages } from '../data/transpose.ts';
 import { completeSettings } from '../model/compile-config.ts';
-import { checkSettings, prepareJob, type PreparedJob } from '../model/model.ts';
+import { checkSettings, defaultBatchSize, prepareJob, type PreparedJob } from '../model/model.ts';
 import type { Reporter } from '../report/reporter.ts';
 import { loadCheckpoint, type Checkpoint } from '../run/checkpoint.ts';
 import { DEFAULT_CHECKPOINT_INTERVAL, type CheckpointInterval } from '../run/checkpoint-writer.ts';
@@ -31,15 +31,15 @@ import { createOptimizer, type Optimizer } from '../optimizer/optimizer.ts';
 import type { ResumePoint } from '../training/progress.ts';
 import { checkRepeatedFlags } from './resumed-settings.ts';
 
-export interface PrepareRunFlags extends Omit<DataFlags, 'seed'> {
+export interface PrepareRunFlags extends DataFlags {
   /**
    * Folder of a run to resume. Of the other flags, only data, epochs and checkpointEvery are used then; optimizer, loss, metrics and
    * classWeights may repeat those of the run.
    */
   readonly resume?: string;
   readonly epochs?: number;
-  readonly batchSize: number;
-  readonly seed: number;
+  /** @default 128, or fewer for a small table */
+  readonly batchSize?: number | undefined;
   readonly model?: string;
   /** File whose weights take the place of those of the model's file. */
   readonly weights?: string;
@@ -60,6 +60,7 @@ export interface PrepareRunFlags extends Omit<DataFlags, 'seed'> {
 }
 
 const DEFAULT_EPOCHS = 12;
+const DEFAULT_BATCH_SIZE = 128;
 
 /** A new run, or an earlier one at its checkpoint. */
 export interface PreparedRun extends PreparedJob {
@@ -131,7 +132,7 @@ async function prepareNewRun(
   const epochs = flags.epochs ?? DEFAULT_EPOCHS;
   const prepared = await prepareJob(dataset, {
     ...settings,
-    batchSize: flags.batchSize,
+    batchSize: flags.batchSize ?? (file === null ? defaultBatchSize(dataset) : DEFAULT_BATCH_SIZE),
     seed: flags.seed,
     epochs,
     topology: file?.topology,
@@ -188,14 +189,21 @@ async function resumeRun(
   signal: AbortSignal,
   lock: RunLock,
 ): Promise<Omit<PreparedRun, 'release'>> {
-  const { data, epochs, checkpointEvery } = flags;
+  const { epochs, checkpointEvery } = flags;
   const checkpoint = await loadCheckpoint(join(dir, 'checkpoints'), (line) => report.warn(line));
   const { position, tally, engineFingerprint, classWeights } = checkpoint;
   const job = { ...checkpoint.job, epochs: epochs ?? checkpoint.job.epochs };
   if (position.epoch > job.epochs) throw new RunFinishedError(dir, job.epochs);
   const { seed } = job;
   const stored = await openDataset(
-    { ...(await readDataFlags(dir)), data, limit: job.data.trainSamples, seed },
+    // Whether images are transposed is found out by the digest.
+    {
+      ...(await readDataFlags(dir)),
+      ...pickDataFlags(flags),
+      transpose: undefined,
+      limit: job.data.trainSamples,
+      seed,
+    },
     report,
     signal,
   );

@@ -291,7 +291,14 @@ function saveWeights(
   epochs: number,
   scores: TestScores | null,
 ): Promise<void> {
-  const training = { gradcast: version, dataDescription: dataset.description, epochs };
+  const { description: dataDescription, preprocessing, classNames } = dataset;
+  const training = {
+    gradcast: version,
+    dataDescription,
+    epochs,
+    ...(preprocessing === undefined ? {} : { preprocessing }),
+    ...(classNames === undefined ? {} : { classNames: [...classNames] }),
+  };
   const model = modelToSave(job, { weights: optimizer.averagedWeights, names }, training, scores);
   return saveModel(folder.modelDir, model, { beforeReplace: () => folder.lock.check() });
 }
@@ -326,6 +333,7 @@ function createRunConfig(
     started: new Date().toISOString(),
     ...shown,
     epochs: job.epochs,
+    batchSize: job.batchSize,
     checkpointEvery,
     optimizer: job.optimizer,
     token: token === undefined ? 'none' : 'set',

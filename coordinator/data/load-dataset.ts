@@ -6,16 +6,16 @@ import { checkTrainLimit, isLazy, limitTrainSamples, type Dataset } from '../../
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import { DataError } from '../../shared/data/data-error.ts';
 import type { DataOptions } from './data-options.ts';
-import { recordedDataOptions } from './recorded-options.ts';
 import type { DataReporter } from './data-reporter.ts';
 import { DEFAULT_LIMITS, type DownloadLimits } from './download.ts';
 import { mirrorsOf, NAMED_SETS, type ByRole, type NamedSet, type PublishedFile } from './named/data-sets.ts';
-import { findNamedSet, loadNamed, offlineAdvice } from './named/load-named.ts';
-import { divideIfAsked, openSource, refuseImageOptions } from './open-source.ts';
+import { findNamedSet, loadNamed, offlineAdvice } from './load-named.ts';
+import { divideIfAsked, openSource, refuseOptions, type MeasuredModel } from './open-source.ts';
+import { recordedDataOptions } from './recorded-options.ts';
 import { transposeImages } from './transpose.ts';
 
-export interface LoadDatasetOptions extends Omit<DataOptions, 'source'> {
-  /** --data: a folder of images, or a folder or archive of IDX or CSV files. No other source is tried. */
+export interface LoadDatasetOptions extends Omit<DataOptions, 'source'>, MeasuredModel {
+  /** --data: a file, folder or archive, or the name of a public data set. No other source is tried. */
   readonly dataDir?: string | undefined;
   /** Environment, with MNIST_DIR and GRADCAST_MNIST_MIRRORS. */
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -23,8 +23,6 @@ export interface LoadDatasetOptions extends Omit<DataOptions, 'source'> {
   readonly cacheDir: string;
   readonly fetch: typeof globalThis.fetch;
   readonly report: DataReporter;
-  /** Seed of the synthetic digits, and of the choice of samples to validate on. */
-  readonly seed: number;
   /**
    * When to use synthetic digits: if MNIST is not available; always, without reading any file; or never, so that a missing
    * MNIST is an error.
@@ -70,6 +68,9 @@ async function loadAsStored(options: LoadDatasetOptions): Promise<Dataset> {
   const open = (folder: string, option: string): Promise<Dataset> =>
     openSource({ ...options, path: resolve(folder), option, maxCacheBytes: parseCacheLimit(env) });
   if (useSyntheticDigits === 'always') return generateDigits(options);
+  if (dataDir === undefined && options.isMeasured === true && options.test !== undefined) {
+    return open(options.test, '--test-data');
+  }
   if (dataDir !== undefined) {
     const name = findNamedSet(dataDir, options.namedSets);
     if (name === null) {
@@ -80,7 +81,13 @@ async function loadAsStored(options: LoadDatasetOptions): Promise<Dataset> {
       report.info(`${resolve(dataDir)} is read; the data set named ${name} is not downloaded.`);
       return open(dataDir, '--data');
     }
-    refuseImageOptions(name, options);
+    refuseOptions(name, options, 'images');
+    refuseOptions(name, options, 'tables');
+    if (options.test !== undefined || options.format !== undefined) {
+      throw new DataError(
+        `The data set ${name} has its own format and test part. Leave --format and --test-data out.`,
+      );
+    }
     if (options.transpose === true && name.startsWith('emnist')) {
       throw new DataError(`The images of ${name} are upright already. Leave --transpose out.`);
     }
@@ -166,7 +173,7 @@ export function datasetDigest({ train, test }: Pick<Dataset, 'train' | 'test'>):
   return hash.digest('hex');
 }
 
-/** Options of the command line that say which data is read, and how. */
+/** Options of the command line that choose the data and how it is read. */
 export interface DataFlags extends Omit<DataOptions, 'source' | 'test'> {
   readonly data?: string | undefined;
   readonly testData?: string | undefined;
@@ -180,12 +187,12 @@ export const pickDataFlags = (flags: object): Omit<DataFlags, 'seed' | 'limit'> 
 
 /** Loads the data set of a command, with this process's environment and network. @throws the errors of loadDataset */
 export function openDataset(
-  { data, testData, ...flags }: DataFlags,
+  { data, testData, ...options }: DataFlags & MeasuredModel,
   report: DataReporter,
   signal?: AbortSignal,
 ): Promise<Dataset> {
   return loadDataset({
-    ...flags,
+    ...options,
     dataDir: data,
     test: testData,
     report,

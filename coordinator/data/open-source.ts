@@ -2,17 +2,19 @@ import { readdir, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { DataError } from '../../shared/data/data-error.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
+import type { Preprocessing } from '../../shared/data/preprocessing.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import { DEFAULT_VALIDATION_SPLIT, type DataOptions } from './data-options.ts';
 import type { DataReporter } from './data-reporter.ts';
 import { datasetName, parseRole } from './file-names.ts';
-import { readCifar } from './named/cifar.ts';
-import { openImageFolder } from './images/image-folder.ts';
-import { looksLikeImageFolder } from './images/list-images.ts';
+import { readCifar } from './read-cifar.ts';
+import { openImageFolder } from './image-folder.ts';
+import { looksLikeImageFolder } from './list-images.ts';
+import { loadTables } from './load-tables.ts';
 import { readFolder } from './read-folder.ts';
 import { withValidationSplit } from './validation-split.ts';
 
-export interface OpenSourceOptions extends Omit<DataOptions, 'source'> {
+export interface OpenSourceOptions extends Omit<DataOptions, 'source'>, MeasuredModel {
   /** Absolute path. */
   readonly path: string;
   /** Option or variable that named the path, for example '--data'. */
@@ -24,29 +26,80 @@ export interface OpenSourceOptions extends Omit<DataOptions, 'source'> {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Options that only images have, with their names on the command line. */
-const IMAGE_OPTIONS = { imageSize: '--image-size', channels: '--channels', fit: '--fit' } as const;
+/** A saved model that is measured on the data. */
+export interface MeasuredModel {
+  /** Preprocessing of the model. @default made from the training part */
+  readonly preprocessing?: Preprocessing | undefined;
+  /** Names of the model's classes. @default those of the data */
+  readonly classNames?: readonly string[] | undefined;
+  /** Whether only test samples count, because a saved model is measured. @default false */
+  readonly isMeasured?: boolean | undefined;
+}
+
+/** Options of the command line by the data that has a use for them. */
+const OPTIONS_OF = {
+  images: { imageSize: '--image-size', channels: '--channels', fit: '--fit' },
+  tables: {
+    ...{ target: '--target', ignore: '--ignore', types: '--types' },
+    ...{ tokenizer: '--tokenizer', sequenceLength: '--sequence-length' },
+  },
+} as const;
+const FOR = {
+  images: 'folders of images, one folder a class',
+  tables: 'tables, arrays and text',
+} as const;
 
 /**
- * Opens the data set in a folder or file: folders of images, IDX files or CSV files of pixels, by what is there or by --format.
+ * Opens the data set in a folder or file: folders of images, tables, arrays, text, CIFAR or IDX files, by what is there or by --format.
  * @throws DataError if there is no data set, or if an option cannot be applied to it
  */
 export async function openSource(options: OpenSourceOptions): Promise<Dataset> {
-  const { path, option, format, test, report, seed, cacheDir, maxCacheBytes, signal } = options;
-  const isImages = format === 'images' || (format === undefined && (await hasImagesOnly(path)));
-  if (isImages) {
-    const { validationSplit, imageSize, channels, fit } = options;
-    if (test !== undefined && validationSplit !== undefined) throw conflictError();
-    return openImageFolder({
-      ...{ folder: path, option, name: datasetName(path), cacheDir, maxCacheBytes, report, signal, seed },
-      ...{ validationSplit, imageSize, channels, fit },
-      testFolder: test === undefined ? undefined : resolve(test),
+  const { isMeasured, test } = options;
+  if (test !== undefined && options.validationSplit !== undefined) {
+    throw new DataError(
+      '--test-data and --validation-split both say what to validate on. Leave one of them out.',
+    );
+  }
+  if (isMeasured === true && test !== undefined) {
+    return openPart({
+      ...options,
+      path: resolve(test),
+      option: '--test-data',
+      test: undefined,
+      isTest: true,
     });
   }
-  refuseImageOptions(path, options);
+  return openPart(options);
+}
+
+/** @param options `isTest` says that all samples are to test on */
+async function openPart(options: OpenSourceOptions & { readonly isTest?: boolean }): Promise<Dataset> {
+  const { path, option, format, test, report } = options;
+  const name = datasetName(path);
+  const isImages = format === 'images' || (format === undefined && (await hasImagesOnly(path)));
+  if (isImages) {
+    refuseOptions(path, options, 'tables');
+    const saved = options.preprocessing?.kind === 'image' ? options.preprocessing : undefined;
+    return openImageFolder({
+      ...options,
+      folder: path,
+      name,
+      testFolder: test === undefined ? undefined : resolve(test),
+      imageSize: options.imageSize ?? saved?.size,
+      channels: options.channels ?? saved?.channels,
+      fit: options.fit ?? saved?.fit,
+    });
+  }
+  refuseOptions(path, options, 'images');
   const description = `Your own data, from ${sanitizeForTerminal(path)}.`;
-  const cifar = format === undefined ? await readCifar(path, { name: datasetName(path), description }) : null;
-  if (cifar !== null) return divideIfAsked(cifar, options);
+  const cifar = format === undefined ? await readCifar(path, { name, description }) : null;
+  if (cifar !== null) {
+    refuseOptions(path, options, 'tables');
+    return divideIfAsked(cifar, options);
+  }
+  const table = await loadTables(path, options, report, option);
+  if (table !== null) return table;
+  refuseOptions(path, options, 'tables');
   if (test !== undefined) {
     throw new DataError(
       `--test-data is for images and tables; IDX files of test samples lie beside those to train on. Put them into ${sanitizeForTerminal(path)}, with test or t10k in their names.`,
@@ -55,15 +108,14 @@ export async function openSource(options: OpenSourceOptions): Promise<Dataset> {
   return divideIfAsked(await readFolder(path, option, report), options);
 }
 
-/** @throws DataError if an option is given that only folders of images have */
-export function refuseImageOptions(
-  source: string,
-  options: Pick<DataOptions, keyof typeof IMAGE_OPTIONS>,
-): void {
-  for (const [key, flag] of Object.entries(IMAGE_OPTIONS)) {
-    if (options[key as keyof typeof IMAGE_OPTIONS] === undefined) continue;
+type DataOptionsOnly = Partial<Omit<DataOptions, 'source'>>;
+
+/** @throws DataError if an option is given that only other data has a use for */
+export function refuseOptions(source: string, options: DataOptionsOnly, kind: keyof typeof OPTIONS_OF): void {
+  for (const [key, flag] of Object.entries(OPTIONS_OF[kind])) {
+    if (options[key as keyof DataOptionsOnly] === undefined) continue;
     throw new DataError(
-      `${flag} is for folders of images, one folder a class; ${sanitizeForTerminal(source)} is none. Leave it out, or choose the format with --format images.`,
+      `${flag} is for ${FOR[kind]}; ${sanitizeForTerminal(source)} is none. Leave it out, or choose another --format.`,
     );
   }
 }
@@ -81,9 +133,6 @@ export function divideIfAsked(
   );
   return divided;
 }
-
-const conflictError = (): DataError =>
-  new DataError('--test-data and --validation-split both say what to validate on. Leave one of them out.');
 
 /** Whether a folder has folders of images, and no file that is named like a part of a data set. */
 async function hasImagesOnly(path: string): Promise<boolean> {

@@ -1,5 +1,5 @@
 import { DataError } from '../../../shared/data/data-error.ts';
-import type { Dataset, Split } from '../../../shared/data/dataset.ts';
+import type { Dataset, StoredSplit } from '../../../shared/data/dataset.ts';
 import type {
   Column,
   ColumnType,
@@ -30,9 +30,15 @@ const MAX_BYTES = 2 ** 31;
 const MAX_DEFAULT_LENGTH = 256;
 const MOST_TEXTS = 0.95;
 
+/** Divides the samples into a training part and a test part. @param labels class of each sample, or zeros */
+export type Divide = (labels: ArrayLike<number>) => {
+  readonly train: Uint32Array;
+  readonly test: Uint32Array;
+};
+
 export interface TableDatasetOptions extends ColumnChoice {
-  /** Divides the samples if there is no test table. @param labels class of each sample, or zeros */
-  readonly divide: (labels: ArrayLike<number>) => { readonly train: Uint32Array; readonly test: Uint32Array };
+  /** Divides the samples if there is no test table. */
+  readonly divide: Divide;
   readonly tokenizer?: Tokenizer | undefined;
   /** @default that of most texts */
   readonly sequenceLength?: number | undefined;
@@ -41,6 +47,9 @@ export interface TableDatasetOptions extends ColumnChoice {
   /** Whether the user named the test table, which must have the targets then. */
   readonly isTestNamed: boolean;
 }
+
+/** Preprocessing of a table with numbers, categories or text. */
+export type TabularPreprocessing = Exclude<Preprocessing, { kind: 'image' }>;
 
 /** Columns to read of a table and their types. */
 export interface TypesOf {
@@ -97,19 +106,28 @@ export async function tableDataset(
 }
 
 /**
- * Data set of a table with the preprocessing of a saved model: all rows are in the test part.
+ * Data set of a table with the preprocessing of a saved model, for measuring it.
+ * @param divideLabels divides the rows as in training; null to have all rows in both parts
  * @throws DataError if a column is missing, or if a value cannot be encoded
  */
 export async function encodeLikeModel(
   table: Table,
-  preprocessing: Exclude<Preprocessing, { kind: 'image' }>,
+  preprocessing: TabularPreprocessing,
   about: Pick<Dataset, 'name' | 'description'>,
+  divideLabels: Divide | null,
 ): Promise<{ dataset: Dataset; lines: string[] }> {
-  const rows = allRows(table);
   const lines: string[] = [];
   const { targets = [] } = preprocessing;
   for (const { name } of targets) requireValues(columnOf(table, name), table);
   const [first] = targets;
+  const classes = targets.find(({ type }) => type === 'category');
+  const labels = classes === undefined ? new Uint8Array(table.rows) : classesOf(table, classes);
+  const rows = divideLabels === null ? allRows(table) : divideRows(table, labels, divideLabels).test;
+  if (divideLabels !== null) {
+    lines.push(
+      `Measured: the ${rows.length} of ${table.rows} rows that training left out (--test-data FILE measures all rows of a file).`,
+    );
+  }
   const part = { table, rows };
   let samples: { spec: TensorSpec; values: TensorValues };
   if (preprocessing.kind === 'table') {
@@ -138,13 +156,12 @@ export async function encodeLikeModel(
 }
 
 /** Columns of a saved model with their types, for reading a table. */
-export function typesOfModel({
-  columns,
-  targets,
-}: {
-  readonly columns: readonly Column[];
-  readonly targets: readonly Target[];
-}): TypesOf {
+export function typesOfModel(preprocessing: TabularPreprocessing): TypesOf {
+  const { targets = [] } = preprocessing;
+  const columns =
+    preprocessing.kind === 'table'
+      ? preprocessing.columns
+      : [{ name: preprocessing.column ?? '', type: 'category' as const }];
   return {
     names: [...columns, ...targets].map(({ name }) => name),
     // Classes can be numbers that are written in another way, such as 1.0.
@@ -155,7 +172,7 @@ export function typesOfModel({
   };
 }
 
-const split = (inputs: TensorValues, targets: TensorValues[], count: number): Split => ({
+const split = (inputs: TensorValues, targets: TensorValues[], count: number): StoredSplit => ({
   inputs: [inputs],
   targets,
   count,
@@ -191,19 +208,28 @@ async function divide(
     );
   }
   const classes = targets.find(({ isClass }) => isClass)?.column;
-  const labels = classes === undefined ? new Uint8Array(table.rows) : labelsOf(classes);
-  let numbers;
-  try {
-    numbers = options.divide(labels);
-  } catch (error) {
-    if (error instanceof RangeError) throw new DataError(`${table.path}: ${error.message}`);
-    throw error;
-  }
-  const { train, test } = numbers;
+  const labels =
+    classes === undefined ? new Uint8Array(table.rows) : classesOf(table, fitTarget(classes, true, NO_ROWS));
+  const { train, test } = divideRows(table, labels, options.divide);
+  const stratified = classes === undefined ? '' : ' with the same part of each class';
   lines.push(
-    `Validation: ${test.length} of ${table.rows} rows, chosen at random${classes === undefined ? '' : ' with the same part of each class'} (--validation-split, --test-data).`,
+    `Validation: ${test.length} of ${table.rows} rows, chosen at random${stratified} (--validation-split, --test-data).`,
   );
   return { train: { table, rows: train }, test: { table, rows: test } };
+}
+
+const NO_ROWS = new Uint32Array(0);
+const classesOf = (table: Table, target: Target): TensorValues =>
+  encodeTarget(columnOf(table, target.name), target, allRows(table), table.locate);
+
+/** @throws DataError if there are too few rows */
+function divideRows({ path }: Table, labels: ArrayLike<number>, divideLabels: Divide): ReturnType<Divide> {
+  try {
+    return divideLabels(labels);
+  } catch (error) {
+    if (error instanceof RangeError) throw new DataError(`${path}: ${error.message}`);
+    throw error;
+  }
 }
 
 const labelsOf = (column: NumberColumn | ValueColumn): ArrayLike<number> =>

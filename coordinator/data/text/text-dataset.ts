@@ -1,5 +1,5 @@
 import { DataError } from '../../../shared/data/data-error.ts';
-import type { Dataset, Split } from '../../../shared/data/dataset.ts';
+import type { Dataset, StoredSplit } from '../../../shared/data/dataset.ts';
 import type { Tokenizer } from '../../../shared/data/preprocessing.ts';
 import { NO_TOKEN, openTokenizer, type TextEncoder } from './tokenizer.ts';
 
@@ -77,7 +77,7 @@ export async function textDataset(
 
 const countWindows = (tokens: Int32Array, length: number): number => Math.floor((tokens.length - 1) / length);
 
-function windows(tokens: Int32Array, length: number): Split {
+function windows(tokens: Int32Array, length: number): StoredSplit {
   const count = countWindows(tokens, length);
   return {
     count,

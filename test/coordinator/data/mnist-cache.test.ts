@@ -303,7 +303,7 @@ function noise(length: number, seed = 1): Uint8Array {
 
 function killedChild(address: string): string {
   return `
-    import { loadIdxFiles } from '../../../coordinator/data/named/idx-files.ts';
+    import { loadIdxFiles } from '../../../coordinator/data/published-idx.ts';
     run(loadIdxFiles({
       title: 'MNIST',
       folder: ${JSON.stringify(join(cacheDir, 'mnist'))},

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { looksLikeImageFolder } from '../../../../coordinator/data/images/list-images.ts';
+import { looksLikeImageFolder } from '../../../../coordinator/data/list-images.ts';
 import { imageTensors } from '../../../../shared/model/tensors.ts';
 import { openPictures, png, refusalOf, writePictures } from './picture-files.ts';
 
@@ -245,6 +245,16 @@ describe('a folder is refused', () => {
       'with text in a PNG',
       { ...classes, 'cats/t.png': 'no image' },
       /cats\/t\.png: expected an image, found/,
+    ],
+    [
+      'with a web page',
+      { ...classes, 'cats/w.png': '<!DOCTYPE html><p>404' },
+      /w\.png: expected an image, found a web page \(HTML\)\. Download the file itself/,
+    ],
+    [
+      'with a Git LFS pointer',
+      { ...classes, 'cats/l.jpg': 'version https://git-lfs.github.com/spec/v1\n' },
+      /l\.jpg: .*Git LFS pointer.*git lfs pull/,
     ],
     [
       'with HEIC',

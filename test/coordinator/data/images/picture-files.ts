@@ -1,10 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
-import {
-  openImageFolder,
-  type ImageFolderOptions,
-} from '../../../../coordinator/data/images/image-folder.ts';
+import { openImageFolder, type ImageFolderOptions } from '../../../../coordinator/data/image-folder.ts';
 import { DataError } from '../../../../shared/data/data-error.ts';
 import { RecordingDataReport } from '../../../support/data-mirror.ts';
 

@@ -12,7 +12,7 @@ import {
   sha256,
   type NamedSet,
 } from '../../../../coordinator/data/named/data-sets.ts';
-import { findNamedSet } from '../../../../coordinator/data/named/load-named.ts';
+import { findNamedSet } from '../../../../coordinator/data/load-named.ts';
 import { imageTensors } from '../../../../shared/model/tensors.ts';
 import { RecordingDataReport, startMirror } from '../../../support/data-mirror.ts';
 import { idxBytes, tinyFiles, writeIdxFolder } from '../../../support/idx-bytes.ts';

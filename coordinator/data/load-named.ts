@@ -1,17 +1,17 @@
 import { basename, join } from 'node:path';
-import { DataError } from '../../../shared/data/data-error.ts';
-import type { Dataset } from '../../../shared/data/dataset.ts';
-import { assembleDataset, type SplitArrays } from '../assemble.ts';
-import type { DataArray } from '../data-array.ts';
-import type { DataReporter } from '../data-reporter.ts';
-import type { DownloadLimits } from '../download.ts';
-import { readArray } from '../read-array.ts';
-import { transposeImages } from '../transpose.ts';
-import { zipOnDisk } from '../zip-entries.ts';
+import { DataError } from '../../shared/data/data-error.ts';
+import type { Dataset } from '../../shared/data/dataset.ts';
+import { assembleDataset, type SplitArrays } from './assemble.ts';
+import type { DataArray } from './data-array.ts';
+import type { DataReporter } from './data-reporter.ts';
+import type { DownloadLimits } from './download.ts';
+import { readArray } from './read-array.ts';
+import { transposeImages } from './transpose.ts';
+import { zipOnDisk } from './zip-entries.ts';
 import { findArchive } from './archive-file.ts';
-import { readCifar } from './cifar.ts';
-import { NAMED_SETS, ROLES, type EmnistSet, type IdxSet, type NamedSet } from './data-sets.ts';
-import { loadIdxFiles } from './idx-files.ts';
+import { readCifar } from './read-cifar.ts';
+import { NAMED_SETS, ROLES, type EmnistSet, type IdxSet, type NamedSet } from './named/data-sets.ts';
+import { loadIdxFiles } from './published-idx.ts';
 
 export interface LoadNamedOptions {
   /** Key of the set, such as 'fashion-mnist'. */

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import type { LazySplit } from '../../../shared/data/dataset.ts';
-import { DataError } from '../../../shared/data/data-error.ts';
-import { readRegularFile } from '../../files/read-file.ts';
-import { readError } from '../data-file.ts';
-import { decodeImage, nameImageError, type ImageOptions } from './decode-image.ts';
+import type { LazySplit } from '../../shared/data/dataset.ts';
+import { DataError, invalidFileError } from '../../shared/data/data-error.ts';
+import { readRegularFile } from '../files/read-file.ts';
+import { readError } from './data-file.ts';
+import { HEAD_BYTES, detectContent } from './detect-content.ts';
+import { decodeImage, ImageError, nameImageError, type ImageOptions } from './images/decode-image.ts';
 import { openable, readable, type ImageFiles, type RawPath } from './list-images.ts';
-import { SampleCache } from './sample-cache.ts';
+import { SampleCache } from './images/sample-cache.ts';
 
 /** Raised whenever the same file would be decoded to other values. */
 const DECODER_VERSION = 1;
@@ -103,12 +104,24 @@ export class ImageSource {
  */
 export async function decodeFile(root: RawPath, path: RawPath, options: ImageOptions): Promise<Uint8Array> {
   const whole = `${root}/${path}` as RawPath;
+  let bytes: Buffer | null = null;
   try {
-    return await decodeImage(await readRegularFile(openable(whole), MAX_IMAGE_FILE_BYTES), options);
+    bytes = await readRegularFile(openable(whole), MAX_IMAGE_FILE_BYTES);
+    return await decodeImage(bytes, options);
   } catch (error) {
-    const named = nameImageError(readable(whole), error);
-    throw named instanceof DataError ? named : readError(readable(whole), error);
+    throw describeImageError(whole, error, bytes);
   }
+}
+
+/** Error for an image file that names it, and what it is instead. @param bytes its first ones; null if it could not be read */
+export function describeImageError(path: RawPath, error: unknown, bytes: Uint8Array | null): DataError {
+  const shown = readable(path);
+  if (error instanceof ImageError && error.isOther && bytes !== null) {
+    const content = detectContent(bytes.subarray(0, HEAD_BYTES));
+    if (content.kind === 'other') return invalidFileError(shown, 'an image', content.found, content.remedy);
+  }
+  const named = nameImageError(shown, error);
+  return named instanceof DataError ? named : readError(shown, error);
 }
 
 /** Order of samples in which classes are mixed, so that the first of them are of all classes. It depends on the names alone. */

@@ -2,17 +2,17 @@ import { createHash } from 'node:crypto';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { DataError } from '../../../shared/data/data-error.ts';
-import { describeDiskError } from '../../files/disk-error.ts';
-import { makeFolder } from '../../files/make-folder.ts';
-import { writeFileAtomic } from '../../files/write-file.ts';
-import type { DataArray } from '../data-array.ts';
-import { memoryFile, plainFile, type DataFile } from '../data-file.ts';
-import type { DataReporter } from '../data-reporter.ts';
-import { downloadToMemory, withSpeed, type DownloadLimits } from '../download.ts';
-import { matchesPublished, ROLES, sha256, type ByRole, type PublishedFile } from './data-sets.ts';
-import { readArray } from '../read-array.ts';
-import { HEAD_BYTES, detectContent } from '../detect-content.ts';
+import { DataError } from '../../shared/data/data-error.ts';
+import { describeDiskError } from '../files/disk-error.ts';
+import { makeFolder } from '../files/make-folder.ts';
+import { writeFileAtomic } from '../files/write-file.ts';
+import type { DataArray } from './data-array.ts';
+import { memoryFile, plainFile, type DataFile } from './data-file.ts';
+import type { DataReporter } from './data-reporter.ts';
+import { downloadToMemory, withSpeed, type DownloadLimits } from './download.ts';
+import { matchesPublished, ROLES, sha256, type ByRole, type PublishedFile } from './named/data-sets.ts';
+import { readArray } from './read-array.ts';
+import { HEAD_BYTES, detectContent } from './detect-content.ts';
 
 export interface IdxFilesOptions {
   /** Name for messages, such as MNIST. */

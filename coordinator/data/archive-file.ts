@@ -1,13 +1,13 @@
 import { createHash, randomInt } from 'node:crypto';
 import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { DataError } from '../../../shared/data/data-error.ts';
-import { describeDiskError } from '../../files/disk-error.ts';
-import { makeFolder } from '../../files/make-folder.ts';
-import { plainFile } from '../data-file.ts';
-import type { DataReporter } from '../data-reporter.ts';
-import { download, withSpeed, type DownloadLimits } from '../download.ts';
-import type { PublishedArchive } from './data-sets.ts';
+import { DataError } from '../../shared/data/data-error.ts';
+import { describeDiskError } from '../files/disk-error.ts';
+import { makeFolder } from '../files/make-folder.ts';
+import { plainFile } from './data-file.ts';
+import type { DataReporter } from './data-reporter.ts';
+import { download, withSpeed, type DownloadLimits } from './download.ts';
+import type { PublishedArchive } from './named/data-sets.ts';
 
 export interface ArchiveFileOptions {
   /** Name for messages, such as cifar-10. */

@@ -1,10 +1,10 @@
 import type { Dirent, Stats } from 'node:fs';
 import { readdir, readlink, stat } from 'node:fs/promises';
 import { sep } from 'node:path';
-import { DataError, invalidFileError } from '../../../shared/data/data-error.ts';
-import { sanitizeForTerminal } from '../../../shared/util/sanitize.ts';
-import { readError } from '../data-file.ts';
-import { hasImageName } from './image-type.ts';
+import { DataError, invalidFileError } from '../../shared/data/data-error.ts';
+import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
+import { readError } from './data-file.ts';
+import { hasImageName } from './images/image-type.ts';
 
 /**
  * Encoding of paths. A name on a disk of Linux can be any bytes, which latin1 keeps: such a file can be opened, and a name is as short
@@ -51,6 +51,8 @@ export interface ListImagesOptions {
   /** Called with the number of files so far. */
   readonly progress: (files: number) => void;
   readonly signal?: AbortSignal | undefined;
+  /** Classes in the order of a model. @default by the names of the folders */
+  readonly classNames?: readonly string[] | undefined;
 }
 
 /** Files whose sizes are asked for at once. */
@@ -90,7 +92,14 @@ export async function listImages(
     testFolder === undefined ? null : new Search(rawPath(testFolder), { ...options, option: '--test-data' });
   const { train, test } = await listParts(search, options, other !== null);
   const testClasses = other === null ? test : await other.classes(await other.descend());
-  const classNames = [...new Set([...train.keys(), ...(testClasses?.keys() ?? [])])].toSorted(compare);
+  const found = [...new Set([...train.keys(), ...(testClasses?.keys() ?? [])])].toSorted(compare);
+  const { classNames = found } = options;
+  const unknown = found.find((name) => !classNames.includes(name));
+  if (unknown !== undefined) {
+    throw new DataError(
+      `${readable(rawPath(folder))} has the class ${unknown}, which the model does not know; it knows ${listSome(classNames)}. Leave that folder out.`,
+    );
+  }
   if (train.size === 0) throw search.noImagesError();
   if (other !== null && testClasses?.size === 0) throw other.noImagesError();
   const [only, second] = classNames;

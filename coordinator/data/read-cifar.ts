@@ -3,17 +3,17 @@ import { basename, join } from 'node:path';
 import { createGunzip } from 'node:zlib';
 import { pipeline } from 'node:stream/promises';
 import { Readable } from 'node:stream';
-import { DataError, invalidFileError } from '../../../shared/data/data-error.ts';
+import { DataError, invalidFileError } from '../../shared/data/data-error.ts';
 import {
   imageDataset,
   type Dataset,
   type LabeledImages,
   type StoredDataset,
-} from '../../../shared/data/dataset.ts';
-import { sanitizeForTerminal } from '../../../shared/util/sanitize.ts';
-import { readRegularFile } from '../../files/read-file.ts';
-import { plainFile, readError } from '../data-file.ts';
-import { readTar } from './read-tar.ts';
+} from '../../shared/data/dataset.ts';
+import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
+import { readRegularFile } from '../files/read-file.ts';
+import { plainFile, readError } from './data-file.ts';
+import { readTar } from './named/read-tar.ts';
 
 const SIDE = 32;
 const PIXELS = SIDE * SIDE;

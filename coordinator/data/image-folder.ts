@@ -1,21 +1,29 @@
 import { join } from 'node:path';
-import { DataError } from '../../../shared/data/data-error.ts';
-import type { Dataset, LazySplit } from '../../../shared/data/dataset.ts';
-import { imageTensors } from '../../../shared/model/tensors.ts';
-import { sanitizeForTerminal } from '../../../shared/util/sanitize.ts';
-import { openRegularFile, readRegularFile } from '../../files/read-file.ts';
-import { readError } from '../data-file.ts';
-import { DEFAULT_VALIDATION_SPLIT, type DataOptions } from '../data-options.ts';
-import type { DataReporter } from '../data-reporter.ts';
-import { stratifiedSplit } from '../validation-split.ts';
-import { nameImageError, readImageHeader, type ImageHeader, type ImageOptions } from './decode-image.ts';
-import { decodeFile, ImageSource, mixedOrder, MAX_IMAGE_FILE_BYTES } from './image-source.ts';
-import { listImages, openable, readable, type ImageFiles, type RawPath } from './list-images.ts';
+import type { Dataset, LazySplit } from '../../shared/data/dataset.ts';
+import { imageTensors } from '../../shared/model/tensors.ts';
+import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
+import { openRegularFile, readRegularFile } from '../files/read-file.ts';
+import { DEFAULT_VALIDATION_SPLIT, type DataOptions } from './data-options.ts';
+import type { DataReporter } from './data-reporter.ts';
+import { stratifiedSplit } from './validation-split.ts';
+import { readImageHeader, type ImageHeader, type ImageOptions } from './images/decode-image.ts';
+import {
+  decodeFile,
+  describeImageError,
+  ImageSource,
+  mixedOrder,
+  MAX_IMAGE_FILE_BYTES,
+} from './image-source.ts';
+import { listImages, openable, type ImageFiles, type RawPath } from './list-images.ts';
 
 export interface ImageFolderOptions extends Pick<
   DataOptions,
   'validationSplit' | 'seed' | 'imageSize' | 'channels' | 'fit'
 > {
+  /** Classes in the order of a model. @default by the names of the folders */
+  readonly classNames?: readonly string[] | undefined;
+  /** Whether all images are to test on. @default false */
+  readonly isTest?: boolean;
   /** Absolute path. */
   readonly folder: string;
   /** Option or variable that named the folder, for example '--data'. */
@@ -60,9 +68,13 @@ const HEADERS_AT_ONCE = 16;
 export async function openImageFolder(options: ImageFolderOptions): Promise<LazyDataset> {
   const { folder, option, name, testFolder, cacheDir, maxCacheBytes, report, signal } = options;
   const { progress, warn } = { progress: listProgress(report), warn: (line: string) => report.warn(line) };
-  const listed = await listImages(folder, testFolder, { option, progress: progress.update, signal });
+  const { classNames, train, test, notes } = await listImages(folder, testFolder, {
+    option,
+    progress: progress.update,
+    signal,
+    classNames: options.classNames,
+  });
   progress.end();
-  const { classNames, train, test, notes } = listed;
   const look = await lookAtImages(train, options);
   const { image } = look;
   const source = {
@@ -73,22 +85,25 @@ export async function openImageFolder(options: ImageFolderOptions): Promise<Lazy
     warn,
   };
   const trainSource = await ImageSource.open({ ...source, files: train });
-  const numbers = mixedOrder(train);
+  const order = mixedOrder(train);
+  const whole = trainSource.split(order);
   const splits =
-    test === null
-      ? divide(trainSource, train, numbers, options)
-      : {
-          train: trainSource.split(numbers),
-          test: (await ImageSource.open({ ...source, files: test })).split(mixedOrder(test)),
-        };
+    options.isTest === true && test === null
+      ? { train: whole, test: whole }
+      : test === null || options.validationSplit !== undefined
+        ? divide(trainSource, train, order, options)
+        : {
+            train: whole,
+            test: (await ImageSource.open({ ...source, files: test })).split(mixedOrder(test)),
+          };
   const [height, width] = image.size;
   report.info(
     `Images: ${splits.train.count} to train on, ${splits.test.count} to validate on, in ${classNames.length} classes; ${look.description}.`,
   );
-  if (test === null) {
+  if (splits.train.count < train.paths.length) {
     const percent = Math.round((100 * splits.test.count) / train.paths.length);
     report.info(
-      `The folder has no test part: ${percent}% of each class is to validate on (--validation-split).`,
+      `${test === null ? 'The folder has no test part' : 'The test part is not used'}: ${percent}% of each class is to validate on (--validation-split).`,
     );
   }
   for (const line of notes) report.warn(line);
@@ -218,23 +233,23 @@ async function areAllGray(root: RawPath, paths: readonly RawPath[]): Promise<boo
 }
 
 async function readHeader(path: RawPath): Promise<ImageHeader> {
+  const head = Buffer.alloc(HEADER_BYTES);
+  let bytes: Buffer | null = null;
   try {
-    const head = Buffer.alloc(HEADER_BYTES);
     const file = await openRegularFile(openable(path));
-    let bytesRead = 0;
     try {
-      ({ bytesRead } = await file.read(head, 0, head.length, 0));
+      const { bytesRead } = await file.read(head, 0, head.length, 0);
+      bytes = head.subarray(0, bytesRead);
     } finally {
       await file.close();
     }
-    const isWhole = bytesRead < head.length;
-    return await readImageHeader(head.subarray(0, bytesRead)).catch(async (error: unknown) => {
+    const isWhole = bytes.length < head.length;
+    return await readImageHeader(bytes).catch(async (error: unknown) => {
       // Some cameras write a picture into the header, before the size.
       if (isWhole) throw error;
       return readImageHeader(await readRegularFile(openable(path), MAX_IMAGE_FILE_BYTES));
     });
   } catch (error) {
-    const named = nameImageError(readable(path), error);
-    throw named instanceof DataError ? named : readError(readable(path), error);
+    throw describeImageError(path, error, bytes);
   }
 }
