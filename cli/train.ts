@@ -13,6 +13,7 @@ import {
   codecOption,
   dataOption,
   engineOption,
+  exportOption,
   fraction,
   installNativeOption,
   integer,
@@ -43,6 +44,7 @@ export function addTrainingOptions(command: Command): Command {
     .addOption(dataOption())
     .addOption(transposeOption())
     .option('--out <dir>', 'folder for model, history and config (default: runs/<date>-<id>)')
+    .addOption(exportOption())
     .option('--limit <n>', 'train on the first n samples only, for a quick look', integer(1))
     .option(
       '--model <file>',
@@ -133,6 +135,7 @@ Examples:
   gradcast train --model model.json --weights model.weights.h5
   gradcast train --optimizer adamw --learning-rate 3e-4 --weight-decay 0.01 --no-decay bias
   gradcast train --optimizer sgd --momentum 0.9 --nesterov --schedule cosine --warmup-steps 100
+  gradcast train --export onnx savedmodel    the trained model also for ONNX Runtime and TensorFlow
   gradcast train --epochs 100 --early-stopping patience=5,metric=val_accuracy --save-best
   gradcast train --tensorboard logs/first --csv-log history.csv      then: tensorboard --logdir logs
   gradcast train --webhook https://example.com/hook          GRADCAST_WEBHOOK_SECRET signs the requests

@@ -24,7 +24,7 @@ import { Scoring } from '../shared/model/scoring.ts';
 import { layoutOf } from '../shared/model/layout.ts';
 import type { EpochRecord, Step } from '../shared/protocol/messages.ts';
 import { systemClock } from '../shared/util/clock.ts';
-import { startCoordinator as openCoordinator, type Coordinator as Internals } from './coordinator.ts';
+import { startCoordinator as openCoordinator, type Coordinator as Internals } from './hosting/coordinator.ts';
 import { loadDataset as loadAnyDataset, userCacheDir } from './data/load-dataset.ts';
 import { codecRuleFor } from './links/codecs.ts';
 import { writeFileAtomic } from './files/write-file.ts';

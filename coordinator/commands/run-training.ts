@@ -10,7 +10,7 @@ import { CallbackList } from '../callbacks/callback-list.ts';
 import { withoutSecrets, type CallbackOptions } from '../callbacks/from-options.ts';
 import { withScheduleOf } from '../callbacks/learning-rate.ts';
 import { trainWithCallbacks } from '../callbacks/train-with-callbacks.ts';
-import type { Coordinator } from '../coordinator.ts';
+import type { Coordinator } from '../hosting/coordinator.ts';
 import { userCacheDir } from '../data/load-dataset.ts';
 import { codecRuleFor } from '../links/codecs.ts';
 import { checkModel, warnOfShardStatistics } from '../model/check-model.ts';
@@ -27,6 +27,7 @@ import { stepsPerEpoch } from '../training/sampler.ts';
 import type { StepRunner } from '../training/step.ts';
 import type { TrainingOptions } from '../training/train.ts';
 import { certificateFor, type Certificate, type HttpsFlags } from '../server/tls.ts';
+import { checkRunExports, exportRun } from './export-model.ts';
 import { prepareRun, RunFinishedError, type PreparedRun, type PrepareRunFlags } from './prepare-run.ts';
 import { withCoordinator, type RunProgram } from './run-session.ts';
 
@@ -46,6 +47,8 @@ export interface TrainingRunFlags extends PrepareRunFlags, HttpsFlags, CallbackO
   /** Whether the page is served after the end, until a signal. */
   readonly keepOpen?: boolean;
   readonly log: LogFormat;
+  /** Formats and files in which the trained model is written besides. */
+  readonly export?: readonly string[];
 }
 
 export interface TrainingRunOptions {
@@ -128,6 +131,7 @@ async function trainPrepared(
   if (job.microShard !== undefined) checkExact({ ...flags, exact: true });
   printDataset(dataset, report);
   await checkModel(prepared, flags.model !== undefined || flags.loss !== undefined, program, report);
+  await checkRunExports(flags.export, prepared);
   const workers = await options.chooseWorkerCount(job);
   if (signal.aborted) return null;
   warnOfShardStatistics(job, { ...flags, workers }, report);
@@ -155,7 +159,11 @@ async function trainPrepared(
         options.onListening(coordinator.urls, tls);
       },
     },
-    (coordinator) => trainAndSave(prepared, coordinator, opened.output as RunOutput, options),
+    async (coordinator) => {
+      const outcome = await trainAndSave(prepared, coordinator, opened.output as RunOutput, options);
+      if (outcome.steps > 0) await exportRun(flags.export, outcome.folder, report);
+      return outcome;
+    },
     afterRun === undefined
       ? undefined
       : async ({ urls }, outcome) => {

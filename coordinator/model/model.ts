@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { hasWeights, type Dataset } from '../../shared/data/dataset.ts';
+import { datasetDigest } from '../data/dataset-digest.ts';
 import { describeShapes, type TensorSpec, BYTE_SCALE } from '../../shared/model/tensors.ts';
 import { makesMasks } from '../../shared/engine/layers/masks.ts';
 import { buildModel, type BuiltModel } from '../../shared/engine/model.ts';
@@ -152,6 +153,7 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
         name: dataset.name,
         trainSamples: dataset.train.count,
         testSamples: dataset.test.count,
+        digest: datasetDigest(dataset),
       },
     };
     const checked = checkData(job, dataset);

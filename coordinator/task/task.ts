@@ -113,7 +113,7 @@ export interface DataFiles {
 export type TaskData = string | DataFiles | ArrayData | Dataset;
 
 /**
- * What to train: model, data and settings, as `model.compile()` and `model.fit()` of Keras take them.
+ * Model, data and settings of a training, as `model.compile()` and `model.fit()` of Keras take them.
  * @example
  * ```ts
  * const task: Task = { model: 'model.keras', data: 'fashion-mnist/', optimizer: 'adam', epochs: 5 };
