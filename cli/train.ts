@@ -1,6 +1,7 @@
 import { Option, type Command } from 'commander';
 import type { Job } from '../shared/model/job.ts';
 import type { TrainingRunFlags, TrainingRunOutcome } from '../coordinator/commands/run-training.ts';
+import type { Callback } from '../coordinator/callbacks/callback.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import { addCallbackOptions } from './callback-options.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
@@ -25,6 +26,8 @@ import {
   tokenOption,
   transposeOption,
 } from './options.ts';
+
+import { addTaskArgument, readRunFlags, withCallbacks } from './task-flags.ts';
 
 export type TrainFlags = TrainingRunFlags;
 
@@ -118,7 +121,7 @@ export function withOptimizer<Flags extends object>(flags: Flags): Flags {
 
 /** `gradcast train`: a coordinator, and workers in processes of their own. */
 export function addTrain(cli: Command, context: CliContext): void {
-  addTrainingOptions(cli.command('train'))
+  addTaskArgument(addTrainingOptions(cli.command('train')))
     .summary('train, with workers on this machine')
     .description(
       'Train on this machine: a coordinator, and workers in processes of their own. Other machines may join.',
@@ -134,6 +137,8 @@ export function addTrain(cli: Command, context: CliContext): void {
 Examples:
   gradcast train                             the MNIST CNN, 12 epochs
   gradcast train --epochs 1 --limit 6000     a quick look
+  gradcast train task.ts                     what a file describes: gradcast init makes one
+  gradcast train task.ts --epochs 3 --optimizer adam
   gradcast train --data fashion-mnist/       any data set of IDX files
   gradcast train --data iris.csv --target species
   gradcast train --data shakespeare.txt      a model of its characters
@@ -149,13 +154,25 @@ Examples:
   gradcast train --resume runs/2026-01-31-k3v9qd            resume a run that was stopped or crashed
   gradcast train --host 0.0.0.0 --port 2718 --token s3cret    other machines may join`,
     )
-    .action(async (flags: Omit<TrainFlags, 'command'>) => {
-      process.exitCode = await runTrain({ ...withOptimizer(flags), command: 'train' }, context);
+    .action(async (file: string | undefined, given: Omit<TrainFlags, 'command'>, command: Command) => {
+      const { flags, callbacks = [] } =
+        file === undefined
+          ? { flags: withOptimizer(given) }
+          : await readRunFlags(file, given, command, context.prepare);
+      process.exitCode = await runTrain({ ...flags, command: 'train' }, context, callbacks);
     });
 }
 
-/** Runs `train` and `coordinator`. @returns the exit code */
-export async function runTrain(flags: TrainFlags, context: CliContext): Promise<number> {
+/**
+ * Runs `train` and `coordinator`.
+ * @param ownCallbacks those of a task file
+ * @returns the exit code
+ */
+export async function runTrain(
+  flags: TrainFlags,
+  context: CliContext,
+  ownCallbacks: readonly Callback[] = [],
+): Promise<number> {
   await context.prepare();
   const [{ growHeap, runTraining }, { callbacksFrom }, { createReporter }, summary, addresses] =
     await Promise.all([
@@ -165,7 +182,7 @@ export async function runTrain(flags: TrainFlags, context: CliContext): Promise<
       import('../coordinator/report/summary.ts'),
       import('../coordinator/report/addresses.ts'),
     ]);
-  const callbacks = callbacksFrom(flags);
+  const callbacks = withCallbacks(ownCallbacks, callbacksFrom(flags));
   growHeap();
   const clock = systemClock(globalThis);
   const report = createReporter(process.stdout, clock, flags.log);

@@ -60,6 +60,8 @@ export type { MonitorOptions } from './callbacks/monitor.ts';
 export { tensorBoard, type TensorBoardOptions } from './callbacks/tensorboard.ts';
 export { webhook, type WebhookEvent, type WebhookOptions } from './callbacks/webhook.ts';
 
+export { defineTask, type Task, type TaskData, type TaskModel } from './task/task.ts';
+
 export type { AdadeltaOptions } from './optimizer/adadelta.ts';
 export type { AdagradOptions } from './optimizer/adagrad.ts';
 export type { AdamOptions } from './optimizer/adam.ts';
