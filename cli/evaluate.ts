@@ -4,7 +4,14 @@ import { systemClock } from '../shared/util/clock.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
 import { imageOptions } from './image-options.ts';
 import { EXIT_INTERRUPTED, interruptWithNotice } from './interrupt.ts';
-import { dataOption, engineOption, localWorkersOption, tableOptions, transposeOption } from './options.ts';
+import {
+  dataOption,
+  engineOption,
+  localWorkersOption,
+  tableOptions,
+  transposeOption,
+  trustOption,
+} from './options.ts';
 
 interface EvaluateFlags extends EvaluateModelFlags {
   readonly workers: number | 'auto';
@@ -21,6 +28,7 @@ export function addEvaluate(cli: Command, context: CliContext): void {
     .addOption(transposeOption())
     .addOption(localWorkersOption())
     .addOption(engineOption('engine of the local workers'))
+    .addOption(trustOption('the model'))
     .addHelpText('after', '\nExample:\n  gradcast evaluate runs/2026-01-31-k3v9qd --data mnist/')
     .action(async (modelDir: string, flags: EvaluateFlags) => {
       await context.prepare();

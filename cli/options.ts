@@ -95,6 +95,26 @@ export const exportOption = (): Option =>
     return [...(before ?? []), name];
   });
 
+/** `--custom` of the commands that train. */
+export const customOption = (): Option =>
+  new Option(
+    '--custom <file>',
+    'module of yours with layers, losses and metrics, which --model, --loss and --metrics may name: .js or .ts (docs/custom-code.md)',
+  );
+
+/** `--trust` of the commands that run custom code. @param what code of what */
+export const trustOption = (what: string): Option =>
+  new Option('--trust <hashes>', `run custom code of ${what}, by its SHA-256; separated by commas`).argParser(
+    hashes,
+  );
+
+/** Parses hashes that are separated by commas. */
+function hashes(text: string): string[] {
+  const list = nameList(text.toLowerCase());
+  if (list.every((hash) => /^[0-9a-f]{64}$/.test(hash))) return list;
+  throw new InvalidArgumentError('It takes the 64 hex digits of a SHA-256, or several with commas between.');
+}
+
 /** `--token` of a coordinator. */
 export const tokenOption = (): Option =>
   new Option(

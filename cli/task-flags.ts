@@ -17,7 +17,7 @@ const KEPT_BY_RUNS: readonly string[] = ['model', 'weights', 'batchSize', 'seed'
  * withTask(flags, await loadTaskFile('task.ts'), (key) => command.getOptionValueSource(key) === 'cli');
  */
 export function withTask(flags: Flags, task: Task, isGiven: (key: string) => boolean): Flags {
-  const { data, optimizer, ...others } = task;
+  const { data, optimizer, customObjects, ...others } = task;
   const settings = Object.entries(others).filter(
     ([key, value]) =>
       value !== undefined &&
@@ -28,6 +28,7 @@ export function withTask(flags: Flags, task: Task, isGiven: (key: string) => boo
   const kept = Object.entries(flags).filter(([key]) => !OPTIMIZER_FLAG_KEYS.includes(key));
   return {
     ...Object.fromEntries([...kept, ...settings]),
+    ...(customObjects === undefined || isGiven('custom') ? {} : { custom: customObjects }),
     ...withDataOf(data, isGiven),
     ...optimizerOf(optimizer, flags),
   };

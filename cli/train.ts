@@ -12,6 +12,7 @@ import { addOptimizerOptions, OPTIMIZER_FLAG_KEYS, readOptimizerFlags } from './
 import {
   classWeights,
   codecOption,
+  customOption,
   dataOption,
   engineOption,
   exportOption,
@@ -25,6 +26,7 @@ import {
   tableOptions,
   tokenOption,
   transposeOption,
+  trustOption,
 } from './options.ts';
 
 import { addTaskArgument, readRunFlags, withCallbacks } from './task-flags.ts';
@@ -69,6 +71,8 @@ export function addTrainingOptions(command: Command): Command {
       "metrics by Keras' names: accuracy,auc (default: accuracy for classes, mae for values)",
       nameList,
     )
+    .addOption(customOption())
+    .addOption(trustOption('a resumed run'))
     .option(
       '--class-weights <list>',
       'weights of training samples by class: 0:1,1:5 (default: 1)',

@@ -16,11 +16,14 @@ import {
   installNativeOption,
   integer,
   logOption,
+  trustOption,
 } from './options.ts';
 
 interface WorkerFlags {
   readonly token?: string;
   readonly fingerprint?: string;
+  /** Hashes of custom code that may be run. */
+  readonly trust?: readonly string[];
   readonly name: string;
   readonly workers: number | 'auto';
   readonly threads?: number;
@@ -44,6 +47,7 @@ export function addWorker(cli: Command, context: CliContext): void {
     .argument('<link>', 'the link that the coordinator printed, or host:port')
     .addOption(clientTokenOption())
     .addOption(fingerprintOption())
+    .addOption(trustOption('the run'))
     .option('--name <name>', 'name of this machine in the run', hostname())
     .option('--workers <n>', 'worker processes: auto is the fastest number here', countOrAuto, 'auto')
     .option(

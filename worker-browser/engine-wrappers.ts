@@ -15,7 +15,8 @@ export function throttledEngine(
 ): Engine {
   return {
     info: engine.info,
-    load: async (job) => throttledGradientComputer(await engine.load(job), share, clock, signal),
+    load: async (job, module) =>
+      throttledGradientComputer(await engine.load(job, module), share, clock, signal),
   };
 }
 
@@ -62,9 +63,9 @@ const idleTimeFor = (busyMs: number, share: number): number => busyMs * (1 / sha
 export function announceLoading(engine: Engine, onLoading: () => void): Engine {
   return {
     info: engine.info,
-    load(job) {
+    load(job, module) {
       onLoading();
-      return engine.load(job);
+      return engine.load(job, module);
     },
   };
 }

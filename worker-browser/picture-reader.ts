@@ -24,6 +24,8 @@ export interface PictureReaderOptions {
 /** The newest weights of a job. */
 interface LatestWeights {
   readonly job: Job;
+  /** Address of its custom code; see Engine. */
+  readonly module?: string | undefined;
   /** Equal for equal jobs. */
   readonly key: string;
   /** The flat vector; it does not change until others are set. */
@@ -71,7 +73,7 @@ export class PictureReader {
   tapWeights(engine: Engine): Engine {
     return {
       info: engine.info,
-      load: async (job) => this.#tap(job, await engine.load(job)),
+      load: async (job, module) => this.#tap(job, module, await engine.load(job, module)),
     };
   }
 
@@ -84,13 +86,13 @@ export class PictureReader {
     this.#weightsChanged();
   }
 
-  #tap(job: Job, computer: GradientComputer): GradientComputer {
+  #tap(job: Job, module: string | undefined, computer: GradientComputer): GradientComputer {
     const key = keyOf(job);
     return {
       setWeights: (weights) => {
         // Ownership is not passed on: the reader keeps the weights.
         computer.setWeights(weights);
-        this.#latest = { job, key, weights };
+        this.#latest = { job, module, key, weights };
         this.#weightsChanged();
       },
       gradient: (...shard) => computer.gradient(...shard),
@@ -137,8 +139,8 @@ export class PictureReader {
     }
   }
 
-  async #predict({ job, key }: LatestWeights): Promise<void> {
-    const computer = await this.#load(job, key);
+  async #predict({ job, key, module }: LatestWeights): Promise<void> {
+    const computer = await this.#load(job, key, module);
     // Newer weights may have arrived while the engine was opened; those of another job are read next.
     const latest = this.#latest;
     if (latest?.key !== key) return;
@@ -156,11 +158,11 @@ export class PictureReader {
     if (this.#picture !== null) this.#options.onPrediction([...probabilities]);
   }
 
-  async #load(job: Job, key: string): Promise<GradientComputer> {
+  async #load(job: Job, key: string, module: string | undefined): Promise<GradientComputer> {
     if (this.#loaded?.key === key) return this.#loaded.computer;
     const { engine } = await this.#open();
     this.#unload();
-    const computer = await engine.load(job);
+    const computer = await engine.load(job, module);
     this.#loaded = { key, computer };
     this.#weightsStale = true;
     return computer;

@@ -18,6 +18,8 @@ export interface TabSessionOptions {
   readonly share: () => number;
   readonly connect: Connect;
   readonly sampleStore: NonNullable<WorkerOptions['sampleStore']>;
+  /** Custom code of the jobs of a coordinator. */
+  readonly customCode: (url: string) => NonNullable<WorkerOptions['customCode']>;
   readonly clock: Clock;
   readonly random: () => number;
   readonly onRetryNow: NonNullable<WorkerOptions['onRetryNow']>;
@@ -147,6 +149,7 @@ export function createTabSession(options: TabSessionOptions): { join(message: Jo
       name,
       clock,
       sampleStore: options.sampleStore,
+      customCode: options.customCode(url),
       random: options.random,
       onRetryNow: options.onRetryNow,
       signal: ended,

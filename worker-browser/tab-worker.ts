@@ -1,5 +1,6 @@
 import { systemClock } from '../shared/util/clock.ts';
 import { benchmarkJob } from '../shared/engine/benchmark-job.ts';
+import { ownOriginCode } from '../shared/worker/custom-code-access.ts';
 import { createTabSession } from './tab-session.ts';
 import { createBrowserConnections } from './connect-websocket.ts';
 import { parseOverride } from './engine/backend-candidates.ts';
@@ -66,6 +67,7 @@ const tab = createTabSession({
     maxBytes: MAX_SAMPLE_BYTES,
     storage: indexedDbStorage(MAX_STORED_BYTES, () => Date.now()),
   },
+  customCode: (url) => ownOriginCode(url, scope.location, fetchBytes),
   clock,
   random: Math.random,
   onRetryNow(callback) {
@@ -100,6 +102,12 @@ scope.onmessage = ({ data: message }: MessageEvent<FromPage>) => {
       return;
   }
 };
+
+async function fetchBytes(address: string): Promise<Uint8Array> {
+  const response = await fetch(address);
+  if (!response.ok) throw new Error(`The answer was ${response.status}.`);
+  return new Uint8Array(await response.arrayBuffer());
+}
 
 /** Starts the Web Worker of an engine. */
 function startEngineWorker(url: URL): Port {

@@ -35,6 +35,11 @@ export interface NodeWorkerOptions {
   readonly token?: string;
   /** SHA-256 of the one certificate to trust, as the coordinator prints it. @default certificates that Node trusts */
   readonly fingerprint?: string;
+  /**
+   * SHA-256 of the code of layers, losses and metrics that the worker runs if a run names it. @default none: runs with code of a
+   * person are declined
+   */
+  readonly trust?: readonly string[];
   /** Name of the worker in the run. @default the name of this machine */
   readonly name?: string;
   /** Engine that computes: native TensorFlow if it is installed, else WebAssembly. @default 'auto' */
@@ -84,13 +89,14 @@ const NEVER = new AbortController().signal;
  * ```
  */
 export function runNodeWorker(options: NodeWorkerOptions): Promise<string> {
-  const { link, fingerprint, name, engine = 'auto', signal = NEVER, onEvent, onProblem } = options;
+  const { link, fingerprint, trust, name, engine = 'auto', signal = NEVER, onEvent, onProblem } = options;
   const parsed = parseCoordinatorLink(link);
   if (parsed === null) return Promise.reject(new Error(invalidLinkMessage(link)));
   return runWorkerUntilEnd({
     url: parsed.url,
     token: options.token ?? parsed.token,
     fingerprint,
+    trust,
     name,
     engine,
     threadFile: fileURLToPath(new URL('./thread/engine-thread.js', import.meta.url)),

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { systemClock } from '../shared/util/clock.ts';
 import { isLoopback } from '../shared/util/loopback.ts';
+import { trustedCode } from '../shared/worker/custom-code-access.ts';
 import { runWorker } from '../shared/worker/connection-loop.ts';
 import type { WorkerReport } from '../shared/worker/options.ts';
 import { createGarbageCollector } from './util/collect-garbage.ts';
@@ -15,6 +16,8 @@ export interface NodeWorkerOptions {
   readonly token?: string | undefined;
   /** Fingerprint of the coordinator's certificate if it is self-signed. */
   readonly fingerprint?: string | undefined;
+  /** Hashes of custom code that it runs. @default none */
+  readonly trust?: readonly string[] | undefined;
   readonly name?: string | undefined;
   readonly engine: EngineChoice;
   /** Memory for samples, so that they travel once. @default 512 MiB; 0 for a coordinator on this machine */
@@ -73,6 +76,7 @@ export async function runNodeWorker(options: NodeWorkerOptions): Promise<string>
       engine,
       connect: connectPinned(options.fingerprint),
       sampleStore: { maxBytes: options.sampleCacheBytes ?? defaultSampleCache(url) },
+      customCode: trustedCode(options.trust ?? [], url),
       clock: systemClock(globalThis),
       random: Math.random,
       report,

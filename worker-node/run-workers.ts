@@ -29,6 +29,8 @@ export interface RunWorkersOptions {
   readonly token?: string | undefined;
   /** SHA-256 of the one certificate to trust. @default certificates that this machine trusts */
   readonly fingerprint?: string | undefined;
+  /** Hashes of custom code that the workers run. @default none */
+  readonly trust?: readonly string[] | undefined;
   /** Name of this machine in the run. */
   readonly name: string;
   readonly workers: number | 'auto';
@@ -105,6 +107,7 @@ async function runSingleWorker(options: RunWorkersOptions, report: MachineReport
       url,
       token,
       fingerprint,
+      trust: options.trust,
       name,
       engine,
       sampleCacheBytes: options.sampleCacheBytes,
@@ -178,6 +181,7 @@ function createProcessGroup(
   const { url, engine, token, threads, fingerprint, program, childOptions, signal, note } = options;
   const args = ['--workers', '1', '--engine', engine, ...childOptions];
   if (fingerprint !== undefined) args.push('--fingerprint', fingerprint);
+  if (options.trust !== undefined) args.push('--trust', options.trust.join(','));
   const fairShare = String(threadsPerWorker(availableParallelism(), workers.length));
   return {
     workers,

@@ -8,12 +8,14 @@ import { describeTransposition } from '../data/dataset-warnings.ts';
 import { openDataset, type DataFlags } from '../data/load-dataset.ts';
 import { modelPenalty } from '../optimizer/tensor-rules.ts';
 import { EVALUATING, type Reporter } from '../report/reporter.ts';
-import { loadModel } from '../run/model-folder.ts';
+import { loadCustomCode, loadModel } from '../run/model-folder.ts';
 import { Interrupted } from '../training/errors.ts';
 import { withCoordinator, type RunProgram } from './run-session.ts';
 
 export interface EvaluateModelFlags extends Omit<DataFlags, 'seed'> {
   readonly engine: EngineChoice;
+  /** Hashes of custom code that may be run. @default none */
+  readonly trust?: readonly string[];
 }
 
 export interface EvaluateModelOptions {
@@ -37,6 +39,7 @@ export async function evaluateModel(
 ): Promise<ScoreValues | null> {
   try {
     const { job, weights, metadata } = await loadModel(modelDir);
+    const customCode = await loadCustomCode(modelDir, job, flags.trust ?? []);
     const { preprocessing, classNames } = metadata;
     const how = { ...flags, seed: job.seed, preprocessing, classNames, isMeasured: true };
     const dataset = await openDataset(how, report, signal);
@@ -51,6 +54,7 @@ export async function evaluateModel(
       host: '127.0.0.1',
       port: 0,
       job,
+      customCode,
       program,
       clock,
       report,

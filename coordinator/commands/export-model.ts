@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Job } from '../../shared/model/job.ts';
+import { customTerms } from '../../shared/model/outputs.ts';
 import { chooseTarget, runTarget, type ExportTarget } from '../export/formats.ts';
 import {
   checkExport,
@@ -70,6 +71,11 @@ async function writeAndReport(
     );
   else for (const line of inputLines(job)) report.info(line);
   if (format !== 'keras') return;
+  const customLoss = job.outputs.find(({ loss }) => loss.function !== undefined)?.loss.function;
+  if (customLoss !== undefined) {
+    report.info(`It is not compiled: Keras does not have the loss ${customLoss}.`);
+    return;
+  }
   const missing = describeMissing(job);
   report.info(
     `It is compiled with the optimizer, loss and metrics of the run, and fit() starts the optimizer anew${missing === null ? '' : `, without ${missing}`}.`,
@@ -87,9 +93,11 @@ function inputLines({ inputs }: Job): string[] {
 }
 
 /** Settings that Keras does not keep in a model, or the file does not have; null if there are none. */
-function describeMissing({ optimizer }: Job): string | null {
+function describeMissing({ optimizer, outputs }: Job): string | null {
   const { noDecay = [], schedule } = optimizer;
+  const customMetrics = customTerms(outputs).filter(({ kind }) => kind === 'metric');
   const parts = [
+    customMetrics.length > 0 ? customMetrics.map(({ name }) => `the metric ${name}`).join(', ') : null,
     noDecay.length > 0 ? 'the tensors that have no weight decay (exclude_from_weight_decay)' : null,
     schedule?.name === 'plateau' ? 'the plateau schedule (ReduceLROnPlateau)' : null,
   ].filter((part) => part !== null);

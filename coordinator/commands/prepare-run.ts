@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import type { Dataset } from '../../shared/data/dataset.ts';
+import { readTrustedBundle } from '../../shared/model/custom-code.ts';
+import type { Job } from '../../shared/model/job.ts';
 import { flagName } from '../../shared/util/option-names.ts';
 import { describeShapes } from '../../shared/model/tensors.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
@@ -12,6 +14,8 @@ import { describeDatasetProblems } from '../data/dataset-warnings.ts';
 import { transposeImages } from '../data/transpose.ts';
 import { completeSettings } from '../model/compile-config.ts';
 import { checkSettings, defaultBatchSize, prepareJob, type PreparedJob } from '../model/model.ts';
+import type { CustomBundle } from '../../shared/engine/custom-objects.ts';
+import { openBundle, readCustomFile } from '../task/custom-bundle.ts';
 import type { Reporter } from '../report/reporter.ts';
 import { loadCheckpoint, type CallbackStates, type Checkpoint } from '../run/checkpoint.ts';
 import { DEFAULT_CHECKPOINT_INTERVAL, type CheckpointInterval } from '../run/checkpoint-writer.ts';
@@ -26,6 +30,7 @@ import {
   type RunFolder,
 } from '../run/run-folder.ts';
 import { acquireRunLock } from '../run/run-lock.ts';
+import { readRegularFile } from '../files/read-file.ts';
 import { readModelFile } from '../model-file/model-file.ts';
 import type { OptimizerChanges, OptimizerOptions } from '../optimizer/hyperparameters.ts';
 import { createOptimizer, type Optimizer } from '../optimizer/optimizer.ts';
@@ -50,6 +55,10 @@ export interface PrepareRunFlags extends DataFlags {
   readonly loss?: string;
   /** Metrics by Keras' names. @default those of the model's file, else `accuracy` for classes, `mae` for values */
   readonly metrics?: readonly string[];
+  /** File with layers, losses and metrics of the user. @default none */
+  readonly custom?: string;
+  /** Hashes of custom code that a resumed run may run. @default none */
+  readonly trust?: readonly string[];
   /** Weights of training samples by their class. */
   readonly classWeights?: ClassWeights;
   readonly out?: string;
@@ -69,6 +78,8 @@ export interface PreparedRun extends PreparedJob {
   readonly dataDigest: string;
   /** Weights that the data set has by class. */
   readonly classWeights?: ClassWeights | undefined;
+  /** Custom code of the job. */
+  readonly custom?: CustomBundle | undefined;
   /** In the job's layout; training changes them in place. */
   readonly weights: Float32Array;
   readonly optimizer: Optimizer;
@@ -113,6 +124,7 @@ async function prepareNewRun(
   signal: AbortSignal,
 ): Promise<PreparedRun> {
   const { classWeights, model, weights: weightsFile } = flags;
+  const custom = flags.custom === undefined ? undefined : await readCustomFile(flags.custom);
   if (weightsFile !== undefined && model === undefined) {
     throw new Error('--weights needs --model with the model that the weights belong to.');
   }
@@ -123,7 +135,7 @@ async function prepareNewRun(
     file,
     basename(model ?? ''),
   );
-  checkSettings(settings);
+  checkSettings({ ...settings, custom });
   const stored = await openDataset(
     { ...pickDataFlags(flags), seed: flags.seed, limit: flags.limit },
     report,
@@ -135,6 +147,7 @@ async function prepareNewRun(
   const epochs = flags.epochs ?? DEFAULT_EPOCHS;
   const prepared = await prepareJob(dataset, {
     ...settings,
+    custom,
     batchSize: flags.batchSize ?? (file === null ? defaultBatchSize(dataset) : DEFAULT_BATCH_SIZE),
     seed: flags.seed,
     epochs,
@@ -156,6 +169,7 @@ async function prepareNewRun(
     ...prepared,
     notes: [...prepared.notes, ...problems],
     dataDigest: datasetDigest(stored),
+    custom,
     classWeights,
     weights,
     optimizer,
@@ -198,6 +212,7 @@ async function resumeRun(
   const job = { ...checkpoint.job, epochs: epochs ?? checkpoint.job.epochs };
   if (position.epoch > job.epochs) throw new RunFinishedError(dir, job.epochs);
   const { seed } = job;
+  const custom = await reopenCustomCode(dir, job, flags);
   const stored = await openDataset(
     // Whether images are transposed is found out by the digest.
     {
@@ -216,6 +231,7 @@ async function resumeRun(
   // The run keeps its optimizer; this job is replaced by the checkpoint's.
   const prepared = await prepareJob(dataset, {
     ...job,
+    custom,
     optimizer: undefined,
     loss: job.outputs.map(({ loss }) => loss),
   });
@@ -232,6 +248,7 @@ async function resumeRun(
     job,
     dataset,
     dataDigest,
+    custom,
     classWeights,
     weights,
     optimizer,
@@ -242,6 +259,29 @@ async function resumeRun(
     checkpointEvery: checkpointEvery ?? earlierInterval ?? DEFAULT_CHECKPOINT_INTERVAL,
     openFolder: () => Promise.resolve(folder),
   };
+}
+
+/**
+ * Custom code of a run to resume, from its folder. Its file, if it is named again, has to be the same.
+ * @throws Error with a sentence if the code is not trusted, or is another
+ */
+async function reopenCustomCode(
+  dir: string,
+  { customCode }: Job,
+  { custom, trust = [] }: Pick<PrepareRunFlags, 'custom' | 'trust'>,
+): Promise<CustomBundle | undefined> {
+  if (custom !== undefined) {
+    const bundle = await readCustomFile(custom);
+    if (bundle.code.hash === customCode?.hash) return bundle;
+    throw new Error(
+      `${custom} is not the custom code that the run in ${dir} began with${customCode === undefined ? ': it has none' : ''}. A resumed run keeps its code.`,
+    );
+  }
+  if (customCode === undefined) return undefined;
+  const { code, bytes } = await readTrustedBundle(customCode, trust, dir, (file) =>
+    readRegularFile(join(dir, file)),
+  );
+  return openBundle({ hash: code.hash, bytes });
 }
 
 function warnAboutMisleadingData(dataset: Dataset, limit: number | undefined, report: Reporter): void {

@@ -36,7 +36,11 @@ export function checkRepeatedFlags(flags: RepeatedFlags, { job, classWeights, na
   };
   const { loss, metrics, optimizer } = flags;
   const losses = job.outputs.map((output) => output.loss.label ?? output.loss.name);
-  compare('--loss', loss === undefined ? undefined : losses.map(() => canonicalName(loss)), losses);
+  compare(
+    '--loss',
+    loss === undefined ? undefined : losses.map((own) => (own === loss ? own : canonicalName(loss))),
+    losses,
+  );
   const labels = job.outputs.flatMap((output) => output.metrics.map(({ name, label = name }) => label));
   compare('--metrics', metrics, labels);
   compare('--class-weights', flags.classWeights, classWeights);

@@ -1,5 +1,6 @@
 import { pause, type Clock } from '../../shared/util/clock.ts';
 import type { EngineChoice, InstallNative } from '../../shared/engine/engine-choice.ts';
+import type { CodeBundle } from '../../shared/model/custom-code.ts';
 import type { Job } from '../../shared/model/job.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { startCoordinator, type Coordinator } from '../hosting/coordinator.ts';
@@ -22,6 +23,8 @@ export interface RunProgram {
 
 export interface RunSessionOptions {
   readonly job: Job;
+  /** Custom code of the job. @default none */
+  readonly customCode?: CodeBundle | undefined;
   readonly host: string;
   readonly port: number;
   readonly token?: string | undefined;
@@ -102,6 +105,8 @@ export async function withCoordinator<Result>(
         fingerprint: tls?.fingerprint,
         engine,
         installNative: options.installNative,
+        // It is the code of the person who starts them.
+        trust: job.customCode?.hash,
         // The number of threads changes the bits of a gradient.
         threads: job.microShard === undefined ? undefined : 1,
         onLine: (line) => report.info(line),

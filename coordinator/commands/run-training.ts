@@ -19,7 +19,7 @@ import { combineListeners, EVALUATING, type Reporter, type TestScores } from '..
 import { printDataset } from '../report/summary.ts';
 import { removeEarlierCheckpoints } from '../run/checkpoint.ts';
 import { CheckpointWriter } from '../run/checkpoint-writer.ts';
-import { modelToSave, saveModel } from '../run/model-folder.ts';
+import { modelToSave, saveModel, writeCustomCode } from '../run/model-folder.ts';
 import { EpochSaver, type RunFolder } from '../run/run-folder.ts';
 import { Interrupted } from '../training/errors.ts';
 import { testScores, type TrainingResult } from '../training/progress.ts';
@@ -127,7 +127,7 @@ async function trainPrepared(
   opened: { output: RunOutput | null },
 ): Promise<TrainingRunOutcome | null> {
   const { program, clock, report, signal, afterRun } = options;
-  const { dataset, job, resumeFrom, history, engineFingerprint } = prepared;
+  const { dataset, job, resumeFrom, history, engineFingerprint, custom } = prepared;
   if (job.microShard !== undefined) checkExact({ ...flags, exact: true });
   printDataset(dataset, report);
   await checkModel(prepared, flags.model !== undefined || flags.loss !== undefined, program, report);
@@ -141,6 +141,7 @@ async function trainPrepared(
       workers,
       codecs: codecRuleFor(job, flags.codec),
       job,
+      customCode: custom,
       history,
       engineFingerprint,
       tls,
@@ -153,6 +154,7 @@ async function trainPrepared(
         const output = await openOutput(prepared, coordinator, options);
         opened.output = output;
         if (resumeFrom === undefined) {
+          if (custom !== undefined) await writeCustomCode(output.folder.dir, custom);
           await output.folder.writeConfig(createRunConfig({ ...flags, workers }, prepared, program));
           await output.checkpoints.writeInitial();
         }
@@ -345,7 +347,7 @@ interface TrainedWeights {
 
 function saveWeights(
   folder: RunFolder,
-  { job, weightNames: names, dataset }: PreparedRun,
+  { job, weightNames: names, dataset, custom }: PreparedRun,
   version: string,
   { weights, epochs, scores }: TrainedWeights,
 ): Promise<void> {
@@ -358,7 +360,11 @@ function saveWeights(
     ...(classNames === undefined ? {} : { classNames: [...classNames] }),
   };
   const model = modelToSave(job, { weights, names }, training, scores);
-  return saveModel(folder.modelDir, model, { beforeReplace: () => folder.lock.check() });
+  return saveModel(
+    folder.modelDir,
+    { ...model, customCode: custom },
+    { beforeReplace: () => folder.lock.check() },
+  );
 }
 
 /** @throws Error if the codec rounds: an exact result must not depend on which worker sends a value */

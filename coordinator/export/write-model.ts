@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expandTopology } from '../../shared/model/expand-topology.ts';
 import type { Job } from '../../shared/model/job.ts';
+import { copyModel, layerLabel, walkLayers } from '../../shared/model/keras-layer.ts';
 import type { TensorSpec } from '../../shared/model/tensors.ts';
 import { makeFolder } from '../files/make-folder.ts';
 import { writeFileAtomic } from '../files/write-file.ts';
@@ -48,11 +49,25 @@ export async function checkExport(
   { job, weights }: Pick<ExportedModel, 'job' | 'weights'>,
   format: ExportFormat,
 ): Promise<void> {
+  rejectCustomLayers(job, format);
   if (format === 'keras') await kerasArchive(job, weights, new Date(0));
   if (format === 'onnx' || format === 'savedmodel') {
     checkSize(weights, format);
     modelGraph(job, weights, format === 'onnx' ? ONNX_DIALECT : TENSORFLOW_DIALECT);
   }
+}
+
+/** @throws Error if the model has a layer that only its custom code can compute */
+function rejectCustomLayers({ topology, customCode }: Job, format: ExportFormat): void {
+  if (customCode === undefined || format === 'safetensors') return;
+  const custom = [...walkLayers(copyModel(topology))].find(({ class_name: name }) =>
+    customCode.layers.includes(name),
+  );
+  if (custom === undefined) return;
+  throw new Error(
+    `${layerLabel(custom)} is custom code, which ${format === 'keras' ? 'a .keras file' : `the format ${format}`} cannot express. ` +
+      'Use safetensors for the weights, or the model of TensorFlow.js in the folder of the run.',
+  );
 }
 
 function checkSize(weights: NamedWeights, format: ExportFormat): void {
@@ -72,6 +87,7 @@ function checkSize(weights: NamedWeights, format: ExportFormat): void {
  */
 export async function writeModelFile(model: ExportedModel, { format, file }: ExportTarget): Promise<void> {
   const { job, weights } = model;
+  rejectCustomLayers(job, format);
   switch (format) {
     case 'keras': {
       const compiled = compileConfigOf(job, [...weights.keys()]);
@@ -194,7 +210,7 @@ const safetensorsMetadata = (model: ExportedModel): Record<string, string> => ({
     '[sides..., outputs, inputs], recurrent layers [inputs, gates x units] with the gates i f c o (LSTM) or z r h (GRU). ' +
     'PyTorch has Linear [outputs, inputs], convolutions [outputs, inputs, sides...], recurrent layers [gates x units, inputs] ' +
     'with the gates i f g o (LSTM) or r z n (GRU).',
-  model_config: JSON.stringify(expandTopology(model.job.topology)),
+  model_config: JSON.stringify(expandTopology(model.job.topology, model.job.customCode?.layers)),
   ...metadataOf(model),
 });
 

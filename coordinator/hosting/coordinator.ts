@@ -8,7 +8,8 @@ import { BlockRateLimiter } from '../server/limits/block-rate-limiter.ts';
 import { connectionLimitsFor, readDescriptorLimit } from '../server/limits/connection-limits.ts';
 import { RefusalRateLimiter } from '../server/limits/refusal-rate-limiter.ts';
 import { reachableHosts } from '../server/reachable-hosts.ts';
-import { healthAndMetricsRoutes } from '../server/routes.ts';
+import type { CodeBundle } from '../../shared/model/custom-code.ts';
+import { runRoutes } from '../server/routes.ts';
 import { openRun, type Run, type RunOptions } from './run.ts';
 
 export interface HostOptions {
@@ -53,8 +54,13 @@ export class CoordinatorHost {
   #urls: readonly string[];
   /** Whether other machines reach a port of its own. */
   #hasOpenPort = false;
-  #run: { readonly run: Run; readonly report: Log; readonly leave: () => void; isOver: boolean } | null =
-    null;
+  #run: {
+    readonly run: Run;
+    readonly report: Log;
+    readonly customCode: CodeBundle | undefined;
+    readonly leave: () => void;
+    isOver: boolean;
+  } | null = null;
 
   constructor(options: HostOptions) {
     const { clock, token, path = '/', url } = options;
@@ -71,13 +77,14 @@ export class CoordinatorHost {
       maxConnections: connectionLimitsFor(readDescriptorLimit()).connections,
       optionName: options.optionName,
       onRefused: (sentence) => this.#run?.run.clientLog.refused(sentence),
-      routes: healthAndMetricsRoutes({
+      routes: runRoutes({
         rules: { token },
         refusals,
         hostRule: (request) => this.endpoint.hostRule(request),
         budget: new BlockRateLimiter(clock, METRICS_LIMITS),
         workerCount: () => this.#run?.run.pool.workers.size ?? 0,
         metrics: () => this.#run?.run.metrics.text() ?? null,
+        customCode: () => this.#run?.customCode ?? null,
       }),
     });
   }
@@ -147,7 +154,8 @@ export class CoordinatorHost {
       maxObservers: limits.observers,
       addresses: () => this.#externalUrls(),
     });
-    const served = { run, report: options.report, leave: this.endpoint.serve(run), isOver: false };
+    const { report, customCode } = options;
+    const served = { run, report, customCode, leave: this.endpoint.serve(run), isOver: false };
     this.#run = served;
     this.#warnIfOpen();
     const urls = (): readonly string[] => this.#urls;

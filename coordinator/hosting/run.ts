@@ -1,5 +1,6 @@
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Clock, AbortSignalLike } from '../../shared/util/clock.ts';
+import type { CodeBundle } from '../../shared/model/custom-code.ts';
 import type { Job } from '../../shared/model/job.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { BottleneckReporter } from '../observe/bottleneck-reporter.ts';
@@ -34,6 +35,8 @@ export interface RunOptions {
   readonly audit?: number | undefined;
   /** Opens the engine that recomputes answers. @default no checks: every worker is trusted */
   readonly openCoordinatorEngine?: OpenCoordinatorEngine | undefined;
+  /** Custom code of the job. @default none */
+  readonly customCode?: CodeBundle | undefined;
   /** Finished epochs of a run that is resumed. */
   readonly history?: readonly EpochRecord[] | undefined;
   /** Engine fingerprint of an exact run that is resumed; see EngineFingerprints. */
@@ -87,6 +90,7 @@ export function openRun(options: RunOptions): Run {
     mode,
     fingerprints: mode.fingerprints,
     rules,
+    customCode: options.customCode,
     ...(options.usesBuckets === undefined ? {} : { usesBuckets: options.usesBuckets }),
     ...(options.switchesCodecs === undefined ? {} : { switchesCodecs: options.switchesCodecs }),
     acceptObserver: (connection) => feed.watch(connection),
@@ -118,7 +122,7 @@ export function openRun(options: RunOptions): Run {
           job,
           clock,
           report,
-          referenceEngine: new ReferenceEngine(job, openCoordinatorEngine),
+          referenceEngine: new ReferenceEngine(job, openCoordinatorEngine, options.customCode?.module),
           audit,
           random: Math.random,
         });

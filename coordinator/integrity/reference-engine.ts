@@ -30,13 +30,16 @@ const MAX_DIFFERENCE = 0.02;
 export class ReferenceEngine {
   readonly #job: Job;
   readonly #open: OpenCoordinatorEngine;
+  readonly #module: string | undefined;
   #loaded: Promise<{ readonly engine: CoordinatorEngine; readonly computer: GradientComputer }> | null = null;
   /** Settled when the engine is idle. */
   #idle: Promise<unknown> = Promise.resolve();
   #engineDifference: Promise<number> | null = null;
   #closed = false;
 
-  constructor(job: Job, open: OpenCoordinatorEngine) {
+  /** @param module address of the job's custom code; see Engine */
+  constructor(job: Job, open: OpenCoordinatorEngine, module?: string) {
+    this.#module = module;
     this.#job = job;
     this.#open = open;
   }
@@ -93,7 +96,7 @@ export class ReferenceEngine {
     const { computer } = await this.#loadEngine();
     const other = await this.#open('cpu');
     try {
-      const second = await other.engine.load(this.#job);
+      const second = await other.engine.load(this.#job, this.#module);
       let smallest = Infinity;
       for (
         let from = 0;
@@ -125,7 +128,7 @@ export class ReferenceEngine {
     if (this.#closed) return Promise.reject(new Error('The run is over.'));
     this.#loaded ??= this.#open('wasm').then(async (engine) => ({
       engine,
-      computer: await engine.engine.load(this.#job),
+      computer: await engine.engine.load(this.#job, this.#module),
     }));
     return this.#loaded;
   }

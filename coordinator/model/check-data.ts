@@ -3,7 +3,7 @@ import { isLazy, type Dataset, type Split, type StoredSplit } from '../../shared
 import type { Shard } from '../../shared/data/shard.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { lossDefinition } from '../../shared/model/losses.ts';
-import { METRICS } from '../../shared/model/metrics.ts';
+import { metricDefinition } from '../../shared/model/metrics.ts';
 import { isOneHot, type OutputSpec } from '../../shared/model/outputs.ts';
 import { sampleSize, type TensorSpec, type TensorValues } from '../../shared/model/tensors.ts';
 
@@ -88,7 +88,7 @@ function checkRanges(
     Math.fround((dtype === 'bool' ? Number(stored !== 0) : stored) * scale + offset);
   const ranges = [
     { name: loss.name, range: lossDefinition(loss.name).targets },
-    ...metrics.map(({ name }) => ({ name, range: METRICS[name]?.targets })),
+    ...metrics.map(({ name }) => ({ name, range: metricDefinition(name)?.targets })),
   ];
   for (const { name, range } of ranges) {
     if (range === undefined) continue;

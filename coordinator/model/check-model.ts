@@ -4,6 +4,7 @@ import type { Engine } from '../../shared/engine/engine.ts';
 import { usesBatchNormalization } from '../../shared/model/topology.ts';
 import { isLoopback } from '../../shared/util/loopback.ts';
 import type { Reporter } from '../report/reporter.ts';
+import type { CustomBundle } from '../../shared/engine/custom-objects.ts';
 import { tryStep } from './trial-step.ts';
 
 /** Opens an engine of the coordinator itself. */
@@ -15,6 +16,8 @@ interface CheckedRun {
   readonly initialWeights: Float32Array;
   readonly dataset: Dataset;
   readonly notes: readonly string[];
+  /** The job's custom code. @default none */
+  readonly custom?: CustomBundle | undefined;
 }
 
 /** Sample shape of MNIST, on which the default model is known to train. */
@@ -26,7 +29,7 @@ const DEFAULT_SAMPLE_SHAPE = '28,28,1';
  * @throws Error with a sentence if the model cannot be trained
  */
 export async function checkModel(
-  { job, initialWeights, dataset, notes }: CheckedRun,
+  { job, initialWeights, dataset, notes, custom }: CheckedRun,
   ownModel: boolean,
   program: { readonly openCoordinatorEngine: OpenEngine },
   report: Reporter,
@@ -37,10 +40,10 @@ export async function checkModel(
       'The model has BatchNormalization, which learns nothing from micro-shards of one sample. Use a larger --micro-shard.',
     );
   }
-  if (!ownModel && String(dataset.inputs[0]?.shape) === DEFAULT_SAMPLE_SHAPE) return;
+  if (!ownModel && custom === undefined && String(dataset.inputs[0]?.shape) === DEFAULT_SAMPLE_SHAPE) return;
   const own = await program.openCoordinatorEngine('wasm');
   try {
-    await tryStep(own.engine, { job, initialWeights }, dataset);
+    await tryStep(own.engine, { job, initialWeights, custom }, dataset);
   } finally {
     await own.close();
   }

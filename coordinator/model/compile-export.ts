@@ -1,6 +1,7 @@
 import type { Job } from '../../shared/model/job.ts';
+import { CUSTOM } from '../../shared/model/custom-code.ts';
 import { canonicalName } from '../../shared/model/losses.ts';
-import { METRICS } from '../../shared/model/metrics.ts';
+import { metricDefinition } from '../../shared/model/metrics.ts';
 import type { MetricSpec, OutputSpec } from '../../shared/model/outputs.ts';
 import { kerasObject, optimizerToKeras, type KerasObject } from '../optimizer/keras-export.ts';
 
@@ -43,18 +44,27 @@ const NO_METRICS: readonly string[] = [
 const HAS_THRESHOLDS = /^(precision|recall|(true|false)_(positives|negatives))$/;
 
 /**
- * Settings of model.compile() in Keras 3 that are those of a job, so that fit() goes on as the run would.
+ * Settings of model.compile() in Keras 3 that are those of a job, so that fit() goes on as the run would. Custom metrics are left
+ * out.
+ * @returns null for a custom loss, which Keras does not have
  * @param names of the layout's tensors
  * @example
  * compileConfigOf(job, weightNames).loss; // 'categorical_crossentropy'
  */
-export function compileConfigOf(job: Job, names: readonly string[]): Readonly<Record<string, unknown>> {
+export function compileConfigOf(
+  job: Job,
+  names: readonly string[],
+): Readonly<Record<string, unknown>> | null {
   const { outputs } = job;
+  if (outputs.some(({ loss }) => loss.name === CUSTOM)) return null;
   const hasWeights = outputs.some(({ weight }) => weight !== undefined);
   const metrics = (isWeighted: boolean): unknown =>
     byOutput(outputs, (output) =>
       output.metrics
-        .filter(({ name, weighted = false }) => weighted === isWeighted && !NO_METRICS.includes(name))
+        .filter(
+          ({ name, weighted = false }) =>
+            weighted === isWeighted && !NO_METRICS.includes(name) && name !== CUSTOM,
+        )
         .map(metricToKeras),
     );
   return {
@@ -87,7 +97,7 @@ function lossToKeras({ loss, metrics }: OutputSpec): string | KerasObject {
   const { name, label = name, ...options } = loss;
   const takesOneHot = metrics.some(
     (metric) =>
-      METRICS[metric.name]?.isSparse !== true &&
+      metricDefinition(metric.name)?.isSparse !== true &&
       metric.name !== 'categorical_accuracy' &&
       !takesClasses(metric),
   );

@@ -1,4 +1,5 @@
 import type * as tfjs from '@tensorflow/tfjs';
+import type { CustomCode } from '../../shared/model/custom-code.ts';
 
 /** Error of tfjs, with the layer that threw it. */
 export class LayerError extends Error {
@@ -68,17 +69,36 @@ const EXPLANATIONS: readonly (readonly [RegExp, (match: RegExpExecArray) => stri
 
 /** Errors of gradcast's own layers name the layer and its class; those of tfjs do not. */
 const OWN_ERROR_MESSAGE = /^Layer \S+ (?:\(\w+\) |is called with ).*\.$/s;
+/** Errors of custom code name the function, and end as its author has written them. */
+const CUSTOM_ERROR_MESSAGE =
+  /^(?:The (?:loss|metric) \w+ (?:returns|has failed)|The custom code |Custom code )/;
 
 /**
  * Replaces an error of tfjs, which names its internals, by an error with a sentence for the user.
  * @param action what failed: the model cannot be built, or trained
+ * @param custom names of custom layers and losses, whose own errors are for their author
  */
-export function explainModelError(error: unknown, action: 'built' | 'trained'): Error {
+export function explainModelError(
+  error: unknown,
+  action: 'built' | 'trained',
+  custom?: Pick<CustomCode, 'layers' | 'losses'>,
+): Error {
   const message = error instanceof Error ? error.message : String(error);
   // Errors of gradcast's own layers are sentences already.
   const cause = error instanceof LayerError ? error.cause : error;
   if (cause instanceof Error && OWN_ERROR_MESSAGE.test(cause.message)) return cause;
+  if (cause instanceof Error && CUSTOM_ERROR_MESSAGE.test(cause.message)) return cause;
   const layer = error instanceof LayerError ? `Layer ${error.layer}` : null;
+  if (layer !== null && custom?.layers.some((name) => layer.endsWith(`(${name})`)) === true)
+    return new Error(`${layer} has failed: ${message}`, { cause: error });
+  const [, operation] = /gradient function not found for (\w+)/.exec(message) ?? [];
+  const [loss] = custom?.losses ?? [];
+  if (layer === null && loss !== undefined && operation !== undefined) {
+    return new Error(
+      `The loss ${loss} uses ${operation}, which has no gradient in TensorFlow.js. relu, abs, minimum and maximum have one.`,
+      { cause: error },
+    );
+  }
   for (const [pattern, explain] of EXPLANATIONS) {
     const match = pattern.exec(message);
     if (match === null) continue;

@@ -32,6 +32,7 @@ import { MAX_METRIC_SUMS } from '../../shared/protocol/messages.ts';
 import { checkOutputSettings, metricLabels, type OutputSettings } from './output-settings.ts';
 import { resolveOutputs, type ModelOutput } from './outputs.ts';
 import { checkData } from './check-data.ts';
+import type { CustomBundle } from '../../shared/engine/custom-objects.ts';
 import { explainModelError, withLayerNames } from './model-errors.ts';
 
 export interface JobSettings extends OutputSettings {
@@ -48,6 +49,8 @@ export interface JobSettings extends OutputSettings {
   readonly optimizer?: OptimizerOptions | undefined;
   /** State of that optimizer in the file of the topology. @default none */
   readonly optimizerState?: OptimizerState | null | undefined;
+  /** Layers, losses and metrics of a person. @default none */
+  readonly custom?: CustomBundle | undefined;
 }
 
 /** Job with the initial weights of its model. */
@@ -108,8 +111,8 @@ export function checkSettings(settings: OutputSettings & Pick<JobSettings, 'opti
  * @throws Error with a sentence if gradcast cannot build or train the topology
  */
 export async function prepareJob(dataset: Dataset, settings: JobSettings): Promise<PreparedJob> {
-  const { batchSize, epochs, seed, microShard } = settings;
-  const extracted = extractTensorRules(await fitModel(dataset, settings.topology));
+  const { batchSize, epochs, seed, microShard, custom } = settings;
+  const extracted = extractTensorRules(await fitModel(dataset, settings.topology, custom?.code.layers));
   const { topology: fitted, outputs } = moveSoftmaxLast(extracted.topology);
   // Workers rewrite the topology like this. An error is thrown here, before a worker joins.
   withKeyedDropout(fitted);
@@ -118,7 +121,7 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
   tf.enableProdMode();
   await tf.setBackend('cpu');
   const topology = withSeededInitializers(fitted, seed);
-  const built = await buildInitialModel(topology);
+  const built = await buildInitialModel(topology, custom);
   try {
     checkMovedSoftmax(built.model, dataset, outputs);
     checkMasks(built.model);
@@ -154,6 +157,7 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
       ...(microShard === undefined ? {} : { microShard }),
       inputs: takesBytes(topology) ? dataset.inputs.map(withoutByteScale) : [...dataset.inputs],
       ...scored,
+      ...(custom === undefined ? {} : { customCode: custom.code }),
       ...(hasWeights(dataset.train) || hasWeights(dataset.test) ? { sampleWeights: true } : {}),
       data: {
         name: dataset.name,
@@ -214,12 +218,14 @@ function checkMonitor(
 }
 
 /** Builds a model with its initial weights. @throws Error with a sentence that names the layer */
-async function buildInitialModel(topology: Topology): Promise<BuiltModel> {
+async function buildInitialModel(topology: Topology, custom: CustomBundle | undefined): Promise<BuiltModel> {
   registerMatrixInitializers(tf);
   try {
-    return await withLayerNames(tf, () => buildModel(tf, withTfjsInitializers(topology)));
+    return await withLayerNames(tf, () =>
+      buildModel(tf, withTfjsInitializers(topology), custom?.objects ?? null),
+    );
   } catch (error) {
-    throw explainModelError(error, 'built');
+    throw explainModelError(error, 'built', custom?.code);
   }
 }
 
@@ -311,11 +317,15 @@ function defaultOptimizer(
 }
 
 /** Topology with an input for the data's samples. @throws Error with a sentence if it does not take them */
-async function fitModel(dataset: Dataset, topology: Topology | undefined): Promise<Topology> {
+async function fitModel(
+  dataset: Dataset,
+  topology: Topology | undefined,
+  custom: readonly string[] | undefined,
+): Promise<Topology> {
   const { name } = dataset;
   const sampleShape = dataset.inputs[0]?.shape ?? [];
   if (topology === undefined) return makeDefaultModel(dataset);
-  const expanded = expandTopology(topology);
+  const expanded = expandTopology(topology, custom);
   const fitted =
     dataset.inputs.length === 1 ? fitInput(expanded, sampleShape) : fitInputs(expanded, dataset.inputs);
   if (fitted !== null) {

@@ -7,6 +7,7 @@ import {
   lossDefinition,
   type LossName,
 } from '../../shared/model/losses.ts';
+import { CUSTOM, type CustomCode } from '../../shared/model/custom-code.ts';
 import { METRIC_NAMES, METRICS } from '../../shared/model/metrics.ts';
 import {
   fitsTarget,
@@ -43,7 +44,14 @@ export interface OutputSettings {
   readonly lossWeights?: PerOutput<number> | undefined;
   /** Names of these settings in errors. @default their keys */
   readonly optionName?: OptionName | undefined;
+  /** Custom code, whose losses and metrics may be named too. @default none */
+  readonly custom?: { readonly code: CustomNames } | undefined;
 }
+
+/** Names of custom losses and metrics. */
+export type CustomNames = Pick<CustomCode, 'losses' | 'metrics'>;
+
+const NO_CODE: CustomNames = { losses: [], metrics: [] };
 
 /** Settings of one output. */
 interface ChosenSettings {
@@ -59,9 +67,10 @@ interface ChosenSettings {
  */
 export function checkOutputSettings(settings: OutputSettings): void {
   const { loss, metrics, lossWeights, optionName = keyName } = settings;
-  for (const choice of entriesOf('loss', loss, optionName)) readLoss(choice as LossChoice, optionName);
+  const names = settings.custom?.code ?? NO_CODE;
+  for (const choice of entriesOf('loss', loss, optionName)) readLoss(choice as LossChoice, optionName, names);
   for (const choice of entriesOf('metrics', metrics, optionName).flat()) {
-    if (choice !== null) readMetric(choice as MetricChoice, 'binary_accuracy', optionName);
+    if (choice !== null) readMetric(choice as MetricChoice, 'binary_accuracy', optionName, names);
   }
   for (const weight of entriesOf('lossWeights', lossWeights, optionName)) parseWeight(weight, optionName);
 }
@@ -159,10 +168,12 @@ export function parseLoss(
   output: Pick<OutputSpec, 'shape'>,
   target: TensorSpec,
   optionName: OptionName = keyName,
+  names = NO_CODE,
 ): LossSpec {
   const loss = readLoss(
     choice,
     optionName,
+    names,
     outputWidth(output) === 1 ? 'binary_crossentropy' : ENTROPY.dense,
   );
   // The loss of classes is the same, whether they are numbers or one-hot.
@@ -175,12 +186,19 @@ export function parseLoss(
  * Loss by any name that Keras takes.
  * @param entropy cross-entropy that Keras means by 'crossentropy'
  */
-function readLoss(choice: LossChoice, optionName: OptionName, entropy: LossName = ENTROPY.dense): LossSpec {
+function readLoss(
+  choice: LossChoice,
+  optionName: OptionName,
+  names: CustomNames,
+  entropy: LossName = ENTROPY.dense,
+): LossSpec {
   const spec = asSpec('loss', choice);
+  const custom = readCustom('loss', spec, names.losses);
+  if (custom !== null) return parseOptions('loss', lossSchema, custom, []);
   const name = ['ce', 'crossentropy'].includes(spec.name.toLowerCase()) ? entropy : canonicalName(spec.name);
   if (!isLossName(name)) {
     throw new Error(
-      `There is no loss ${spec.name}. Losses are ${LOSS_NAMES.join(', ')}; ${optionName('loss')} takes one of them.`,
+      `There is no loss ${spec.name}. Losses are ${[...names.losses, ...LOSS_NAMES].join(', ')}; ${optionName('loss')} takes one of them.`,
     );
   }
   return parseOptions('loss', lossSchema, { ...spec, name }, lossDefinition(name).options);
@@ -192,19 +210,27 @@ export function parseMetric(
   output: Pick<OutputSpec, 'shape'>,
   target: TensorSpec,
   optionName: OptionName = keyName,
+  names = NO_CODE,
 ): MetricSpec {
-  return readMetric(choice, accuracyFor(output, target), optionName);
+  return readMetric(choice, accuracyFor(output, target), optionName, names);
 }
 
 /** @param accuracy that Keras means by 'accuracy' */
-function readMetric(choice: MetricChoice, accuracy: string, optionName: OptionName): MetricSpec {
+function readMetric(
+  choice: MetricChoice,
+  accuracy: string,
+  optionName: OptionName,
+  names: CustomNames,
+): MetricSpec {
   const spec = asSpec('metric', choice);
+  const custom = readCustom('metric', spec, names.metrics);
+  if (custom !== null) return parseOptions('metric', metricSchema, custom, ['weighted']);
   const canonical = canonicalName(spec.name);
   const name = canonical === 'accuracy' ? accuracy : canonical;
   const definition = METRICS[name];
   if (definition === undefined) {
     throw new Error(
-      `There is no metric ${spec.name}. Metrics are accuracy, ${METRIC_NAMES.join(', ')}; ${optionName('metrics')} takes some of them.`,
+      `There is no metric ${spec.name}. Metrics are accuracy, ${[...names.metrics, ...METRIC_NAMES].join(', ')}; ${optionName('metrics')} takes some of them.`,
     );
   }
   const missing = definition.required?.find((option) => (spec as MetricSpec)[option] === undefined);
@@ -219,6 +245,22 @@ function readMetric(choice: MetricChoice, accuracy: string, optionName: OptionNa
     'label',
     'weighted',
   ]);
+}
+
+/** A choice of custom code, by the name of its function or as a job has it; null for one of Keras. */
+function readCustom<Spec extends { readonly name: string }>(
+  what: string,
+  spec: Spec,
+  names: readonly string[],
+): (Spec & { readonly name: string; readonly label: string; readonly function: string }) | null {
+  const { function: own, label } = spec as { readonly function?: string; readonly label?: string };
+  const name = spec.name === CUSTOM ? own : spec.name;
+  if (name !== undefined && names.includes(name))
+    return { ...spec, name: CUSTOM, function: name, label: label ?? name };
+  if (spec.name !== CUSTOM) return null;
+  throw new Error(
+    `There is no custom ${what} ${own ?? 'without a name'}. Use --custom with the file that has it.`,
+  );
 }
 
 function asSpec<Spec extends { readonly name: string }>(

@@ -3,7 +3,7 @@ import { activationOf, foldActivations, outputLayers } from '../../shared/model/
 import type { Topology } from '../../shared/model/job.ts';
 import { copyModel } from '../../shared/model/keras-layer.ts';
 import { foldedActivation, isLossName, lossDefinition } from '../../shared/model/losses.ts';
-import { METRICS } from '../../shared/model/metrics.ts';
+import { metricDefinition } from '../../shared/model/metrics.ts';
 import {
   fitsTarget,
   isOneHot,
@@ -49,7 +49,7 @@ export function resolveOutputs(
         `but ${name} has ${targets.length} targets (${targets.map((target) => target.name).join(', ')}).`,
     );
   }
-  const { optionName = keyName } = settings;
+  const { optionName = keyName, custom } = settings;
   const layers = outputLayers(copyModel(topology));
   const names = modelOutputs.map((output) => output.name);
   const settingsOf = settingsByOutput(settings, names);
@@ -68,17 +68,17 @@ export function resolveOutputs(
     const loss =
       chosen === undefined
         ? defaultLoss({ shape }, target, activationOf(layers[i]), problem, note, optionName)
-        : parseLoss(chosen, { shape }, target, optionName);
+        : parseLoss(chosen, { shape }, target, optionName, custom?.code);
     requireFit(loss.name, lossDefinition(loss.name).isSparse === true, { shape }, target, problem);
     const metrics = (choices ?? defaultMetrics(loss, { shape }, target)).map((choice) =>
-      parseMetric(choice, { shape }, target, optionName),
+      parseMetric(choice, { shape }, target, optionName, custom?.code),
     );
     for (const metric of metrics) {
       const { name: metricName, ...options } = metric;
-      requireFit(metricName, METRICS[metricName]?.isSparse === true, { shape }, target, problem);
+      requireFit(metricName, metricDefinition(metricName)?.isSparse === true, { shape }, target, problem);
       const rows = sampleSize({ shape }) / width;
       const isClass = isOneHot({ shape }, target);
-      const misfit = METRICS[metricName]?.findProblem?.(options, { rows, width }, isClass) ?? null;
+      const misfit = metricDefinition(metricName)?.findProblem?.(options, { rows, width }, isClass) ?? null;
       if (misfit !== null) throw new Error(`${problem}; ${metricName} ${misfit}.`);
     }
     return {

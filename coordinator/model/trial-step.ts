@@ -4,9 +4,19 @@ import { randomContext } from '../../shared/engine/layers/random-source.ts';
 import { buildModel } from '../../shared/engine/model.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Job } from '../../shared/model/job.ts';
+import { customTerms } from '../../shared/model/outputs.ts';
 import { foldActivations } from '../../shared/model/fold-activations.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
+import type { CustomBundle } from '../../shared/engine/custom-objects.ts';
 import { explainModelError, LayerError } from './model-errors.ts';
+
+/** A run to try. */
+export interface TrialRun {
+  readonly job: Job;
+  readonly initialWeights: Float32Array;
+  /** The job's custom code. @default none */
+  readonly custom?: CustomBundle | undefined;
+}
 
 /**
  * Computes one step on one sample before a run starts, so that a model that no worker can train is rejected here.
@@ -14,14 +24,14 @@ import { explainModelError, LayerError } from './model-errors.ts';
  */
 export async function tryStep(
   engine: Engine,
-  { job, initialWeights }: { readonly job: Job; readonly initialWeights: Float32Array },
+  { job, initialWeights, custom }: TrialRun,
   { train }: Dataset,
 ): Promise<void> {
   const shard = await readSamples(train, Uint32Array.of(0));
   const gradient = new Float32Array(initialWeights.length);
   let lossSum: number;
   try {
-    const computer = await engine.load(job);
+    const computer = await engine.load(job, custom?.module);
     try {
       computer.setWeights(initialWeights);
       ({ lossSum } = await computer.gradient(0 as Step, shard, gradient));
@@ -29,9 +39,17 @@ export async function tryStep(
       computer.dispose();
     }
   } catch (error) {
-    throw explainModelError(await locateFailingLayer(job, error), 'trained');
+    const losses = customTerms(job.outputs).flatMap(({ kind, name }) => (kind === 'loss' ? [name] : []));
+    const { layers = [] } = job.customCode ?? {};
+    throw explainModelError(await locateFailingLayer(job, custom, error), 'trained', { layers, losses });
   }
   if (Number.isFinite(lossSum) && gradient.every(Number.isFinite)) return;
+  const customLoss = job.outputs.find(({ loss }) => loss.function !== undefined)?.loss.function;
+  if (customLoss !== undefined && !Number.isFinite(lossSum)) {
+    throw new Error(
+      `The loss ${customLoss} is ${lossSum} for the first sample. Keep its logarithms and quotients finite.`,
+    );
+  }
   throw new Error(
     "The model's first step has no finite loss or gradient, so the model cannot learn. " +
       'Use other initializers, or normalize between the layers.',
@@ -39,8 +57,14 @@ export async function tryStep(
 }
 
 /** Finds the layer of an engine's error, which does not name it: the first layer without a gradient of its own. */
-async function locateFailingLayer(job: Job, error: unknown): Promise<unknown> {
-  const built = await buildModel(tf, foldActivations(job).topology).catch(() => null);
+async function locateFailingLayer(
+  job: Job,
+  custom: CustomBundle | undefined,
+  error: unknown,
+): Promise<unknown> {
+  const built = await buildModel(tf, foldActivations(job).topology, custom?.objects ?? null).catch(
+    () => null,
+  );
   if (built === null) return error;
   const random = randomContext(tf);
   // Without numbers, random layers would pass their inputs on.

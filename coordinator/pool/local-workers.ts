@@ -13,6 +13,8 @@ export interface LocalWorkersOptions {
   readonly engine: EngineChoice;
   /** Whether the workers install native TensorFlow during the run. @default 'never' */
   readonly installNative?: InstallNative | undefined;
+  /** SHA-256 of the custom code that the workers run. @default none */
+  readonly trust?: string | undefined;
   /** Threads of each worker's native engine. @default chosen by the workers */
   readonly threads?: number | undefined;
   readonly onLine: (line: string) => void;
@@ -40,6 +42,7 @@ export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
     fingerprint,
     engine,
     threads,
+    trust,
     onLine,
     installNative = 'never',
   } = options;
@@ -61,6 +64,7 @@ export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
       '--workers',
       String(count),
       ...pin,
+      ...(trust === undefined ? [] : ['--trust', trust]),
       ...(threads === undefined ? [] : ['--threads', String(threads)]),
     ],
     {

@@ -28,6 +28,7 @@ import { Heartbeat } from './heartbeat.ts';
 import { createWorker, type Worker } from './worker.ts';
 import { instanceKey, workerName } from './worker-identity.ts';
 import { codecsInUse, FLOAT32_LINK, type CodecRule } from '../links/codecs.ts';
+import type { CodeBundle } from '../../shared/model/custom-code.ts';
 import { Scoring } from '../../shared/model/scoring.ts';
 
 /** Receiver of the pool's events; it implements the ones that it needs. */
@@ -74,6 +75,8 @@ export interface PoolOptions {
    * @throws ProtocolError with the reason for the observer
    */
   readonly acceptObserver: (connection: Connection) => ConnectionHandler;
+  /** Custom code of the job, for workers that trust it. @default none */
+  readonly customCode?: Pick<CodeBundle, 'code' | 'bytes'> | undefined;
   /** Time between two pings. @default 5000 */
   readonly heartbeatMs?: number;
   /** Time after which a silent worker is dropped. @default 60000 */
@@ -321,7 +324,9 @@ export class WorkerPool {
     this.#probes.set(worker, probe);
     this.#preparing.set(worker.id, worker);
     // Not over worker.connection, since a welcome has no checksum: the worker learns from it that the run is exact.
-    const welcome = frameFromCoordinator(this.#welcome(worker));
+    const { customCode } = this.#options;
+    const isTrusted = customCode !== undefined && hello.trusts?.includes(customCode.code.hash) === true;
+    const welcome = frameFromCoordinator(this.#welcome(worker), isTrusted ? customCode.bytes : undefined);
     connection.send(welcome);
     worker.stats.bytesDown += welcome.length;
     return worker;

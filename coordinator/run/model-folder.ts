@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { bundleFile, readTrustedBundle, type CodeBundle } from '../../shared/model/custom-code.ts';
 import type { Job } from '../../shared/model/job.ts';
 import {
   describeModel,
@@ -21,6 +23,8 @@ export interface ModelToSave {
   readonly weights: Float32Array;
   /** Names of its tensors, in the order of the layout. */
   readonly names: readonly string[];
+  /** Custom code of the job, which is written beside the model. @default none */
+  readonly customCode?: CodeBundle | undefined;
 }
 
 /**
@@ -55,7 +59,8 @@ export function modelToSave(
  */
 export async function saveModel(dir: string, model: ModelToSave, options: WriteOptions = {}): Promise<void> {
   await makeFolder(dir);
-  const { metadata, topology, weights, names } = model;
+  const { metadata, topology, weights, names, customCode } = model;
+  if (customCode !== undefined) await writeCustomCode(dir, customCode, options);
   const weightsFile = `weights-${Date.now().toString(36)}.bin`;
   const bytes = Buffer.from(weights.buffer, weights.byteOffset, weights.byteLength);
   const weightsPath = join(dir, weightsFile);
@@ -73,6 +78,34 @@ export async function saveModel(dir: string, model: ModelToSave, options: WriteO
       (/^weights-.*\.bin(\.\d+)?$/.test(file) && file !== weightsFile) || /^model\.json\.\d+$/.test(file),
   );
   await Promise.allSettled(old.map((file) => rm(join(dir, file), { force: true })));
+}
+
+/** Writes custom code beside what needs it. @throws Error with a sentence that names the file and the reason */
+export async function writeCustomCode(
+  dir: string,
+  { code, bytes }: CodeBundle,
+  options: WriteOptions = {},
+): Promise<void> {
+  const file = join(dir, bundleFile(code.hash));
+  if (!existsSync(file)) await writeFileAtomic(file, Buffer.from(bytes), options);
+}
+
+/**
+ * Reads the custom code of a model that saveModel wrote.
+ * @param trusts hashes of the code that may be run
+ * @returns undefined if the model has none
+ * @throws Error with a sentence if it is not trusted, missing, or another
+ */
+export async function loadCustomCode(
+  dir: string,
+  { customCode }: Job,
+  trusts: readonly string[],
+): Promise<CodeBundle | undefined> {
+  if (customCode === undefined) return undefined;
+  return readTrustedBundle(customCode, trusts, dir, async (file) => {
+    const inside = join(dir, 'model', file);
+    return readRegularFile(existsSync(inside) ? inside : join(dir, file));
+  });
 }
 
 /** Reads a model that saveModel wrote. @throws the errors of readModel */

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { bundlePath, type CodeBundle } from '../../shared/model/custom-code.ts';
 import { addressBlock } from './limits/address-block.ts';
 import type { BlockRateLimiter } from './limits/block-rate-limiter.ts';
 import type { RefusalRateLimiter } from './limits/refusal-rate-limiter.ts';
@@ -21,22 +22,26 @@ export interface RouteOptions {
   readonly workerCount: () => number;
   /** Null while there is no run. */
   readonly metrics: () => Promise<{ readonly contentType: string; readonly body: string }> | null;
+  /** Custom code of the run; null if it has none. */
+  readonly customCode?: () => Pick<CodeBundle, 'code' | 'bytes'> | null;
 }
 
 /** Time after which a client asks again for figures of a run that has not begun. */
 const RETRY_AFTER_SECONDS = 5;
 
 /**
- * Routes for monitoring: /health reports that the coordinator runs and its number of workers; /metrics is for Prometheus
- * and needs the run's token, if there is one, as a bearer token.
+ * Routes of a run: /health reports that the coordinator runs and its number of workers; /metrics is for Prometheus
+ * and needs the run's token, if there is one, as a bearer token; /custom/HASH.js is the code that a person wrote for the run, for
+ * tabs and for the people who decide whether to trust it. Only clients with a token are told its hash.
  */
-export function healthAndMetricsRoutes({
+export function runRoutes({
   rules,
   refusals,
   hostRule,
   budget,
   workerCount,
   metrics,
+  customCode,
 }: RouteOptions): Routes {
   return (path) => {
     if (path === '/health') {
@@ -46,7 +51,11 @@ export function healthAndMetricsRoutes({
           body: `${JSON.stringify({ status: 'ok', workers: workerCount() })}\n`,
         });
     }
-    return path === '/metrics' ? answerMetrics : null;
+    if (path === '/metrics') return answerMetrics;
+    const bundle = path.startsWith('/custom/') ? customCode?.() : null;
+    if (bundle == null || path !== `/${bundlePath(bundle.code.hash)}`) return null;
+    return (request, response) =>
+      send(request, response, { contentType: 'text/javascript;charset=utf-8', body: bundle.bytes });
   };
 
   function answerMetrics(request: IncomingMessage, response: ServerResponse): void {
@@ -85,7 +94,7 @@ function send(
     status = 200,
     contentType,
     body,
-  }: { readonly status?: number; readonly contentType: string; readonly body: string },
+  }: { readonly status?: number; readonly contentType: string; readonly body: string | Uint8Array },
 ): void {
   response.writeHead(status, { 'Content-Type': contentType, 'Cache-Control': 'no-store' });
   response.end(method === 'HEAD' ? undefined : body);

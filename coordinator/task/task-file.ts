@@ -151,11 +151,12 @@ function placeAt(text: string, position: number): string {
 
 /** A task whose paths do not depend on the working directory. */
 function withPathsOf(folder: string, task: Task): Task {
-  const { model, weights, data } = task;
+  const { model, weights, data, customObjects } = task;
   return {
     ...task,
     ...(typeof model === 'string' ? { model: resolve(folder, model) } : {}),
     ...(weights === undefined ? {} : { weights: resolve(folder, weights) }),
+    ...(customObjects === undefined ? {} : { customObjects: resolve(folder, customObjects) }),
     ...(data === undefined ? {} : { data: dataOf(folder, data) }),
   };
 }

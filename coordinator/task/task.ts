@@ -130,6 +130,11 @@ export interface Task {
   readonly loss?: OutputSettings['loss'];
   /** Metrics by Keras' names or with options. @default `accuracy` for classes, `mae` for values; none for several outputs */
   readonly metrics?: OutputSettings['metrics'];
+  /**
+   * File with layers, losses and metrics of your own, which model, loss and metrics may name: one module without imports. Workers
+   * run it only if their person trusts it. @default none
+   */
+  readonly customObjects?: string | undefined;
   /** Factors of the outputs' losses. @default 1 */
   readonly lossWeights?: OutputSettings['lossWeights'];
   /** Optimizer by Keras' name, or with options. @default that of the model's file, else Adadelta, scaled to the batch size */
@@ -160,6 +165,7 @@ const taskFields = {
   data: v.optional(v.union([v.string(), v.looseObject({})])),
   loss: v.optional(v.unknown()),
   metrics: v.optional(v.unknown()),
+  customObjects: v.optional(v.string()),
   lossWeights: v.optional(v.unknown()),
   optimizer: v.optional(v.union([v.string(), v.looseObject({})])),
   batchSize: whole(1, 1_000_000),

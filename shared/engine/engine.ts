@@ -71,6 +71,11 @@ export interface GradientComputer {
 /** Implementation of forward and backward passes on one device. */
 export interface Engine {
   readonly info: EngineInfo;
-  /** Builds a job's model. @throws Error with a sentence if this engine cannot build it */
-  load(job: Job): Promise<GradientComputer>;
+  /**
+   * Builds a job's model.
+   * @param module address of the job's custom code, which the caller has verified: a data: URL in Node, an address of the page's
+   *   own origin in a tab
+   * @throws Error with a sentence if this engine cannot build it
+   */
+  load(job: Job, module?: string): Promise<GradientComputer>;
 }

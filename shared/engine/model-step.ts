@@ -3,10 +3,11 @@ import { withoutInitialWeights } from '../model/initializers.ts';
 import type { Job } from '../model/job.ts';
 import { foldActivations } from '../model/fold-activations.ts';
 import { withKeyedDropout } from '../model/topology.ts';
-import { outputWidth } from '../model/outputs.ts';
+import { customTerms, outputWidth, type CustomTerm } from '../model/outputs.ts';
 import { sampleSize } from '../model/tensors.ts';
 import { randomContext, type MaskSource } from './layers/random-source.ts';
 import { DenseFactorHooks, type KernelFactors, type OnFactors } from './dense-factors.ts';
+import type { CustomObjects } from './custom-objects.ts';
 import { buildModel, type BuiltModel } from './model.ts';
 import { lossDefinition } from '../model/losses.ts';
 import type { TF } from '../util/tf.ts';
@@ -25,7 +26,7 @@ export interface ModelStep {
    * @param targets [samples, ...shape] of each output, one-hot for classes; then the weights of the samples, if the job has any
    * @param onGradient called during the backward pass with the gradients of some tensors
    * @returns the outputs, logits where a loss computes the last activation, then the penalty of each sample, if outputs of layers
-   *   have any; and the parts of the flat gradient in order of the layout: sums over the
+   *   have any, then the values of each sample of the custom functions (customTerms); and the parts of the flat gradient in order of the layout: sums over the
    *   samples; for tensors that are not trained, samples x the change by the forward pass
    */
   gradient(
@@ -46,17 +47,28 @@ export interface ModelStep {
     onGradient: OnGradient | undefined,
     onFactors: OnFactors,
   ): { outputs: tfjs.Tensor[]; parts: tfjs.Tensor[] };
-  /** Outputs of a forward pass without random layers, as gradient() returns them. */
-  outputs(inputs: readonly tfjs.Tensor[]): tfjs.Tensor[];
+  /**
+   * Outputs of a forward pass without random layers, as gradient() returns them.
+   * @param targets as gradient() takes them; without them, there are no values of custom functions
+   */
+  outputs(inputs: readonly tfjs.Tensor[], targets?: readonly tfjs.Tensor[]): tfjs.Tensor[];
   /** Class probabilities or values of the first output. @param outputs as outputs() returns them */
   predictions(outputs: readonly tfjs.Tensor[]): tfjs.Tensor;
 }
 
-/** Builds a job's model. @throws Error with a sentence if it cannot be built */
-export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
+/**
+ * Builds a job's model.
+ * @param custom what the job's custom code has; null if it has none
+ * @throws Error with a sentence if it cannot be built
+ */
+export async function createModelStep(
+  tf: TF,
+  job: Job,
+  custom: CustomObjects | null = null,
+): Promise<ModelStep> {
   const random = randomContext(tf);
   const { topology, activations } = foldActivations(job);
-  const built = await buildModel(tf, withoutInitialWeights(withKeyedDropout(topology)));
+  const built = await buildModel(tf, withoutInitialWeights(withKeyedDropout(topology)), custom);
   try {
     checkLayout(built, job);
     checkOutputs(built, job);
@@ -67,11 +79,34 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
   const { model, layout, variables } = built;
   const hooks = new GradientHooks(tf, model.weights);
   const factors = new DenseFactorHooks(tf, built);
+  const loaded = ({ kind, name }: Pick<CustomTerm, 'kind' | 'name'>): CustomObjects => {
+    if (custom === null) throw new Error(`The custom code with the ${kind} ${name} is not loaded.`);
+    return custom;
+  };
   const terms = job.outputs.map((output, i): LossTerm => {
     const rows = sampleSize(output) / outputWidth(output);
     const isLogits = output.loss.fromLogits === true || (activations[i] ?? null) !== null;
-    return { spec: output.loss, isLogits, factor: (output.weight ?? 1) / rows };
+    const { weight = 1, loss } = output;
+    if (loss.function === undefined) return { spec: loss, isLogits, factor: weight / rows };
+    const term = { kind: 'loss', name: loss.function } as const;
+    return {
+      spec: loss,
+      isLogits,
+      factor: weight,
+      custom: (...pair) => loaded(term).valuesOf(term, ...pair),
+    };
   });
+  const functions = customTerms(job.outputs);
+  /** Values of the custom functions for outputs as apply() returns them. */
+  const customValues = (outputs: readonly tfjs.Tensor[], targets: readonly tfjs.Tensor[]): tfjs.Tensor[] =>
+    functions.map((term) => {
+      const output = outputs[term.output] as tfjs.Tensor;
+      const activation = activations[term.output] ?? null;
+      // The functions take what the model returns in Keras.
+      const values =
+        activation === null ? output : activation === 'softmax' ? tf.softmax(output) : tf.sigmoid(output);
+      return loaded(term).valuesOf(term, targets[term.output] as tfjs.Tensor, values);
+    });
   const apply = (inputs: readonly tfjs.Tensor[], training: boolean): tfjs.Tensor[] => {
     const [first, ...others] = inputs;
     const pass = (): tfjs.Tensor[] =>
@@ -104,6 +139,7 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
         return sums.reduce((total, sum) => tf.add(total, sum));
       };
       const { grads } = hooks.run(onGradient, () => tf.variableGrads(loss, trained));
+      outputs.push(...customValues(outputs, targets));
       // Tensors that are not trained have no gradient; the change by the forward pass replaces it.
       const parts = variables.map((variable, i) => {
         const old = before[i];
@@ -124,7 +160,11 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
   return {
     built,
     factoredIndex: factors.index,
-    outputSizes: [...job.outputs.map(sampleSize), ...(built.penalties === null ? [] : [1])],
+    outputSizes: [
+      ...job.outputs.map(sampleSize),
+      ...(built.penalties === null ? [] : [1]),
+      ...functions.map(() => 1),
+    ],
 
     gradient: (inputs, targets, masks, onGradient) => gradient(trainable, inputs, targets, masks, onGradient),
 
@@ -148,7 +188,10 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
       return { outputs, parts };
     },
 
-    outputs: (inputs) => apply(inputs, false),
+    outputs(inputs, targets) {
+      const outputs = apply(inputs, false);
+      return targets === undefined ? outputs : [...outputs, ...customValues(outputs, targets)];
+    },
 
     predictions([output]) {
       const [spec] = job.outputs;

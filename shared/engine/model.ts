@@ -13,6 +13,7 @@ import { mergingAny } from '../model/keras3-masks.ts';
 import { applyMasks } from './layers/masks.ts';
 import { registerLayers } from './layers/register.ts';
 import type { CallArguments, Inputs } from './layers/stock.ts';
+import type { CustomObjects } from './custom-objects.ts';
 import type { TF } from '../util/tf.ts';
 
 /** Built model with its tensors in the order of the flat vector. */
@@ -33,11 +34,16 @@ export interface BuiltModel {
 
 /**
  * Builds a tfjs-layers model from its topology, with initial weights.
+ * @param custom layers of the job's custom code
  * @throws Error if tfjs-layers cannot build the topology
  */
-export async function buildModel(tf: TF, topology: Topology): Promise<BuiltModel> {
+export async function buildModel(
+  tf: TF,
+  topology: Topology,
+  custom: CustomObjects | null = null,
+): Promise<BuiltModel> {
   const { topology: plain, penalties } = takeActivityPenalties(topology);
-  const { model, activity } = await loadModel(tf, plain, penalties);
+  const { model, activity } = await loadModel(tf, plain, penalties, custom);
   const trainable = new Set(model.trainableWeights.map((weight) => weight.name));
   const entries = model.weights.map(({ name, shape }) => ({
     shape: shape.map(Number),
@@ -79,13 +85,16 @@ async function loadModel(
   tf: TF,
   topology: Topology,
   penalties: ReadonlyMap<string, ActivityPenalty>,
+  custom: CustomObjects | null,
 ): Promise<{ model: tfjs.LayersModel; activity: ActivityPenalties | null }> {
   registerLayers(tf);
   registerAveragePoolGradients(tf);
   registerDilatedGradient(tf);
   registerExtremumGradients(tf);
   registerSliceGradient(tf);
-  const model = await tf.models.modelFromJSON(topology as never);
+  const build = (): Promise<tfjs.LayersModel> => tf.models.modelFromJSON(topology as never);
+  // The layers are made before the first await.
+  const model = await (custom === null ? build() : custom.withLayers(build));
   try {
     rejectEmptyOutputs(model);
     if (repeatsInputs(model)) keepInputs(model);

@@ -75,14 +75,8 @@ export class ShardInputs {
    */
   targets(): Float32Array[] {
     const { arrays, shard } = this.#current();
-    const targets = this.#job.outputs.map((output, i) => {
-      const stored = this.#selected(shard.targets[i] ?? new Float32Array(0));
-      const values = arrays.get(`target ${i}`, this.#samples * sampleSize(output));
-      const spec = this.#job.targets[i] as TensorSpec;
-      if (values.length === stored.length && !isClassOf(output)) convertTensor(spec, stored, values);
-      else writeOneHot(stored, outputWidth(output), values);
-      return values;
-    });
+    const stored = shard.targets.map((values) => this.#selected(values));
+    const targets = this.#convertTargets(stored, this.#samples, arrays);
     return shard.weights === undefined ? targets : [...targets, this.#selected(shard.weights)];
   }
 
@@ -94,6 +88,22 @@ export class ShardInputs {
   /** Values of inputs that belong to no prepared shard. @param inputs stored values of each input of the job */
   convert(inputs: readonly TensorValues[]): Float32Array[] {
     return this.#convert(inputs, this.#unprepared);
+  }
+
+  /** Targets of a shard that is not prepared, as targets() returns them without the samples' weights. */
+  convertTargets({ targets, sampleNumbers }: Shard): Float32Array[] {
+    return this.#convertTargets(targets, sampleNumbers.length, this.#unprepared);
+  }
+
+  #convertTargets(stored: readonly TensorValues[], samples: number, arrays: ScratchArrays): Float32Array[] {
+    return this.#job.outputs.map((output, i) => {
+      const own = stored[i] ?? new Float32Array(0);
+      const values = arrays.get(`target ${i}`, samples * sampleSize(output));
+      const spec = this.#job.targets[i] as TensorSpec;
+      if (values.length === own.length && !isClassOf(output)) convertTensor(spec, own, values);
+      else writeOneHot(own, outputWidth(output), values);
+      return values;
+    });
   }
 
   #prepareShard(step: Step, shard: Shard): PreparedShard {

@@ -9,6 +9,7 @@ import {
   type LossName,
 } from '../model/losses.ts';
 import type { LossSpec } from '../model/outputs.ts';
+import { CUSTOM } from '../model/custom-code.ts';
 import type { TF } from '../util/tf.ts';
 
 /** Loss of each row: reduced over the last axis. Target and output have the same shape. */
@@ -143,8 +144,10 @@ export interface LossTerm {
   readonly spec: LossSpec;
   /** Whether outputs are logits. */
   readonly isLogits: boolean;
-  /** Factor of the rows' losses: the output's weight divided by the number of a sample's rows. */
+  /** Factor of the rows' losses: the output's weight divided by the number of a sample's rows; of a custom loss the weight alone. */
   readonly factor: number;
+  /** Loss of each sample, [samples], of a custom loss. */
+  readonly custom?: (target: tfjs.Tensor, output: tfjs.Tensor) => tfjs.Tensor;
 }
 
 /**
@@ -154,7 +157,7 @@ export interface LossTerm {
  */
 export function lossSum(
   tf: TF,
-  { spec, isLogits, factor }: LossTerm,
+  { spec, isLogits, factor, custom }: LossTerm,
   output: tfjs.Tensor,
   target: tfjs.Tensor,
   weights: tfjs.Tensor | null,
@@ -165,6 +168,11 @@ export function lossSum(
     const scaled = factor === 1 ? weights : tf.mul(weights, factor);
     return tf.reshape(scaled, [scaled.size, ...new Array<number>(rank - 1).fill(1)]);
   };
+  const rowLosses = (): tfjs.Tensor => {
+    if (spec.name !== CUSTOM) return ROW_LOSSES[spec.name](tf, target, output, spec, isLogits);
+    if (custom !== undefined) return custom(target, output);
+    throw new Error(`The custom code with the loss ${spec.function ?? ''} is not loaded.`);
+  };
   const { activation, options } = lossDefinition(spec.name);
   if (isLogits && !options.includes('gamma')) {
     const mean = activation === 'softmax' ? 1 / widthOf(target) : 0.5;
@@ -173,7 +181,7 @@ export function lossSum(
       ? softmaxEntropySum(tf, output, smoothed, factors(output.rank))
       : sigmoidEntropySum(tf, output, smoothed, factors(output.rank));
   }
-  const losses = ROW_LOSSES[spec.name](tf, target, output, spec, isLogits);
+  const losses = rowLosses();
   const scales = factors(losses.rank);
   return tf.sum(scales === null ? losses : tf.mul(losses, scales));
 }

@@ -1,7 +1,10 @@
 import type * as tfjs from '@tensorflow/tfjs';
+import { describeCode } from '../model/custom-code.ts';
 import type { Job } from '../model/job.ts';
+import { customTerms } from '../model/outputs.ts';
 import { sizeOf, type Slice } from '../model/layout.ts';
 import { Scoring } from '../model/scoring.ts';
+import { CustomObjects } from './custom-objects.ts';
 import type { EngineInfo } from '../protocol/messages.ts';
 import type { Engine, GradientBucket, GradientComputer } from './engine.ts';
 import type { KernelFactors } from './dense-factors.ts';
@@ -30,11 +33,26 @@ export const copyingReader: TensorReader = {
 export function createEngine(tf: TF, info: EngineInfo, reader = copyingReader): Engine {
   return {
     info,
-    load: async (job) => {
-      const modelStep = await createModelStep(tf, job);
+    load: async (job, module) => {
+      const modelStep = await createModelStep(tf, job, await loadCustomObjects(tf, job, module));
       return withMicroShards(createGradientComputer(tf, job, modelStep, new ShardInputs(job), reader), job);
     },
   };
+}
+
+/**
+ * Layers, losses and metrics of a job's custom code; null if it has none.
+ * @param module address of the code; see Engine
+ * @throws Error with a sentence if the code is missing or cannot be used
+ */
+export async function loadCustomObjects(
+  tf: TF,
+  { customCode }: Job,
+  module: string | undefined,
+): Promise<CustomObjects | null> {
+  if (customCode === undefined) return null;
+  if (module !== undefined) return CustomObjects.import(tf, customCode, module);
+  throw new Error(`The custom code of this job (${describeCode(customCode)}) is not here.`);
 }
 
 /** Reads all outputs of a model. */
@@ -52,6 +70,7 @@ export function createGradientComputer(
   const { built } = modelStep;
   const { slices } = built.layout;
   const scoring = new Scoring(job);
+  const hasCustom = customTerms(job.outputs).length > 0;
 
   /** Tensors of the inputs: [samples, ...shape] each. */
   const inputsOf = (values: readonly Float32Array[], samples: number): tfjs.Tensor[] =>
@@ -141,9 +160,14 @@ export function createGradientComputer(
     prepare: (step, shard) => inputs.prepare(step, shard),
 
     async evaluate(shard) {
-      const outputs = tf.tidy(() =>
-        modelStep.outputs(inputsOf(inputs.convert(shard.inputs), shard.sampleNumbers.length)),
-      );
+      const outputs = tf.tidy(() => {
+        const samples = shard.sampleNumbers.length;
+        const values = inputsOf(inputs.convert(shard.inputs), samples);
+        return modelStep.outputs(
+          values,
+          hasCustom ? targetsOf(inputs.convertTargets(shard), samples) : undefined,
+        );
+      });
       try {
         return scoring.score(await readAll(outputs), shard);
       } finally {

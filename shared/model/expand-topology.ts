@@ -37,9 +37,10 @@ const ALTERNATIVES: Readonly<Record<string, string>> = {
  * Normalizes a topology to the form of Keras 2 with keys in snake_case, complete initializers and unique layer names, from which
  * tfjs-layers builds the same model as Keras. Rejects settings that tfjs-layers would ignore or compute otherwise. A normalized
  * topology is returned unchanged.
+ * @param custom class names of layers of the job's custom code, whose settings only that code knows
  * @throws Error naming layer and key
  */
-export function expandTopology(topology: Topology): Topology {
+export function expandTopology(topology: Topology, custom: readonly string[] = []): Topology {
   const version = topology.keras_version ?? topology.kerasVersion;
   const model = withSnakeKeys(copyModel(unwrapModelConfig(topology))) as LayerConfig;
   if (!isModel(model))
@@ -48,9 +49,9 @@ export function expandTopology(topology: Topology): Topology {
   rejectSharedLayers(model);
   if (keras3) convertKeras3(model);
   convertCallArguments(model);
-  normalizeConfigs(model);
+  normalizeConfigs(model, custom);
   useFloat32Input(model);
-  rejectUnsupported(model);
+  rejectUnsupported(model, custom);
   rejectInnerPenalties(model);
   checkOperations(model);
   freezeNestedLayers(model);
@@ -102,12 +103,13 @@ function rejectSharedLayers(model: LayerConfig): void {
 }
 
 /** @throws Error naming layer and key if gradcast does not compute a setting as Keras computes it */
-function rejectUnsupported(model: LayerConfig): void {
+function rejectUnsupported(model: LayerConfig, custom: readonly string[]): void {
   for (const layer of [model, ...walkLayers(model)]) {
     const { class_name: className, config } = layer;
     const rules = rulesOf(className);
+    if (rules === null && custom.includes(className)) continue;
     if (rules === null) {
-      const advice = ownEntry(ALTERNATIVES, className) ?? 'Use another layer.';
+      const advice = ownEntry(ALTERNATIVES, className) ?? 'Use another layer, or --custom with its code.';
       throw new Error(`${layerLabel(layer)} is of a class that gradcast does not train. ${advice}`);
     }
     for (const [key, value] of Object.entries(config)) {

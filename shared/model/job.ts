@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { optimizerSchema } from './optimizer-settings.ts';
-import { findMisfit, outputSpecs } from './outputs.ts';
+import { customCodeSchema } from './custom-code.ts';
+import { findMisfit, hasCustomTerms, outputSpecs } from './outputs.ts';
 import { isSampleSmall, sampleBytes, tensorSpecs, type SampleFormat } from './tensors.ts';
 import { sanitizeForTerminal } from '../util/sanitize.ts';
 
@@ -40,6 +41,8 @@ const jobFields = v.object({
   outputs: outputSpecs,
   /** Whether every sample has a weight. */
   sampleWeights: v.optional(v.boolean()),
+  /** Code that a person wrote, which the topology, losses and metrics name. */
+  customCode: v.optional(customCodeSchema),
   data: v.object({
     name: v.pipe(v.string(), v.maxLength(200), v.transform(sanitizeForTerminal)),
     trainSamples: positive,
@@ -65,12 +68,14 @@ const isBatchSmall = (job: SampleFormat & { readonly batchSize: number }): boole
 const SAMPLE_LIMIT = 'samples of at most 64 MiB';
 const TARGETS = 'a target for each output';
 const BATCH_LIMIT = 'batches of at most 1,016 MiB';
+const CUSTOM_TERMS = 'losses and metrics that are in the custom code';
 
 export const jobSchema = v.pipe(
   jobFields,
   v.check((job) => isSampleSmall(job), SAMPLE_LIMIT),
   v.check((job) => hasTargets(job), TARGETS),
   v.check((job) => isBatchSmall(job), BATCH_LIMIT),
+  v.check(({ outputs, customCode }) => hasCustomTerms(outputs, customCode), CUSTOM_TERMS),
 );
 export type Job = v.InferOutput<typeof jobSchema>;
 
@@ -87,6 +92,7 @@ export const receivedJobSchema = v.pipe(
   v.check((job) => isSampleSmall(job), SAMPLE_LIMIT),
   v.check((job) => hasTargets(job), TARGETS),
   v.check((job) => isBatchSmall(job), BATCH_LIMIT),
+  v.check(({ outputs, customCode }) => hasCustomTerms(outputs, customCode), CUSTOM_TERMS),
 );
 /** Received job without the topology, as a saved model has it. */
 export const receivedJobWithoutTopology = v.omit(receivedFields, ['topology']);

@@ -1,3 +1,5 @@
+import { CUSTOM } from './custom-code.ts';
+
 /**
  * A loss at one position of an output: reduced over the last axis, in double precision.
  * @param target values, or for sparse losses the class, from `at` on
@@ -21,6 +23,8 @@ export interface LossOptions {
   readonly gamma?: number | undefined;
   readonly applyClassBalancing?: boolean | undefined;
   readonly q?: number | undefined;
+  /** Name of the function of a custom loss. */
+  readonly function?: string | undefined;
 }
 
 /** Activation that a loss computes together with its logarithm. */
@@ -291,14 +295,24 @@ export const LOSS_NAMES = Object.keys(LOSSES) as LossName[];
 
 export const isLossName = (name: string): name is LossName => Object.hasOwn(LOSSES, name);
 
-export const lossDefinition = (name: LossName): LossDefinition => LOSSES[name];
+/**
+ * Loss of a job's custom code. Its values come from the engine, since only that has the function: Scoring takes them from there.
+ */
+const CUSTOM_LOSS: LossDefinition = {
+  options: ['function'],
+  isSigned: true,
+  create: () => () => NaN,
+};
+
+export const lossDefinition = (name: LossName | typeof CUSTOM): LossDefinition =>
+  name === CUSTOM ? CUSTOM_LOSS : LOSSES[name];
 
 /**
  * Last activation that a cross-entropy computes itself, or null. Like Keras, it does so even if it is told that outputs are logits.
  * @param own activation of the last layer
  */
 export function foldedActivation(
-  { name, fromLogits }: { readonly name: LossName } & Pick<LossOptions, 'fromLogits'>,
+  { name, fromLogits }: { readonly name: LossName | typeof CUSTOM } & Pick<LossOptions, 'fromLogits'>,
   own: string | null,
 ): Activation | null {
   if (name === 'binary_focal_crossentropy' && fromLogits === true) return null;

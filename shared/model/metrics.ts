@@ -1,3 +1,4 @@
+import { CUSTOM } from './custom-code.ts';
 import { auc, rateAt } from './curve-metrics.ts';
 import {
   foldedActivation,
@@ -237,3 +238,14 @@ export const METRICS: Readonly<Record<string, MetricDefinition>> = {
 };
 
 export const METRIC_NAMES: readonly string[] = Object.keys(METRICS);
+
+/** Metric of a job's custom code: the sum of values that the engine computes, as for a custom loss. */
+const CUSTOM_METRIC: MetricDefinition = {
+  options: ['function'],
+  required: ['function'],
+  create: (_, shape) => meanMetric(() => NaN, shape, { signedSums: 1 }),
+};
+
+/** Definition of a job's metric; undefined if there is none of this name. */
+export const metricDefinition = (name: string): MetricDefinition | undefined =>
+  name === CUSTOM ? CUSTOM_METRIC : Object.hasOwn(METRICS, name) ? METRICS[name] : undefined;

@@ -13,13 +13,13 @@ import { snakeCase } from './layer-rules.ts';
  * Rewrites settings with several spellings in Keras 2 and 3 to the spelling of the layer table, in place.
  * @throws Error naming the layer if a key contradicts another, or the class is not one of Keras
  */
-export function normalizeConfigs(model: LayerConfig): void {
+export function normalizeConfigs(model: LayerConfig, custom: readonly string[] = []): void {
   for (const layer of [model, ...walkLayers(model)]) {
     const { config } = layer;
     const { registered_name: registered, ...rest } = layer as LayerConfig & Record<string, unknown>;
-    if (typeof registered === 'string' && registered.includes('>')) {
+    if (typeof registered === 'string' && registered.includes('>') && !custom.includes(layer.class_name)) {
       throw new Error(
-        `${layerLabel(layer)} is a custom class (${registered}). Only layers of Keras are supported.`,
+        `${layerLabel(layer)} is a custom class (${registered}). Use layers of Keras, or --custom with its code.`,
       );
     }
     for (const key of Object.keys(layer)) {

@@ -1,8 +1,9 @@
 import * as v from 'valibot';
 import { sampleSize, type TensorSpec } from './tensors.ts';
 import { sanitizeForTerminal } from '../util/sanitize.ts';
+import { CUSTOM, customName, type CustomCode } from './custom-code.ts';
 import { LOSS_NAMES, lossDefinition } from './losses.ts';
-import { METRIC_NAMES, METRICS } from './metrics.ts';
+import { METRIC_NAMES, metricDefinition } from './metrics.ts';
 
 const text = v.pipe(v.string(), v.minLength(1), v.maxLength(200), v.transform(sanitizeForTerminal));
 const fraction = v.pipe(v.number(), v.finite(), v.minValue(0), v.maxValue(1));
@@ -21,6 +22,8 @@ const lossOptions = {
   applyClassBalancing: v.optional(v.boolean()),
   /** Exponent of the generalized cross-entropy. */
   q: v.optional(v.pipe(v.number(), v.gtValue(0), v.ltValue(1))),
+  /** Function of the job's custom code that computes it. */
+  function: v.optional(customName),
 };
 
 /** Names of the fields that are set, apart from those that every loss or metric has. */
@@ -33,7 +36,7 @@ const optionsOf = (spec: object): string[] =>
 export const lossSchema = v.pipe(
   // An option that is not known would change what is computed.
   v.strictObject({
-    name: v.picklist(LOSS_NAMES),
+    name: v.picklist([...LOSS_NAMES, CUSTOM]),
     /** Name in Keras by which it was chosen, if that is another: targets of one-hot vectors are class numbers here. */
     label: v.optional(text),
     ...lossOptions,
@@ -42,13 +45,14 @@ export const lossSchema = v.pipe(
     const { options } = lossDefinition(loss.name);
     return optionsOf(loss).every((name) => (options as readonly string[]).includes(name));
   }, 'options of the loss'),
+  v.check(({ name, function: own }) => name !== CUSTOM || own !== undefined, 'the function of the loss'),
 );
 export type LossSpec = v.InferOutput<typeof lossSchema>;
 
 /** Metric by Keras' name, with Keras' defaults for options that are missing. */
 export const metricSchema = v.pipe(
   v.strictObject({
-    name: v.picklist(METRIC_NAMES),
+    name: v.picklist([...METRIC_NAMES, CUSTOM]),
     /** Name in the history. @default the metric's name */
     label: v.optional(text),
     /** Whether samples count by their weights. */
@@ -75,11 +79,11 @@ export const metricSchema = v.pipe(
     ...lossOptions,
   }),
   v.check((metric) => {
-    const options: readonly string[] = METRICS[metric.name]?.options ?? [];
+    const options: readonly string[] = metricDefinition(metric.name)?.options ?? [];
     return optionsOf(metric).every((name) => options.includes(name));
   }, 'options of the metric'),
   v.check(
-    (metric) => (METRICS[metric.name]?.required ?? []).every((name) => metric[name] !== undefined),
+    (metric) => (metricDefinition(metric.name)?.required ?? []).every((name) => metric[name] !== undefined),
     'required options of the metric',
   ),
 );
@@ -148,6 +152,34 @@ export function fitsTarget(
 export function findMisfit(output: OutputSpec, target: TensorSpec): string | null {
   const { loss, metrics } = output;
   if (!fitsTarget(output, target, lossDefinition(loss.name).isSparse === true)) return loss.name;
-  const wrong = metrics.find(({ name }) => !fitsTarget(output, target, METRICS[name]?.isSparse === true));
+  const wrong = metrics.find(
+    ({ name }) => !fitsTarget(output, target, metricDefinition(name)?.isSparse === true),
+  );
   return wrong?.name ?? null;
 }
+
+/** Function of a job's custom code whose values the engine computes for each sample. */
+export interface CustomTerm {
+  readonly kind: 'loss' | 'metric';
+  readonly name: string;
+  /** Number of the output that it is for. */
+  readonly output: number;
+}
+
+/** Custom losses and metrics of outputs, in the order in which an engine returns their values: of each output the loss first. */
+export const customTerms = (outputs: readonly Pick<OutputSpec, 'loss' | 'metrics'>[]): CustomTerm[] =>
+  outputs.flatMap(({ loss, metrics }, output) => [
+    ...(loss.function === undefined ? [] : [{ kind: 'loss', name: loss.function, output } as const]),
+    ...metrics.flatMap(({ function: name }) =>
+      name === undefined ? [] : [{ kind: 'metric', name, output } as const],
+    ),
+  ]);
+
+/** Whether the custom code of a job has all functions that its outputs name. */
+export const hasCustomTerms = (
+  outputs: readonly Pick<OutputSpec, 'loss' | 'metrics'>[],
+  code: CustomCode | undefined,
+): boolean =>
+  customTerms(outputs).every(({ kind, name }) =>
+    (kind === 'loss' ? code?.losses : code?.metrics)?.includes(name),
+  );

@@ -4,8 +4,8 @@ import { foldActivations } from './fold-activations.ts';
 import type { Job } from './job.ts';
 import { lossDefinition, sigmoid, type Activation, type RowLoss } from './losses.ts';
 import type { Metric } from './metric.ts';
-import { METRICS } from './metrics.ts';
-import { isOneHot, metricName, metricNames, outputWidth, type OutputSpec } from './outputs.ts';
+import { metricDefinition } from './metrics.ts';
+import { customTerms, isOneHot, metricName, metricNames, outputWidth, type OutputSpec } from './outputs.ts';
 
 /** Sums over some samples. */
 export interface Score {
@@ -48,6 +48,8 @@ interface MetricPlan {
   readonly metric: Metric;
   readonly index: number;
   readonly isSparse: boolean;
+  /** Position of its values among those of the custom functions; null if it has no such function. */
+  readonly customIndex: number | null;
   /** Position of the sum of weights; null if all samples count the same. */
   readonly totalIndex: number | null;
 }
@@ -64,6 +66,8 @@ interface OutputPlan {
   /** Whether its loss is that of logits and a class, whose size float32 limits. */
   readonly isLimited: boolean;
   readonly isSparseLoss: boolean;
+  /** Position of the losses among the values of the custom functions; null if the loss has no such function. */
+  readonly customIndex: number | null;
   /** Position of the sum of its losses; null if it is the only output. */
   readonly lossIndex: number | null;
   readonly metrics: readonly MetricPlan[];
@@ -95,6 +99,7 @@ export class Scoring {
     const { activations } = foldActivations(job);
     const isOnly = job.outputs.length === 1;
     let index = isOnly ? 0 : job.outputs.length;
+    let customIndex = 0;
     this.#hasWeights = job.sampleWeights === true;
     this.#hasPenalties = hasActivityPenalties(job.topology);
     this.#outputs = job.outputs.map((spec, o) => {
@@ -102,8 +107,10 @@ export class Scoring {
         index,
         lossIndex: isOnly ? null : o,
         hasWeights: this.#hasWeights,
+        customIndex,
       });
       index = plan.end;
+      customIndex += customTerms([spec]).length;
       return plan.output;
     });
     this.sums = index;
@@ -122,15 +129,17 @@ export class Scoring {
   /**
    * Computes the sums over samples.
    * @param outputs of the model for each output: [samples, ...shape], logits where the activation is part of the loss; then the
-   *   penalty of each sample, if outputs of layers have any
+   *   penalty of each sample, if outputs of layers have any; then the values of each sample of the custom functions
    */
   score(outputs: readonly ArrayLike<number>[], shard: ScoredShard): Score {
     const samples = shard.sampleNumbers.length;
     const sums = new Float64Array(this.sums);
+    const custom = outputs.slice(this.#outputs.length + Number(this.#hasPenalties));
     let lossSum = 0;
     for (const [o, plan] of this.#outputs.entries()) {
       const stored = shard.targets[o] ?? new Float32Array(0);
-      const ownLoss = this.#scoreOutput(plan, outputs[o] ?? [], stored, shard.weights, samples, sums);
+      const { weights } = shard;
+      const ownLoss = this.#scoreOutput(plan, outputs[o] ?? [], custom, stored, weights, samples, sums);
       lossSum += (plan.spec.weight ?? 1) * ownLoss;
       if (plan.lossIndex !== null) sums[plan.lossIndex] = ownLoss;
     }
@@ -144,6 +153,7 @@ export class Scoring {
   #scoreOutput(
     plan: OutputPlan,
     output: ArrayLike<number>,
+    custom: readonly ArrayLike<number>[],
     stored: TensorValues,
     weights: Float32Array | undefined,
     samples: number,
@@ -153,19 +163,26 @@ export class Scoring {
     const values = plan.needsValues ? this.#valuesOf(plan, stored) : stored;
     const valueSize = plan.needsValues ? values.length / samples : 0;
     const classSize = sampleSize(target);
+    const customLoss = plan.customIndex === null ? null : (custom[plan.customIndex] ?? []);
     let lossSum = 0;
     for (let s = 0; s < samples; s++) {
       const weight = weights?.[s] ?? 1;
       const from = s * size;
       let rowSum = 0;
-      for (let r = 0; r < rows; r++) {
+      for (let r = 0; r < rows && customLoss === null; r++) {
         rowSum += isSparseLoss
           ? loss(stored, s * classSize + r, output, from + r * width, width)
           : loss(values, s * valueSize + r * width, output, from + r * width, width);
       }
-      lossSum += (weight * rowSum) / rows;
+      lossSum += customLoss === null ? (weight * rowSum) / rows : weight * (customLoss[s] ?? NaN);
       const probabilities = plan.needsProbabilities ? this.#activate(plan, output, from) : output;
-      for (const { metric, index, isSparse, totalIndex } of plan.metrics) {
+      for (const { metric, index, isSparse, customIndex, totalIndex } of plan.metrics) {
+        const factor = totalIndex === null ? 1 : weight;
+        if (totalIndex !== null) sums[totalIndex] = (sums[totalIndex] as number) + weight;
+        if (customIndex !== null) {
+          sums[index] = (sums[index] as number) + factor * (custom[customIndex]?.[s] ?? NaN);
+          continue;
+        }
         const isActivated = plan.needsProbabilities && metric.takesProbabilities;
         metric.add(
           sums,
@@ -174,9 +191,8 @@ export class Scoring {
           isSparse ? s * classSize : s * valueSize,
           isActivated ? probabilities : output,
           isActivated ? 0 : from,
-          totalIndex === null ? 1 : weight,
+          factor,
         );
-        if (totalIndex !== null) sums[totalIndex] = (sums[totalIndex] as number) + weight;
       }
     }
     return lossSum;
@@ -370,24 +386,32 @@ function planOutput(
   spec: OutputSpec,
   target: TensorSpec,
   activation: Activation | null,
-  at: { readonly index: number; readonly lossIndex: number | null; readonly hasWeights: boolean },
+  at: {
+    readonly index: number;
+    readonly lossIndex: number | null;
+    readonly hasWeights: boolean;
+    readonly customIndex: number;
+  },
 ): { output: OutputPlan; end: number } {
   const width = outputWidth(spec);
   const size = sampleSize(spec);
   const rows = size / width;
   const definition = lossDefinition(spec.loss.name);
   const isLogits = spec.loss.fromLogits === true || activation !== null;
-  let { index } = at;
+  let { index, customIndex } = at;
+  const isCustomLoss = spec.loss.function !== undefined;
+  if (isCustomLoss) customIndex++;
   const metrics = spec.metrics.map((metricSpec): MetricPlan => {
     const { name, weighted = false, ...options } = metricSpec;
-    const metric = METRICS[name]?.create(options, { rows, width, activation });
+    const metric = metricDefinition(name)?.create(options, { rows, width, activation });
     if (metric === undefined) throw new Error(`There is no metric ${name}.`);
     const isWeighted = weighted && at.hasWeights;
     const plan = {
       name: metricName(spec, metricSpec, at.lossIndex === null),
       metric,
       index,
-      isSparse: METRICS[name]?.isSparse === true,
+      isSparse: metricDefinition(name)?.isSparse === true,
+      customIndex: metricSpec.function === undefined ? null : customIndex++,
       totalIndex: isWeighted ? index + metric.sums : null,
     };
     index += metric.sums + (isWeighted ? 1 : 0);
@@ -403,10 +427,13 @@ function planOutput(
     loss: definition.create(spec.loss, isLogits),
     isLimited: isLogits && definition.isSparse === true && (spec.weight ?? 1) <= 1,
     isSparseLoss: definition.isSparse === true,
+    customIndex: isCustomLoss ? at.customIndex : null,
     lossIndex: at.lossIndex,
     metrics,
     needsValues: definition.isSparse !== true || metrics.some(({ isSparse }) => !isSparse),
-    needsProbabilities: activation !== null && metrics.some(({ metric }) => metric.takesProbabilities),
+    needsProbabilities:
+      activation !== null &&
+      metrics.some(({ metric, customIndex: own }) => metric.takesProbabilities && own === null),
   };
   return { output, end: index };
 }

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { receivedJobSchema } from '../model/job.ts';
+import { codeHash, MAX_TRUSTED } from '../model/custom-code.ts';
 import { sanitizeForTerminal } from '../util/sanitize.ts';
 
 /** Protocol version that this code implements. */
@@ -50,6 +51,8 @@ const hello = v.object({
   instance: v.optional(text(40)),
   /** Whether shards and updates may name a codec other than the welcome's. */
   switchCodecs: v.optional(v.boolean()),
+  /** Hashes of custom code that the worker runs; the welcome then brings the code of a job that names one of them. */
+  trusts: v.optional(v.pipe(v.array(codeHash), v.maxLength(MAX_TRUSTED))),
 });
 /** First message of an observer. */
 const watch = v.object({ type: v.literal('watch'), protocol: count, token: v.optional(text(200)) });

@@ -18,11 +18,12 @@ export class GradientComputerCache {
     this.#engine = engine;
   }
 
-  async load(job: Job): Promise<CachedComputer> {
+  /** @param module address of the job's custom code; see Engine */
+  async load(job: Job, module?: string): Promise<CachedComputer> {
     const key = JSON.stringify(job);
     if (this.#cached?.key === key) return this.#cached;
     this.dispose();
-    const computer = await this.#engine.load(job);
+    const computer = await this.#engine.load(job, module);
     try {
       const fingerprint = job.microShard === undefined ? null : await computeFingerprint(computer, job);
       this.#cached = { key, computer, fingerprint };

@@ -2,6 +2,7 @@ import type { Engine } from '../engine/engine.ts';
 import type { Step, Task, Welcome } from '../protocol/messages.ts';
 import type { Connect } from '../protocol/transport.ts';
 import type { AbortSignalLike, Clock } from '../util/clock.ts';
+import type { CustomCodeAccess } from './custom-code-access.ts';
 import type { SampleStoreOptions } from './sample-store.ts';
 import type { Standby } from './session.ts';
 
@@ -25,6 +26,8 @@ export interface WorkerOptions {
   readonly connect: Connect;
   /** Memory and storage for samples, so that they travel once. @default none is kept */
   readonly sampleStore?: SampleStoreOptions;
+  /** Custom code of jobs that this worker runs. @default none: it declines such jobs */
+  readonly customCode?: CustomCodeAccess;
   readonly clock: Clock;
   /** Random number in [0, 1), for the jitter of reconnects. */
   readonly random: () => number;

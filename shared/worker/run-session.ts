@@ -1,5 +1,6 @@
 import { CODECS } from '../codec/registry.ts';
 import { FACTORS } from '../codec/factors.ts';
+import type { Job } from '../model/job.ts';
 import { errorMessage } from '../util/error-message.ts';
 import { closeReason, CloseCode, ProtocolError } from '../protocol/close-codes.ts';
 import { PROTOCOL_VERSION, type FromWorker, type Task, type Welcome } from '../protocol/messages.ts';
@@ -18,7 +19,8 @@ import {
   type SessionEnd,
   type SessionEvent,
 } from './session.ts';
-import type { GradientComputerCache } from './gradient-computer-cache.ts';
+import { trustedCode, withinLimit } from './custom-code-access.ts';
+import type { CachedComputer, GradientComputerCache } from './gradient-computer-cache.ts';
 import type { ReceivedSamples, SampleStores } from './sample-store.ts';
 import { watchLiveness } from './liveness.ts';
 
@@ -46,6 +48,7 @@ export function runSession(
   instance: string,
 ): Promise<SessionResult> {
   const { engine, clock, report, signal, abandonsEngine = false } = options;
+  const { customCode = trustedCode([], options.url) } = options;
   return new Promise((resolve) => {
     let state = initialSession;
     let loaded: LoadedJob | null = null;
@@ -81,7 +84,7 @@ export function runSession(
             connection = withChecksums(connection);
             hasChecksums = true;
           }
-          computing = load(effect.welcome);
+          computing = load(effect.welcome, effect.payload);
           return;
         case 'setWeights': {
           setWeights(effect.vector);
@@ -137,9 +140,9 @@ export function runSession(
       dispatch({ type: 'closed', code, reason: errorMessage(error) });
     };
 
-    const load = async (welcome: Welcome): Promise<void> => {
+    const load = async (welcome: Welcome, payload: Uint8Array): Promise<void> => {
       try {
-        const { computer, fingerprint } = await computers.load(welcome.job);
+        const { computer, fingerprint } = await loadJob(welcome.job, payload);
         const store = (await samples?.open(welcome.job)) ?? null;
         loaded = new LoadedJob(computer, welcome, connection, store);
         if (state.phase === 'ended') return;
@@ -149,6 +152,12 @@ export function runSession(
       } catch (error) {
         giveUp(error);
       }
+    };
+
+    const loadJob = async (job: Job, payload: Uint8Array): Promise<CachedComputer> => {
+      if (job.customCode === undefined) return computers.load(job);
+      const module = await customCode.open(job.customCode, payload);
+      return withinLimit(clock, computers.load(job, module));
     };
 
     const setWeights = (vector: ReceivedVector): void => {
@@ -233,6 +242,7 @@ export function runSession(
           standby: true,
           switchCodecs: true,
           instance,
+          ...(customCode.trusts.length === 0 ? {} : { trusts: [...customCode.trusts] }),
         });
       },
       onFrame: (bytes) => {

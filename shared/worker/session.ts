@@ -88,7 +88,8 @@ export interface SessionEnd {
 
 export type SessionEffect =
   | { readonly type: 'send'; readonly message: FromWorker; readonly payload?: Uint8Array }
-  | { readonly type: 'load'; readonly welcome: Welcome }
+  /** @param payload the job's custom code, if this worker trusts it */
+  | { readonly type: 'load'; readonly welcome: Welcome; readonly payload: Uint8Array }
   | { readonly type: 'setWeights'; readonly vector: ReceivedVector }
   /** Samples have arrived, which may be kept for later steps. */
   | { readonly type: 'keep'; readonly task: Task; readonly samples: ReceivedSamples }
@@ -186,7 +187,7 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
       const layout = layoutOf(message.job.layout);
       checkBucketOffsets(message.bucketOffsets, layout);
       const next: SessionState = { ...state, phase: 'loading', vectorLength: layout.length };
-      return [next, [{ type: 'load', welcome: message }]];
+      return [next, [{ type: 'load', welcome: message, payload }]];
     }
     case 'weights':
     case 'update':

@@ -51,6 +51,7 @@ export async function testCoordinator(
   const prepared = await prepareJob(dataset, { batchSize: 128, epochs: 1, seed: 1337, ...settings });
   const coordinator = await startCoordinator({
     job: prepared.job,
+    customCode: settings.custom,
     host: '127.0.0.1',
     port: settings.port ?? 0,
     token: settings.token,

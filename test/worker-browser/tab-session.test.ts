@@ -1,3 +1,4 @@
+import { trustedCode } from '../../shared/worker/custom-code-access.ts';
 import { readSamples } from '../../shared/data/dataset.ts';
 import { expect, test } from 'vitest';
 import type { Engine } from '../../shared/engine/engine.ts';
@@ -64,6 +65,7 @@ async function start(
     share: () => 1,
     connect: connectWebSocket,
     sampleStore: { maxBytes: 0 },
+    customCode: (url) => trustedCode([], url),
     clock: systemClock(globalThis),
     random: () => 0,
     onRetryNow: () => () => undefined,
@@ -162,6 +164,7 @@ test('a pause while the engine is being opened does not wait for it', async () =
     onComputed: () => undefined,
     share: () => 1,
     sampleStore: { maxBytes: 0 },
+    customCode: (url) => trustedCode([], url),
     connect(url, events) {
       connections++;
       return connectWebSocket(url, events);

@@ -20,17 +20,21 @@ export interface ParallelOptions {
 export function parallelEngine({ engines, info, allocateShared }: ParallelOptions): Engine {
   return {
     info,
-    async load(job) {
+    async load(job, module) {
       // Parts of micro-shards, or their sums along another tree, would have other bits: one engine computes all.
       const used = job.microShard === undefined ? engines : engines.slice(0, 1);
-      return new ParallelGradientComputer(await loadAll(used, job), allocateShared);
+      return new ParallelGradientComputer(await loadAll(used, job, module), allocateShared);
     },
   };
 }
 
 /** Loads a job on all engines, or on none. */
-async function loadAll(engines: readonly RemoteEngine[], job: Job): Promise<RemoteGradientComputer[]> {
-  const loading = engines.map((engine) => engine.load(job));
+async function loadAll(
+  engines: readonly RemoteEngine[],
+  job: Job,
+  module: string | undefined,
+): Promise<RemoteGradientComputer[]> {
+  const loading = engines.map((engine) => engine.load(job, module));
   try {
     return await Promise.all(loading);
   } catch (error) {

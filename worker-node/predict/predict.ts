@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readTrustedBundle } from '../../shared/model/custom-code.ts';
 import { classProbabilities } from '../../shared/model/class-probabilities.ts';
 import { describeShapes } from '../../shared/model/tensors.ts';
 import type { Job } from '../../shared/model/job.ts';
@@ -15,25 +16,30 @@ const MAX_VALUES = 10;
 
 /**
  * Predicts the classes or values of pictures with a trained model and writes a line for each.
+ * @param options.trust hashes of custom code that may be run
  * @param write receives the lines
  * @throws Error with a sentence that names the folder or file
  */
 export async function predict(
   modelDir: string,
   files: readonly string[],
-  choice: EngineChoice,
+  { engine: choice, trust = [] }: { readonly engine: EngineChoice; readonly trust?: readonly string[] },
   write: (line: string) => void,
 ): Promise<void> {
   const { job, metadata, weights } = await readModel(modelDir, {
     text: (file) => readFile(join(modelDir, file), 'utf8'),
     bytes: (file) => readFile(join(modelDir, file)),
   });
+  const bundle =
+    job.customCode === undefined
+      ? undefined
+      : await readTrustedBundle(job.customCode, trust, modelDir, (file) => readCode(modelDir, file));
   const shape = pictureShape(job, modelDir);
   const samples = await Promise.all(
     files.map(async (file) => sampleFromPicture(await readPicture(file), shape)),
   );
   const { engine } = await chooseEngine(choice);
-  const computer = await engine.load(job);
+  const computer = await engine.load(job, bundle?.module);
   computer.setWeights(weights);
   write(
     `${modelDir}: trained on ${job.data.name}, ${metadata.epochs} epoch${metadata.epochs === 1 ? '' : 's'}`,
@@ -44,6 +50,10 @@ export async function predict(
   }
   computer.dispose();
 }
+
+/** Custom code of a model, in its folder or in model/ of a run. */
+const readCode = (dir: string, file: string): Promise<Uint8Array> =>
+  readFile(join(dir, file)).catch(() => readFile(join(dir, 'model', file)));
 
 /** The likely classes, or the values of an output that is no class. @param values of the first output for one picture */
 export function describePrediction(job: Pick<Job, 'outputs' | 'targets'>, values: ArrayLike<number>): string {

@@ -29,7 +29,7 @@ export interface RemoteEngine extends Engine {
   readonly why: string;
   /** Resolves when the thread ends or its device is gone, unless the engine was closed before. */
   readonly lost: Promise<EngineLostError>;
-  load(job: Job): Promise<RemoteGradientComputer>;
+  load(job: Job, module?: string): Promise<RemoteGradientComputer>;
   /** Collects garbage in the engine's thread, at a time when no answer is awaited. */
   collectGarbage(): void;
   /** Ends the thread and rejects all pending calls. */
@@ -62,9 +62,9 @@ export async function openRemoteEngine(options: RemoteEngineOptions): Promise<Re
       info,
       why,
       lost: connection.lost,
-      async load(job) {
+      async load(job, module) {
         const jobId = nextJob++ as JobId;
-        const { supportsFactors } = await connection.request({ type: 'load', jobId, job });
+        const { supportsFactors } = await connection.request({ type: 'load', jobId, job, module });
         const { length } = layoutOf(job.layout);
         return createRemoteGradientComputer({ connection, jobId, length, supportsFactors, allocateShared });
       },

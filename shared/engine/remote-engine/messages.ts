@@ -38,7 +38,13 @@ export type EngineRequest =
       /** Passed to the `open` function of the server. */
       readonly choice: unknown;
     }
-  | { readonly type: 'load'; readonly jobId: JobId; readonly job: Job }
+  | {
+      readonly type: 'load';
+      readonly jobId: JobId;
+      readonly job: Job;
+      /** Address of the job's custom code; see Engine. */
+      readonly module?: string | undefined;
+    }
   | {
       readonly type: 'gradient';
       readonly jobId: JobId;

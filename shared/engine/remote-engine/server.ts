@@ -135,9 +135,13 @@ class EngineServer<Choice> {
     return { info: engine.info, why };
   }
 
-  async #load({ jobId, job }: Extract<EngineRequest, { type: 'load' }>): Promise<EngineAnswers['load']> {
+  async #load({
+    jobId,
+    job,
+    module,
+  }: Extract<EngineRequest, { type: 'load' }>): Promise<EngineAnswers['load']> {
     if (this.#engine === null) throw new Error('The engine is not open.');
-    const computer = await this.#engine.load(job);
+    const computer = await this.#engine.load(job, module);
     this.#jobs.set(jobId, { computer, sharedBuffer: null, shard: null, weightsError: null });
     return { supportsFactors: computer.supportsFactors === true };
   }

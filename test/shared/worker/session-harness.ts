@@ -70,13 +70,16 @@ export class FakeEngine implements Engine {
   readonly transfers: boolean[] = [];
   readonly prepared: number[][] = [];
   disposed = 0;
+  /** Addresses of custom code, with which jobs were loaded. */
+  readonly modules: string[] = [];
   onLoad: (job: Job) => Promise<void> = () => Promise.resolve();
   onGradient: (shard: Shard) => Promise<ShardResult> = () => Promise.resolve({ lossSum: 2, metrics: [1] });
   onWeights: () => void = () => undefined;
   onEarlyBucket: (early: GradientBucket | undefined) => void = () => undefined;
 
-  async load(job: Job): Promise<GradientComputer> {
+  async load(job: Job, module?: string): Promise<GradientComputer> {
     this.loaded.push(job);
+    if (module !== undefined) this.modules.push(module);
     await this.onLoad(job);
     return {
       setWeights: (weights, transferOwnership = false) => {
@@ -119,7 +122,7 @@ export interface RunningWorker {
 export async function startWorker(
   prepare: (coordinator: ScriptedCoordinator, engine: FakeEngine) => void = () => undefined,
   options: Partial<
-    Pick<WorkerOptions, 'random' | 'token' | 'connect' | 'abandonsEngine' | 'onRetryNow'>
+    Pick<WorkerOptions, 'random' | 'token' | 'customCode' | 'connect' | 'abandonsEngine' | 'onRetryNow'>
   > = {},
 ): Promise<RunningWorker> {
   const clock = manualClock();

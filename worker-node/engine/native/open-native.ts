@@ -2,6 +2,12 @@ import { cpus } from 'node:os';
 import type { Engine } from '../../../shared/engine/engine.ts';
 import { withMicroShards } from '../../../shared/engine/micro-shards.ts';
 import { createModelStep } from '../../../shared/engine/model-step.ts';
+import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
+import {
+  copyingReader,
+  createGradientComputer,
+  loadCustomObjects,
+} from '../../../shared/engine/tf-engine.ts';
 import { errorMessage } from '../../../shared/util/error-message.ts';
 import { nativeCandidates, createRequireFrom, type NativeCandidate } from '../locate/candidates.ts';
 import { readGpuName } from './nvidia-gpus.ts';
@@ -50,11 +56,16 @@ export async function openNativeEngine(
     device: gpu ? readGpuName(process.env) : (cpus()[0]?.model.trim() ?? 'CPU'),
     threads,
   };
-  const load: Engine['load'] = async (job) =>
-    withMicroShards(
-      createCapturedGradientComputer(native, job, await createModelStep(tf, job), capture),
-      job,
-    );
+  const load: Engine['load'] = async (job, module) => {
+    const custom = await loadCustomObjects(tf, job, module);
+    const step = await createModelStep(tf, job, custom);
+    // Code of a person may compute something else in each step, which a captured graph would not.
+    const computer =
+      custom === null
+        ? createCapturedGradientComputer(native, job, step, capture)
+        : createGradientComputer(tf, job, step, new ShardInputs(job), copyingReader);
+    return withMicroShards(computer, job);
+  };
   return { engine: { info, load }, gpu, tensorflow: backend.binding.TF_Version ?? null };
 }
 
