@@ -2,13 +2,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Job } from '../../shared/model/job.ts';
 import { chooseTarget, runTarget, type ExportTarget } from '../export/formats.ts';
-import {
-  checkExport,
-  describeInput,
-  openingLine,
-  writeModelFile,
-  type ExportedModel,
-} from '../export/write-model.ts';
+import { describeInput, openingLine, type ExportedModel } from '../export/describe-model.ts';
+import { checkExport, writeModelFile } from '../export/write-model.ts';
 import { readModelFile } from '../model-file/model-file.ts';
 import { nameWeights } from '../model-file/weights-file.ts';
 import type { Reporter } from '../report/reporter.ts';
@@ -76,7 +71,7 @@ async function writeAndReport(
   );
 }
 
-/** What the model takes. */
+/** Lines about the values that the model takes. */
 function inputLines({ inputs }: Job): string[] {
   const [input, ...others] = inputs;
   if (input !== undefined && others.length === 0) {
