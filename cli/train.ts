@@ -2,8 +2,10 @@ import { Option, type Command } from 'commander';
 import type { Job } from '../shared/model/job.ts';
 import type { TrainingRunFlags, TrainingRunOutcome } from '../coordinator/commands/run-training.ts';
 import { systemClock } from '../shared/util/clock.ts';
+import { addCallbackOptions } from './callback-options.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
 import { requireNativeEngine } from './engine.ts';
+import { IMAGE_FLAG_KEYS, imageOptions } from './image-options.ts';
 import { EXIT_INTERRUPTED, interruptWithNotice, waitForInterrupt } from './interrupt.ts';
 import { addOptimizerOptions, OPTIMIZER_FLAG_KEYS, readOptimizerFlags } from './optimizer-options.ts';
 import {
@@ -19,6 +21,7 @@ import {
   localWorkersOption,
   logOption,
   nameList,
+  tableOptions,
   tokenOption,
   transposeOption,
 } from './options.ts';
@@ -31,7 +34,11 @@ const DEFAULT_SEED = 1337;
 export function addTrainingOptions(command: Command): Command {
   command
     .option('--epochs <n>', 'passes over the training samples (default: 12)', integer(1, 1_000_000))
-    .option('--batch-size <n>', 'samples a step', integer(1, 1_000_000), 128)
+    .option(
+      '--batch-size <n>',
+      'samples a step (default: 128; fewer for a small table or text)',
+      integer(1, 1_000_000),
+    )
     .addOption(
       new Option('--seed <n>', 'fixes initial weights, order and dropout')
         .argParser(integer(0, 2 ** 32 - 1))
@@ -70,6 +77,7 @@ export function addTrainingOptions(command: Command): Command {
         'resume a run from its last checkpoint, with its optimizer, loss and metrics; repeat --codec, --audit and --token',
       ).conflicts([
         ...['out', 'limit', 'model', 'weights', 'batchSize', 'seed', 'exact', 'microShard', 'transpose'],
+        ...IMAGE_FLAG_KEYS,
       ]),
     )
     .addOption(
@@ -95,7 +103,9 @@ export function addTrainingOptions(command: Command): Command {
     .option('--cert <file>', 'certificate for https, followed by its chain (PEM)')
     .option('--key <file>', 'key of the certificate (PEM)')
     .addOption(logOption());
-  return addOptimizerOptions(command);
+  for (const option of tableOptions()) command.addOption(option);
+  for (const option of imageOptions()) command.addOption(option);
+  return addCallbackOptions(addOptimizerOptions(command));
 }
 
 /** Flags of a run with its optimizer in place of the options that choose it. @throws the errors of readOptimizerFlags */
@@ -125,11 +135,17 @@ Examples:
   gradcast train                             the MNIST CNN, 12 epochs
   gradcast train --epochs 1 --limit 6000     a quick look
   gradcast train --data fashion-mnist/       any data set of IDX files
+  gradcast train --data iris.csv --target species
+  gradcast train --data shakespeare.txt      a model of its characters
+  gradcast train --data photos/              folders of images, one a class
   gradcast train --model model.keras         a model of Keras, with its weights
   gradcast train --model model.json --weights model.weights.h5
   gradcast train --optimizer adamw --learning-rate 3e-4 --weight-decay 0.01 --no-decay bias
   gradcast train --optimizer sgd --momentum 0.9 --nesterov --schedule cosine --warmup-steps 100
   gradcast train --export onnx savedmodel    the trained model also for ONNX Runtime and TensorFlow
+  gradcast train --epochs 100 --early-stopping patience=5,metric=val_accuracy --save-best
+  gradcast train --tensorboard logs/first --csv-log history.csv      then: tensorboard --logdir logs
+  gradcast train --webhook https://example.com/hook          GRADCAST_WEBHOOK_SECRET signs the requests
   gradcast train --resume runs/2026-01-31-k3v9qd            resume a run that was stopped or crashed
   gradcast train --host 0.0.0.0 --port 2718 --token s3cret    other machines may join`,
     )
@@ -141,12 +157,15 @@ Examples:
 /** Runs `train` and `coordinator`. @returns the exit code */
 export async function runTrain(flags: TrainFlags, context: CliContext): Promise<number> {
   await context.prepare();
-  const [{ growHeap, runTraining }, { createReporter }, summary, addresses] = await Promise.all([
-    import('../coordinator/commands/run-training.ts'),
-    import('../coordinator/report/create-reporter.ts'),
-    import('../coordinator/report/summary.ts'),
-    import('../coordinator/report/addresses.ts'),
-  ]);
+  const [{ growHeap, runTraining }, { callbacksFrom }, { createReporter }, summary, addresses] =
+    await Promise.all([
+      import('../coordinator/commands/run-training.ts'),
+      import('../coordinator/callbacks/from-options.ts'),
+      import('../coordinator/report/create-reporter.ts'),
+      import('../coordinator/report/summary.ts'),
+      import('../coordinator/report/addresses.ts'),
+    ]);
+  const callbacks = callbacksFrom(flags);
   growHeap();
   const clock = systemClock(globalThis);
   const report = createReporter(process.stdout, clock, flags.log);
@@ -192,6 +211,7 @@ export async function runTrain(flags: TrainFlags, context: CliContext): Promise<
       clock,
       report,
       signal,
+      callbacks,
       chooseWorkerCount,
       onSteps: (steps) => {
         trainedSteps = steps;
