@@ -15,6 +15,8 @@ export interface ExportedModel {
   readonly epochs: number;
   /** How raw files become inputs, if the run has it. */
   readonly preprocessing?: unknown;
+  /** Names of the classes, if the data has them. */
+  readonly classNames?: readonly string[] | undefined;
 }
 
 /** Names that differ from each other and from those before. */
@@ -85,12 +87,19 @@ export function describeModel({ job, epochs }: ExportedModel): string {
 }
 
 /** Texts about a model for programs. */
-export function metadataOf({ job, gradcast, epochs, preprocessing }: ExportedModel): Record<string, string> {
+export function metadataOf({
+  job,
+  gradcast,
+  epochs,
+  preprocessing,
+  classNames,
+}: ExportedModel): Record<string, string> {
   return {
     gradcast,
     epochs: String(epochs),
     inputs: JSON.stringify(job.inputs.map((input) => ({ ...input, values: describeInput(input) }))),
     outputs: JSON.stringify(job.outputs.map(({ name, shape, loss }) => ({ name, shape, loss }))),
+    ...(classNames === undefined ? {} : { class_names: JSON.stringify(classNames) }),
     ...(preprocessing === undefined ? {} : { preprocessing: JSON.stringify(preprocessing) }),
   };
 }

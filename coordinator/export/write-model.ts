@@ -19,6 +19,8 @@ import { writeOnnx } from './onnx.ts';
 import { writeSafetensors } from './safetensors.ts';
 import { writeSavedModel } from './saved-model.ts';
 
+export type { ExportedModel } from './describe-model.ts';
+
 /** Operations that each format has. */
 export const ONNX_DIALECT: Dialect = { hasRecurrent: true, hasLayerNorm: true };
 export const TENSORFLOW_DIALECT: Dialect = { hasRecurrent: false, hasLayerNorm: false };

@@ -3,18 +3,22 @@ import { modelGraph } from '../../../coordinator/export/graph/model-graph.ts';
 import { writeOnnx } from '../../../coordinator/export/onnx.ts';
 import { decodeOnnx, ONNX_TYPES, type OnnxModelMessage } from '../../../coordinator/export/onnx-messages.ts';
 import { ONNX_DIALECT } from '../../../coordinator/export/write-model.ts';
-import { nameWeights } from '../../../coordinator/model-file/weights-file.ts';
+import { nameWeights, type NamedWeights } from '../../../coordinator/model-file/weights-file.ts';
 import { prepareJob } from '../../../coordinator/model/model.ts';
 import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
-import type { Topology } from '../../../shared/model/job.ts';
+import type { Job, Topology } from '../../../shared/model/job.ts';
 
 const digits = syntheticDigits({ seed: 1, trainCount: 8, testCount: 1 });
 const layer = (class_name: string, config: object) => ({ class_name, config });
 
-async function exported(topology?: Topology): Promise<OnnxModelMessage> {
+async function prepared(topology?: Topology): Promise<{ job: Job; weights: NamedWeights }> {
   const settings = { batchSize: 8, epochs: 1, seed: 1, ...(topology === undefined ? {} : { topology }) };
   const { job, initialWeights, weightNames } = await prepareJob(digits, settings);
-  const weights = nameWeights(initialWeights, weightNames, job.layout);
+  return { job, weights: nameWeights(initialWeights, weightNames, job.layout) };
+}
+
+async function exported(topology?: Topology): Promise<OnnxModelMessage> {
+  const { job, weights } = await prepared(topology);
   const bytes = writeOnnx(modelGraph(job, weights, ONNX_DIALECT), {
     inputs: ['image'],
     outputs: ['probabilities'],
@@ -159,5 +163,19 @@ test('a cell stack on masked steps is refused by name', async () => {
   await expect(exported(masked)).rejects.toThrow(
     'Layer stack (RNN) cannot be written as a graph: it applies several cells to steps that are masked. ' +
       'Export the model with --format keras, or use another layer.',
+  );
+});
+
+test('settings that would fill the memory are refused by the name of the layer', async () => {
+  const { job, weights } = await prepared();
+  const config = { name: 'again', n: 2 ** 30 };
+  const layers = [
+    layer('InputLayer', { name: 'in', batch_input_shape: [null, 28, 28, 1] }),
+    layer('Flatten', { name: 'flat' }),
+    layer('RepeatVector', config),
+  ];
+  const topology = { ...layer('Sequential', { name: 'model', layers }) };
+  expect(() => modelGraph({ ...job, topology }, weights, ONNX_DIALECT)).toThrow(
+    'Layer again (RepeatVector) cannot be written as a graph: its settings make 1073741824 elements of one constant.',
   );
 });

@@ -20,6 +20,7 @@ const bytes = writeSafetensors({
   gradcast: '0.2.0',
   epochs: 3,
   preprocessing: { kind: 'image' },
+  classNames: ['zero', 'one'],
 });
 
 /** Header of a file and its data, as the format's description says. */
@@ -65,6 +66,7 @@ test('the metadata have the model and how it is used', () => {
   expect(JSON.parse(metadata.inputs!)).toMatchObject([
     { name: 'image', shape: [28, 28, 1], values: 'pixels divided by 255, as float32' },
   ]);
+  expect(JSON.parse(metadata.class_names!)).toEqual(['zero', 'one']);
   expect(JSON.parse(metadata.preprocessing!)).toEqual({ kind: 'image' });
 });
 
