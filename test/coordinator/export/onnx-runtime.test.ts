@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { TENSORFLOW_DIALECT } from '../../../coordinator/export/write-model.ts';
+import { combinationCases } from '../../support/export-combinations.ts';
 import {
   exportCases,
   largestDifference,
@@ -10,7 +11,7 @@ import {
 } from '../../support/export-cases.ts';
 
 // onnx-runtime.long.test.ts has all models.
-const cases = exportCases().filter((_, i) => i % 8 === 0);
+const cases = [...combinationCases(), ...exportCases().filter((_, i) => i % 8 === 0)];
 
 describe('ONNX Runtime computes what the engine computes', () => {
   test.each(cases)('%s', async (_, prepare) => {

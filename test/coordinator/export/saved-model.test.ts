@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { decodeSavedModel, TF_TYPES } from '../../../coordinator/export/saved-model-messages.ts';
+import { combinationCases } from '../../support/export-combinations.ts';
 import { exportCases, savedModelOf } from '../../support/export-cases.ts';
 import { withNative } from '../../support/native.ts';
 import { compareWithNative } from '../../support/saved-models.ts';
@@ -61,7 +62,7 @@ test('every node follows those that it uses, also in the functions of loops', as
 
 await withNative((native) => {
   // saved-model.long.test.ts has all models.
-  test.each(cases.filter((_, i) => i % 16 === 0))(
+  test.each([...combinationCases(), ...cases.filter((_, i) => i % 16 === 0)])(
     'TensorFlow computes what the engine computes: %s',
     async (_, prepare) => {
       await compareWithNative(native, await prepare());
