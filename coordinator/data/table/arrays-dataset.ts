@@ -9,7 +9,7 @@ import {
 } from '../../../shared/model/tensors.ts';
 import type { ColumnType } from '../../../shared/data/preprocessing.ts';
 import type { NpyArray } from './npy.ts';
-import type { Divide } from './table-dataset.ts';
+import type { Divide } from './table-targets.ts';
 
 /** Arrays of samples by their part; the names are those of Keras' mnist.npz, MedMNIST, or X and y. */
 export interface NamedArray {
