@@ -80,7 +80,8 @@ async function load(
       return loadArrays(files, options, about);
     case 'parquet':
       return (await loadNested(files, options, about, report)) ?? loadTable(files, options, about, report);
-    default:
+    case 'csv':
+    case 'tsv':
       return loadTable(files, options, about, report);
   }
 }

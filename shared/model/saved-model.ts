@@ -1,5 +1,4 @@
 import * as v from 'valibot';
-import { preprocessingSchema } from '../data/preprocessing.ts';
 import { errorMessage } from '../util/error-message.ts';
 import { receivedJobWithoutTopology, type Job } from './job.ts';
 import { layoutOf } from './layout.ts';
@@ -14,8 +13,6 @@ const metadataFields = v.object({
   /** Number of finished epochs. */
   epochs: v.number(),
   val_loss: v.nullable(v.number()),
-  /** How raw data becomes the model's inputs, if it is not as in its files. */
-  preprocessing: v.optional(preprocessingSchema),
   /** Job without the topology, which model.json contains as modelTopology. */
   job: v.pipe(v.unknown(), v.transform(upgradeJob), receivedJobWithoutTopology),
 });

@@ -56,7 +56,7 @@ export function roleOfArray(name: string): Role | 'x_val' | 'y_val' | null {
   if (isInput === isTarget) return null;
   const kind = isInput ? 'x' : 'y';
   if (words.includes('test') || words.includes('testing')) return `${kind}_test`;
-  return words.some((word) => /^val/.test(word)) ? `${kind}_val` : `${kind}_train`;
+  return words.some((word) => word.startsWith('val')) ? `${kind}_val` : `${kind}_train`;
 }
 
 /**

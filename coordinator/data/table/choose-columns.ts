@@ -172,7 +172,7 @@ function asTarget(column: ReadColumn, { path, rows }: Table, type: ColumnType | 
     return { column, isClass: true };
   }
   const distinct = distinctNumbers(column.values, MAX_CLASSES);
-  if (distinct !== null && distinct.length === 0) return refuse('no value in any row');
+  if (distinct?.length === 0) return refuse('no value in any row');
   if (distinct?.length === 1) return refuse(`the value ${distinct[0]} in all rows`);
   if (type === 'category') {
     return distinct === null

@@ -108,16 +108,17 @@ export async function openParquet(file: RandomAccess): Promise<ParquetFile> {
           utf8: false,
           rowFormat: 'object',
           onComplete: (found) => resolve(found),
-        }).catch((error: unknown) => reject(error instanceof DataError ? error : damagedError(path, error)));
+        }).catch((error: unknown) => reject(damagedError(path, error)));
       }),
   };
 }
 
-async function requireSignature({ path, length, read }: RandomAccess): Promise<void> {
+async function requireSignature(file: RandomAccess): Promise<void> {
+  const { path, length } = file;
   const expected = 'a Parquet file';
   if (length < 12) throw invalidFileError(path, expected, `${length} bytes`);
-  const first = Buffer.from(await read(0, 4)).toString('latin1');
-  const ending = Buffer.from(await read(length - 8, 8));
+  const first = Buffer.from(await file.read(0, 4)).toString('latin1');
+  const ending = Buffer.from(await file.read(length - 8, 8));
   const last = ending.toString('latin1', 4);
   if (first === 'PARE' || last === 'PARE')
     throw invalidFileError(path, expected, 'an encrypted one', 'Write it without encryption.');
@@ -139,7 +140,7 @@ async function requireSignature({ path, length, read }: RandomAccess): Promise<v
   );
 }
 
-function damagedError(path: string, error: unknown): unknown {
+function damagedError(path: string, error: unknown): DataError {
   if (error instanceof DataError) return error;
   const reason = sanitizeForTerminal(errorMessage(error))
     .replace(/^parquet /i, '')
@@ -212,10 +213,7 @@ function kindOf({ element, children }: SchemaTree): ParquetKind {
       return 'image';
     const isList = converted === 'LIST' || logical?.type === 'LIST';
     const leaf = children[0]?.children[0] ?? children[0];
-    return isList &&
-      leaf !== undefined &&
-      leaf.children.length === 0 &&
-      kindOf(withoutRepetition(leaf)) === 'number'
+    return isList && leaf?.children.length === 0 && kindOf(withoutRepetition(leaf)) === 'number'
       ? 'vector'
       : 'other';
   }
@@ -235,10 +233,10 @@ function kindOf({ element, children }: SchemaTree): ParquetKind {
   return isText || !/image|img|picture|photo|bytes|content/i.test(element.name) ? 'text' : 'image';
 }
 
-const withoutRepetition = (tree: SchemaTree): SchemaTree => {
-  const { repetition_type: _, ...element } = tree.element;
-  return { ...tree, element };
-};
+const withoutRepetition = (tree: SchemaTree): SchemaTree => ({
+  ...tree,
+  element: { ...tree.element, repetition_type: 'REQUIRED' },
+});
 
 /** Number of a value; NaN if it is missing. */
 export function toNumber(value: unknown): number {

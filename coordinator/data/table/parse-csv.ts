@@ -80,10 +80,10 @@ async function takeHead(
   const first: Buffer[] = [];
   let length = 0;
   while (length < SAMPLE_BYTES) {
-    const { done, value } = await source.next();
-    if (done === true) break;
-    first.push(value);
-    length += value.length;
+    const next = await source.next();
+    if (next.done === true) break;
+    first.push(next.value);
+    length += next.value.length;
   }
   async function* all(): AsyncGenerator<Buffer> {
     yield* first;
@@ -193,12 +193,12 @@ function explainParseError(error: unknown, path: string): unknown {
     return invalidFileError(
       path,
       `rows of at most ${MAX_ROW_BYTES} bytes with each quote closed`,
-      `a quote that is not closed, or a row that does not end, before line ${lines}`,
+      `a quote that is not closed, or a row that does not end, before line ${lines ?? 1}`,
       'Close the quote, or double it where it is part of the text.',
     );
   }
   if (typeof code === 'string' && code.startsWith('CSV_')) {
-    return invalidFileError(path, 'CSV text', `in line ${lines}: ${(error as Error).message}`);
+    return invalidFileError(path, 'CSV text', `in line ${lines ?? 1}: ${(error as Error).message}`);
   }
   return error;
 }

@@ -32,7 +32,7 @@ const MAX_WIDTH = 100_000;
 const MAX_BYTES = 2 ** 31;
 /** Tokens of a text if no number is given: those of most texts, up to this many. */
 const MAX_DEFAULT_LENGTH = 256;
-const MOST_TEXTS = 0.95;
+const USUAL_FRACTION = 0.95;
 
 export interface TableDatasetOptions extends ColumnChoice {
   /** Divides the samples if there is no test table. */
@@ -295,7 +295,10 @@ async function encodeTextColumn(
 
 function usualLength(lengths: readonly number[]): number {
   const sorted = lengths.toSorted((a, b) => a - b);
-  return Math.max(1, Math.min(MAX_DEFAULT_LENGTH, sorted[Math.floor(MOST_TEXTS * (sorted.length - 1))] ?? 1));
+  return Math.max(
+    1,
+    Math.min(MAX_DEFAULT_LENGTH, sorted[Math.floor(USUAL_FRACTION * (sorted.length - 1))] ?? 1),
+  );
 }
 
 function* textsOf(column: ReadColumn, rows: Uint32Array): Generator<string> {
