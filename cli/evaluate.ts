@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { EvaluateModelFlags } from '../coordinator/commands/evaluate-model.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
+import { imageOptions } from './image-options.ts';
 import { EXIT_INTERRUPTED, interruptWithNotice } from './interrupt.ts';
 import { dataOption, engineOption, localWorkersOption, tableOptions, transposeOption } from './options.ts';
 
@@ -26,6 +27,7 @@ export function addEvaluate(cli: Command, context: CliContext): void {
       process.exitCode = await runEvaluate(modelDir, flags, context);
     });
   for (const option of tableOptions()) command.addOption(option);
+  for (const option of imageOptions()) command.addOption(option);
 }
 
 /** @returns the exit code */

@@ -40,7 +40,7 @@ export const installNativeOption = (): Option =>
 export const dataOption = (): Option =>
   new Option(
     '--data <path>',
-    'file, folder or zip archive: CSV, TSV, NumPy (.npy, .npz), Parquet, text, IDX (default: MNIST from MNIST_DIR, the cache or a download, else synthetic digits)',
+    'file, folder or zip archive: folders of images (one a class), CSV, TSV, NumPy (.npy, .npz), Parquet, text, IDX; or a name such as fashion-mnist (default: MNIST from MNIST_DIR, the cache or a download, else synthetic digits)',
   );
 
 /** Options about tables, arrays and text, of the commands that read a data set. */

@@ -4,6 +4,7 @@ import type { TrainingRunFlags, TrainingRunOutcome } from '../coordinator/comman
 import { systemClock } from '../shared/util/clock.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
 import { requireNativeEngine } from './engine.ts';
+import { IMAGE_FLAG_KEYS, imageOptions } from './image-options.ts';
 import { EXIT_INTERRUPTED, interruptWithNotice, waitForInterrupt } from './interrupt.ts';
 import { addOptimizerOptions, OPTIMIZER_FLAG_KEYS, readOptimizerFlags } from './optimizer-options.ts';
 import {
@@ -73,6 +74,7 @@ export function addTrainingOptions(command: Command): Command {
         'resume a run from its last checkpoint, with its optimizer, loss and metrics; repeat --codec, --audit and --token',
       ).conflicts([
         ...['out', 'limit', 'model', 'weights', 'batchSize', 'seed', 'exact', 'microShard', 'transpose'],
+        ...IMAGE_FLAG_KEYS,
       ]),
     )
     .addOption(
@@ -99,6 +101,7 @@ export function addTrainingOptions(command: Command): Command {
     .option('--key <file>', 'key of the certificate (PEM)')
     .addOption(logOption());
   for (const option of tableOptions()) command.addOption(option);
+  for (const option of imageOptions()) command.addOption(option);
   return addOptimizerOptions(command);
 }
 
@@ -131,6 +134,7 @@ Examples:
   gradcast train --data fashion-mnist/       any data set of IDX files
   gradcast train --data iris.csv --target species
   gradcast train --data shakespeare.txt      a model of its characters
+  gradcast train --data photos/              folders of images, one a class
   gradcast train --model model.keras         a model of Keras, with its weights
   gradcast train --model model.json --weights model.weights.h5
   gradcast train --optimizer adamw --learning-rate 3e-4 --weight-decay 0.01 --no-decay bias

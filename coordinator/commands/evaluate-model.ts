@@ -38,8 +38,9 @@ export async function evaluateModel(
 ): Promise<ScoreValues | null> {
   try {
     const { job, weights, metadata } = await loadModel(modelDir);
+    const { classNames } = metadata;
     const preprocessing = parsePreprocessing(metadata.preprocessing);
-    const how = { ...flags, seed: job.seed, preprocessing, isMeasured: true };
+    const how = { ...flags, seed: job.seed, preprocessing, classNames, isMeasured: true };
     const dataset = await openDataset(how, report, signal);
     report.info(`${dataset.description.replace(/\.$/, '')}: ${dataset.test.count} test samples`);
     for (const line of describeTransposition(dataset)) report.warn(line);

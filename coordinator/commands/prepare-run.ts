@@ -5,7 +5,7 @@ import { flagName } from '../../shared/util/option-names.ts';
 import { describeShapes } from '../../shared/model/tensors.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
-import { datasetDigest, openDataset, type DataFlags } from '../data/load-dataset.ts';
+import { datasetDigest, openDataset, pickDataFlags, type DataFlags } from '../data/load-dataset.ts';
 import { withClassWeights, type ClassWeights } from '../data/class-weights.ts';
 import { describeDatasetProblems } from '../data/dataset-warnings.ts';
 import { transposeImages } from '../data/transpose.ts';
@@ -19,6 +19,7 @@ import {
   createRunFolder,
   defaultRunDir,
   readCheckpointInterval,
+  readDataFlags,
   reopenRunFolder,
   type NewRunFolder,
   type RunFolder,
@@ -120,7 +121,11 @@ async function prepareNewRun(
     basename(model ?? ''),
   );
   checkSettings(settings);
-  const stored = await openDataset(flags, report, signal);
+  const stored = await openDataset(
+    { ...pickDataFlags(flags), seed: flags.seed, limit: flags.limit },
+    report,
+    signal,
+  );
   warnAboutMisleadingData(stored, flags.limit, report);
   if (taken !== null) report.info(taken);
   const dataset = classWeights === undefined ? stored : withClassWeights(stored, classWeights);
@@ -192,7 +197,13 @@ async function resumeRun(
   const { seed } = job;
   const stored = await openDataset(
     // Whether images are transposed is found out by the digest.
-    { ...flags, transpose: undefined, limit: job.data.trainSamples, seed },
+    {
+      ...(await readDataFlags(dir)),
+      ...pickDataFlags(flags),
+      transpose: undefined,
+      limit: job.data.trainSamples,
+      seed,
+    },
     report,
     signal,
   );

@@ -291,12 +291,13 @@ function saveWeights(
   epochs: number,
   scores: TestScores | null,
 ): Promise<void> {
-  const { description: dataDescription, preprocessing } = dataset;
+  const { description: dataDescription, preprocessing, classNames } = dataset;
   const training = {
     gradcast: version,
     dataDescription,
     epochs,
     ...(preprocessing === undefined ? {} : { preprocessing }),
+    ...(classNames === undefined ? {} : { classNames: [...classNames] }),
   };
   const model = modelToSave(job, { weights: optimizer.averagedWeights, names }, training, scores);
   return saveModel(folder.modelDir, model, { beforeReplace: () => folder.lock.check() });

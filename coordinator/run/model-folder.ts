@@ -31,7 +31,7 @@ export interface ModelToSave {
 export function modelToSave(
   { topology, ...job }: Job,
   { weights, names }: Pick<ModelToSave, 'weights' | 'names'>,
-  training: Pick<ModelMetadata, 'gradcast' | 'dataDescription' | 'epochs'> & {
+  training: Pick<ModelMetadata, 'gradcast' | 'dataDescription' | 'epochs' | 'classNames'> & {
     readonly preprocessing?: Preprocessing;
   },
   scores: TestScores | null,

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { CsvError, Parser } from 'csv-parse';
+import type { Parser } from 'csv-parse';
 import { DataError, invalidFileError } from '../../../shared/data/data-error.ts';
 import { sanitizeForTerminal } from '../../../shared/util/sanitize.ts';
 
@@ -188,17 +188,17 @@ const startsCharacter = (bytes: Buffer, at: number): boolean =>
   [2, 3, 4].some((length) => at + length <= bytes.length && isUtf8(bytes.subarray(at, at + length)));
 
 function explainParseError(error: unknown, path: string): unknown {
-  const { code, lines } = error as Partial<CsvError>;
+  const { code, lines = 1 } = error as { readonly code?: unknown; readonly lines?: number };
   if (code === 'CSV_QUOTE_NOT_CLOSED' || code === 'CSV_MAX_RECORD_SIZE') {
     return invalidFileError(
       path,
       `rows of at most ${MAX_ROW_BYTES} bytes with each quote closed`,
-      `a quote that is not closed, or a row that does not end, before line ${lines ?? 1}`,
+      `a quote that is not closed, or a row that does not end, before line ${lines}`,
       'Close the quote, or double it where it is part of the text.',
     );
   }
   if (typeof code === 'string' && code.startsWith('CSV_')) {
-    return invalidFileError(path, 'CSV text', `in line ${lines ?? 1}: ${(error as Error).message}`);
+    return invalidFileError(path, 'CSV text', `in line ${lines}: ${(error as Error).message}`);
   }
   return error;
 }
