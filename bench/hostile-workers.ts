@@ -4,7 +4,7 @@ import { storedDataset } from '../test/support/images.ts';
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
-import { startCoordinator } from '../coordinator/coordinator.ts';
+import { startCoordinator } from '../coordinator/hosting/coordinator.ts';
 import { openDataset } from '../coordinator/data/load-dataset.ts';
 import { waitForWorkers } from '../coordinator/pool/wait-for-workers.ts';
 import { parseCodecRule } from '../coordinator/links/codecs.ts';

@@ -2,6 +2,7 @@ import { Option, type Command } from 'commander';
 import type { Job } from '../shared/model/job.ts';
 import type { TrainingRunFlags, TrainingRunOutcome } from '../coordinator/commands/run-training.ts';
 import { systemClock } from '../shared/util/clock.ts';
+import { addCallbackOptions } from './callback-options.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
 import { requireNativeEngine } from './engine.ts';
 import { IMAGE_FLAG_KEYS, imageOptions } from './image-options.ts';
@@ -12,6 +13,7 @@ import {
   codecOption,
   dataOption,
   engineOption,
+  exportOption,
   fraction,
   installNativeOption,
   integer,
@@ -45,6 +47,7 @@ export function addTrainingOptions(command: Command): Command {
     .addOption(dataOption())
     .addOption(transposeOption())
     .option('--out <dir>', 'folder for model, history and config (default: runs/<date>-<id>)')
+    .addOption(exportOption())
     .option('--limit <n>', 'train on the first n samples only, for a quick look', integer(1))
     .option(
       '--model <file>',
@@ -102,7 +105,7 @@ export function addTrainingOptions(command: Command): Command {
     .addOption(logOption());
   for (const option of tableOptions()) command.addOption(option);
   for (const option of imageOptions()) command.addOption(option);
-  return addOptimizerOptions(command);
+  return addCallbackOptions(addOptimizerOptions(command));
 }
 
 /** Flags of a run with its optimizer in place of the options that choose it. @throws the errors of readOptimizerFlags */
@@ -139,6 +142,10 @@ Examples:
   gradcast train --model model.json --weights model.weights.h5
   gradcast train --optimizer adamw --learning-rate 3e-4 --weight-decay 0.01 --no-decay bias
   gradcast train --optimizer sgd --momentum 0.9 --nesterov --schedule cosine --warmup-steps 100
+  gradcast train --export onnx savedmodel    the trained model also for ONNX Runtime and TensorFlow
+  gradcast train --epochs 100 --early-stopping patience=5,metric=val_accuracy --save-best
+  gradcast train --tensorboard logs/first --csv-log history.csv      then: tensorboard --logdir logs
+  gradcast train --webhook https://example.com/hook          GRADCAST_WEBHOOK_SECRET signs the requests
   gradcast train --resume runs/2026-01-31-k3v9qd            resume a run that was stopped or crashed
   gradcast train --host 0.0.0.0 --port 2718 --token s3cret    other machines may join`,
     )
@@ -150,12 +157,15 @@ Examples:
 /** Runs `train` and `coordinator`. @returns the exit code */
 export async function runTrain(flags: TrainFlags, context: CliContext): Promise<number> {
   await context.prepare();
-  const [{ growHeap, runTraining }, { createReporter }, summary, addresses] = await Promise.all([
-    import('../coordinator/commands/run-training.ts'),
-    import('../coordinator/report/create-reporter.ts'),
-    import('../coordinator/report/summary.ts'),
-    import('../coordinator/report/addresses.ts'),
-  ]);
+  const [{ growHeap, runTraining }, { callbacksFrom }, { createReporter }, summary, addresses] =
+    await Promise.all([
+      import('../coordinator/commands/run-training.ts'),
+      import('../coordinator/callbacks/from-options.ts'),
+      import('../coordinator/report/create-reporter.ts'),
+      import('../coordinator/report/summary.ts'),
+      import('../coordinator/report/addresses.ts'),
+    ]);
+  const callbacks = callbacksFrom(flags);
   growHeap();
   const clock = systemClock(globalThis);
   const report = createReporter(process.stdout, clock, flags.log);
@@ -201,6 +211,7 @@ export async function runTrain(flags: TrainFlags, context: CliContext): Promise<
       clock,
       report,
       signal,
+      callbacks,
       chooseWorkerCount,
       onSteps: (steps) => {
         trainedSteps = steps;

@@ -24,7 +24,7 @@ import { Scoring } from '../shared/model/scoring.ts';
 import { layoutOf } from '../shared/model/layout.ts';
 import type { EpochRecord, Step } from '../shared/protocol/messages.ts';
 import { systemClock } from '../shared/util/clock.ts';
-import { startCoordinator as openCoordinator, type Coordinator as Internals } from './coordinator.ts';
+import { startCoordinator as openCoordinator, type Coordinator as Internals } from './hosting/coordinator.ts';
 import { loadDataset as loadAnyDataset, userCacheDir } from './data/load-dataset.ts';
 import { codecRuleFor } from './links/codecs.ts';
 import { writeFileAtomic } from './files/write-file.ts';
@@ -50,6 +50,15 @@ export type { LossSpec, MetricSpec } from '../shared/model/outputs.ts';
 export type { Job, Topology } from '../shared/model/job.ts';
 export type { EpochRecord } from '../shared/protocol/messages.ts';
 export type { Progress, Reporter } from './report/reporter.ts';
+
+export type { Callback, CallbackContext, CallbackModel, CallbackState, Logs } from './callbacks/callback.ts';
+export { csvLog, type CsvLogOptions } from './callbacks/csv-log.ts';
+export { earlyStopping, type EarlyStoppingOptions } from './callbacks/early-stopping.ts';
+export { learningRateSchedule, reduceLROnPlateau, type RateFunction } from './callbacks/learning-rate.ts';
+export { modelCheckpoint, type ModelCheckpointOptions } from './callbacks/model-checkpoint.ts';
+export type { MonitorOptions } from './callbacks/monitor.ts';
+export { tensorBoard, type TensorBoardOptions } from './callbacks/tensorboard.ts';
+export { webhook, type WebhookEvent, type WebhookOptions } from './callbacks/webhook.ts';
 
 export type { AdadeltaOptions } from './optimizer/adadelta.ts';
 export type { AdagradOptions } from './optimizer/adagrad.ts';

@@ -1,5 +1,5 @@
 import { readSamples } from '../../shared/data/dataset.ts';
-import { startCoordinator, type CoordinatorOptions } from '../../coordinator/coordinator.ts';
+import { startCoordinator, type CoordinatorOptions } from '../../coordinator/hosting/coordinator.ts';
 import { growHeap } from '../../coordinator/commands/run-training.ts';
 import { waitForWorkers } from '../../coordinator/pool/wait-for-workers.ts';
 import type { PreparedJob } from '../../coordinator/model/model.ts';

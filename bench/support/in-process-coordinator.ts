@@ -1,6 +1,6 @@
 import { type Shard } from '../../shared/data/shard.ts';
 import { readSamples } from '../../shared/data/dataset.ts';
-import { startCoordinator, type Coordinator } from '../../coordinator/coordinator.ts';
+import { startCoordinator, type Coordinator } from '../../coordinator/hosting/coordinator.ts';
 import { growHeap } from '../../coordinator/commands/run-training.ts';
 import { waitForWorkers } from '../../coordinator/pool/wait-for-workers.ts';
 import { prepareJob } from '../../coordinator/model/model.ts';

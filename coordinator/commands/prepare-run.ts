@@ -5,14 +5,15 @@ import { flagName } from '../../shared/util/option-names.ts';
 import { describeShapes } from '../../shared/model/tensors.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
-import { datasetDigest, openDataset, pickDataFlags, type DataFlags } from '../data/load-dataset.ts';
+import { datasetDigest } from '../data/dataset-digest.ts';
+import { openDataset, pickDataFlags, type DataFlags } from '../data/load-dataset.ts';
 import { withClassWeights, type ClassWeights } from '../data/class-weights.ts';
 import { describeDatasetProblems } from '../data/dataset-warnings.ts';
 import { transposeImages } from '../data/transpose.ts';
 import { completeSettings } from '../model/compile-config.ts';
 import { checkSettings, defaultBatchSize, prepareJob, type PreparedJob } from '../model/model.ts';
 import type { Reporter } from '../report/reporter.ts';
-import { loadCheckpoint, type Checkpoint } from '../run/checkpoint.ts';
+import { loadCheckpoint, type CallbackStates, type Checkpoint } from '../run/checkpoint.ts';
 import { DEFAULT_CHECKPOINT_INTERVAL, type CheckpointInterval } from '../run/checkpoint-writer.ts';
 import type { RunLock } from '../run/hold-lock.ts';
 import {
@@ -72,6 +73,8 @@ export interface PreparedRun extends PreparedJob {
   readonly weights: Float32Array;
   readonly optimizer: Optimizer;
   readonly resumeFrom?: ResumePoint;
+  /** State of the callbacks of a resumed run. */
+  readonly callbackStates?: CallbackStates | undefined;
   /** Records of the finished epochs. */
   readonly history?: readonly EpochRecord[];
   /** Engine fingerprint of a resumed exact run. */
@@ -234,6 +237,7 @@ async function resumeRun(
     optimizer,
     engineFingerprint,
     resumeFrom: { position, tally, last: folder.history.at(-1) ?? null },
+    callbackStates: checkpoint.callbacks,
     history: folder.history,
     checkpointEvery: checkpointEvery ?? earlierInterval ?? DEFAULT_CHECKPOINT_INTERVAL,
     openFolder: () => Promise.resolve(folder),

@@ -2,7 +2,7 @@ import { pause, type Clock } from '../../shared/util/clock.ts';
 import type { EngineChoice, InstallNative } from '../../shared/engine/engine-choice.ts';
 import type { Job } from '../../shared/model/job.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
-import { startCoordinator, type Coordinator } from '../coordinator.ts';
+import { startCoordinator, type Coordinator } from '../hosting/coordinator.ts';
 import type { CodecRule } from '../links/codecs.ts';
 import { startLocalWorkers, type LocalWorkers } from '../pool/local-workers.ts';
 import { waitForWorkers } from '../pool/wait-for-workers.ts';

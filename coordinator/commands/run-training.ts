@@ -5,7 +5,12 @@ import type { Dataset } from '../../shared/data/dataset.ts';
 import { Scoring, type ScoredJob } from '../../shared/model/scoring.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import type { Clock } from '../../shared/util/clock.ts';
-import type { Coordinator } from '../coordinator.ts';
+import type { Callback } from '../callbacks/callback.ts';
+import { CallbackList } from '../callbacks/callback-list.ts';
+import { withoutSecrets, type CallbackOptions } from '../callbacks/from-options.ts';
+import { withScheduleOf } from '../callbacks/learning-rate.ts';
+import { trainWithCallbacks } from '../callbacks/train-with-callbacks.ts';
+import type { Coordinator } from '../hosting/coordinator.ts';
 import { userCacheDir } from '../data/load-dataset.ts';
 import { codecRuleFor } from '../links/codecs.ts';
 import { checkModel, warnOfShardStatistics } from '../model/check-model.ts';
@@ -20,13 +25,14 @@ import { Interrupted } from '../training/errors.ts';
 import { testScores, type TrainingResult } from '../training/progress.ts';
 import { stepsPerEpoch } from '../training/sampler.ts';
 import type { StepRunner } from '../training/step.ts';
-import { train } from '../training/train.ts';
+import type { TrainingOptions } from '../training/train.ts';
 import { certificateFor, type Certificate, type HttpsFlags } from '../server/tls.ts';
+import { checkRunExports, exportRun } from './export-model.ts';
 import { prepareRun, RunFinishedError, type PreparedRun, type PrepareRunFlags } from './prepare-run.ts';
 import { withCoordinator, type RunProgram } from './run-session.ts';
 
 /** Flags of `gradcast train` and `gradcast coordinator`, which config.json records. */
-export interface TrainingRunFlags extends PrepareRunFlags, HttpsFlags {
+export interface TrainingRunFlags extends PrepareRunFlags, HttpsFlags, CallbackOptions {
   readonly command: 'train' | 'coordinator';
   readonly port: number;
   readonly token?: string;
@@ -41,6 +47,8 @@ export interface TrainingRunFlags extends PrepareRunFlags, HttpsFlags {
   /** Whether the page is served after the end, until a signal. */
   readonly keepOpen?: boolean;
   readonly log: LogFormat;
+  /** Formats and files in which the trained model is written besides. */
+  readonly export?: readonly string[];
 }
 
 export interface TrainingRunOptions {
@@ -53,6 +61,8 @@ export interface TrainingRunOptions {
   readonly chooseWorkerCount: (job: Job) => Promise<number>;
   /** Called when workers can join. @param urls addresses of the coordinator, the nearest first */
   readonly onListening: (urls: readonly string[], tls: Certificate | undefined) => void;
+  /** Called in their order while the run trains. @default none */
+  readonly callbacks?: readonly Callback[];
   /** Called when training begins and after each step. @param steps finished steps of the run, those of earlier processes included */
   readonly onSteps?: (steps: number) => void;
   /** Called when the run is finished and its folder released; the page is served until it settles. @default the page ends */
@@ -74,6 +84,7 @@ export interface TrainingRunOutcome {
 /** The folder of a run and its checkpoints. */
 interface RunOutput {
   readonly folder: RunFolder;
+  readonly callbacks: CallbackList;
   readonly checkpoints: CheckpointWriter;
 }
 
@@ -91,7 +102,8 @@ export async function runTraining(
   try {
     checkExact(flags);
     const tls = await certificateFor(flags, userCacheDir(), new Date());
-    prepared = await prepareRun(flags, report, signal);
+    const optimizer = withScheduleOf(options.callbacks ?? [], flags.optimizer, flags.model !== undefined);
+    prepared = await prepareRun({ ...flags, optimizer }, report, signal);
     return await trainPrepared(flags, options, prepared, tls, opened);
   } catch (error) {
     if (error instanceof RunFinishedError) {
@@ -119,6 +131,7 @@ async function trainPrepared(
   if (job.microShard !== undefined) checkExact({ ...flags, exact: true });
   printDataset(dataset, report);
   await checkModel(prepared, flags.model !== undefined || flags.loss !== undefined, program, report);
+  await checkRunExports(flags.export, prepared);
   const workers = await options.chooseWorkerCount(job);
   if (signal.aborted) return null;
   warnOfShardStatistics(job, { ...flags, workers }, report);
@@ -146,7 +159,11 @@ async function trainPrepared(
         options.onListening(coordinator.urls, tls);
       },
     },
-    (coordinator) => trainAndSave(prepared, coordinator, opened.output as RunOutput, options),
+    async (coordinator) => {
+      const outcome = await trainAndSave(prepared, coordinator, opened.output as RunOutput, options);
+      if (outcome.steps > 0) await exportRun(flags.export, outcome.folder, report);
+      return outcome;
+    },
     afterRun === undefined
       ? undefined
       : async ({ urls }, outcome) => {
@@ -159,10 +176,18 @@ async function trainPrepared(
 async function openOutput(
   prepared: PreparedRun,
   { engineFingerprints }: Coordinator,
-  { clock, report }: TrainingRunOptions,
+  { program, clock, report, callbacks: called = [] }: TrainingRunOptions,
 ): Promise<RunOutput> {
-  const { job, weights, optimizer, dataDigest, classWeights, checkpointEvery } = prepared;
+  const { job, weights, optimizer, dataset, dataDigest, classWeights, checkpointEvery } = prepared;
   const folder = await prepared.openFolder();
+  const callbacks = new CallbackList({
+    ...prepared,
+    callbacks: called,
+    trainedBy: { gradcast: program.version, dataDescription: dataset.description },
+    runDir: folder.dir,
+    report,
+  });
+  if (prepared.callbackStates !== undefined) callbacks.restore(prepared.callbackStates);
   const checkpoints = new CheckpointWriter({
     dir: folder.checkpointDir,
     every: checkpointEvery,
@@ -171,30 +196,31 @@ async function openOutput(
     classWeights,
     vectors: { weights, ...optimizer.state },
     plateau: optimizer.plateau,
+    callbacks: () => callbacks.state(),
     engineFingerprint: () => engineFingerprints?.expected ?? null,
     clock,
     write: { beforeReplace: () => folder.lock.check() },
     warn: (line) => report.warn(line),
   });
-  return { folder, checkpoints };
+  return { folder, checkpoints, callbacks };
 }
 
 async function trainAndSave(
   prepared: PreparedRun,
   { stepRunner, pool, feed, metrics, bottleneckReporter }: Coordinator,
-  { folder, checkpoints }: RunOutput,
+  { folder, checkpoints, callbacks }: RunOutput,
   { program, clock, report, signal, onSteps }: TrainingRunOptions,
 ): Promise<TrainingRunOutcome> {
   const { dataset, job, optimizer, resumeFrom } = prepared;
   const save = (epochs: number, scores: TestScores | null): Promise<void> =>
-    saveWeights(folder, prepared, program.version, epochs, scores);
+    saveWeights(folder, prepared, program.version, { weights: optimizer.averagedWeights, epochs, scores });
   const epochs = new EpochSaver({
     folder,
     saveModel: (record) => save(record.epoch, record),
     warn: (line) => report.warn(line),
   });
   onSteps?.(resumeFrom?.position.steps ?? 0);
-  const training = train({
+  const options: TrainingOptions = {
     job,
     dataset,
     optimizer,
@@ -209,19 +235,36 @@ async function trainAndSave(
       onSteps?.(position.steps);
       return checkpoints.record(when, position, totals);
     },
-  });
+  };
+  const training = trainWithCallbacks(options, callbacks);
   const trained = await Promise.race([training, rejectWhenLockLost(folder.lock.lost)]);
-  let scores: TestScores | null = trained.last;
-  if (signal.aborted && trained.steps > 0) {
-    const { averagedWeights: weights } = optimizer;
-    const penalty = optimizer.penalty(weights);
-    // Workers were sent the step's own weights, or parts of them.
-    if (weights !== optimizer.weights) stepRunner.rewind();
-    const stopped = { trained, job, dataset, weights, penalty, stepRunner, report };
-    scores = await saveStoppedRun({ ...stopped, save: (measured) => save(trained.epochs, measured) });
-  } else {
+  const { finalModel: final, stopReason } = callbacks;
+  const isStopped = signal.aborted || callbacks.stopSignal.aborted;
+  if (isStopped && !signal.aborted) {
+    const at = isAtEpochEnd(trained, dataset, job) ? `epoch ${trained.epochs}` : `step ${trained.steps}`;
+    report.info(`The run ends after ${at}: ${stopReason ?? ''}.`, { event: 'stoppedEarly' });
+  }
+  if (!isStopped) {
     epochs.assertSaved();
     await removeEarlierCheckpoints(folder.checkpointDir, trained.steps);
+  }
+  let scores: TestScores | null = trained.last;
+  if (final !== null || (isStopped && trained.steps > 0)) {
+    const { weights, epoch } = final ?? { weights: optimizer.averagedWeights, epoch: trained.epochs };
+    // Workers were sent the step's own weights, or parts of them.
+    if (weights !== optimizer.weights) stepRunner.rewind();
+    scores = await saveStoppedRun({
+      trained,
+      measured: final?.scores,
+      job,
+      dataset,
+      weights,
+      penalty: optimizer.penalty(weights),
+      stepRunner,
+      report,
+      save: (measured) =>
+        saveWeights(folder, prepared, program.version, { weights, epochs: epoch, scores: measured }),
+    });
   }
   return {
     folder,
@@ -234,6 +277,8 @@ async function trainAndSave(
 
 export interface StoppedRun {
   readonly trained: TrainingResult;
+  /** Scores of the weights; null if they are not known. @default those of the last epoch, unless steps followed it */
+  readonly measured?: TestScores | null | undefined;
   readonly job: Pick<Job, 'batchSize'> & ScoredJob;
   readonly dataset: Pick<Dataset, 'train' | 'test'>;
   readonly weights: Float32Array;
@@ -252,10 +297,11 @@ export interface StoppedRun {
  */
 export async function saveStoppedRun(stopped: StoppedRun): Promise<TestScores | null> {
   const { trained, job, dataset, weights, penalty = 0, stepRunner, report, save } = stopped;
-  const { epochs, steps, last } = trained;
-  if (last !== null && steps === epochs * stepsPerEpoch(dataset.train.count, job.batchSize)) {
-    await save(last);
-    return last;
+  const { steps, last } = trained;
+  const { measured = isAtEpochEnd(trained, dataset, job) ? last : null } = stopped;
+  if (measured !== null) {
+    await save(measured);
+    return measured;
   }
   await save(null);
   try {
@@ -275,6 +321,12 @@ export async function saveStoppedRun(stopped: StoppedRun): Promise<TestScores | 
   }
 }
 
+const isAtEpochEnd = (
+  { epochs, steps }: TrainingResult,
+  { train }: Pick<Dataset, 'train'>,
+  { batchSize }: Pick<Job, 'batchSize'>,
+): boolean => steps === epochs * stepsPerEpoch(train.count, batchSize);
+
 /** Rejects when another process has taken the run's folder. */
 function rejectWhenLockLost(lost: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
@@ -284,12 +336,18 @@ function rejectWhenLockLost(lost: AbortSignal): Promise<never> {
   });
 }
 
+/** Weights of a model to save. */
+interface TrainedWeights {
+  readonly weights: Float32Array;
+  readonly epochs: number;
+  readonly scores: TestScores | null;
+}
+
 function saveWeights(
   folder: RunFolder,
-  { job, optimizer, weightNames: names, dataset }: PreparedRun,
+  { job, weightNames: names, dataset }: PreparedRun,
   version: string,
-  epochs: number,
-  scores: TestScores | null,
+  { weights, epochs, scores }: TrainedWeights,
 ): Promise<void> {
   const { description: dataDescription, preprocessing, classNames } = dataset;
   const training = {
@@ -299,7 +357,7 @@ function saveWeights(
     ...(preprocessing === undefined ? {} : { preprocessing }),
     ...(classNames === undefined ? {} : { classNames: [...classNames] }),
   };
-  const model = modelToSave(job, { weights: optimizer.averagedWeights, names }, training, scores);
+  const model = modelToSave(job, { weights, names }, training, scores);
   return saveModel(folder.modelDir, model, { beforeReplace: () => folder.lock.check() });
 }
 
@@ -326,7 +384,7 @@ function createRunConfig(
   { job, dataset, checkpointEvery }: PreparedRun,
   { version }: { readonly version: string },
 ): object {
-  const { token, ...shown } = flags;
+  const { token, ...shown } = withoutSecrets(flags);
   return {
     gradcast: version,
     node: process.version,

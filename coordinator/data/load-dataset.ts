@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import envPaths from 'env-paths';
-import { checkTrainLimit, isLazy, limitTrainSamples, type Dataset } from '../../shared/data/dataset.ts';
+import { checkTrainLimit, limitTrainSamples, type Dataset } from '../../shared/data/dataset.ts';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import { DataError } from '../../shared/data/data-error.ts';
 import type { DataOptions } from './data-options.ts';
@@ -152,25 +151,6 @@ function generateDigits({ seed, limit, syntheticTestCount }: LoadDatasetOptions)
     trainCount: limit && Math.min(limit, 60_000),
     testCount: syntheticTestCount,
   });
-}
-
-/**
- * SHA-256 of all inputs, targets and weights, or of the digests of samples that are read when they are needed; hexadecimal. It
- * identifies a data set, whatever the name of its folder.
- */
-export function datasetDigest({ train, test }: Pick<Dataset, 'train' | 'test'>): string {
-  const hash = createHash('sha256');
-  for (const split of [train, test]) {
-    if (isLazy(split)) {
-      hash.update(split.digest);
-      continue;
-    }
-    const { inputs, targets, weights } = split;
-    for (const { buffer, byteOffset, byteLength } of [...inputs, ...targets, ...(weights ? [weights] : [])]) {
-      hash.update(new Uint8Array(buffer, byteOffset, byteLength));
-    }
-  }
-  return hash.digest('hex');
 }
 
 /** Options of the command line that choose the data and how it is read. */

@@ -7,6 +7,7 @@ import {
   type TensorValues,
   BYTE_SCALE,
 } from '../../shared/model/tensors.ts';
+import { datasetDigest } from '../data/dataset-digest.ts';
 import { makesMasks } from '../../shared/engine/layers/masks.ts';
 import { buildModel, type BuiltModel } from '../../shared/engine/model.ts';
 import { defaultModel, isDefaultCnn, isTokens, type Statistics } from '../../shared/model/default-models.ts';
@@ -158,6 +159,7 @@ export async function prepareJob(dataset: Dataset, settings: JobSettings): Promi
         name: dataset.name,
         trainSamples: dataset.train.count,
         testSamples: dataset.test.count,
+        digest: datasetDigest(dataset),
       },
     };
     const checked = checkData(job, dataset);

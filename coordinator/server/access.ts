@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
+import { flagName, type OptionName } from '../../shared/util/option-names.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 
 /** Host names under which browsers may reach this server. */
@@ -10,26 +11,31 @@ export interface HostRule {
   readonly host: string;
   /** Whether any name is accepted, because a token or a certificate already protects the run. */
   readonly allowsAnyHost: boolean;
+  /** Origins of other sites whose pages may join. @default none */
+  readonly allowedOrigins?: readonly string[] | undefined;
 }
 
 /**
  * Whether a WebSocket may be opened. A page of another site must not make its visitors join, so the Origin that a browser
- * sends must be this server. Without a token or certificate, the host name must also be one of this machine's own, since
+ * sends must be this server, or one that is allowed. Without a token or certificate, the host name must also be one of this machine's own, since
  * any site can point its name at this machine (DNS rebinding). Programs send no Origin and may connect.
  */
 export function isOriginAllowed({ headers }: Pick<IncomingMessage, 'headers'>, rule: HostRule): boolean {
   const { origin, host } = headers;
-  if (origin === undefined) return true;
+  if (origin === undefined || rule.allowedOrigins?.includes(origin) === true) return true;
   if (!URL.canParse(origin) || new URL(origin).host !== host) return false;
   return rule.allowsAnyHost || isOwnHost(new URL(origin).hostname, rule.host);
 }
 
 /** Reason for refusing a browser, with both names and a remedy for the user of the coordinator. */
-export function explainOriginRefusal({ headers }: Pick<IncomingMessage, 'headers'>): string {
+export function explainOriginRefusal(
+  { headers }: Pick<IncomingMessage, 'headers'>,
+  optionName: OptionName = flagName,
+): string {
   const origin = sanitizeHeader(headers.origin);
   const host = sanitizeHeader(headers.host);
   if (URL.canParse(origin) && new URL(origin).host === host) {
-    return `A browser was refused: ${host} is not a name of this machine. Use --token or --https to accept any name.`;
+    return `A browser was refused: ${host} is not a name of this machine. Use ${optionName('token')} or ${optionName('https')} to accept any name.`;
   }
   return (
     `A browser was refused: its page is from ${origin}, but its request is for ${host}. ` +

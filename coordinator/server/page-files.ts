@@ -31,24 +31,22 @@ const HASHED_NAME = /-[A-Z0-9]{8}\.[a-z]+$/;
 const CACHE_FOREVER = 'public, max-age=31536000, immutable';
 
 /**
- * Serves the files of a folder from memory, so that an aborted request leaves no file open. The folder, some megabytes, is
- * read once; changes during a run are not noticed. Other requests are passed to `next`.
- * @param folder without subfolders; if it does not exist, all requests are passed to `next`
+ * Finds the files of a folder by their paths. They are served from memory, so that an aborted request leaves no file open. The
+ * folder, some megabytes, is read once; changes during a run are not noticed.
+ * @param folder without subfolders; if it does not exist, it has no files
  */
-export function servePageFiles(folder: string): Routes {
+export function findPageFiles(folder: string): Routes {
   const files = readFolder(folder);
-  return (request, response, next) => {
-    const path = (request.url ?? '').split(/[?#]/, 1)[0] ?? '';
+  return (path) => {
     const file = files.get(path === '/' ? '/index.html' : path);
-    if (file === undefined) next();
-    else send(file, request, response);
+    return file === undefined ? null : (request, response) => send(file, request, response);
   };
 }
 
 function send(file: PageFile, { headers, method }: IncomingMessage, response: ServerResponse): void {
   response.setHeader('Cache-Control', file.cacheControl);
   response.setHeader('ETag', file.etag);
-  response.setHeader('Vary', 'Accept-Encoding');
+  response.appendHeader('Vary', 'Accept-Encoding');
   if (headers['if-none-match']?.includes(file.etag) === true) {
     response.writeHead(304).end();
     return;

@@ -100,7 +100,9 @@ export function attachWebSocket(webSocket: WebSocket, socket: UpgradedSocket, op
     account.close();
     handler?.onClose(code, reason);
     onEnded(
-      handler?.authenticated === false ? closeCode !== CloseCode.noFreeSlot : FAULT_CODES.has(closeCode ?? 0),
+      handler?.authenticated === false
+        ? closeCode !== CloseCode.noFreeSlot && closeCode !== CloseCode.noRun
+        : FAULT_CODES.has(closeCode ?? 0),
     );
   };
   /** Closes the connection because its client broke a rule, and stops reading. */

@@ -18,6 +18,8 @@ export interface EvaluationInput {
   /** Flat vector. */
   readonly weights: Float32Array;
   readonly split: Split;
+  /** Whether it is the test part of the job's data set; see RoundInput. @default false */
+  readonly isJobData?: boolean;
 }
 
 export interface EvaluatorOptions {
@@ -88,6 +90,10 @@ export class Evaluator implements ShardTiming {
         pending: mode.splitEvaluation(count),
         splitRange: mode.splitRange,
         depth: DEPTH,
+        hasSamples: (worker, { from }) =>
+          input.isJobData === true &&
+          pool.workers.get(worker)?.keptSamples?.has('evaluate', input.batch.sampleNumbers[from] ?? 0) ===
+            true,
       },
     );
     let done = 0;
@@ -121,7 +127,7 @@ export async function evaluateAverage(
   // Workers that were sent the step's own weights need these, and afterwards the step's own again.
   if (isAverage) stepRunner.rewind?.();
   const { lossSum, metrics } = await stepRunner.evaluate(
-    { step, weights, split: dataset.test },
+    { step, weights, split: dataset.test, isJobData: true },
     (done, total) => report.evaluated?.(done, total),
   );
   if (isAverage) stepRunner.rewind?.();

@@ -237,6 +237,10 @@ export class RunningRound implements AsyncIterable<ReceivedPart> {
         this.#stopWithoutWorkers();
       },
       answered: (worker, answer, payload) => this.#onAnswer(worker, answer, payload),
+      samplesMissing: (worker, id) => {
+        const shard = this.#round.assigned.find((each) => each.id === id && each.worker === worker.id);
+        if (shard !== undefined) this.#options.sender.send(worker, this.#request.task, this.#request, shard);
+      },
     });
     const onAbort = (): void => this.#stopWithoutWorkers();
     signal.addEventListener('abort', onAbort);

@@ -10,6 +10,7 @@ import { payloadShapeOf } from '../links/cost-model.ts';
 import { describeCodecChange } from '../links/describe-link.ts';
 import { AdaptiveCodecs } from '../links/policy.ts';
 import type { Optimizer } from '../optimizer/optimizer.ts';
+import { BatchArranger } from '../scheduling/arrange-batch.ts';
 import { BatchPartitioner, type BatchPartition } from '../scheduling/partition.ts';
 import { WeightsPublisher } from '../weights/publisher.ts';
 import type { TrainingDiverged } from './errors.ts';
@@ -42,6 +43,7 @@ export class StepRunner {
   readonly #executor: RoundExecutor;
   readonly #evaluator: Evaluator;
   readonly #adaptiveCodecs: AdaptiveCodecs;
+  readonly #arranger: BatchArranger;
 
   constructor(options: StepRunnerOptions) {
     const { pool, clock, job, mode, validator = null } = options;
@@ -51,12 +53,8 @@ export class StepRunner {
     this.#adaptiveCodecs = new AdaptiveCodecs(payloadShapeOf(job.optimizer, layout, mode.bucketOffsets));
     this.#partitioner = new BatchPartitioner({ pool, clock, mode });
     this.#publisher = new WeightsPublisher(pool, layout.length, mode.bucketOffsets);
-    this.#sender = new ShardSender({
-      pool,
-      publisher: this.#publisher,
-      format: job,
-      kernel,
-    });
+    this.#sender = new ShardSender({ pool, publisher: this.#publisher, format: job, kernel });
+    this.#arranger = new BatchArranger(pool, mode);
     this.#executor = new RoundExecutor({
       ...options,
       gradientLength: layout.length,
@@ -95,15 +93,16 @@ export class StepRunner {
 
   /** @returns null if the step has to be repeated; weights and optimizer are then what they were before */
   async #attempt(
-    input: StepInput,
+    given: StepInput,
     nextBatch: Shard | undefined,
     isRetry: boolean,
   ): Promise<StepResult | null> {
-    const { step, batch, optimizer } = input;
+    const { step, batch, optimizer } = given;
     const { mode, validator } = this.#options;
 
     const samples = batch.sampleNumbers.length;
     const partition = this.#partitioner.partition(samples, this.#executor.superseded);
+    const input = this.#arranger.arrange(given, partition.assignments);
     const needsWholeGradient = optimizer.needsWholeGradient(mode.bucketOffsets);
     // While the first layers are still being computed, the last layers' buckets are applied and sent; a retry has no time for
     // buckets of gradients that may never become answers.
@@ -117,7 +116,7 @@ export class StepRunner {
     // Sent now, while workers compute.
     if (nextBatch !== undefined) {
       const predicted = this.#partitioner.predict(nextBatch.sampleNumbers.length);
-      this.#sender.prefetch({ ...input, batch: nextBatch }, predicted);
+      this.#sender.prefetch(this.#arranger.arrange({ ...input, batch: nextBatch }, predicted), predicted);
     }
     if (appliesEarly) optimizer.begin();
 

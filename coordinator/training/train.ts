@@ -82,7 +82,7 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
         const samples = batch.sampleNumbers.length;
         const penalty = optimizer.penalty(); // of the weights that the step is computed with
         const computed = await stepRunner.run(
-          { step: trained.steps as Step, batch, optimizer },
+          { step: trained.steps as Step, batch, isJobData: true, optimizer },
           reader.ready(index + 1),
         );
         const result = { ...computed, lossSum: computed.lossSum + samples * penalty };

@@ -64,13 +64,16 @@ function layoutOfShards(format: SampleFormat): ShardLayout {
   return layout;
 }
 
-/** Bytes of a shard's payload: the sample numbers, then each input, each target, and the weights if there are any. */
-export function shardBytes(samples: number, format: SampleFormat): number {
+/**
+ * Bytes of a shard's payload: the sample numbers, then each input, each target, and the weights if there are any.
+ * @param present number of samples whose values are in the payload. @default all
+ */
+export function shardBytes(samples: number, format: SampleFormat, present = samples): number {
   const { inputs, targets, hasWeights } = layoutOfShards(format);
   let bytes = samples * NUMBER_BYTES;
-  for (const part of inputs) bytes += align(samples * part.bytes);
-  for (const part of targets) bytes += align(samples * part.bytes);
-  return hasWeights ? bytes + samples * Float32Array.BYTES_PER_ELEMENT : bytes;
+  for (const part of inputs) bytes += align(present * part.bytes);
+  for (const part of targets) bytes += align(present * part.bytes);
+  return hasWeights ? bytes + present * Float32Array.BYTES_PER_ELEMENT : bytes;
 }
 
 /** Copies of the samples `numbers` of `count` samples in memory, in this order. */
@@ -93,10 +96,18 @@ export function pickSamples(
   };
 }
 
-/** Writes a shard into a payload of zeros. */
-export function writeShard(payload: Uint8Array, shard: Shard, format: SampleFormat): void {
+/**
+ * Writes a shard into a payload of zeros.
+ * @param present number of samples whose values are in the shard. @default all
+ */
+export function writeShard(
+  payload: Uint8Array,
+  shard: Shard,
+  format: SampleFormat,
+  present = shard.sampleNumbers.length,
+): void {
   const { sampleNumbers, inputs, targets, weights } = shard;
-  const view = viewShard(payload, sampleNumbers.length, format);
+  const view = viewShard(payload, sampleNumbers.length, format, present);
   view.sampleNumbers.set(sampleNumbers);
   view.inputs.forEach((values, i) => values.set(inputs[i] ?? []));
   view.targets.forEach((values, i) => values.set(targets[i] ?? []));
@@ -107,10 +118,16 @@ export function writeShard(payload: Uint8Array, shard: Shard, format: SampleForm
 
 /**
  * Views of a shard's payload, which must be 4-byte aligned.
+ * @param present number of samples whose values are in the payload. @default all
  * @throws ProtocolError (malformed) if the payload's length is not that of `samples` samples
  */
-export function viewShard(payload: Uint8Array, samples: number, format: SampleFormat): Shard {
-  const expected = shardBytes(samples, format);
+export function viewShard(
+  payload: Uint8Array,
+  samples: number,
+  format: SampleFormat,
+  present = samples,
+): Shard {
+  const expected = shardBytes(samples, format, present);
   if (payload.length !== expected) {
     throw new ProtocolError(
       CloseCode.malformed,
@@ -121,15 +138,15 @@ export function viewShard(payload: Uint8Array, samples: number, format: SampleFo
   const layout = layoutOfShards(format);
   let at = samples * NUMBER_BYTES;
   const next = ({ size, bytes, view }: Part): TensorValues => {
-    const values = view(buffer, byteOffset + at, samples * size);
-    at += align(samples * bytes);
+    const values = view(buffer, byteOffset + at, present * size);
+    at += align(present * bytes);
     return values;
   };
   const sampleNumbers = new Uint32Array(buffer, byteOffset, samples);
   const inputs = layout.inputs.map(next);
   const targets = layout.targets.map(next);
   if (!layout.hasWeights) return { sampleNumbers, inputs, targets };
-  return { sampleNumbers, inputs, targets, weights: new Float32Array(buffer, byteOffset + at, samples) };
+  return { sampleNumbers, inputs, targets, weights: new Float32Array(buffer, byteOffset + at, present) };
 }
 
 /** Views of the samples from `from` to before `to`. */

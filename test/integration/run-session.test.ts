@@ -1,7 +1,7 @@
 import { readSamples } from '../../shared/data/dataset.ts';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import type { Coordinator } from '../../coordinator/coordinator.ts';
+import type { Coordinator } from '../../coordinator/hosting/coordinator.ts';
 import { prepareJob } from '../../coordinator/model/model.ts';
 import {
   withCoordinator,

@@ -63,6 +63,7 @@ async function start(
     onComputed: () => undefined,
     share: () => 1,
     connect: connectWebSocket,
+    sampleStore: { maxBytes: 0 },
     clock: systemClock(globalThis),
     random: () => 0,
     onRetryNow: () => () => undefined,
@@ -160,6 +161,7 @@ test('a pause while the engine is being opened does not wait for it', async () =
     wrapEngine: (inner) => inner,
     onComputed: () => undefined,
     share: () => 1,
+    sampleStore: { maxBytes: 0 },
     connect(url, events) {
       connections++;
       return connectWebSocket(url, events);

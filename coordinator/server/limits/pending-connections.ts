@@ -11,6 +11,11 @@ export const PENDING_LIMITS: PendingLimits = { perBlock: 256, total: 2_048 };
 
 /** Address and port that identify a connection. */
 type Peer = Pick<Socket, 'remoteAddress' | 'remotePort'>;
+/** The part of a socket that can be closed. */
+interface Closable {
+  destroy(): unknown;
+}
+type PendingSocket = Peer & Closable & { once(event: 'close', listener: () => void): unknown };
 
 /**
  * Limits the number of connections that are not admitted yet, so that a client cannot occupy memory and sockets with
@@ -20,7 +25,7 @@ type Peer = Pick<Socket, 'remoteAddress' | 'remotePort'>;
 export class PendingConnectionLimiter {
   readonly #limits: PendingLimits;
   /** Connections by block, the oldest first. */
-  readonly #blocks = new Map<string, Map<string, Pick<Socket, 'destroy'>>>();
+  readonly #blocks = new Map<string, Map<string, Closable>>();
   #count = 0;
 
   constructor(limits: PendingLimits = PENDING_LIMITS) {
@@ -32,11 +37,11 @@ export class PendingConnectionLimiter {
   }
 
   /** Adds a new connection; an older one may be closed for it. */
-  add(socket: Socket): void {
+  add(socket: PendingSocket): void {
     const block = addressBlock(socket.remoteAddress ?? '');
     if ((this.#blocks.get(block)?.size ?? 0) >= this.#limits.perBlock) this.#evictOldest(block);
     else if (this.#count >= this.#limits.total) this.evict();
-    const sockets = this.#blocks.get(block) ?? new Map<string, Socket>();
+    const sockets = this.#blocks.get(block) ?? new Map<string, Closable>();
     this.#blocks.set(block, sockets);
     const key = connectionKey(socket);
     if (!sockets.has(key)) this.#count++;
@@ -77,7 +82,7 @@ export class PendingConnectionLimiter {
   }
 
   /** @param socket removed only if the key still belongs to it, and not to a newer connection */
-  #remove(block: string, key: string, socket?: Pick<Socket, 'destroy'>): void {
+  #remove(block: string, key: string, socket?: Closable): void {
     const sockets = this.#blocks.get(block);
     const found = sockets?.get(key);
     if (sockets === undefined || found === undefined || (socket !== undefined && socket !== found)) return;

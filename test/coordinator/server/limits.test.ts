@@ -3,7 +3,8 @@ import { readdirSync, statSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
-import { startServer, type RunningServer, type ServerOptions } from '../../../coordinator/server/http.ts';
+import type { RunningServer } from '../../../coordinator/server/http.ts';
+import { startTestServer, type TestServerOptions } from '../../support/test-server.ts';
 import { CloseCode } from '../../../shared/protocol/close-codes.ts';
 import type { Connection } from '../../../shared/protocol/transport.ts';
 import { manualClock } from '../../support/manual-clock.ts';
@@ -12,17 +13,8 @@ let server: RunningServer;
 afterEach(() => server.close());
 const clock = manualClock();
 
-async function serve(options: Partial<ServerOptions> = {}): Promise<void> {
-  server = await startServer({
-    host: '127.0.0.1',
-    port: 0,
-    pageDir: 'dist/page',
-    maxFrameBytes: 1 << 20,
-    clock,
-    routes: (_request, _response, next) => next(),
-    connect: () => ({ onFrame: () => undefined, onClose: () => undefined }),
-    ...options,
-  });
+async function serve(options: Partial<TestServerOptions> = {}): Promise<void> {
+  server = await startTestServer({ clock, ...options });
 }
 
 const dial = (): Promise<Socket> =>

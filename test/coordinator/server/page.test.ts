@@ -10,22 +10,15 @@ import { printAddresses } from '../../../coordinator/report/addresses.ts';
 import { reachableHosts } from '../../../coordinator/server/reachable-hosts.ts';
 import { parseCoordinatorLink } from '../../../shared/protocol/coordinator-link.ts';
 import { certificateFor, selfSignedCertificate } from '../../../coordinator/server/tls.ts';
-import { systemClock } from '../../../shared/util/clock.ts';
-import { startServer, type RunningServer, type ServerOptions } from '../../../coordinator/server/http.ts';
+import type { RunningServer, ServerOptions } from '../../../coordinator/server/http.ts';
+import { startTestServer } from '../../support/test-server.ts';
 import { connectPinned } from '../../../worker-node/connect-websocket.ts';
 import { fingerprint as parseFingerprint } from '../../../cli/options.ts';
 
-const PAGE = 'dist/page';
-
 const serve = (tls?: ServerOptions['tls']): Promise<RunningServer> =>
-  startServer({
-    host: '127.0.0.1',
-    port: 0,
-    pageDir: PAGE,
+  startTestServer({
     maxFrameBytes: 1_000,
     tls,
-    clock: systemClock(globalThis),
-    routes: (_request, _response, next) => next(),
     connect: (connection) => ({
       onFrame: () => undefined,
       onClose: () => connection.terminate(),

@@ -8,23 +8,14 @@ import { WebSocket } from 'ws';
 import { selfSignedCertificate } from '../../../coordinator/server/tls.ts';
 import { isOriginAllowed, explainOriginRefusal } from '../../../coordinator/server/access.ts';
 import { CloseCode } from '../../../shared/protocol/close-codes.ts';
-import { systemClock } from '../../../shared/util/clock.ts';
-import { startServer, type RunningServer, type ServerOptions } from '../../../coordinator/server/http.ts';
+import type { RunningServer } from '../../../coordinator/server/http.ts';
+import { startTestServer, type TestServerOptions } from '../../support/test-server.ts';
 
 let server: RunningServer;
 afterEach(() => server.close());
 
-async function serve(options: Partial<ServerOptions> = {}): Promise<void> {
-  server = await startServer({
-    host: '127.0.0.1',
-    port: 0,
-    pageDir: 'dist/page',
-    maxFrameBytes: 1_000_000,
-    clock: systemClock(globalThis),
-    routes: (_request, _response, next) => next(),
-    connect: () => ({ onFrame: () => undefined, onClose: () => undefined }),
-    ...options,
-  });
+async function serve(options: Partial<TestServerOptions> = {}): Promise<void> {
+  server = await startTestServer({ maxFrameBytes: 1_000_000, ...options });
 }
 
 const upgrade = (origin?: string): string =>
@@ -48,7 +39,7 @@ const dial = (): Promise<Socket> =>
   });
 
 /** Admits a client on its first frame, and echoes all frames. */
-const echo: ServerOptions['connect'] = (connection) => ({
+const echo: TestServerOptions['connect'] = (connection) => ({
   onFrame: (frame) => connection.send(frame),
   onClose: () => undefined,
 });

@@ -47,7 +47,9 @@ export function testRunner(
   createValidator: (pool: TestPool, warn: (line: string) => void) => AnswerValidator | null = () => null,
 ): TestRunner {
   const mode = standardMode(bucketOffsets);
-  const made = testPool({ mode, rules: { maxWorkers: 10, codecs } });
+  const data = { ...exampleJob.data, trainSamples: samples, testSamples: samples, digest: 'a'.repeat(64) };
+  const job = { ...exampleJob, data };
+  const made = testPool({ job, mode, rules: { maxWorkers: 10, codecs } });
   const timersBefore = made.clock.pending;
   const stop = new AbortController();
   const waits: boolean[] = [];
@@ -59,7 +61,7 @@ export function testRunner(
   });
   const runner = new StepRunner({
     pool: made.pool,
-    job: exampleJob,
+    job,
     clock: made.clock,
     mode,
     signal: stop.signal,
@@ -91,7 +93,7 @@ export function testRunner(
     gradient: (stepNumber = 1, prefetches = false) => {
       const numbers = Uint32Array.from({ length: samples }, (_, i) => samples - 1 - i);
       const batch = readSamples(split, numbers);
-      const input = { step: step(stepNumber), batch, optimizer };
+      const input = { step: step(stepNumber), batch, isJobData: true, optimizer };
       return watch(runner.run(input, prefetches ? batch : undefined));
     },
     evaluate: (stepNumber = 1, onProgress) =>

@@ -39,6 +39,7 @@ describe('close codes', () => {
       CloseCode.checksumMismatch,
       CloseCode.noFreeSlot,
       CloseCode.tooManyMessages,
+      CloseCode.noRun,
     ]);
   });
 });

@@ -1,0 +1,220 @@
+import { isLoopback } from '../../shared/util/loopback.ts';
+import { flagName, type OptionName } from '../../shared/util/option-names.ts';
+import type { Clock } from '../../shared/util/clock.ts';
+import type { Log } from '../report/log.ts';
+import { Endpoint } from '../server/endpoint.ts';
+import { startServer, type RunningServer, type ServerOptions } from '../server/http.ts';
+import { BlockRateLimiter } from '../server/limits/block-rate-limiter.ts';
+import { connectionLimitsFor, readDescriptorLimit } from '../server/limits/connection-limits.ts';
+import { RefusalRateLimiter } from '../server/limits/refusal-rate-limiter.ts';
+import { reachableHosts } from '../server/reachable-hosts.ts';
+import { healthAndMetricsRoutes } from '../server/routes.ts';
+import { openRun, type Run, type RunOptions } from './run.ts';
+
+export interface HostOptions {
+  /** Path below which the coordinator answers, with a slash at both ends. @default '/' */
+  readonly path?: string | undefined;
+  readonly token?: string | undefined;
+  /** Address of the coordinator in a server that others own, for links. @default none */
+  readonly url?: string | undefined;
+  /** Origins of other sites whose pages may join. @default none */
+  readonly allowedOrigins?: readonly string[] | undefined;
+  readonly maxWorkers: number;
+  readonly pageDir: string;
+  /** Names of options in reasons for the log. @default those of the command line */
+  readonly optionName?: OptionName | undefined;
+  readonly clock: Clock;
+}
+
+/** Address of a server that serves the coordinator alone. */
+export type ListenOptions = Pick<ServerOptions, 'host' | 'port' | 'tls'>;
+
+/** Settings of a run that its host does not have. */
+export type HostedRunOptions = Omit<
+  RunOptions,
+  'token' | 'maxWorkers' | 'maxObservers' | 'addresses' | 'clock'
+>;
+
+/** A run that a host serves. */
+export interface HostedRun extends Run {
+  /** Addresses with ws:// or wss://, the nearest first. */
+  readonly urls: readonly string[];
+}
+
+/** Rate of requests for /metrics, each of which takes about a millisecond. */
+const METRICS_LIMITS = { perBlock: { burst: 60, perSecond: 5 }, total: { burst: 120, perSecond: 20 } };
+const LOOPBACK = '127.0.0.1';
+
+/** Place where runs are served, one after the other: in servers that others own, and on ports of its own. */
+export class CoordinatorHost {
+  readonly endpoint: Endpoint;
+  readonly #options: HostOptions;
+  readonly #servers: RunningServer[] = [];
+  #urls: readonly string[];
+  /** Whether other machines reach a port of its own. */
+  #hasOpenPort = false;
+  #run: { readonly run: Run; readonly report: Log; readonly leave: () => void; isOver: boolean } | null =
+    null;
+
+  constructor(options: HostOptions) {
+    const { clock, token, path = '/', url } = options;
+    this.#options = options;
+    this.#urls = url === undefined ? [] : [url];
+    const refusals = new RefusalRateLimiter(clock);
+    this.endpoint = new Endpoint({
+      path,
+      pageDir: options.pageDir,
+      hasToken: token !== undefined,
+      allowedOrigins: options.allowedOrigins,
+      refusals,
+      clock,
+      maxConnections: connectionLimitsFor(readDescriptorLimit()).connections,
+      optionName: options.optionName,
+      onRefused: (sentence) => this.#run?.run.clientLog.refused(sentence),
+      routes: healthAndMetricsRoutes({
+        rules: { token },
+        refusals,
+        hostRule: (request) => this.endpoint.hostRule(request),
+        budget: new BlockRateLimiter(clock, METRICS_LIMITS),
+        workerCount: () => this.#run?.run.pool.workers.size ?? 0,
+        metrics: () => this.#run?.run.metrics.text() ?? null,
+      }),
+    });
+  }
+
+  /** Addresses with ws:// or wss://, the nearest first; empty without a port of its own or an address that was given. */
+  get urls(): readonly string[] {
+    return this.#urls;
+  }
+
+  /** Whether it has a port of its own. */
+  get isListening(): boolean {
+    return this.#servers.length > 0;
+  }
+
+  get workerCount(): number {
+    return this.#run?.run.pool.workers.size ?? 0;
+  }
+
+  /**
+   * Opens a port.
+   * @returns the port that is open
+   * @throws Error with a sentence if it cannot be opened
+   */
+  async listen({ host, port, tls }: ListenOptions): Promise<number> {
+    const server = await startServer(this.endpoint, {
+      host,
+      port,
+      tls,
+      onConnectionError: (sentence) => this.#run?.run.clientLog.connectionError(sentence),
+    });
+    this.#servers.push(server);
+    const scheme = tls === undefined ? 'ws' : 'wss';
+    const path = this.endpoint.path === '/' ? '' : this.endpoint.path;
+    const urls = reachableHosts(host).map((name) => `${scheme}://${name}:${server.port}${path}`);
+    this.#urls = [...urls, ...this.#urls];
+    this.#hasOpenPort ||= !isLoopback(host);
+    this.#warnIfOpen();
+    return server.port;
+  }
+
+  /** Address for workers on this machine. Opens a port for them alone if there is none. */
+  async openLocalUrl(): Promise<string> {
+    const own = this.isListening ? this.#urls[0] : undefined;
+    if (own !== undefined) return own;
+    const server = await startServer(this.endpoint, { host: LOOPBACK, port: 0 });
+    this.#servers.push(server);
+    return `ws://${LOOPBACK}:${server.port}${this.endpoint.path}`;
+  }
+
+  /**
+   * Serves a run from now on, in place of an earlier one that is over.
+   * @throws Error if the earlier run is not over
+   */
+  open(options: HostedRunOptions): HostedRun {
+    if (this.#run !== null && !this.#run.isOver) {
+      throw new Error('The coordinator serves a run already. Start the next one when it is over.');
+    }
+    void this.#run?.run.close('The next run begins.');
+    this.#run?.leave();
+    const { token, clock } = this.#options;
+    const limits = connectionLimitsFor(readDescriptorLimit());
+    const run = openRun({
+      ...options,
+      token,
+      clock,
+      maxWorkers: Math.min(this.#options.maxWorkers, limits.workers),
+      maxObservers: limits.observers,
+      addresses: () => this.#externalUrls(),
+    });
+    const served = { run, report: options.report, leave: this.endpoint.serve(run), isOver: false };
+    this.#run = served;
+    this.#warnIfOpen();
+    const urls = (): readonly string[] => this.#urls;
+    return {
+      ...run,
+      get urls() {
+        return urls();
+      },
+      finish(reason) {
+        served.isOver = true;
+        run.finish(reason);
+      },
+      close: async (reason) => {
+        served.isOver = true;
+        served.leave();
+        if (this.#run === served) this.#run = null;
+        await run.close(reason);
+      },
+    };
+  }
+
+  /** Addresses of the page for other machines. */
+  #externalUrls(): readonly string[] {
+    return this.#urls
+      .filter((url) => !isLoopback(new URL(url).hostname))
+      .map((url) => url.replace(/^ws/, 'http').replace(/\/?$/, '/'));
+  }
+
+  /** Closes the run, every connection and every port of its own. */
+  async close(reason: string): Promise<void> {
+    const run = this.#run?.run;
+    this.#run?.leave();
+    this.#run = null;
+    const runClosed = run?.close(reason);
+    this.endpoint.close();
+    await Promise.all(this.#servers.splice(0).map((server) => server.close()));
+    await runClosed;
+  }
+
+  #warnIfOpen(): void {
+    const { token, optionName = flagName } = this.#options;
+    if (token !== undefined || !this.#hasOpenPort) return;
+    this.#run?.report.warn(
+      `Any client that reaches this port can join. Use ${optionName('token')} to admit only workers with a token.`,
+    );
+  }
+}
+
+export interface CoordinatorOptions extends HostOptions, HostedRunOptions, ListenOptions {}
+
+/** A run on a port of its own. */
+export interface Coordinator extends HostedRun {
+  readonly port: number;
+}
+
+/**
+ * Opens a port for one run.
+ * @throws Error with a sentence if the port cannot be opened
+ */
+export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
+  const host = new CoordinatorHost(options);
+  const run = host.open(options);
+  try {
+    const port = await host.listen(options);
+    return { ...run, urls: host.urls, port, close: (reason) => host.close(reason) };
+  } catch (error) {
+    await host.close('The coordinator could not start.');
+    throw error;
+  }
+}
