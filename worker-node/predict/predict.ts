@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ImagePreprocessing } from '../../shared/data/preprocessing.ts';
+import { parsePreprocessing, type ImagePreprocessing } from '../../shared/data/preprocessing.ts';
 import { classProbabilities } from '../../shared/model/class-probabilities.ts';
 import { describeShapes } from '../../shared/model/tensors.ts';
 import type { Job } from '../../shared/model/job.ts';
@@ -32,10 +32,11 @@ export async function predict(
     bytes: (file) => readFile(join(modelDir, file)),
   });
   const shape = pictureShape(job, modelDir);
+  const preprocessing = parsePreprocessing(metadata.preprocessing);
   const samples = await Promise.all(
     files.map(async (file) =>
-      metadata.preprocessing?.kind === 'image'
-        ? decodeFile(file, metadata.preprocessing)
+      preprocessing?.kind === 'image'
+        ? decodeFile(file, preprocessing)
         : sampleFromPicture(await readPicture(file), shape),
     ),
   );
