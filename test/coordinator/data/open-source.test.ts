@@ -85,6 +85,12 @@ describe('folders of images', () => {
     expect(forced.train.count).toBe(3);
   });
 
+  it('without folders of classes are refused with what to do', async () => {
+    expect(await refusalOf(open({ '1.png': 'x', '2.jpg': 'x' }))).toMatch(
+      /own holds 2 images and no folders, which would say the classes\. Put the images of each class into a folder/,
+    );
+  });
+
   it('are divided only if no test folder is named', async () => {
     const red = await png(6, 6, [200, 0, 0]);
     const pictures = { 'a/1.png': red, 'b/1.png': red };
