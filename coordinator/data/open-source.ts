@@ -91,14 +91,16 @@ async function openPart(options: OpenSourceOptions & { readonly isTest?: boolean
       fit: options.fit ?? saved?.fit,
     });
   }
-  refuseOptions(path, options, 'images');
   const description = `Your own data, from ${sanitizeForTerminal(path)}.`;
   const cifar = format === undefined ? await readCifar(path, { name, description }) : null;
   if (cifar !== null) {
     refuseOptions(path, options, 'tables');
+    refuseOptions(path, options, 'images');
     return divideIfAsked(cifar, options);
   }
   const table = await loadTables(path, options, report, option);
+  if (table?.preprocessing?.kind === 'image') return table;
+  refuseOptions(path, options, 'images');
   if (table !== null) return table;
   refuseOptions(path, options, 'tables');
   if (test !== undefined) {
