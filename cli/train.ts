@@ -6,6 +6,7 @@ import { systemClock } from '../shared/util/clock.ts';
 import { addCallbackOptions } from './callback-options.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
 import { requireNativeEngine } from './engine.ts';
+import { IMAGE_FLAG_KEYS, imageOptions } from './image-options.ts';
 import { EXIT_INTERRUPTED, interruptWithNotice, waitForInterrupt } from './interrupt.ts';
 import { addOptimizerOptions, OPTIMIZER_FLAG_KEYS, readOptimizerFlags } from './optimizer-options.ts';
 import {
@@ -21,6 +22,7 @@ import {
   localWorkersOption,
   logOption,
   nameList,
+  tableOptions,
   tokenOption,
   transposeOption,
 } from './options.ts';
@@ -35,7 +37,11 @@ const DEFAULT_SEED = 1337;
 export function addTrainingOptions(command: Command): Command {
   command
     .option('--epochs <n>', 'passes over the training samples (default: 12)', integer(1, 1_000_000))
-    .option('--batch-size <n>', 'samples a step', integer(1, 1_000_000), 128)
+    .option(
+      '--batch-size <n>',
+      'samples a step (default: 128; fewer for a small table or text)',
+      integer(1, 1_000_000),
+    )
     .addOption(
       new Option('--seed <n>', 'fixes initial weights, order and dropout')
         .argParser(integer(0, 2 ** 32 - 1))
@@ -74,6 +80,7 @@ export function addTrainingOptions(command: Command): Command {
         'resume a run from its last checkpoint, with its optimizer, loss and metrics; repeat --codec, --audit and --token',
       ).conflicts([
         ...['out', 'limit', 'model', 'weights', 'batchSize', 'seed', 'exact', 'microShard', 'transpose'],
+        ...IMAGE_FLAG_KEYS,
       ]),
     )
     .addOption(
@@ -99,6 +106,8 @@ export function addTrainingOptions(command: Command): Command {
     .option('--cert <file>', 'certificate for https, followed by its chain (PEM)')
     .option('--key <file>', 'key of the certificate (PEM)')
     .addOption(logOption());
+  for (const option of tableOptions()) command.addOption(option);
+  for (const option of imageOptions()) command.addOption(option);
   return addCallbackOptions(addOptimizerOptions(command));
 }
 
@@ -131,6 +140,9 @@ Examples:
   gradcast train task.ts                     what a file describes: gradcast init makes one
   gradcast train task.ts --epochs 3 --optimizer adam
   gradcast train --data fashion-mnist/       any data set of IDX files
+  gradcast train --data iris.csv --target species
+  gradcast train --data shakespeare.txt      a model of its characters
+  gradcast train --data photos/              folders of images, one a class
   gradcast train --model model.keras         a model of Keras, with its weights
   gradcast train --model model.json --weights model.weights.h5
   gradcast train --optimizer adamw --learning-rate 3e-4 --weight-decay 0.01 --no-decay bias

@@ -6,12 +6,12 @@ import { describeShapes } from '../../shared/model/tensors.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { datasetDigest } from '../data/dataset-digest.ts';
-import { openDataset } from '../data/load-dataset.ts';
+import { openDataset, pickDataFlags, type DataFlags } from '../data/load-dataset.ts';
 import { withClassWeights, type ClassWeights } from '../data/class-weights.ts';
 import { describeDatasetProblems } from '../data/dataset-warnings.ts';
 import { transposeImages } from '../data/transpose.ts';
 import { completeSettings } from '../model/compile-config.ts';
-import { checkSettings, prepareJob, type PreparedJob } from '../model/model.ts';
+import { checkSettings, defaultBatchSize, prepareJob, type PreparedJob } from '../model/model.ts';
 import type { Reporter } from '../report/reporter.ts';
 import { loadCheckpoint, type CallbackStates, type Checkpoint } from '../run/checkpoint.ts';
 import { DEFAULT_CHECKPOINT_INTERVAL, type CheckpointInterval } from '../run/checkpoint-writer.ts';
@@ -20,6 +20,7 @@ import {
   createRunFolder,
   defaultRunDir,
   readCheckpointInterval,
+  readDataFlags,
   reopenRunFolder,
   type NewRunFolder,
   type RunFolder,
@@ -31,19 +32,15 @@ import { createOptimizer, type Optimizer } from '../optimizer/optimizer.ts';
 import type { ResumePoint } from '../training/progress.ts';
 import { checkRepeatedFlags } from './resumed-settings.ts';
 
-export interface PrepareRunFlags {
+export interface PrepareRunFlags extends DataFlags {
   /**
    * Folder of a run to resume. Of the other flags, only data, epochs and checkpointEvery are used then; optimizer, loss, metrics and
    * classWeights may repeat those of the run.
    */
   readonly resume?: string;
   readonly epochs?: number;
-  readonly batchSize: number;
-  readonly seed: number;
-  readonly data?: string;
-  /** Whether rows and columns of each image are exchanged. */
-  readonly transpose?: boolean;
-  readonly limit?: number;
+  /** @default 128, or fewer for a small table */
+  readonly batchSize?: number | undefined;
   readonly model?: string;
   /** File whose weights take the place of those of the model's file. */
   readonly weights?: string;
@@ -64,6 +61,7 @@ export interface PrepareRunFlags {
 }
 
 const DEFAULT_EPOCHS = 12;
+const DEFAULT_BATCH_SIZE = 128;
 
 /** A new run, or an earlier one at its checkpoint. */
 export interface PreparedRun extends PreparedJob {
@@ -126,14 +124,18 @@ async function prepareNewRun(
     basename(model ?? ''),
   );
   checkSettings(settings);
-  const stored = await openDataset(flags, report, signal);
+  const stored = await openDataset(
+    { ...pickDataFlags(flags), seed: flags.seed, limit: flags.limit },
+    report,
+    signal,
+  );
   warnAboutMisleadingData(stored, flags.limit, report);
   if (taken !== null) report.info(taken);
   const dataset = classWeights === undefined ? stored : withClassWeights(stored, classWeights);
   const epochs = flags.epochs ?? DEFAULT_EPOCHS;
   const prepared = await prepareJob(dataset, {
     ...settings,
-    batchSize: flags.batchSize,
+    batchSize: flags.batchSize ?? (file === null ? defaultBatchSize(dataset) : DEFAULT_BATCH_SIZE),
     seed: flags.seed,
     epochs,
     topology: file?.topology,
@@ -190,14 +192,21 @@ async function resumeRun(
   signal: AbortSignal,
   lock: RunLock,
 ): Promise<Omit<PreparedRun, 'release'>> {
-  const { data, epochs, checkpointEvery } = flags;
+  const { epochs, checkpointEvery } = flags;
   const checkpoint = await loadCheckpoint(join(dir, 'checkpoints'), (line) => report.warn(line));
   const { position, tally, engineFingerprint, classWeights } = checkpoint;
   const job = { ...checkpoint.job, epochs: epochs ?? checkpoint.job.epochs };
   if (position.epoch > job.epochs) throw new RunFinishedError(dir, job.epochs);
   const { seed } = job;
   const stored = await openDataset(
-    { ...(data === undefined ? {} : { data }), limit: job.data.trainSamples, seed },
+    // Whether images are transposed is found out by the digest.
+    {
+      ...(await readDataFlags(dir)),
+      ...pickDataFlags(flags),
+      transpose: undefined,
+      limit: job.data.trainSamples,
+      seed,
+    },
     report,
     signal,
   );
