@@ -5,6 +5,6 @@ export default defineTask({
   data: 'data/text.txt',
   optimizer: { name: 'adam', learningRate: 0.005 },
   batchSize: 16,
-  epochs: 5,
+  epochs: 4,
   callbacks: [earlyStopping({ patience: 2, restoreBestWeights: true })],
 });
