@@ -1,5 +1,6 @@
 // Measures the damage of one lying worker among honest ones: the reported accuracy, the true accuracy of the weights, the
 // banned workers and the warnings. Each run is short; its workers are processes on real sockets.
+import { storedDataset } from '../test/support/images.ts';
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
@@ -12,7 +13,7 @@ import { plainReporter } from '../coordinator/report/plain.ts';
 import { createOptimizer } from '../coordinator/optimizer/optimizer.ts';
 import { train } from '../coordinator/training/train.ts';
 import { systemClock } from '../shared/util/clock.ts';
-import { limitTrainSamples, type Dataset } from '../shared/data/dataset.ts';
+import { limitTrainSamples, type StoredDataset } from '../shared/data/dataset.ts';
 import type { Job } from '../shared/model/job.ts';
 import { layoutOf } from '../shared/model/layout.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
@@ -59,7 +60,7 @@ const threadFile = './dist/worker-node/thread/engine-thread.js';
 const data = flags.data ?? process.env.MNIST_DIR;
 const quiet = plainReporter(() => undefined, clock);
 const dataset = limitTrainSamples(
-  await openDataset({ ...(data === undefined ? {} : { data }), seed: 1 }, quiet),
+  storedDataset(await openDataset({ ...(data === undefined ? {} : { data }), seed: 1 }, quiet)),
   flags.limit,
 );
 
@@ -146,7 +147,7 @@ async function runWith(kind: string): Promise<string> {
 }
 
 /** Accuracy of the weights, computed by an engine of this process. */
-async function trueAccuracy(job: Job, weights: Float32Array, { test }: Dataset): Promise<number> {
+async function trueAccuracy(job: Job, weights: Float32Array, { test }: StoredDataset): Promise<number> {
   const threaded = await openThreadedEngine({
     file: threadFile,
     choice: (flags.engines.split(',')[0] ?? 'native') as EngineChoice,

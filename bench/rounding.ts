@@ -1,6 +1,8 @@
 // Measures rounding differences between gradients of the same weights and samples, over the first steps of a training: native
 // TensorFlow and WebAssembly, each on the whole batch, in two shards, and on half of the batch each, Keras' own ops, and as
 // reference the same ops in float64. Uses the MNIST of MNIST_DIR, else synthetic digits. Arguments: [steps = 60]
+import { readSamples } from '../shared/data/dataset.ts';
+import { storedDataset } from '../test/support/images.ts';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -39,7 +41,7 @@ const data = process.env.MNIST_DIR;
 const dataset =
   data === undefined
     ? syntheticDigits({ seed: 1, trainCount: steps * BATCH, testCount: 10 })
-    : await openDataset({ data, seed: 1 }, plainReporter(console.error, clock));
+    : storedDataset(await openDataset({ data, seed: 1 }, plainReporter(console.error, clock)));
 const { job, initialWeights } = await prepareJob(dataset, { batchSize: BATCH, epochs: 1, seed: SEED });
 const file = join(dirname(process.argv[1] ?? ''), '../worker-node/thread/engine-thread.js');
 const open = async (choice: 'native' | 'wasm'): Promise<GradientComputer> =>
@@ -49,7 +51,7 @@ type Engine = keyof typeof computers;
 
 const shardOf = (numbers: Uint32Array): Shard => {
   const payload = new Uint8Array(shardBytes(numbers.length, dataset));
-  writeShard(payload, numbers, dataset.train, dataset);
+  writeShard(payload, readSamples(dataset.train, numbers), dataset);
   return viewShard(payload, numbers.length, dataset);
 };
 async function gradientOf(weights: Float32Array, step: Step, ...parts: [Engine, Uint32Array][]) {

@@ -1,6 +1,7 @@
 // Compares steps on workers of unequal speed with the ideal: one that is ten times slower than four others, speeds of 1, 2 and
 // 4, and one that becomes five times slower. The workers run in this process on real sockets; they compute nothing and wait
 // for a configured time. Arguments: [steps = 60]
+import { readSamples } from '../shared/data/dataset.ts';
 import type { Step } from '../shared/protocol/messages.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import { syntheticDigits } from '../shared/data/synthetic-digits.ts';
@@ -40,8 +41,8 @@ async function withCoordinator(work: (bench: Bench) => Promise<void>): Promise<v
       for (let i = 0; i < count; i++) {
         const startedMs = clock.now();
         const optimizer = fixedWeights(coordinator.initialWeights);
-        const input = { step: taken++ as Step, samples: batch, split: dataset.train, optimizer };
-        await coordinator.stepRunner.run(input, batch);
+        const samples = readSamples(dataset.train, batch);
+        await coordinator.stepRunner.run({ step: taken++ as Step, batch: samples, optimizer }, samples);
         times.push(clock.now() - startedMs);
       }
       return times;

@@ -1,21 +1,38 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import type { ExportModelFlags } from '../coordinator/commands/export-model.ts';
+import { EXPORT_FORMATS } from '../coordinator/export/formats.ts';
 import type { CliContext } from './context.ts';
 
 /** `gradcast export`: writes a trained model in another format. */
 export function addExport(cli: Command, context: CliContext): void {
   cli
     .command('export')
-    .summary('write a trained model for Keras')
+    .summary('write a trained model for Keras, ONNX, TensorFlow or as safetensors')
     .description(
-      'Write a trained model as a .keras file, which Keras 3 loads. Nothing in the run is changed.',
+      'Write a trained model for other programs: docs/exports.md says how each file is opened. The model of the run is not changed.',
     )
     .argument('<model-dir>', 'folder of a run, or its model/')
-    .option('--keras <file>', '.keras file to write; an existing one is replaced')
+    .addOption(
+      new Option('--format <format>', 'format of the file (default: by the name of --out)').choices(
+        EXPORT_FORMATS,
+      ),
+    )
+    .option(
+      '--out <file>',
+      'file to write, for savedmodel a folder; an existing file is replaced (default: a file in <model-dir>)',
+    )
+    .addOption(
+      new Option('--keras <file>', '.keras file to write: short for --format keras --out <file>').conflicts([
+        'format',
+        'out',
+      ]),
+    )
     .addHelpText(
       'after',
       `
 Examples:
+  gradcast export runs/2026-01-31-k3v9qd --out model.onnx
+  gradcast export runs/2026-01-31-k3v9qd --format savedmodel --out served/1
   gradcast export runs/2026-01-31-k3v9qd --keras model.keras
   python -c "import keras; keras.saving.load_model('model.keras').summary()"`,
     )

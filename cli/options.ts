@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { LINK_CODECS } from '../coordinator/links/codecs.ts';
+import { runTarget } from '../coordinator/export/formats.ts';
 import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
 import type { LogFormat } from '../coordinator/report/log.ts';
 import type { Devices } from '../worker-node/engine/native/nvidia-gpus.ts';
@@ -53,6 +54,20 @@ export const codecOption = (): Option =>
   )
     .choices(['auto', ...Object.keys(LINK_CODECS)])
     .default('auto');
+
+/** `--export` of the commands that train. */
+export const exportOption = (): Option =>
+  new Option(
+    '--export <target...>',
+    'write the trained model also as keras, onnx, safetensors or savedmodel, or to a file such as model.onnx, in the folder of the run',
+  ).argParser((name: string, before: readonly string[] | undefined) => {
+    try {
+      runTarget(name, '');
+    } catch (error) {
+      throw new InvalidArgumentError((error as Error).message);
+    }
+    return [...(before ?? []), name];
+  });
 
 /** `--token` of a coordinator. */
 export const tokenOption = (): Option =>

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { Option, type Command } from 'commander';
 import type { CodecOption } from '../coordinator/api/train.ts';
 import type { TrainedModel } from '../coordinator/api/trained-model.ts';
+import type { CallbackOptions } from '../coordinator/callbacks/from-options.ts';
 import type { ClassWeights } from '../coordinator/data/class-weights.ts';
 import type { OptimizerOptions } from '../coordinator/optimizer/hyperparameters.ts';
 import type { LogFormat } from '../coordinator/report/log.ts';
@@ -10,6 +11,7 @@ import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice
 import type { Job } from '../shared/model/job.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import { flagName } from '../shared/util/option-names.ts';
+import { addCallbackOptions } from './callback-options.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
 import { requireNativeEngine } from './engine.ts';
 import { EXIT_INTERRUPTED, interruptWithNotice, waitForInterrupt } from './interrupt.ts';
@@ -19,6 +21,7 @@ import {
   codecOption,
   dataOption,
   engineOption,
+  exportOption,
   fraction,
   installNativeOption,
   integer,
@@ -31,7 +34,7 @@ import {
 } from './options.ts';
 
 /** Flags of `gradcast train` and `gradcast coordinator`, which config.json records. */
-export interface TrainFlags {
+export interface TrainFlags extends CallbackOptions {
   readonly command: 'train' | 'coordinator';
   readonly epochs?: number;
   readonly batchSize: number;
@@ -67,6 +70,8 @@ export interface TrainFlags {
   /** Whether the page is served after the end, until a signal. */
   readonly keepOpen?: boolean;
   readonly log: LogFormat;
+  /** Formats and files in which the trained model is written besides. */
+  readonly export?: readonly string[];
 }
 
 const DEFAULT_SEED = 1337;
@@ -84,6 +89,7 @@ export function addTrainingOptions(command: Command): Command {
     .addOption(dataOption())
     .addOption(transposeOption())
     .option('--out <dir>', 'folder for model, history and config (default: runs/<date>-<id>)')
+    .addOption(exportOption())
     .option('--limit <n>', 'train on the first n samples only, for a quick look', integer(1))
     .option(
       '--model <file>',
@@ -138,7 +144,7 @@ export function addTrainingOptions(command: Command): Command {
     .option('--cert <file>', 'certificate for https, followed by its chain (PEM)')
     .option('--key <file>', 'key of the certificate (PEM)')
     .addOption(logOption());
-  return addOptimizerOptions(command);
+  return addCallbackOptions(addOptimizerOptions(command));
 }
 
 /** Flags of a run with its optimizer in place of the options that choose it. @throws the errors of readOptimizerFlags */
@@ -172,6 +178,10 @@ Examples:
   gradcast train --model model.json --weights model.weights.h5
   gradcast train --optimizer adamw --learning-rate 3e-4 --weight-decay 0.01 --no-decay bias
   gradcast train --optimizer sgd --momentum 0.9 --nesterov --schedule cosine --warmup-steps 100
+  gradcast train --export onnx savedmodel    the trained model also for ONNX Runtime and TensorFlow
+  gradcast train --epochs 100 --early-stopping patience=5,metric=val_accuracy --save-best
+  gradcast train --tensorboard logs/first --csv-log history.csv      then: tensorboard --logdir logs
+  gradcast train --webhook https://example.com/hook          GRADCAST_WEBHOOK_SECRET signs the requests
   gradcast train --resume runs/2026-01-31-k3v9qd            resume a run that was stopped or crashed
   gradcast train --host 0.0.0.0 --port 2718 --token s3cret    other machines may join`,
     )
@@ -183,19 +193,16 @@ Examples:
 /** Runs `train` and `coordinator`. @returns the exit code */
 export async function runTrain(flags: TrainFlags, context: CliContext): Promise<number> {
   await context.prepare();
-  const [
-    { createCoordinator, RunFinishedError, train },
-    { growHeap },
-    { createReporter },
-    summary,
-    addresses,
-  ] = await Promise.all([
-    import('../coordinator/index.ts'),
-    import('../coordinator/commands/run-training.ts'),
-    import('../coordinator/report/create-reporter.ts'),
-    import('../coordinator/report/summary.ts'),
-    import('../coordinator/report/addresses.ts'),
-  ]);
+  const [library, { growHeap }, { callbacksFrom, withoutSecrets }, { createReporter }, summary, addresses] =
+    await Promise.all([
+      import('../coordinator/index.ts'),
+      import('../coordinator/commands/run-training.ts'),
+      import('../coordinator/callbacks/from-options.ts'),
+      import('../coordinator/report/create-reporter.ts'),
+      import('../coordinator/report/summary.ts'),
+      import('../coordinator/report/addresses.ts'),
+    ]);
+  const callbacks = callbacksFrom(flags);
   growHeap();
   const clock = systemClock(globalThis);
   const report = createReporter(process.stdout, clock, flags.log);
@@ -208,7 +215,7 @@ export async function runTrain(flags: TrainFlags, context: CliContext): Promise<
   // It goes on after the run.
   const served =
     flags.keepOpen === true
-      ? createCoordinator({ token: flags.token, maxRuns: 1, optionName: flagName })
+      ? library.createCoordinator({ token: flags.token, maxRuns: 1, optionName: flagName })
       : undefined;
   const listening = { hasBegun: false };
 
@@ -217,10 +224,10 @@ export async function runTrain(flags: TrainFlags, context: CliContext): Promise<
   const { batchSize, seed, microShard, exact } = flags;
   const withDefaults = { batchSize, seed, ...(exact === true ? { exact, microShard } : {}) };
   const { model, weights, loss, metrics, classWeights, optimizer, epochs } = flags;
-  const given = { model, weights, loss, metrics, classWeights, optimizer, epochs };
+  const given = { model, weights, loss, metrics, classWeights, optimizer, epochs, callbacks };
   const data = { source: flags.data, limit: flags.limit, transpose: flags.transpose };
   const isTls = https === true || cert !== undefined || key !== undefined;
-  const run = train(
+  const run = library.train(
     { ...given, ...(resume === undefined ? withDefaults : {}), data },
     {
       workers: chooseWorkerCount,
@@ -237,7 +244,8 @@ export async function runTrain(flags: TrainFlags, context: CliContext): Promise<
       checkpointEvery: flags.checkpointEvery,
       reporter: report,
       signal,
-      config: flags,
+      config: withoutSecrets(flags),
+      export: flags.export,
       optionName: flagName,
       onListening({ urls, certificate: tls }) {
         listening.hasBegun = true;
@@ -274,7 +282,7 @@ export async function runTrain(flags: TrainFlags, context: CliContext): Promise<
       await waitForInterrupt();
     }
   } catch (error) {
-    if (error instanceof RunFinishedError) report.info(error.message);
+    if (error instanceof library.RunFinishedError) report.info(error.message);
     else if (!signal.aborted || error !== signal.reason) throw error;
     else if (listening.hasBegun) {
       report.close();

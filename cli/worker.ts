@@ -27,6 +27,8 @@ interface WorkerFlags {
   readonly devices?: Devices;
   readonly engine: EngineChoice;
   readonly installNative: InstallNative;
+  /** In MiB. */
+  readonly sampleCache?: number;
   readonly quiet?: boolean;
   readonly log: LogFormat;
 }
@@ -52,6 +54,11 @@ export function addWorker(cli: Command, context: CliContext): void {
     .option('--devices <list>', 'GPUs, one worker each: all, or numbers such as 0,1', devices)
     .addOption(engineOption('engine that computes'))
     .addOption(installNativeOption())
+    .option(
+      '--sample-cache <mib>',
+      'memory of each worker for samples, which then travel once (default: 512; 0 for a coordinator on this machine)',
+      integer(0, 1_048_576),
+    )
     .option('--quiet', 'print problems only')
     .addOption(logOption())
     .addHelpText(
@@ -79,6 +86,7 @@ async function runWorkerCommand(link: string, flags: WorkerFlags, context: CliCo
   const hasParent = process.env.GRADCAST_LEASH === 'stdin';
   const interrupt = interruptWorker(hasParent);
   const { signal } = interrupt;
+  const { sampleCache } = flags;
   const log = await createWorkerLog(flags);
   // The parent process has prepared the engine; and an installation brings none for GPUs.
   const isStartedByHand = process.env.GRADCAST_LEASH === undefined;
@@ -93,7 +101,12 @@ async function runWorkerCommand(link: string, flags: WorkerFlags, context: CliCo
     token: parsed.token ?? flags.token,
     isSibling: process.env.GRADCAST_SIBLING !== undefined,
     program: context,
-    childOptions: ['--log', flags.log, ...(flags.quiet === true ? ['--quiet'] : [])],
+    sampleCacheBytes: sampleCache === undefined ? undefined : sampleCache * 2 ** 20,
+    childOptions: [
+      ...['--log', flags.log],
+      ...(flags.quiet === true ? ['--quiet'] : []),
+      ...(sampleCache === undefined ? [] : ['--sample-cache', String(sampleCache)]),
+    ],
     signal,
     isTerminated: () => interrupt.stoppedBy === 'SIGTERM',
   });

@@ -51,6 +51,15 @@ export type { TensorSpec } from '../shared/model/tensors.ts';
 export type { EpochRecord } from '../shared/protocol/messages.ts';
 export type { Progress, Reporter } from './report/reporter.ts';
 
+export type { Callback, CallbackContext, CallbackModel, CallbackState, Logs } from './callbacks/callback.ts';
+export { csvLog, type CsvLogOptions } from './callbacks/csv-log.ts';
+export { earlyStopping, type EarlyStoppingOptions } from './callbacks/early-stopping.ts';
+export { learningRateSchedule, reduceLROnPlateau, type RateFunction } from './callbacks/learning-rate.ts';
+export { modelCheckpoint, type ModelCheckpointOptions } from './callbacks/model-checkpoint.ts';
+export type { MonitorOptions } from './callbacks/monitor.ts';
+export { tensorBoard, type TensorBoardOptions } from './callbacks/tensorboard.ts';
+export { webhook, type WebhookEvent, type WebhookOptions } from './callbacks/webhook.ts';
+
 export type { OptimizerOptions as Optimizer } from './optimizer/hyperparameters.ts';
 export type { AdadeltaOptions } from './optimizer/adadelta.ts';
 export type { AdagradOptions } from './optimizer/adagrad.ts';

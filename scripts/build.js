@@ -9,6 +9,9 @@ import { withLock } from './lock.js';
 import { sweep } from './sweep.js';
 
 const dist = `${root}/dist`;
+/** File with the licenses of the packages that bundles for Node contain. */
+const LICENSES = 'LICENSES.txt';
+const { dependencies, optionalDependencies } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8'));
 /** Public entries that run in Node, and the programs of threads. */
 const NODE_ENTRIES = [
   'coordinator/index.ts',
@@ -121,12 +124,26 @@ async function buildForNode() {
     format: 'esm',
     platform: 'node',
     target: 'node20.19',
-    packages: 'external',
+    // What users install. Of other packages, the bundle contains what is used: protobufjs would be 4 MB.
+    external: [...Object.keys(dependencies), ...Object.keys(optionalDependencies)],
     sourcemap: true,
     metafile: true,
     logLevel: 'warning',
   });
+  writeFileSync(`${dist}/${LICENSES}`, licensesOf(metafile));
   sweep(dist, new Set(Object.keys(metafile.outputs).map((path) => basename(path))));
+}
+
+/** Licenses of the packages that a bundle contains. */
+function licensesOf({ inputs }) {
+  const packages = Object.keys(inputs).flatMap(
+    (path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(path) ?? [],
+  );
+  const texts = [...new Set(packages)].sort().map((folder) => {
+    const { name, version } = JSON.parse(readFileSync(`${root}/${folder}/package.json`, 'utf8'));
+    return `${name} ${version}\n\n${readFileSync(`${root}/${folder}/LICENSE`, 'utf8').trim()}\n`;
+  });
+  return texts.join('\n');
 }
 
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {

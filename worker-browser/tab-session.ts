@@ -17,6 +17,7 @@ export interface TabSessionOptions {
   /** Share of the time that the tab may compute, above 0 to 1. */
   readonly share: () => number;
   readonly connect: Connect;
+  readonly sampleStore: NonNullable<WorkerOptions['sampleStore']>;
   readonly clock: Clock;
   readonly random: () => number;
   readonly onRetryNow: NonNullable<WorkerOptions['onRetryNow']>;
@@ -145,6 +146,7 @@ export function createTabSession(options: TabSessionOptions): { join(message: Jo
       url,
       name,
       clock,
+      sampleStore: options.sampleStore,
       random: options.random,
       onRetryNow: options.onRetryNow,
       signal: ended,

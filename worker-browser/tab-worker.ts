@@ -6,6 +6,7 @@ import { parseOverride } from './engine/backend-candidates.ts';
 import { TabEngines } from './engine/tab-engines.ts';
 import { watchForSleep } from './lifecycle/policies.ts';
 import { PictureReader } from './picture-reader.ts';
+import { indexedDbStorage } from './sample-storage.ts';
 import type { FromPage, FromTab } from './tab-messages.ts';
 import type { FromEngine, Port } from '../shared/engine/remote-engine/messages.ts';
 
@@ -16,6 +17,9 @@ const post = (message: FromTab): void => scope.postMessage(message);
 const clock = systemClock(globalThis);
 /** Samples of a benchmark: enough for a GPU to reach its speed, few enough for a phone. */
 const BENCHMARK_SAMPLES = 32;
+/** Memory for samples that the tab has been sent, and bytes for them in IndexedDB, where those of several data sets are. */
+const MAX_SAMPLE_BYTES = 2 ** 28;
+const MAX_STORED_BYTES = 2 ** 29;
 /** Samples for an engine that the address names: it only has to work, as it is compared with none. */
 const SMOKE_TEST_SAMPLES = 4;
 
@@ -58,6 +62,10 @@ const tab = createTabSession({
   onComputed: () => reader.prepare(),
   share: () => share,
   connect: connections.connect,
+  sampleStore: {
+    maxBytes: MAX_SAMPLE_BYTES,
+    storage: indexedDbStorage(MAX_STORED_BYTES, () => Date.now()),
+  },
   clock,
   random: Math.random,
   onRetryNow(callback) {

@@ -40,6 +40,8 @@ export interface RunWorkersOptions {
   readonly installNative: InstallNative;
   /** Whether this process is one of several workers that another process has started. */
   readonly isSibling: boolean;
+  /** Memory of each worker for samples. @default see NodeWorkerOptions */
+  readonly sampleCacheBytes: number | undefined;
   readonly program: WorkerProgram;
   /** Further options of the `worker` command for the processes of several workers. */
   readonly childOptions: readonly string[];
@@ -105,6 +107,7 @@ async function runSingleWorker(options: RunWorkersOptions, report: MachineReport
       fingerprint,
       name,
       engine,
+      sampleCacheBytes: options.sampleCacheBytes,
       threadFile: program.threadFile,
       signal,
       note,

@@ -1,3 +1,4 @@
+import { readSamples } from '../../shared/data/dataset.ts';
 import { startCoordinator, type CoordinatorOptions } from '../../coordinator/hosting/coordinator.ts';
 import { growHeap } from '../../coordinator/commands/run-training.ts';
 import { waitForWorkers } from '../../coordinator/pool/wait-for-workers.ts';
@@ -6,7 +7,7 @@ import { plainReporter } from '../../coordinator/report/plain.ts';
 import { codecLabel } from '../../coordinator/links/codecs.ts';
 import { createOptimizer } from '../../coordinator/optimizer/optimizer.ts';
 import { systemClock } from '../../shared/util/clock.ts';
-import type { Dataset } from '../../shared/data/dataset.ts';
+import type { StoredDataset } from '../../shared/data/dataset.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { median } from '../support/statistics.ts';
@@ -20,7 +21,7 @@ export interface LinkWorker {
 
 export interface CellOptions {
   readonly prepared: PreparedJob;
-  readonly dataset: Dataset;
+  readonly dataset: StoredDataset;
   readonly batch: number;
   readonly link: LinkShape;
   readonly codecs: CoordinatorOptions['codecs'];
@@ -108,8 +109,8 @@ export async function runCell(options: CellOptions): Promise<Cell> {
     const startedMs = performance.now();
     const stallsBefore = stalls.count;
     await coordinator.stepRunner.run(
-      { step: step as Step, samples: samplesOf(step), split: dataset.train, optimizer },
-      samplesOf(step + 1),
+      { step: step as Step, batch: readSamples(dataset.train, samplesOf(step)), optimizer },
+      readSamples(dataset.train, samplesOf(step + 1)),
     );
     const elapsedMs = performance.now() - startedMs;
     if (options.verbose) console.error(`    step ${step}: ${elapsedMs.toFixed(0)} ms`);

@@ -1,3 +1,5 @@
+import { type Shard } from '../../shared/data/shard.ts';
+import { readSamples } from '../../shared/data/dataset.ts';
 import { startCoordinator, type Coordinator } from '../../coordinator/hosting/coordinator.ts';
 import { growHeap } from '../../coordinator/commands/run-training.ts';
 import { waitForWorkers } from '../../coordinator/pool/wait-for-workers.ts';
@@ -69,13 +71,15 @@ export async function startInProcessCoordinator({
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
   optimizer.weights.set(initialWeights);
   const unchanged = fixedWeights(optimizer.weights);
-  const samplesOf = (turn: number): Uint32Array =>
-    Uint32Array.from({ length: batchSize }, (_, i) => (turn % batches) * batchSize + i);
+  const batchOf = (turn: number): Shard =>
+    readSamples(
+      dataset.train,
+      Uint32Array.from({ length: batchSize }, (_, i) => (turn % batches) * batchSize + i),
+    );
   let taken = 0;
   const input = (applied: Optimizer): StepInput => ({
     step: taken as Step,
-    samples: samplesOf(taken),
-    split: dataset.train,
+    batch: batchOf(taken),
     optimizer: applied,
   });
   return {
@@ -84,7 +88,7 @@ export async function startInProcessCoordinator({
     allWorkersReady: () => waitForWorkers(coordinator.pool, workers, 60_000, clock, signal),
     async step() {
       const startedMs = performance.now();
-      await coordinator.stepRunner.run(input(optimizer), samplesOf(taken + 1));
+      await coordinator.stepRunner.run(input(optimizer), batchOf(taken + 1));
       taken++;
       return performance.now() - startedMs;
     },

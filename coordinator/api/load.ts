@@ -78,14 +78,16 @@ export type SavedModel = Pick<
  * ```
  */
 export async function loadModel(folder: string): Promise<SavedModel> {
-  const { job, weights } = await loadSavedModel(folder);
+  const { job, weights, metadata } = await loadSavedModel(folder);
   const inside = join(folder, 'model/model.json');
   const file = await readModelFile(existsSync(inside) ? inside : join(folder, 'model.json'));
   const weightNames = [...(file.weights?.keys() ?? [])];
   const model = { job, weights, weightNames };
+  const { gradcast, epochs } = metadata;
+  const about = { gradcast, epochs };
   return {
     ...model,
     ...computingModel(job, weights, () => thisPackage().openCoordinatorEngine('wasm'), null),
-    export: (path, options) => exportModel(model, path, options),
+    export: (path, options) => exportModel({ ...model, ...about }, path, options),
   };
 }

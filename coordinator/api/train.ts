@@ -77,6 +77,8 @@ export interface TrainOptions {
   readonly audit?: number | false | undefined;
   /** Folder for model, history, config and checkpoints; true for runs/<date>-<id>. @default none: nothing is written */
   readonly out?: string | true | undefined;
+  /** Formats and files in which the trained model is written besides, such as onnx; it needs a folder. @default none */
+  readonly export?: readonly string[] | undefined;
   /** Folder of a run to resume from its last checkpoint, with its model and settings. @default a new run */
   readonly resume?: string | undefined;
   /** Time between two checkpoints. @default five minutes; of a resumed run, as before */
@@ -126,6 +128,7 @@ const optionFields = {
   minWorkers: v.optional(whole(1, 1_000)),
   audit: v.optional(v.union([v.literal(false), v.pipe(v.number(), v.minValue(0), v.maxValue(1))])),
   out: v.optional(v.union([text, v.literal(true)])),
+  export: v.optional(v.array(text)),
   resume: v.optional(text),
   checkpointEvery: v.optional(
     v.union([v.object({ steps: whole(1) }), v.object({ ms: v.pipe(v.number(), v.minValue(1)) })]),
@@ -170,6 +173,7 @@ async function runTask(task: Task, options: TrainOptions, controls: RunControls)
     clock,
     report,
     listener,
+    callbacks: task.callbacks,
     signal,
     async chooseWorkerCount(job) {
       const { workers = typeof engine === 'string' && coordinator === undefined ? 'auto' : 0 } = options;
@@ -206,6 +210,10 @@ function settingsOf(task: Task, options: TrainOptions): RunSettings {
   const { host = DEFAULT_HOST, port, token, resume } = options;
   if (coordinator !== undefined && token !== undefined)
     throw new TypeError('The token belongs to the coordinator: createCoordinator({ token }).');
+  if (options.export !== undefined && out === undefined && resume === undefined)
+    throw new TypeError(
+      `${optionName('export')} needs ${optionName('out')}: files are written in its folder.`,
+    );
   if (resume !== undefined && out !== undefined)
     throw new TypeError(`A resumed run keeps its folder. Leave out ${optionName('out')}.`);
   const ownEngine = typeof engine === 'string' ? undefined : engine;
@@ -225,6 +233,7 @@ function settingsOf(task: Task, options: TrainOptions): RunSettings {
     exact: task.exact ?? (task.microShard === undefined ? undefined : true),
     out: out === true ? defaultRunDir(new Date()) : out,
     checkpointEvery: options.checkpointEvery,
+    export: options.export,
     host: coordinator !== undefined && port === undefined ? '0.0.0.0' : host,
     port: opensPort ? (port ?? 0) : null,
     token,
@@ -264,6 +273,7 @@ function describeSettings(task: Task, options: TrainOptions): object {
     ...task,
     model: describeTaskModel(task.model),
     data: describeTaskData(task.data),
+    callbacks: task.callbacks?.map(({ name = 'callback' }) => name),
     engine: typeof engine === 'object' ? engine.info : engine,
     codec: typeof codec === 'object' ? codecChoice(codec) : codec,
     installNative,

@@ -1,5 +1,4 @@
-import type { Dataset } from '../../shared/data/dataset.ts';
-import { writeShard, viewShard, shardBytes } from '../../shared/data/shard.ts';
+import { readSamples, type Dataset } from '../../shared/data/dataset.ts';
 import type { Engine, GradientComputer } from '../../shared/engine/engine.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { addScores, Scoring } from '../../shared/model/scoring.ts';
@@ -7,10 +6,9 @@ import { sampleSize } from '../../shared/model/tensors.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { checkDataFits } from '../commands/evaluate-model.ts';
 import type { TrainingRunOutcome } from '../commands/run-training.ts';
-import { writeFileAtomic } from '../files/write-file.ts';
-import { kerasArchive } from '../model-file/save-keras.ts';
+import { chooseTarget, type ExportFormat } from '../export/formats.ts';
+import { writeModelFile, type ExportedModel } from '../export/write-model.ts';
 import { nameWeights } from '../model-file/weights-file.ts';
-import { compileConfigOf } from '../model/compile-export.ts';
 import { modelPenalty } from '../optimizer/tensor-rules.ts';
 import type { TestScores } from '../report/reporter.ts';
 import { modelToSave, saveModel } from '../run/model-folder.ts';
@@ -36,8 +34,8 @@ export type NestedNumbers = (number | NestedNumbers)[];
  * ```
  */
 export interface ExportOptions {
-  /** @default by the ending of the file's name */
-  readonly format?: 'keras' | undefined;
+  /** @default by the name of the file */
+  readonly format?: ExportFormat | undefined;
 }
 
 /**
@@ -75,7 +73,8 @@ export interface TrainedModel {
    */
   save(folder: string): Promise<void>;
   /**
-   * Saves the model for another program: a .keras file, which `load_model` of Keras 3 reads, compiled as the run was.
+   * Writes the model for another program: as a .keras file for `load_model` of Keras 3, compiled as the run was, as ONNX, as
+   * safetensors, or as a SavedModel of TensorFlow, which is a folder.
    * @param file an existing file is replaced
    * @throws Error with a sentence if the file could not be written, or the format cannot express the model
    */
@@ -116,6 +115,7 @@ export function trainedModel(
   { version, openEngine, isStopped }: ModelOrigin,
 ): TrainedModel {
   const { job, weights, weightNames, dataset, history, scores } = outcome;
+  const epochs = history.at(-1)?.epoch ?? 0;
   return {
     ...outcome,
     isStopped,
@@ -123,11 +123,12 @@ export function trainedModel(
       const training = {
         gradcast: version,
         dataDescription: dataset.description,
-        epochs: history.at(-1)?.epoch ?? 0,
+        epochs,
       };
       await saveModel(folder, modelToSave(job, { weights, names: weightNames }, training, scores));
     },
-    export: (file, exportOptions) => exportModel({ job, weights, weightNames }, file, exportOptions),
+    export: (file, exportOptions) =>
+      exportModel({ job, weights, weightNames, gradcast: version, epochs }, file, exportOptions),
     ...computingModel(job, weights, openEngine, dataset),
   };
 }
@@ -152,22 +153,18 @@ export function computingModel(
 
 /** Writes a model for another program; see TrainedModel.export. */
 export async function exportModel(
-  { job, weights, weightNames }: Pick<TrainedModel, 'job' | 'weights' | 'weightNames'>,
+  {
+    job,
+    weights,
+    weightNames,
+    gradcast,
+    epochs,
+  }: Pick<TrainedModel, 'job' | 'weights' | 'weightNames'> & Pick<ExportedModel, 'gradcast' | 'epochs'>,
   file: string,
   { format }: ExportOptions = {},
 ): Promise<void> {
-  checkFormat(file, format);
-  const named = nameWeights(weights, weightNames, job.layout);
-  const compiled = compileConfigOf(job, weightNames);
-  await writeFileAtomic(file, await kerasArchive(job, named, new Date(), compiled));
-}
-
-/** @throws Error with a sentence if there is no such format */
-function checkFormat(file: string, format: unknown): void {
-  if (format !== undefined && format !== 'keras')
-    throw new TypeError(`There is no format ${JSON.stringify(format)} to export. There is keras.`);
-  if (file.endsWith('.keras')) return;
-  throw new Error(`${file} does not end in .keras, so Keras would not load it. Use another name.`);
+  const model = { job, weights: nameWeights(weights, weightNames, job.layout), gradcast, epochs };
+  await writeModelFile(model, chooseTarget({ format, file }, ''));
 }
 
 /** Runs computations one after the other on an engine that is opened when it is needed. */
@@ -235,9 +232,7 @@ async function evaluate(
       { length: Math.min(BATCH_SIZE, split.count - from) },
       (_, i) => from + i,
     );
-    const payload = new Uint8Array(shardBytes(numbers.length, job));
-    writeShard(payload, numbers, split, job);
-    sums = addScores(sums, await computer.evaluate(viewShard(payload, numbers.length, job)));
+    sums = addScores(sums, await computer.evaluate(await readSamples(split, numbers)));
   }
   const { loss, metrics } = scoring.means(sums, split.count);
   return { ...metrics, loss: loss + modelPenalty(job, weights) };

@@ -1,50 +1,89 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeFileAtomic } from '../files/write-file.ts';
 import type { Job } from '../../shared/model/job.ts';
+import { chooseTarget, runTarget, type ExportTarget } from '../export/formats.ts';
+import {
+  checkExport,
+  describeInput,
+  openingLine,
+  writeModelFile,
+  type ExportedModel,
+} from '../export/write-model.ts';
 import { readModelFile } from '../model-file/model-file.ts';
-import { kerasArchive } from '../model-file/save-keras.ts';
-import type { NamedWeights } from '../model-file/weights-file.ts';
-import { compileConfigOf } from '../model/compile-export.ts';
+import { nameWeights } from '../model-file/weights-file.ts';
 import type { Reporter } from '../report/reporter.ts';
 import { loadModel } from '../run/model-folder.ts';
 
 export interface ExportModelFlags {
-  /** The .keras file to write. */
+  /** The .keras file to write; the same as `out` with the format keras. */
   readonly keras?: string;
+  /** One of EXPORT_FORMATS. @default by the name of `out` */
+  readonly format?: string;
+  /** File, or folder of a SavedModel, to write. @default a file in the folder of the run */
+  readonly out?: string;
 }
 
+/** Size from which writing takes so long that it is announced. */
+const ANNOUNCED_BYTES = 2 ** 26;
+
 /**
- * Writes the trained model of a run as a .keras file.
+ * Writes the trained model of a run in the format of another program.
  * @param modelDir folder of a run, or its model/
- * @throws Error with a sentence if the model cannot be read, or Keras 3 cannot express it
+ * @throws Error with a sentence if the model cannot be read, or the format cannot express it
  */
 export async function exportModel(
   modelDir: string,
-  { keras: file }: ExportModelFlags,
+  { keras, format, out }: ExportModelFlags,
   report: Pick<Reporter, 'info'>,
 ): Promise<void> {
-  if (file === undefined) throw new Error('Name the file to write: --keras model.keras');
-  if (!file.endsWith('.keras')) {
-    throw new Error(`${file} does not end in .keras, so Keras would not load it. Use another name.`);
-  }
+  const target =
+    keras === undefined
+      ? chooseTarget({ format, file: out }, modelDir)
+      : chooseTarget({ format: 'keras', file: keras }, modelDir);
+  await writeAndReport(await readTrainedModel(modelDir), target, report);
+}
+
+/** @throws Error with a sentence if the folder has no model */
+async function readTrainedModel(modelDir: string): Promise<ExportedModel> {
   const { job, metadata } = await loadModel(modelDir);
   const inside = join(modelDir, 'model/model.json');
   const { weights } = await readModelFile(existsSync(inside) ? inside : join(modelDir, 'model.json'));
-  const named: NamedWeights = weights ?? new Map();
-  const compiled = compileConfigOf(job, [...named.keys()]);
-  await writeFileAtomic(file, await kerasArchive(job, named, new Date(), compiled));
-  const epochs = metadata.epochs === 1 ? '1 epoch' : `${metadata.epochs} epochs`;
-  report.info(`Wrote ${file}: the model after ${epochs}, for keras.saving.load_model('${file}') in Python.`);
-  report.info(
-    (job.inputs[0]?.scale ?? 1) === 1
-      ? 'It takes pixels from 0 to 255.'
-      : 'It takes pixels divided by 255, as float32.',
-  );
+  const { gradcast, epochs, preprocessing } = metadata;
+  return { job, weights: weights ?? new Map(), gradcast, epochs, preprocessing };
+}
+
+async function writeAndReport(
+  model: ExportedModel,
+  target: ExportTarget,
+  report: Pick<Reporter, 'info'>,
+): Promise<void> {
+  const { job, weights, epochs } = model;
+  const { file, format } = target;
+  const bytes = [...weights.values()].reduce((sum, { values }) => sum + values.byteLength, 0);
+  if (bytes > ANNOUNCED_BYTES) report.info(`Writing ${file}, ${Math.round(bytes / 1e6)} MB ...`);
+  await writeModelFile(model, target);
+  const trained = epochs === 1 ? '1 epoch' : `${epochs} epochs`;
+  report.info(`Wrote ${file}: the model after ${trained}, for ${openingLine(target)} in Python.`);
+  if (format === 'safetensors')
+    report.info(
+      'It has the weights in the layouts of Keras; its metadata have the model, and how PyTorch wants them.',
+    );
+  else for (const line of inputLines(job)) report.info(line);
+  if (format !== 'keras') return;
   const missing = describeMissing(job);
   report.info(
     `It is compiled with the optimizer, loss and metrics of the run, and fit() starts the optimizer anew${missing === null ? '' : `, without ${missing}`}.`,
   );
+}
+
+/** What the model takes. */
+function inputLines({ inputs }: Job): string[] {
+  const [input, ...others] = inputs;
+  if (input !== undefined && others.length === 0) {
+    const values = describeInput(input);
+    return [values.startsWith('pixels from') ? 'It takes pixels from 0 to 255.' : `It takes ${values}.`];
+  }
+  return inputs.map((each) => `Its input ${each.name} takes ${describeInput(each)}.`);
 }
 
 /** Settings that Keras does not keep in a model, or the file does not have; null if there are none. */
@@ -55,4 +94,38 @@ function describeMissing({ optimizer }: Job): string | null {
     schedule?.name === 'plateau' ? 'the plateau schedule (ReduceLROnPlateau)' : null,
   ].filter((part) => part !== null);
   return parts.length === 0 ? null : parts.join(' and ');
+}
+
+/**
+ * Checks that the model of a run can be exported at its end.
+ * @param names formats or files, as --export has them
+ * @throws Error with a sentence that names the layer and what to do
+ */
+export async function checkRunExports(
+  names: readonly string[] = [],
+  {
+    job,
+    weights,
+    weightNames,
+  }: { readonly job: Job; readonly weights: Float32Array; readonly weightNames: readonly string[] },
+): Promise<void> {
+  for (const name of names) {
+    const { format } = runTarget(name, '');
+    await checkExport({ job, weights: nameWeights(weights, weightNames, job.layout) }, format);
+  }
+}
+
+/**
+ * Exports the saved model of a run.
+ * @param names formats or files, as --export has them
+ * @throws Error with a sentence; the model is saved all the same
+ */
+export async function exportRun(
+  names: readonly string[] = [],
+  { dir }: { readonly dir: string },
+  report: Pick<Reporter, 'info'>,
+): Promise<void> {
+  if (names.length === 0) return;
+  const model = await readTrainedModel(dir);
+  for (const name of names) await writeAndReport(model, runTarget(name, dir), report);
 }

@@ -5,7 +5,7 @@ import { keyName, type OptionName } from '../../shared/util/option-names.ts';
 import { describeShapes } from '../../shared/model/tensors.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
-import { datasetDigest } from '../data/load-dataset.ts';
+import { datasetDigest } from '../data/dataset-digest.ts';
 import { withClassWeights, type ClassWeights } from '../data/class-weights.ts';
 import { describeDatasetProblems } from '../data/dataset-warnings.ts';
 import { transposeImages } from '../data/transpose.ts';
@@ -13,7 +13,7 @@ import { completeSettings } from '../model/compile-config.ts';
 import { checkSettings, prepareJob, type PreparedJob } from '../model/model.ts';
 import type { OutputSettings } from '../model/output-settings.ts';
 import type { Reporter } from '../report/reporter.ts';
-import { loadCheckpoint, type Checkpoint } from '../run/checkpoint.ts';
+import { loadCheckpoint, type CallbackStates, type Checkpoint } from '../run/checkpoint.ts';
 import { DEFAULT_CHECKPOINT_INTERVAL, type CheckpointInterval } from '../run/checkpoint-writer.ts';
 import type { RunLock } from '../run/hold-lock.ts';
 import {
@@ -79,7 +79,6 @@ const DEFAULT_MICRO_SHARD = 16;
 
 /** A new run, or an earlier one at its checkpoint. */
 export interface PreparedRun extends PreparedJob {
-  readonly dataset: Dataset;
   /** See datasetDigest. */
   readonly dataDigest: string;
   /** Weights that the data set has by class. */
@@ -88,6 +87,8 @@ export interface PreparedRun extends PreparedJob {
   readonly weights: Float32Array;
   readonly optimizer: Optimizer;
   readonly resumeFrom?: ResumePoint;
+  /** State of the callbacks of a resumed run. */
+  readonly callbackStates?: CallbackStates | undefined;
   /** Records of the finished epochs. */
   readonly history?: readonly EpochRecord[];
   /** Engine fingerprint of a resumed exact run. */
@@ -170,7 +171,6 @@ async function prepareNewRun(
   return {
     ...prepared,
     notes: [...prepared.notes, ...problems],
-    dataset,
     dataDigest: datasetDigest(stored),
     classWeights,
     weights,
@@ -254,6 +254,7 @@ async function resumeRun(
     optimizer,
     engineFingerprint,
     resumeFrom: { position, tally, last: folder.history.at(-1) ?? null },
+    callbackStates: checkpoint.callbacks,
     history: folder.history,
     checkpointEvery: checkpointEvery ?? earlierInterval ?? DEFAULT_CHECKPOINT_INTERVAL,
     openFolder: () => Promise.resolve(folder),

@@ -7,6 +7,10 @@ import { Scoring, type ScoredJob } from '../../shared/model/scoring.ts';
 import type { EpochRecord, Step } from '../../shared/protocol/messages.ts';
 import { keyName } from '../../shared/util/option-names.ts';
 import type { Clock } from '../../shared/util/clock.ts';
+import type { Callback } from '../callbacks/callback.ts';
+import { CallbackList } from '../callbacks/callback-list.ts';
+import { withScheduleOf } from '../callbacks/learning-rate.ts';
+import { trainWithCallbacks } from '../callbacks/train-with-callbacks.ts';
 import type { CoordinatorHost, HostedRun } from '../hosting/coordinator.ts';
 import { userCacheDir } from '../data/load-dataset.ts';
 import { codecLabel, codecRuleFor, type CodecChoice } from '../links/codecs.ts';
@@ -27,8 +31,9 @@ import { Interrupted } from '../training/errors.ts';
 import { testScores, type TrainingResult } from '../training/progress.ts';
 import { stepsPerEpoch } from '../training/sampler.ts';
 import type { StepRunner } from '../training/step.ts';
-import { train } from '../training/train.ts';
+import type { TrainingOptions } from '../training/train.ts';
 import { certificateFor, type Certificate, type HttpsFlags } from '../server/tls.ts';
+import { checkRunExports, exportRun } from './export-model.ts';
 import { prepareRun, type PreparedRun, type PrepareRunFlags } from './prepare-run.ts';
 import { withCoordinator, type RunProgram } from './run-session.ts';
 
@@ -46,6 +51,8 @@ export interface RunSettings extends PrepareRunFlags, HttpsFlags {
   readonly audit?: number | undefined;
   /** Whether no answer has to be recomputed. @default false */
   readonly trustsWorkers?: boolean | undefined;
+  /** Formats and files in which the trained model is written besides. */
+  readonly export?: readonly string[] | undefined;
   /** Settings that config.json records, besides those of the job. */
   readonly config: object;
 }
@@ -64,6 +71,8 @@ export interface TrainingRunOptions {
   readonly chooseWorkerCount: (job: Job) => Promise<number>;
   /** Called when workers can join. @param urls addresses of the coordinator, the nearest first */
   readonly onListening: (urls: readonly string[], tls: Certificate | undefined) => void;
+  /** Called in their order while the run trains. @default none */
+  readonly callbacks?: readonly Callback[] | undefined;
   /** Called when training begins and after each step. @param steps finished steps of the run, those of earlier processes included */
   readonly onSteps?: (steps: number) => void;
 }
@@ -84,10 +93,16 @@ export interface TrainingRunOutcome extends Pick<PreparedRun, 'job' | 'weightNam
   readonly canResume: boolean;
 }
 
-/** The folder of a run and its checkpoints. */
-interface RunOutput {
+/** Folder of a run and its checkpoints. */
+interface RunFiles {
   readonly folder: RunFolder;
   readonly checkpoints: CheckpointWriter;
+}
+
+/** Receivers of a run's progress: its callbacks and its files, if it writes any. */
+interface RunOutput {
+  readonly callbacks: CallbackList;
+  readonly files: RunFiles | null;
 }
 
 /**
@@ -105,14 +120,16 @@ export async function runTraining(
   try {
     checkExact(settings);
     const tls = await certificateFor(settings, userCacheDir(), new Date());
-    prepared = await prepareRun(settings, report, signal);
+    const { callbacks = [] } = options;
+    const optimizer = withScheduleOf(callbacks, settings.optimizer, settings.model !== undefined);
+    prepared = await prepareRun({ ...settings, optimizer }, report, signal);
     return await trainPrepared(settings, options, prepared, tls, opened);
   } catch (error) {
     // A cancelled preparation rejects with the signal's reason; nothing has been trained yet.
     if (signal.aborted && error === signal.reason) return null;
     throw error;
   } finally {
-    if (settings.resume === undefined) await opened.output?.folder.discardIfUnused();
+    if (settings.resume === undefined) await opened.output?.files?.folder.discardIfUnused();
     await prepared?.release();
   }
 }
@@ -129,6 +146,7 @@ async function trainPrepared(
   if (job.microShard !== undefined) checkExact({ ...settings, exact: true });
   printDataset(dataset, report);
   await checkModel(prepared, settings.model !== undefined || settings.loss !== undefined, program, report);
+  await checkRunExports(settings.export, prepared);
   const workers = await options.chooseWorkerCount(job);
   if (signal.aborted) return null;
   warnOfShardStatistics(job, { ...settings, workers }, report);
@@ -150,26 +168,40 @@ async function trainPrepared(
         // After the port is open: a run that cannot start leaves no folder.
         const output = await openOutput(prepared, run, options);
         opened.output = output;
-        if (output !== null && resumeFrom === undefined) {
+        const { files } = output;
+        if (files !== null && resumeFrom === undefined) {
           const config = { ...settings.config, workers };
-          await output.folder.writeConfig(createRunConfig(config, prepared, settings.token, program));
-          await output.checkpoints.writeInitial();
+          await files.folder.writeConfig(createRunConfig(config, prepared, settings.token, program));
+          await files.checkpoints.writeInitial();
         }
         options.onListening(run.urls, tls);
       },
     },
-    (run) => trainAndSave(prepared, run, opened.output, options),
+    async (run) => {
+      const outcome = await trainAndSave(prepared, run, opened.output as RunOutput, options);
+      const dir = outcome.folder;
+      if (outcome.steps > 0 && dir !== null) await exportRun(settings.export, { dir }, report);
+      return outcome;
+    },
   );
 }
 
 async function openOutput(
   prepared: PreparedRun,
   { engineFingerprints }: HostedRun,
-  { clock, report }: TrainingRunOptions,
-): Promise<RunOutput | null> {
-  if (prepared.openFolder === null) return null;
-  const { job, weights, optimizer, dataDigest, classWeights, checkpointEvery } = prepared;
-  const folder = await prepared.openFolder();
+  { program, clock, report, callbacks: called = [] }: TrainingRunOptions,
+): Promise<RunOutput> {
+  const { job, weights, optimizer, dataset, dataDigest, classWeights, checkpointEvery } = prepared;
+  const folder = (await prepared.openFolder?.()) ?? null;
+  const callbacks = new CallbackList({
+    ...prepared,
+    callbacks: called,
+    trainedBy: { gradcast: program.version, dataDescription: dataset.description },
+    runDir: folder?.dir ?? null,
+    report,
+  });
+  if (prepared.callbackStates !== undefined) callbacks.restore(prepared.callbackStates);
+  if (folder === null) return { callbacks, files: null };
   const checkpoints = new CheckpointWriter({
     dir: folder.checkpointDir,
     every: checkpointEvery,
@@ -178,37 +210,39 @@ async function openOutput(
     classWeights,
     vectors: { weights, ...optimizer.state },
     plateau: optimizer.plateau,
+    callbacks: () => callbacks.state(),
     engineFingerprint: () => engineFingerprints?.expected ?? null,
     clock,
     write: { beforeReplace: () => folder.lock.check() },
     warn: (line) => report.warn(line),
   });
-  return { folder, checkpoints };
+  return { callbacks, files: { folder, checkpoints } };
 }
 
 async function trainAndSave(
   prepared: PreparedRun,
   { stepRunner, pool, feed, metrics, bottleneckReporter }: HostedRun,
-  output: RunOutput | null,
+  { callbacks, files }: RunOutput,
   options: TrainingRunOptions,
 ): Promise<TrainingRunOutcome> {
   const { program, clock, report, signal, onSteps, listener } = options;
   const { dataset, job, optimizer, resumeFrom, weightNames } = prepared;
-  const save = async (epochs: number, scores: TestScores | null): Promise<void> => {
-    if (output !== null) await saveWeights(output.folder, prepared, program.version, epochs, scores);
+  const save = async (model: TrainedWeights): Promise<void> => {
+    if (files !== null) await saveWeights(files.folder, prepared, program.version, model);
   };
-  const epochs =
-    output === null
+  const saver =
+    files === null
       ? null
       : new EpochSaver({
-          folder: output.folder,
-          saveModel: (record) => save(record.epoch, record),
+          folder: files.folder,
+          saveModel: (record) =>
+            save({ weights: optimizer.averagedWeights, epochs: record.epoch, scores: record }),
           warn: (line) => report.warn(line),
         });
   const history = [...(prepared.history ?? [])];
   onSteps?.(resumeFrom?.position.steps ?? 0);
   const listeners = listener === undefined ? [] : [listener];
-  const training = train({
+  const training: TrainingOptions = {
     job,
     dataset,
     optimizer,
@@ -219,46 +253,65 @@ async function trainAndSave(
     signal,
     async save(record) {
       history.push(record);
-      await epochs?.save(record);
+      await saver?.save(record);
     },
     ...(resumeFrom === undefined ? {} : { resumeFrom }),
     async checkpoint(when, position, totals) {
       onSteps?.(position.steps);
-      await output?.checkpoints.record(when, position, totals);
+      await files?.checkpoints.record(when, position, totals);
     },
-  });
+  };
+  const running = trainWithCallbacks(training, callbacks);
   const trained =
-    output === null
-      ? await training
-      : await Promise.race([training, rejectWhenLockLost(output.folder.lock.lost)]);
+    files === null
+      ? await running
+      : await Promise.race([running, rejectWhenLockLost(files.folder.lock.lost)]);
+  const { finalModel: final, stopReason } = callbacks;
+  const isStopped = signal.aborted || callbacks.stopSignal.aborted;
+  if (isStopped && !signal.aborted) {
+    const at = isAtEpochEnd(trained, dataset, job) ? `epoch ${trained.epochs}` : `step ${trained.steps}`;
+    report.info(`The run ends after ${at}: ${stopReason ?? ''}.`, { event: 'stoppedEarly' });
+  }
+  if (!isStopped && files !== null) {
+    saver?.assertSaved();
+    await removeEarlierCheckpoints(files.folder.checkpointDir, trained.steps);
+  }
+  // The average has no values before the first step.
+  const last = trained.steps > 0 ? optimizer.averagedWeights : optimizer.weights;
+  const { weights, epoch } = final ?? { weights: last, epoch: trained.epochs };
   let scores: TestScores | null = trained.last;
-  if (signal.aborted && trained.steps > 0) {
-    const { averagedWeights: weights } = optimizer;
-    const penalty = optimizer.penalty(weights);
+  if (final !== null || (isStopped && trained.steps > 0)) {
     // Workers were sent the step's own weights, or parts of them.
     if (weights !== optimizer.weights) stepRunner.rewind();
-    const stopped = { trained, job, dataset, weights, penalty, stepRunner, report };
-    scores = await saveStoppedRun({ ...stopped, save: (measured) => save(trained.epochs, measured) });
-  } else if (output !== null) {
-    epochs?.assertSaved();
-    await removeEarlierCheckpoints(output.folder.checkpointDir, trained.steps);
+    scores = await saveStoppedRun({
+      trained,
+      measured: final?.scores,
+      job,
+      dataset,
+      weights,
+      penalty: optimizer.penalty(weights),
+      stepRunner,
+      report,
+      save: (measured) => save({ weights, epochs: epoch, scores: measured }),
+    });
   }
   return {
     job,
     weightNames,
     dataset,
-    folder: output?.folder.dir ?? null,
-    // The average has no values before the first step.
-    weights: (trained.steps > 0 ? optimizer.averagedWeights : optimizer.weights).slice(),
+    folder: files?.folder.dir ?? null,
+    weights: weights.slice(),
     history,
     steps: trained.steps,
     scores,
-    canResume: output !== null && (output.checkpoints.hasWritten || resumeFrom !== undefined),
+    canResume: files !== null && (files.checkpoints.hasWritten || resumeFrom !== undefined),
   };
 }
 
 export interface StoppedRun {
   readonly trained: TrainingResult;
+  /** Scores of the weights; null if they are not known. @default those of the last epoch, unless steps followed it */
+  readonly measured?: TestScores | null | undefined;
   readonly job: Pick<Job, 'batchSize'> & ScoredJob;
   readonly dataset: Pick<Dataset, 'train' | 'test'>;
   readonly weights: Float32Array;
@@ -277,10 +330,11 @@ export interface StoppedRun {
  */
 export async function saveStoppedRun(stopped: StoppedRun): Promise<TestScores | null> {
   const { trained, job, dataset, weights, penalty = 0, stepRunner, report, save } = stopped;
-  const { epochs, steps, last } = trained;
-  if (last !== null && steps === epochs * stepsPerEpoch(dataset.train.count, job.batchSize)) {
-    await save(last);
-    return last;
+  const { steps, last } = trained;
+  const { measured = isAtEpochEnd(trained, dataset, job) ? last : null } = stopped;
+  if (measured !== null) {
+    await save(measured);
+    return measured;
   }
   await save(null);
   try {
@@ -300,6 +354,12 @@ export async function saveStoppedRun(stopped: StoppedRun): Promise<TestScores | 
   }
 }
 
+const isAtEpochEnd = (
+  { epochs, steps }: TrainingResult,
+  { train }: Pick<Dataset, 'train'>,
+  { batchSize }: Pick<Job, 'batchSize'>,
+): boolean => steps === epochs * stepsPerEpoch(train.count, batchSize);
+
 /** Rejects when another process has taken the run's folder. */
 function rejectWhenLockLost(lost: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
@@ -309,15 +369,21 @@ function rejectWhenLockLost(lost: AbortSignal): Promise<never> {
   });
 }
 
+/** Weights of a model to save. */
+interface TrainedWeights {
+  readonly weights: Float32Array;
+  readonly epochs: number;
+  readonly scores: TestScores | null;
+}
+
 function saveWeights(
   folder: RunFolder,
-  { job, optimizer, weightNames: names, dataset }: PreparedRun,
+  { job, weightNames: names, dataset }: PreparedRun,
   version: string,
-  epochs: number,
-  scores: TestScores | null,
+  { weights, epochs, scores }: TrainedWeights,
 ): Promise<void> {
   const training = { gradcast: version, dataDescription: dataset.description, epochs };
-  const model = modelToSave(job, { weights: optimizer.averagedWeights, names }, training, scores);
+  const model = modelToSave(job, { weights, names }, training, scores);
   return saveModel(folder.modelDir, model, { beforeReplace: () => folder.lock.check() });
 }
 

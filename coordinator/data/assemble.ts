@@ -1,5 +1,10 @@
 import { basename } from 'node:path';
-import { imageDataset, type Dataset, type LabeledImages } from '../../shared/data/dataset.ts';
+import {
+  imageDataset,
+  type Dataset,
+  type LabeledImages,
+  type StoredDataset,
+} from '../../shared/data/dataset.ts';
 import { invalidFileError } from '../../shared/data/data-error.ts';
 import type { DataArray } from './data-array.ts';
 import { toImages } from './to-images.ts';
@@ -25,7 +30,7 @@ export function assembleDataset(
   arrays: { readonly train: SplitArrays; readonly test: SplitArrays },
   about: Pick<Dataset, 'name' | 'description'>,
   note: (line: string) => void,
-): Dataset {
+): StoredDataset {
   const train = readSplit(arrays.train, note);
   const test = readSplit(arrays.test, note);
   const trainShape = train.sampleShape.join(' x ');

@@ -1,5 +1,6 @@
 import { DataError } from '../../shared/data/data-error.ts';
-import type { Dataset } from '../../shared/data/dataset.ts';
+import { isLazy, transformSplit, type Dataset } from '../../shared/data/dataset.ts';
+import type { Shard } from '../../shared/data/shard.ts';
 
 /** Weights of samples by their class; other classes have 1. */
 export type ClassWeights = Readonly<Record<string, number>>;
@@ -21,10 +22,15 @@ export function withClassWeights(dataset: Dataset, classWeights: ClassWeights): 
       `There is a weight for class ${unknown}, but ${name} has the classes 0 to ${classes - 1}.`,
     );
   }
-  const labels = train.targets[0] ?? new Uint8Array(0);
-  const weights = Float32Array.from(
-    labels,
-    (label, i) => (train.weights?.[i] ?? 1) * (classWeights[String(label)] ?? 1),
-  );
-  return { ...dataset, train: { ...train, weights } };
+  const withWeights = <Samples extends Omit<Shard, 'sampleNumbers'>>(samples: Samples): Samples => ({
+    ...samples,
+    weights: Float32Array.from(
+      samples.targets[0] ?? [],
+      (label, i) => (samples.weights?.[i] ?? 1) * (classWeights[String(label)] ?? 1),
+    ),
+  });
+  const weighted = isLazy(train)
+    ? { ...transformSplit(train, JSON.stringify(classWeights), withWeights), hasWeights: true }
+    : withWeights(train);
+  return { ...dataset, train: weighted };
 }

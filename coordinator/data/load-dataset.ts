@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import envPaths from 'env-paths';
 import { checkTrainLimit, limitTrainSamples, type Dataset } from '../../shared/data/dataset.ts';
@@ -118,17 +117,6 @@ function generateDigits({ seed, limit, syntheticTestCount }: LoadDatasetOptions)
     trainCount: limit && Math.min(limit, 60_000),
     testCount: syntheticTestCount,
   });
-}
-
-/** SHA-256 of all inputs, targets and weights, hexadecimal. It identifies a data set, whatever the name of its folder. */
-export function datasetDigest({ train, test }: Pick<Dataset, 'train' | 'test'>): string {
-  const hash = createHash('sha256');
-  for (const { inputs, targets, weights } of [train, test]) {
-    for (const { buffer, byteOffset, byteLength } of [...inputs, ...targets, ...(weights ? [weights] : [])]) {
-      hash.update(new Uint8Array(buffer, byteOffset, byteLength));
-    }
-  }
-  return hash.digest('hex');
 }
 
 export interface DataFlags {

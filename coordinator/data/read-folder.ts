@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { invalidFileError } from '../../shared/data/data-error.ts';
-import type { Dataset } from '../../shared/data/dataset.ts';
+import type { Dataset, StoredDataset } from '../../shared/data/dataset.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import { assembleDataset, type SplitArrays } from './assemble.ts';
 import { chooseFiles, type ChosenFiles, type SplitFiles } from './choose-files.ts';
@@ -28,7 +28,11 @@ const MAX_SNIFFED = 24;
  * @param option option or variable that named the folder, for example '--data'
  * @throws DataError if a part is missing or damaged, or if the parts do not fit each other
  */
-export async function readFolder(folder: string, option: string, report: DataReporter): Promise<Dataset> {
+export async function readFolder(
+  folder: string,
+  option: string,
+  report: DataReporter,
+): Promise<StoredDataset> {
   const files = await chooseByNameOrContents(await findFiles(folder, option), folder, option);
   const notes: string[] = [];
   const note = (line: string): void => void notes.push(line);

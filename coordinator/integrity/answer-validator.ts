@@ -1,6 +1,5 @@
 import type { Clock } from '../../shared/util/clock.ts';
-import type { Split } from '../../shared/data/dataset.ts';
-import { shardBytes, viewShard, writeShard, type Shard } from '../../shared/data/shard.ts';
+import { shardBytes, sliceShard, viewShard, writeShard, type Shard } from '../../shared/data/shard.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { layoutOf, type Layout } from '../../shared/model/layout.ts';
 import { Scoring } from '../../shared/model/scoring.ts';
@@ -39,9 +38,8 @@ export interface ReviewedRound {
   readonly step: Step;
   /** Weights of the round. */
   readonly weights: Float32Array;
-  readonly split: Split;
-  /** Sample numbers of the batch; shards are ranges of it. */
-  readonly samples: Uint32Array;
+  /** Samples of the batch; shards are ranges of it. */
+  readonly batch: Shard;
 }
 
 export interface ReviewedStep extends ReviewedRound {
@@ -279,10 +277,10 @@ export class AnswerValidator {
     return 'right';
   }
 
-  #copySamples({ samples, split }: ReviewedRound, { from, to }: Range): Shard {
+  #copySamples({ batch }: ReviewedRound, { from, to }: Range): Shard {
     const { job } = this.#options;
     const payload = new Uint8Array(shardBytes(to - from, job));
-    writeShard(payload, samples.subarray(from, to), split, job);
+    writeShard(payload, sliceShard(batch, from, to), job);
     return viewShard(payload, to - from, job);
   }
 

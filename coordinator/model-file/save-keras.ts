@@ -111,6 +111,18 @@ export async function kerasArchive(
   });
 }
 
+/**
+ * Topology of a model as to_json() of Keras 3 has it.
+ * @throws Error with a sentence if Keras 3 has no such layer
+ * @example
+ * JSON.stringify(kerasTopology(job.topology));
+ */
+export function kerasTopology(topology: Job['topology']): object {
+  const model = copyModel(expandTopology(topology));
+  renumberModelCalls(model);
+  return toKeras3(model);
+}
+
 /** Keys whose numbers Keras rejects if they are whole numbers. */
 const FLOAT_KEYS =
   /"((?:initial_|end_)?learning_rate|warmup_target|momentum|ema_momentum|weight_decay|clipnorm|global_clipnorm|clipvalue|beta|threshold)":(\d+)(?=[,}])/g;

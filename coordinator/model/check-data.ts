@@ -1,5 +1,6 @@
 import { DataError } from '../../shared/data/data-error.ts';
-import type { Dataset, Split } from '../../shared/data/dataset.ts';
+import { isLazy, type Dataset, type Split, type StoredSplit } from '../../shared/data/dataset.ts';
+import type { Shard } from '../../shared/data/shard.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { lossDefinition } from '../../shared/model/losses.ts';
 import { METRICS } from '../../shared/model/metrics.ts';
@@ -9,42 +10,58 @@ import { sampleSize, type TensorSpec, type TensorValues } from '../../shared/mod
 /**
  * Checks classes, targets and weights of all samples. A worker can only refuse the shard with a wrong one, and a coordinator
  * only the answer.
+ * @returns the data set; samples that are read when they are needed are checked then
  * @throws DataError that names tensor, value and sample
  */
-export function checkData(job: Job, { name, train, test }: Dataset): void {
-  for (const [split, kind] of [
-    [train, 'Training'],
-    [test, 'Test'],
-  ] as const) {
-    const checked: CheckedSplit = { split, where: `${kind} sample`, data: name };
-    job.inputs.forEach((spec, i) => {
-      if (spec.classes !== undefined) checkValues(checked, spec, split.inputs[i]);
-    });
-    job.targets.forEach((spec, i) => {
-      checkValues(checked, spec, split.targets[i]);
-      checkRanges(checked, spec, split.targets[i], job.outputs[i] as OutputSpec);
-    });
-    const weights = split.weights ?? null;
-    if (weights === null) continue;
-    const spec: TensorSpec = { name: 'weight', shape: [], dtype: 'float32' };
-    checkValues(checked, spec, weights);
-    find(checked, spec, weights, (weight) => weight < 0, 'but weights are 0 or more');
-  }
+export function checkData(job: Job, dataset: Dataset): Dataset {
+  const check = (split: Split, where: string): Split => {
+    if (isLazy(split)) {
+      const read = async (numbers: Uint32Array): Promise<Shard> => {
+        const shard = await split.read(numbers);
+        checkSamples(job, { ...shard, count: numbers.length, where, data: dataset.name });
+        return shard;
+      };
+      return { ...split, read };
+    }
+    checkSamples(job, { ...split, where, data: dataset.name });
+    return split;
+  };
+  return {
+    ...dataset,
+    train: check(dataset.train, 'Training sample'),
+    test: check(dataset.test, 'Test sample'),
+  };
 }
 
-interface CheckedSplit {
-  readonly split: Split;
+function checkSamples(job: Job, samples: CheckedSamples): void {
+  const { inputs, targets, weights } = samples;
+  job.inputs.forEach((spec, i) => {
+    if (spec.classes !== undefined) checkValues(samples, spec, inputs[i]);
+  });
+  job.targets.forEach((spec, i) => {
+    checkValues(samples, spec, targets[i]);
+    checkRanges(samples, spec, targets[i], job.outputs[i] as OutputSpec);
+  });
+  if (weights === undefined) return;
+  const spec: TensorSpec = { name: 'weight', shape: [], dtype: 'float32' };
+  checkValues(samples, spec, weights);
+  find(samples, spec, weights, (weight) => weight < 0, 'but weights are 0 or more');
+}
+
+interface CheckedSamples extends StoredSplit {
+  /** Sample numbers. @default 0, 1, 2 ... */
+  readonly sampleNumbers?: Uint32Array;
   readonly where: string;
   readonly data: string;
 }
 
 /** Checks that there are as many values as the samples have, that they are finite, and that classes are classes. */
-function checkValues(checked: CheckedSplit, spec: TensorSpec, values: TensorValues | undefined): void {
-  const { split, where, data } = checked;
-  const expected = split.count * sampleSize(spec);
+function checkValues(checked: CheckedSamples, spec: TensorSpec, values: TensorValues | undefined): void {
+  const { count, where, data } = checked;
+  const expected = count * sampleSize(spec);
   if (values?.length !== expected) {
     throw new DataError(
-      `${spec.name} of ${data} has ${values?.length ?? 0} values, but ${split.count} ${where.toLowerCase()}s have ${expected}.`,
+      `${spec.name} of ${data} has ${values?.length ?? 0} values, but ${count} ${where.toLowerCase()}s have ${expected}.`,
     );
   }
   const { classes } = spec;
@@ -58,7 +75,7 @@ function checkValues(checked: CheckedSplit, spec: TensorSpec, values: TensorValu
 
 /** Checks that a target has values that its loss and metrics are defined for. */
 function checkRanges(
-  checked: CheckedSplit,
+  checked: CheckedSamples,
   spec: TensorSpec,
   values: TensorValues | undefined,
   output: OutputSpec,
@@ -97,7 +114,7 @@ function checkRanges(
 
 /** @throws DataError with the first wrong value */
 function find(
-  { split, where, data }: CheckedSplit,
+  { count, sampleNumbers, where, data }: CheckedSamples,
   { name }: TensorSpec,
   values: ArrayLike<number>,
   isWrong: (value: number) => boolean,
@@ -105,7 +122,9 @@ function find(
 ): void {
   for (let i = 0; i < values.length; i++) {
     if (!isWrong(values[i] as number)) continue;
-    const sample = Math.floor(i / (values.length / split.count));
-    throw new DataError(`${where} ${sample} of ${data} has ${values[i]} in ${name}, ${why}.`);
+    const sample = Math.floor(i / (values.length / count));
+    throw new DataError(
+      `${where} ${sampleNumbers?.[sample] ?? sample} of ${data} has ${values[i]} in ${name}, ${why}.`,
+    );
   }
 }

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Dataset } from '../../shared/data/dataset.ts';
+import { hasWeights, type Dataset } from '../../shared/data/dataset.ts';
+import { datasetDigest } from '../data/dataset-digest.ts';
 import { describeShapes, type TensorSpec, BYTE_SCALE } from '../../shared/model/tensors.ts';
 import { makesMasks } from '../../shared/engine/layers/masks.ts';
 import { buildModel, type BuiltModel } from '../../shared/engine/model.ts';
@@ -47,6 +48,8 @@ export interface JobSettings extends OutputSettings {
 /** Job with the initial weights of its model. */
 export interface PreparedJob {
   readonly job: Job;
+  /** The data set; samples that are read when they are needed are checked then. */
+  readonly dataset: Dataset;
   /** Flat vector in the job's layout. */
   readonly initialWeights: Float32Array;
   /** Names of the tensors in tfjs-layers, for saving. They are not part of the protocol. */
@@ -146,16 +149,15 @@ async function buildJob(dataset: Dataset, settings: JobSettings): Promise<Prepar
       ...(microShard === undefined ? {} : { microShard }),
       inputs: takesBytes(topology) ? dataset.inputs.map(withoutByteScale) : [...dataset.inputs],
       ...scored,
-      ...(dataset.train.weights === undefined && dataset.test.weights === undefined
-        ? {}
-        : { sampleWeights: true }),
+      ...(hasWeights(dataset.train) || hasWeights(dataset.test) ? { sampleWeights: true } : {}),
       data: {
         name: dataset.name,
         trainSamples: dataset.train.count,
         testSamples: dataset.test.count,
+        digest: datasetDigest(dataset),
       },
     };
-    checkData(job, dataset);
+    const checked = checkData(job, dataset);
     checkSums(job);
     checkMonitor(job.optimizer, new Scoring(job).names, settings.optionName);
     const initialWeights = await built.readWeights();
@@ -170,6 +172,7 @@ async function buildJob(dataset: Dataset, settings: JobSettings): Promise<Prepar
       );
     return {
       job,
+      dataset: checked,
       initialWeights,
       weightNames: names,
       optimizerStart,

@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Dataset } from '../../shared/data/dataset.ts';
-import { sliceShard } from '../../shared/data/shard.ts';
+import { readSamples, type Dataset } from '../../shared/data/dataset.ts';
 import { randomContext } from '../../shared/engine/layers/random-source.ts';
 import { buildModel } from '../../shared/engine/model.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
@@ -18,7 +17,7 @@ export async function tryStep(
   { job, initialWeights }: { readonly job: Job; readonly initialWeights: Float32Array },
   { train }: Dataset,
 ): Promise<void> {
-  const shard = sliceShard({ ...train, sampleNumbers: new Uint32Array(train.count) }, 0, 1);
+  const shard = await readSamples(train, Uint32Array.of(0));
   const gradient = new Float32Array(initialWeights.length);
   let lossSum: number;
   try {

@@ -18,6 +18,7 @@ export function exactMode(microShardSize: number, fingerprints: EngineFingerprin
     bucketOffsets: [0],
     microShardSize,
     hasChecksums: true,
+    mayArrange: false,
     fingerprints,
     alignShares: (shares, samples) => alignedBlocks(shares, samples, microShardSize),
     splitRange: (range, parts) => splitBlock(range, microShardSize, parts),

@@ -29,6 +29,8 @@ export interface RunMode extends BatchSplitter {
   readonly hasChecksums: boolean;
   /** Fingerprints of the engines that may take part; null if any engine may. */
   readonly fingerprints: EngineFingerprints | null;
+  /** Whether the samples of a batch may be put into another order. */
+  readonly mayArrange: boolean;
   /** Splits an evaluation over this many samples into shards. */
   splitEvaluation(samples: number): Range[];
   /**

@@ -13,6 +13,7 @@ export function standardMode(bucketOffsets: readonly number[]): RunMode {
     bucketOffsets,
     microShardSize: undefined,
     hasChecksums: false,
+    mayArrange: true,
     fingerprints: null,
     alignShares: (shares) => shares,
     splitRange: splitEvenly,

@@ -15,6 +15,8 @@ export function fixedWeights(weights: Float32Array): Optimizer {
     state: {},
     plateau: null,
     penalty: () => 0,
+    learningRateAt: () => 0,
+    setLearningRate: () => undefined,
     needsWholeGradient: () => false,
     begin: () => undefined,
     apply: () => undefined,

@@ -52,6 +52,10 @@ export interface Optimizer {
   readonly plateau: Plateau | null;
   /** Penalty of the model's regularizers for some weights, which is part of the loss; 0 without any. @default the current weights */
   penalty(weights?: Float32Array): number;
+  /** Learning rate of a step, in float32. @param step from 0 */
+  learningRateAt(step: number): number;
+  /** Sets the learning rate of all later steps. @throws Error if a schedule sets it */
+  setLearningRate(learningRate: number): void;
   /** Whether a step's gradient has to be applied at once, if it would be cut at these offsets. */
   needsWholeGradient(offsets: readonly number[]): boolean;
   /** Starts a transaction: copies weights and state, which takes about a millisecond for a million weights. */
@@ -89,6 +93,8 @@ class TransactionalOptimizer implements Optimizer {
   /** Ranges of the vector that cannot be applied in parts. */
   readonly #wholeRanges: readonly WholeRange[];
   readonly #rateAt: ((step: number) => number) | null;
+  /** Learning rate without a schedule. */
+  #constantRate: number;
   readonly #vectors: readonly Float32Array[];
   /** Copies of the vectors, allocated by the first transaction and reused. */
   #copies: readonly Float32Array[] = [];
@@ -118,6 +124,7 @@ class TransactionalOptimizer implements Optimizer {
     this.#wholeRanges = wholeRanges(settings, slices);
     this.#rateAt = createSchedule(settings);
     const { schedule, learningRate } = settings;
+    this.#constantRate = f32(learningRate);
     this.plateau = schedule?.name === 'plateau' ? new Plateau(schedule, learningRate) : null;
     this.#vectors = [weights, ...Object.values(this.state)];
   }
@@ -141,6 +148,18 @@ class TransactionalOptimizer implements Optimizer {
   penalty(weights: Float32Array = this.weights): number {
     const { tensorRules } = this.#settings;
     return tensorRules === undefined ? 0 : sumPenalties(tensorRules, this.#slices, weights, this.#kernels);
+  }
+
+  learningRateAt(step: number): number {
+    return this.#learningRate(step + (this.#settings.earlierSteps ?? 0));
+  }
+
+  setLearningRate(learningRate: number): void {
+    const { schedule } = this.#settings;
+    if (schedule !== undefined) {
+      throw new Error(`The learning rate is set by the schedule ${schedule.name}. Leave out one of them.`);
+    }
+    this.#constantRate = f32(learningRate);
   }
 
   needsWholeGradient(offsets: readonly number[]): boolean {
@@ -231,7 +250,7 @@ class TransactionalOptimizer implements Optimizer {
   }
 
   #learningRate(step: number): number {
-    return this.#rateAt?.(step) ?? this.plateau?.state.learningRate ?? f32(this.#settings.learningRate);
+    return this.#rateAt?.(step) ?? this.plateau?.state.learningRate ?? this.#constantRate;
   }
 
   #decay(learningRate: number, run: Range): void {

@@ -1,14 +1,16 @@
 import type { Clock } from '../../shared/util/clock.ts';
 import { CODECS } from '../../shared/codec/registry.ts';
 import { FACTORS } from '../../shared/codec/factors.ts';
+import { keptBytes, KeptSamples } from '../../shared/data/kept-samples.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { closeReason, CloseCode, ProtocolError } from '../../shared/protocol/close-codes.ts';
 import {
   PROTOCOL_VERSION,
   type EngineInfo,
   type FromCoordinator,
-  type FromWorker,
   type Hello,
+  type Ready,
+  type ShardAnswer,
   type ShardId,
   type Step,
   type WorkerId,
@@ -33,7 +35,9 @@ export interface PoolListener {
   joined?(worker: Worker): void;
   /** @param code close code of a dropped worker; none if the worker closed the connection */
   left?(worker: Worker, reason: string, code?: CloseCode): void;
-  answered?(worker: Worker, message: Extract<FromWorker, { shard: ShardId }>, payload: Uint8Array): void;
+  /** A worker has lost samples that it kept: the shard has to be sent with its samples. */
+  samplesMissing?(worker: Worker, shard: ShardId): void;
+  answered?(worker: Worker, message: ShardAnswer, payload: Uint8Array): void;
   /** A worker could not compute a shard; its answer follows. */
   shardFailed?(worker: Worker): void;
   refused?(reason: string): void;
@@ -416,6 +420,7 @@ export class WorkerPool {
         if (!this.#preparing.has(worker.id))
           throw new ProtocolError(CloseCode.unexpected, 'A ready after the first one.');
         this.#options.fingerprints?.check(worker.id, worker.engine, message.fingerprint);
+        worker.keptSamples = this.#keptSamples(message, payload);
         this.#preparing.delete(worker.id);
         this.workers.set(worker.id, worker);
         if (worker.link.switchableCodecs.length > 0) this.#probes.get(worker)?.start();
@@ -432,6 +437,16 @@ export class WorkerPool {
       case 'leaving':
         this.drop(worker, CloseCode.normal, message.reason);
         return;
+      case 'missing':
+        if (worker.keptSamples === null) {
+          throw new ProtocolError(
+            CloseCode.unexpected,
+            'Samples are missing that this worker does not keep.',
+          );
+        }
+        worker.keptSamples = null;
+        this.#emit((listener) => listener.samplesMissing?.(worker, message.shard));
+        return;
       case 'gradient':
       case 'evaluation':
       case 'failed':
@@ -443,6 +458,21 @@ export class WorkerPool {
         if (message.type === 'failed' || message.result !== undefined)
           worker.outstanding.delete(message.shard);
     }
+  }
+
+  /** @returns null if the worker keeps no samples. @throws ProtocolError (malformed) if its bitmaps have another length */
+  #keptSamples({ keeps }: Ready, bitmaps: Uint8Array): KeptSamples | null {
+    const { trainSamples: train, testSamples: evaluate, digest } = this.#options.job.data;
+    if (keeps === undefined || digest === undefined) return null;
+    const counts = { train, evaluate };
+    if (bitmaps.length === 0) return new KeptSamples(counts, keeps);
+    if (bitmaps.length !== keptBytes(counts)) {
+      throw new ProtocolError(
+        CloseCode.malformed,
+        `The bitmaps of kept samples have ${keptBytes(counts)} bytes; these have ${bitmaps.length}.`,
+      );
+    }
+    return new KeptSamples(counts, keeps, bitmaps);
   }
 
   #remove(worker: Worker, reason: string, code?: CloseCode): void {

@@ -1,4 +1,5 @@
 import { nanoid } from 'nanoid';
+import type { KeptSamples } from '../../shared/data/kept-samples.ts';
 import type { EngineInfo, Hello, ShardId, Task, WorkerId } from '../../shared/protocol/messages.ts';
 import type { Connection } from '../../shared/protocol/transport.ts';
 import { createWorkerLink, type WorkerLinkOptions, type WorkerLink } from '../links/worker-link.ts';
@@ -34,6 +35,8 @@ export interface Worker {
   /** Network of the worker; empty if unknown. */
   readonly networkBlock: string;
   readonly joinedAtMs: number;
+  /** Samples that the worker keeps; null if it keeps none. */
+  keptSamples: KeptSamples | null;
   /** Whether the worker is on standby, since steps are faster without it. */
   isStandby: boolean;
 }
@@ -72,6 +75,7 @@ export function createWorker(hello: Hello, connection: Connection, options: Crea
     instance: instanceKey(hello.instance),
     networkBlock: connection.addressBlock ?? '',
     joinedAtMs: nowMs,
+    keptSamples: null,
     isStandby: false,
   };
 }

@@ -33,6 +33,8 @@ export interface CheckpointWriterOptions {
   readonly engineFingerprint?: () => string | null;
   /** Schedule whose state is saved. @default none */
   readonly plateau?: Pick<Plateau, 'state'> | null;
+  /** State of callbacks; null if there is none. @default none */
+  readonly callbacks?: () => Checkpoint['callbacks'] | null;
   readonly clock: Clock;
   /** See WriteOptions. */
   readonly write?: WriteOptions;
@@ -122,6 +124,7 @@ export class CheckpointWriter {
   async #save(position: Position, totals: EpochTotals): Promise<void> {
     const { dir, job, dataDigest, classWeights, vectors, plateau } = this.#options;
     const engineFingerprint = this.#options.engineFingerprint?.() ?? null;
+    const callbacks = this.#options.callbacks?.() ?? null;
     const bytes = encodeCheckpoint({
       position,
       tally: totals,
@@ -131,6 +134,7 @@ export class CheckpointWriter {
       ...(dataDigest === undefined ? {} : { dataDigest }),
       ...(classWeights === undefined ? {} : { classWeights }),
       ...(plateau === null || plateau === undefined ? {} : { plateau: plateau.state }),
+      ...(callbacks === null ? {} : { callbacks }),
     });
     await saveCheckpoint(dir, position, bytes, this.#options.write);
     this.#hasWritten = true;

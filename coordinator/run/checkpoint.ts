@@ -50,12 +50,22 @@ const header = v.object({
   classWeights: v.optional(v.record(v.string(), v.number())),
   /** State of a plateau schedule; missing without one. */
   plateau: v.optional(plateauStateSchema),
+  /** State of callbacks by name, without its vectors; missing if there is none. */
+  callbacks: v.optional(
+    v.object({
+      /** Learning rate that callbacks have set; null if they have not. */
+      learningRate: v.nullable(v.number()),
+      states: v.record(v.string(), v.record(v.string(), v.unknown())),
+    }),
+  ),
   vectors: v.array(v.object({ name: v.string(), length: count })),
 });
 type Header = v.InferOutput<typeof header>;
 /** Position of a run between two steps. */
 export type Position = Header['position'];
 export type EpochTotals = Header['tally'];
+/** State of callbacks by name; vectors are values of type Float32Array. */
+export type CallbackStates = NonNullable<Header['callbacks']>;
 
 /** State of a run between two steps. With the data set, a resumed run ends with the same weights. */
 export interface Checkpoint extends Omit<Header, 'vectors'> {
@@ -78,7 +88,8 @@ const UNFINISHED_FILE = /^checkpoint-\d+\.bin\.\d+$/;
  * @throws Error with a sentence if the checkpoint could not be resumed from, since it would replace one that can: a value is
  * not finite, or the header does not fit its schema
  */
-export function encodeCheckpoint({ vectors, ...rest }: Checkpoint): Buffer {
+export function encodeCheckpoint(checkpoint: Checkpoint): Buffer {
+  const { vectors, ...rest } = withoutCallbackVectors(checkpoint);
   assertFinite(vectors, 'the state of this step cannot be saved: ');
   const entries = Object.entries(vectors);
   const lengths = entries.map(([name, { length }]) => ({ name, length }));
@@ -121,7 +132,43 @@ export function decodeCheckpoint(bytes: Buffer): Checkpoint {
   }
   if (at !== bytes.length - DIGEST_BYTES) throw new Error('its vectors do not have the length in its header');
   assertFinite(vectors, '');
-  return { ...rest, vectors };
+  return withCallbackVectors({ ...rest, vectors });
+}
+
+/** Prefix of the names of vectors that belong to callbacks. */
+const CALLBACK_VECTOR = 'callbacks/';
+
+/** Moves the vectors of callbacks' states to the checkpoint's. */
+function withoutCallbackVectors(checkpoint: Checkpoint): Checkpoint {
+  const { callbacks } = checkpoint;
+  if (callbacks === undefined) return checkpoint;
+  const vectors: Record<string, Float32Array> = { ...checkpoint.vectors };
+  const states: Record<string, Record<string, unknown>> = {};
+  for (const [name, state] of Object.entries(callbacks.states)) {
+    const values: Record<string, unknown> = {};
+    for (const [key, value] of Object.entries(state)) {
+      if (value instanceof Float32Array) vectors[`${CALLBACK_VECTOR}${name}/${key}`] = value;
+      else values[key] = value;
+    }
+    states[name] = values;
+  }
+  return { ...checkpoint, vectors, callbacks: { ...callbacks, states } };
+}
+
+/** The inverse of withoutCallbackVectors. */
+function withCallbackVectors(checkpoint: Checkpoint): Checkpoint {
+  const { callbacks } = checkpoint;
+  if (callbacks === undefined) return checkpoint;
+  const vectors: Record<string, Float32Array> = {};
+  const states = new Map(Object.entries(callbacks.states));
+  for (const [path, vector] of Object.entries(checkpoint.vectors)) {
+    const end = path.lastIndexOf('/');
+    const name = path.slice(CALLBACK_VECTOR.length, end);
+    const state = path.startsWith(CALLBACK_VECTOR) ? states.get(name) : undefined;
+    if (state === undefined) vectors[path] = vector;
+    else states.set(name, { ...state, [path.slice(end + 1)]: vector });
+  }
+  return { ...checkpoint, vectors, callbacks: { ...callbacks, states: Object.fromEntries(states) } };
 }
 
 /** A run cannot recover from values that are not finite: they spread to every later step. */

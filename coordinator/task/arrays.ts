@@ -1,5 +1,5 @@
 import { DataError } from '../../shared/data/data-error.ts';
-import type { Dataset, Split } from '../../shared/data/dataset.ts';
+import type { Dataset, StoredDataset, StoredSplit } from '../../shared/data/dataset.ts';
 import { isRecord } from '../../shared/model/keras-layer.ts';
 import { createTensor, sampleSize, type TensorSpec, type TensorValues } from '../../shared/model/tensors.ts';
 import { epochOrder } from '../training/sampler.ts';
@@ -24,7 +24,7 @@ interface Samples {
  * @param seed draws the test samples if none are given
  * @throws DataError with a sentence if arrays have no samples or do not belong together
  */
-export function arrayDataset(data: ArrayData, seed: number): Dataset {
+export function arrayDataset(data: ArrayData, seed: number): StoredDataset {
   const { x, y, xTest, yTest, sampleWeights, name = 'arrays' } = data;
   if ((xTest === undefined) !== (yTest === undefined))
     throw new DataError(`${name}: xTest and yTest belong together. Give both or neither.`);
@@ -63,7 +63,7 @@ export function arrayDataset(data: ArrayData, seed: number): Dataset {
 export const readSplit = (
   { x, y, name = 'arrays' }: Pick<ArrayData, 'x' | 'y' | 'name'>,
   { inputs, targets }: Pick<Dataset, 'inputs' | 'targets'>,
-): Split => splitOf(readLike(x, inputs, `${name}: x`), readLike(y, targets, `${name}: y`), name);
+): StoredSplit => splitOf(readLike(x, inputs, `${name}: x`), readLike(y, targets, `${name}: y`), name);
 
 /**
  * Inputs as a model takes them.
@@ -72,7 +72,7 @@ export const readSplit = (
 export function readInputs(
   given: ArrayValues | NamedArrays,
   inputs: readonly TensorSpec[],
-): Omit<Split, 'targets'> {
+): Omit<StoredSplit, 'targets'> {
   const read = readLike(given, inputs, 'The inputs');
   return { inputs: read.map(({ values }) => values), count: countSamples(read, 'The inputs') };
 }
@@ -83,7 +83,7 @@ function withoutClasses({ spec: { classes: _, ...spec }, ...samples }: Samples):
   return { ...samples, spec };
 }
 
-const splitOf = (inputs: readonly Samples[], targets: readonly Samples[], name: string): Split => ({
+const splitOf = (inputs: readonly Samples[], targets: readonly Samples[], name: string): StoredSplit => ({
   inputs: inputs.map(({ values }) => values),
   targets: targets.map(({ values }) => values),
   count: countSamples([...inputs, ...targets], name),
@@ -102,12 +102,12 @@ function countSamples(tensors: readonly Samples[], name: string): number {
 }
 
 /** Sets a part of the samples apart. @throws DataError if there are too few */
-function drawTest(whole: Split, seed: number, name: string): readonly [Split, Split] {
+function drawTest(whole: StoredSplit, seed: number, name: string): readonly [StoredSplit, StoredSplit] {
   const { count } = whole;
   if (count < 2) throw new DataError(`${name}: one sample cannot be split. Give xTest and yTest too.`);
   const order = epochOrder(seed, 0, count);
   const testCount = Math.max(1, Math.round(count * TEST_FRACTION));
-  const pick = (numbers: Uint32Array): Split => ({
+  const pick = (numbers: Uint32Array): StoredSplit => ({
     inputs: whole.inputs.map((values) => pickRows(values, numbers, count)),
     targets: whole.targets.map((values) => pickRows(values, numbers, count)),
     ...(whole.weights === undefined ? {} : { weights: pickRows(whole.weights, numbers, count) }),

@@ -3,6 +3,7 @@ import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Topology } from '../../shared/model/job.ts';
 import type { OptimizerName } from '../../shared/model/optimizer-settings.ts';
 import type { TF } from '../../shared/util/tf.ts';
+import type { Callback } from '../callbacks/callback.ts';
 import type { ClassWeights } from '../data/class-weights.ts';
 import type { OutputSettings } from '../model/output-settings.ts';
 import type { OptimizerOptions } from '../optimizer/hyperparameters.ts';
@@ -145,6 +146,8 @@ export interface Task {
   readonly exact?: boolean | undefined;
   /** Samples that an exact run computes at a time. @default 16 */
   readonly microShard?: number | undefined;
+  /** Called in their order while the run trains. @default none */
+  readonly callbacks?: readonly Callback[] | undefined;
 }
 
 const whole = (min: number, max: number) =>
@@ -165,6 +168,7 @@ const taskFields = {
   classWeights: v.optional(v.record(v.string(), v.pipe(v.number(), v.finite(), v.minValue(0)))),
   exact: v.optional(v.boolean()),
   microShard: whole(1, 65_536),
+  callbacks: v.optional(v.array(v.looseObject({}, 'it takes callbacks, such as earlyStopping()'))),
 };
 
 /**

@@ -1,5 +1,6 @@
 import type { Dataset, Split } from '../../shared/data/dataset.ts';
-import type { Score } from '../../shared/model/scoring.ts';
+import type { Shard } from '../../shared/data/shard.ts';
+import { addScores, type Score } from '../../shared/model/scoring.ts';
 import type { Step, WorkerId } from '../../shared/protocol/messages.ts';
 import type { Optimizer } from '../optimizer/optimizer.ts';
 import type { TrainingListener } from '../report/reporter.ts';
@@ -8,6 +9,7 @@ import type { WorkerPool } from '../pool/pool.ts';
 import type { Worker } from '../pool/worker.ts';
 import { ThroughputTracker } from '../scheduling/throughput.ts';
 import type { WeightsPublisher } from '../weights/publisher.ts';
+import { evaluationParts } from './batch-reader.ts';
 import type { RoundExecutor, ShardTiming } from './round-executor.ts';
 import type { RunMode } from '../modes/run-mode.ts';
 
@@ -16,6 +18,8 @@ export interface EvaluationInput {
   /** Flat vector. */
   readonly weights: Float32Array;
   readonly split: Split;
+  /** Whether it is the test part of the job's data set; see RoundInput. @default false */
+  readonly isJobData?: boolean;
 }
 
 export interface EvaluatorOptions {
@@ -39,12 +43,21 @@ export class Evaluator implements ShardTiming {
     this.#options = options;
   }
 
-  /** See StepRunner.evaluate. Repeats the evaluation without workers whose answers were wrong. */
+  /** See StepRunner.evaluate. Repeats a part without workers whose answers were wrong. */
   async evaluate(input: EvaluationInput, onProgress?: (done: number, total: number) => void): Promise<Score> {
-    for (;;) {
-      const score = await this.#attempt(input, onProgress);
-      if (score !== null) return score;
+    const { count } = input.split;
+    let done = 0;
+    let score: Score | null = null;
+    for await (const batch of evaluationParts(input.split)) {
+      const before = done;
+      const report = (samples: number): void => onProgress?.(before + samples, count);
+      let part: Score | null = null;
+      while (part === null) part = await this.#attempt({ ...input, batch }, report);
+      score = score === null ? part : addScores(score, part);
+      done += batch.sampleNumbers.length;
     }
+    if (score === null) throw new RangeError('There is no sample to evaluate on.');
+    return score;
   }
 
   record({ id, engine }: Worker, samples: number, busyMs: number): void {
@@ -56,36 +69,39 @@ export class Evaluator implements ShardTiming {
     return STRAGGLER_FACTOR * DEPTH * (this.#throughput.medianForecastMs(samples) ?? Infinity);
   }
 
-  /** @returns null if the evaluation has to be repeated */
+  /** @returns null if the part has to be repeated */
   async #attempt(
-    input: EvaluationInput,
-    onProgress?: (done: number, total: number) => void,
+    input: EvaluationInput & { readonly batch: Shard },
+    onProgress: (done: number) => void,
   ): Promise<Score | null> {
     const { pool, mode, publisher, executor, validator } = this.#options;
-    const { count } = input.split;
-    const samples = Uint32Array.from({ length: count }, (_, i) => i);
+    const count = input.batch.sampleNumbers.length;
     pool.lockFingerprint();
     this.#throughput.beginStep(pool.workers);
-    onProgress?.(0, count);
+    onProgress(0);
 
     // Exact weights: scores are saved beside them.
     publisher.beginStep(input.step, { committedWeights: input.weights }, { exact: true });
     const round = executor.start(
-      { ...input, samples, task: 'evaluate', timing: this },
+      { ...input, task: 'evaluate', timing: this },
       {
         workers: [...pool.workers.keys()],
         assignments: [],
         pending: mode.splitEvaluation(count),
         splitRange: mode.splitRange,
         depth: DEPTH,
+        hasSamples: (worker, { from }) =>
+          input.isJobData === true &&
+          pool.workers.get(worker)?.keptSamples?.has('evaluate', input.batch.sampleNumbers[from] ?? 0) ===
+            true,
       },
     );
     let done = 0;
     for await (const { shard } of round) {
       done += shard.to - shard.from;
-      onProgress?.(done, count);
+      onProgress(done);
     }
-    const reviewed = { ...input, samples, weights: publisher.current, answers: round.answers };
+    const reviewed = { ...input, weights: publisher.current, answers: round.answers };
     const decision = (await validator?.reviewEvaluation(reviewed)) ?? 'count';
     return decision === 'count' ? round.score : null;
   }
@@ -111,7 +127,7 @@ export async function evaluateAverage(
   // Workers that were sent the step's own weights need these, and afterwards the step's own again.
   if (isAverage) stepRunner.rewind?.();
   const { lossSum, metrics } = await stepRunner.evaluate(
-    { step, weights, split: dataset.test },
+    { step, weights, split: dataset.test, isJobData: true },
     (done, total) => report.evaluated?.(done, total),
   );
   if (isAverage) stepRunner.rewind?.();

@@ -109,7 +109,7 @@ export class RoundExecutor {
     this.#decoder.releaseBuffers();
     const start: RoundStart = {
       ...plan,
-      samples: request.samples.length,
+      samples: request.batch.sampleNumbers.length,
       nextId: previous?.nextShardId ?? 0,
       superseded: previous?.superseded ?? [],
       stragglerAfterMs: (worker, samples) => request.timing.stragglerAfterMs(worker, samples),
@@ -237,6 +237,10 @@ export class RunningRound implements AsyncIterable<ReceivedPart> {
         this.#stopWithoutWorkers();
       },
       answered: (worker, answer, payload) => this.#onAnswer(worker, answer, payload),
+      samplesMissing: (worker, id) => {
+        const shard = this.#round.assigned.find((each) => each.id === id && each.worker === worker.id);
+        if (shard !== undefined) this.#options.sender.send(worker, this.#request.task, this.#request, shard);
+      },
     });
     const onAbort = (): void => this.#stopWithoutWorkers();
     signal.addEventListener('abort', onAbort);

@@ -28,6 +28,8 @@ export interface Round {
   readonly samplesDone: number;
   readonly stragglerAfterMs: (worker: WorkerId, samples: number) => number;
   readonly splitRange: SplitRange;
+  /** Whether a worker has the samples of a range, so that it is assigned that range before others. */
+  readonly hasSamples: (worker: WorkerId, range: Range) => boolean;
   readonly nextId: number;
 }
 
@@ -68,6 +70,8 @@ export interface RoundStart {
   readonly stragglerAfterMs?: (worker: WorkerId, samples: number) => number;
   /** Splits the shard of a worker that left. @default into equal parts */
   readonly splitRange?: SplitRange;
+  /** @default no worker has any */
+  readonly hasSamples?: (worker: WorkerId, range: Range) => boolean;
 }
 
 export function startRound(start: RoundStart, nowMs: number): RoundTransition {
@@ -83,6 +87,7 @@ export function startRound(start: RoundStart, nowMs: number): RoundTransition {
     superseded: start.superseded ?? [],
     stragglerAfterMs: start.stragglerAfterMs ?? (() => Infinity),
     splitRange: start.splitRange ?? splitEvenly,
+    hasSamples: start.hasSamples ?? (() => false),
   };
   const effects: RoundEffect[] = [];
   const primaries = start.assignments.map((assignment) => ({ ...assignment, isDuplicate: false }));
@@ -185,9 +190,19 @@ export function overdueWorkers(round: Round, nowMs: number, deadlineMs: number):
   return [...new Set(overdue.map(({ worker }) => worker))];
 }
 
-/** Assigns pending shards to the least loaded workers; then stragglers to idle workers. */
+/** Assigns pending shards to workers that have their samples, then to the least loaded ones; then stragglers to idle workers. */
 export function dispatchPending(round: Round, nowMs: number): RoundTransition {
   const effects: RoundEffect[] = [];
+  for (const shard of round.pending) {
+    const { workers, depth, hasSamples } = round;
+    const owners = workers.filter((worker) => worker !== shard.avoid && hasSamples(worker, shard));
+    const worker = leastLoadedWorker(round, owners, depth, null);
+    if (worker === undefined) continue;
+    const pending = round.pending.filter((other) => other !== shard);
+    const [next, effect] = assign({ ...round, pending }, shard, worker, nowMs);
+    round = next;
+    effects.push(effect);
+  }
   for (const shard of round.pending) {
     const { workers, standby, depth } = round;
     const others = workers.filter((worker) => worker !== shard.avoid);

@@ -1,7 +1,8 @@
 import { areFactorsSmaller, FACTORS, type DenseKernel } from '../../shared/codec/factors.ts';
-import type { Split } from '../../shared/data/dataset.ts';
-import { shardBytes, writeShard } from '../../shared/data/shard.ts';
+import { isKeptAt } from '../../shared/data/kept-samples.ts';
+import { pickSamples, shardBytes, sliceShard, writeShard, type Shard } from '../../shared/data/shard.ts';
 import type { SampleFormat } from '../../shared/model/tensors.ts';
+import { checksum } from '../../shared/protocol/checksum.ts';
 import { openFrame } from '../../shared/protocol/frame.ts';
 import type { FromCoordinator, Step, Task, WorkerId } from '../../shared/protocol/messages.ts';
 import type { Range } from '../../shared/util/range.ts';
@@ -10,12 +11,13 @@ import type { Worker } from '../pool/worker.ts';
 import type { AssignedShard, Assignment } from '../scheduling/partition.ts';
 import type { WeightsPublisher } from '../weights/publisher.ts';
 
-/** Input of a round: weights of a step, and samples of a split. */
+/** Input of a round. */
 export interface RoundInput {
   readonly step: Step;
-  readonly split: Split;
-  /** Sample numbers of the batch; shards are ranges of it. */
-  readonly samples: Uint32Array;
+  /** Samples of the batch; shards are ranges of it. */
+  readonly batch: Shard;
+  /** Whether the samples are of the job's own data set, so that workers may keep them. @default false */
+  readonly isJobData?: boolean;
 }
 
 export interface ShardSenderOptions {
@@ -38,7 +40,7 @@ export class ShardSender {
   }
 
   /** Sends a shard and the weights of its step. */
-  send(worker: Worker, task: Task, { step, split, samples }: RoundInput, shard: AssignedShard): void {
+  send(worker: Worker, task: Task, { step, batch, isJobData }: RoundInput, shard: AssignedShard): void {
     this.#options.publisher.sendTo(worker);
     const count = shard.to - shard.from;
     const encoding = task === 'train' ? this.#encodingFor(worker, count) : null;
@@ -58,15 +60,16 @@ export class ShardSender {
       prefetched?.step === step &&
       prefetched.from === shard.from &&
       prefetched.to === shard.to;
-    this.#sendSamples(worker, message, isPrefetched ? null : samples.subarray(shard.from, shard.to), split);
+    const own = isPrefetched ? null : sliceShard(batch, shard.from, shard.to);
+    this.#sendSamples(worker, message, own, isJobData === true ? task : null);
   }
 
   /**
    * Sends workers the samples of their predicted shards of the next step, which they prepare while they wait for its weights. If
    * the shard is another one, it is sent with its samples.
-   * @param input the step in progress, with the next step's samples
+   * @param input the step in progress, with the next step's batch
    */
-  prefetch({ step, split, samples }: RoundInput, assignments: readonly Assignment[]): void {
+  prefetch({ step, batch, isJobData }: RoundInput, assignments: readonly Assignment[]): void {
     const { workers } = this.#options.pool;
     for (const id of this.#prefetched.keys()) if (!workers.has(id)) this.#prefetched.delete(id);
     const next = (step + 1) as Step;
@@ -75,7 +78,7 @@ export class ShardSender {
       if (worker?.supportsPrefetch !== true) continue;
       this.#prefetched.set(id, { step: next, from, to });
       const message: FromCoordinator = { type: 'prefetch', step: next, samples: to - from };
-      this.#sendSamples(worker, message, samples.subarray(from, to), split);
+      this.#sendSamples(worker, message, sliceShard(batch, from, to), isJobData === true ? 'train' : null);
     }
   }
 
@@ -92,10 +95,36 @@ export class ShardSender {
     return link.codec === FACTORS && !hasFactors ? null : link.codec;
   }
 
-  #sendSamples(worker: Worker, message: FromCoordinator, samples: Uint32Array | null, split: Split): void {
+  /**
+   * @param samples null if the worker has prefetched them
+   * @param keptFor task that the worker may keep the samples for; null if it may not
+   */
+  #sendSamples(worker: Worker, message: FromCoordinator, samples: Shard | null, keptFor: Task | null): void {
     const { format } = this.#options;
-    const frame = openFrame(message, samples === null ? 0 : shardBytes(samples.length, format));
-    if (samples !== null) writeShard(frame.payload, samples, split, format);
+    if (samples === null) {
+      worker.connection.send(openFrame(message, 0).bytes);
+      return;
+    }
+    const { sampleNumbers } = samples;
+    const kept = keptFor === null ? undefined : worker.keptSamples?.send(keptFor, sampleNumbers);
+    const isPartial = kept !== undefined && kept.length > 0;
+    const count = sampleNumbers.length;
+    const header = { ...message, ...(kept === undefined ? {} : { kept }) };
+    if (!isPartial) {
+      const frame = openFrame(header, shardBytes(count, format));
+      writeShard(frame.payload, samples, format);
+      worker.connection.send(frame.bytes);
+      return;
+    }
+    const whole = new Uint8Array(shardBytes(count, format));
+    writeShard(whole, samples, format);
+    const positions = Uint32Array.from(sampleNumbers.keys()).filter((position) => !isKeptAt(kept, position));
+    const present = pickSamples({ ...samples, count }, positions);
+    const frame = openFrame(
+      { ...header, checksum: checksum(whole) },
+      shardBytes(count, format, positions.length),
+    );
+    writeShard(frame.payload, { ...present, sampleNumbers }, format, positions.length);
     worker.connection.send(frame.bytes);
   }
 }

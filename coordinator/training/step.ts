@@ -1,4 +1,5 @@
 import { factoredKernel } from '../../shared/codec/factors.ts';
+import type { Shard } from '../../shared/data/shard.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import { Scoring, type Score } from '../../shared/model/scoring.ts';
@@ -9,6 +10,7 @@ import { payloadShapeOf } from '../links/cost-model.ts';
 import { describeCodecChange } from '../links/describe-link.ts';
 import { AdaptiveCodecs } from '../links/policy.ts';
 import type { Optimizer } from '../optimizer/optimizer.ts';
+import { BatchArranger } from '../scheduling/arrange-batch.ts';
 import { BatchPartitioner, type BatchPartition } from '../scheduling/partition.ts';
 import { WeightsPublisher } from '../weights/publisher.ts';
 import type { TrainingDiverged } from './errors.ts';
@@ -41,6 +43,7 @@ export class StepRunner {
   readonly #executor: RoundExecutor;
   readonly #evaluator: Evaluator;
   readonly #adaptiveCodecs: AdaptiveCodecs;
+  readonly #arranger: BatchArranger;
 
   constructor(options: StepRunnerOptions) {
     const { pool, clock, job, mode, validator = null } = options;
@@ -50,12 +53,8 @@ export class StepRunner {
     this.#adaptiveCodecs = new AdaptiveCodecs(payloadShapeOf(job.optimizer, layout, mode.bucketOffsets));
     this.#partitioner = new BatchPartitioner({ pool, clock, mode });
     this.#publisher = new WeightsPublisher(pool, layout.length, mode.bucketOffsets);
-    this.#sender = new ShardSender({
-      pool,
-      publisher: this.#publisher,
-      format: job,
-      kernel,
-    });
+    this.#sender = new ShardSender({ pool, publisher: this.#publisher, format: job, kernel });
+    this.#arranger = new BatchArranger(pool, mode);
     this.#executor = new RoundExecutor({
       ...options,
       gradientLength: layout.length,
@@ -80,28 +79,30 @@ export class StepRunner {
 
   /**
    * One training step: partition, send, collect, apply, publish. Repeated without workers whose answers were wrong.
-   * @param nextSamples the next step's batch, whose samples are prefetched. @default no prefetch
+   * @param nextBatch the next step's batch, whose samples are prefetched. @default no prefetch
    * @throws TrainingDiverged, Interrupted; weights and optimizer are then what they were before
    */
-  async run(input: StepInput, nextSamples?: Uint32Array): Promise<StepResult> {
+  async run(input: StepInput, nextBatch?: Shard): Promise<StepResult> {
     this.#options.pool.lockFingerprint();
     this.#switchCodecs();
     for (let isRetry = false; ; isRetry = true) {
-      const result = await this.#attempt(input, isRetry ? undefined : nextSamples, isRetry);
+      const result = await this.#attempt(input, isRetry ? undefined : nextBatch, isRetry);
       if (result !== null) return result;
     }
   }
 
   /** @returns null if the step has to be repeated; weights and optimizer are then what they were before */
   async #attempt(
-    input: StepInput,
-    nextSamples: Uint32Array | undefined,
+    given: StepInput,
+    nextBatch: Shard | undefined,
     isRetry: boolean,
   ): Promise<StepResult | null> {
-    const { step, samples, optimizer } = input;
+    const { step, batch, optimizer } = given;
     const { mode, validator } = this.#options;
 
-    const partition = this.#partitioner.partition(samples.length, this.#executor.superseded);
+    const samples = batch.sampleNumbers.length;
+    const partition = this.#partitioner.partition(samples, this.#executor.superseded);
+    const input = this.#arranger.arrange(given, partition.assignments);
     const needsWholeGradient = optimizer.needsWholeGradient(mode.bucketOffsets);
     // While the first layers are still being computed, the last layers' buckets are applied and sent; a retry has no time for
     // buckets of gradients that may never become answers.
@@ -113,15 +114,13 @@ export class StepRunner {
       partition,
     );
     // Sent now, while workers compute.
-    if (nextSamples !== undefined) {
-      this.#sender.prefetch(
-        { ...input, samples: nextSamples },
-        this.#partitioner.predict(nextSamples.length),
-      );
+    if (nextBatch !== undefined) {
+      const predicted = this.#partitioner.predict(nextBatch.sampleNumbers.length);
+      this.#sender.prefetch(this.#arranger.arrange({ ...input, batch: nextBatch }, predicted), predicted);
     }
     if (appliesEarly) optimizer.begin();
 
-    const sum = mode.createSum(optimizer.gradientSum, samples.length);
+    const sum = mode.createSum(optimizer.gradientSum, samples);
     const deferred: Range[] = [];
     try {
       for await (const { shard, buckets } of round) {
@@ -154,8 +153,8 @@ export class StepRunner {
     return { ...round.score, gradientSum: optimizer.gradientSum };
   }
 
-  #apply({ optimizer, step, samples }: StepInput, range: Range): void {
-    optimizer.apply({ step, samples: samples.length }, range);
+  #apply({ optimizer, step, batch }: StepInput, range: Range): void {
+    optimizer.apply({ step, samples: batch.sampleNumbers.length }, range);
     this.#publisher.publishBucket(optimizer.weights, range);
   }
 

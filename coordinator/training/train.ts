@@ -1,3 +1,4 @@
+import { DataError } from '../../shared/data/data-error.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { addScores, Scoring } from '../../shared/model/scoring.ts';
@@ -8,6 +9,7 @@ import type { WorkerPool } from '../pool/pool.ts';
 import type { Reporter, TrainingListener } from '../report/reporter.ts';
 import type { EpochTotals, Position } from '../run/checkpoint.ts';
 import type { CheckpointReason } from '../run/checkpoint-writer.ts';
+import { BatchReader } from './batch-reader.ts';
 import { Interrupted } from './errors.ts';
 import { evaluateAverage } from './evaluate.ts';
 import { emptyEpochTotals, epochRecord, type ResumePoint, type TrainingResult } from './progress.ts';
@@ -62,7 +64,8 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
 
   try {
     for (let { epoch } = start; epoch <= job.epochs && !isStopping(); epoch++) {
-      const epochBatches = [...batches(epochOrder(job.seed, epoch, dataset.train.count), job.batchSize)];
+      const order = epochOrder(job.seed, epoch, dataset.train.count);
+      const reader = new BatchReader(dataset.train, [...batches(order, job.batchSize)]);
       let index = epoch === start.epoch ? start.step : 0;
       const sums = { ...((index > 0 ? resumeFrom?.tally : undefined) ?? noTotals) };
       const startedMs = clock.now() - sums.seconds * 1000;
@@ -73,21 +76,22 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
       report.epochStarted(epoch, job.epochs, steps);
       rewinds.beginEpoch();
 
-      while (index < epochBatches.length) {
+      while (index < reader.count) {
         rewinds.beforeStep({ index, steps: trained.steps, tally: totals() });
-        const samples = epochBatches[index] as Uint32Array;
+        const batch = await reader.batch(index);
+        const samples = batch.sampleNumbers.length;
         const penalty = optimizer.penalty(); // of the weights that the step is computed with
         const computed = await stepRunner.run(
-          { step: trained.steps as Step, samples, split: dataset.train, optimizer },
-          epochBatches[index + 1],
+          { step: trained.steps as Step, batch, isJobData: true, optimizer },
+          reader.ready(index + 1),
         );
-        const result = { ...computed, lossSum: computed.lossSum + samples.length * penalty };
+        const result = { ...computed, lossSum: computed.lossSum + samples * penalty };
         trained.steps++;
         index++;
         const earlier = await rewinds.afterStep({
           steps: trained.steps,
-          loss: computed.lossSum / samples.length,
-          isLastOfEpoch: index === epochBatches.length,
+          loss: computed.lossSum / samples,
+          isLastOfEpoch: index === reader.count,
         });
         if (earlier !== null) {
           trained.steps = earlier.steps;
@@ -96,7 +100,7 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
           await checkpoint('rewound');
           continue;
         }
-        sums.samples += samples.length;
+        sums.samples += samples;
         Object.assign(sums, addScores(sums, result));
         report.stepFinished({
           epoch,
@@ -104,7 +108,7 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
           steps,
           ...averagesOf(totals()),
           workers: pool.workers.size,
-          batch: { lossSum: result.lossSum, metrics: result.metrics, samples: samples.length },
+          batch: { lossSum: result.lossSum, metrics: result.metrics, samples },
           weights: { step: trained.steps as Step, source: optimizer },
         });
         await checkpoint(isStopping() ? 'stop' : 'step');
@@ -124,9 +128,10 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
       await options.checkpoint?.('epoch', next, noTotals);
     }
   } catch (error) {
-    // The run was stopped while no worker was left to finish the step: the finished steps are kept.
-    if (!(error instanceof Interrupted)) throw error;
+    // The run was stopped while no worker was left to finish the step, or a sample cannot be read: the finished steps are kept.
+    if (!(error instanceof Interrupted || error instanceof DataError)) throw error;
     if (trained.steps > 0) await checkpointStopped();
+    if (error instanceof DataError) throw error;
   }
   return trained;
 }

@@ -1,8 +1,9 @@
-import type { Shard } from './shard.ts';
+import { pickSamples, type Shard } from './shard.ts';
+import type { Preprocessing } from './preprocessing.ts';
 import { imageTensors, sampleSize, type TensorSpec, type TensorValues } from '../model/tensors.ts';
 
 /** Samples in memory: for each input and target the stored values of all samples, [count, ...shape], row-major. */
-export interface Split extends Omit<Shard, 'sampleNumbers'> {
+export interface StoredSplit extends Omit<Shard, 'sampleNumbers'> {
   readonly count: number;
 }
 
@@ -18,9 +19,14 @@ export interface LazySplit {
   read(numbers: Uint32Array): Promise<Shard>;
   /** Class of each sample, if the first target is a class and is known without reading samples. */
   readonly labels?: Uint8Array | Int32Array;
+  /** Whether every sample has a weight. @default false */
+  readonly hasWeights?: boolean;
   /** Identifies the contents: files with sizes and times of change, and how they are read. */
   readonly digest: string;
 }
+
+/** Samples to train on, or to validate on. */
+export type Split = StoredSplit | LazySplit;
 
 export interface Dataset {
   /** 'mnist', 'drawn-digits', or the folder's name for a user's own files. */
@@ -35,10 +41,18 @@ export interface Dataset {
   readonly classNames?: readonly string[];
   readonly train: Split;
   readonly test: Split;
+  /** How raw files became these samples; it is saved with the model. */
+  readonly preprocessing?: Preprocessing;
   /** Whether the file names indicate that rows and columns of the stored images are exchanged. */
   readonly looksTransposed?: boolean;
   /** Whether gradcast exchanged the rows and columns of the stored images. */
   readonly isTransposed?: boolean;
+}
+
+/** Data set in memory. */
+export interface StoredDataset extends Dataset {
+  readonly train: StoredSplit;
+  readonly test: StoredSplit;
 }
 
 /** Images and their classes. */
@@ -58,15 +72,56 @@ export interface ImageDataset extends Omit<Dataset, 'inputs' | 'targets' | 'trai
   readonly test: LabeledImages;
 }
 
+/** Whether samples are read when they are needed. */
+export const isLazy = (split: Split): split is LazySplit => 'read' in split;
+
+/**
+ * Samples `numbers` of a split, in this order.
+ * @returns at once if the split is in memory
+ * @throws DataError if a sample cannot be read
+ * @example
+ * ```ts
+ * const { inputs, targets } = await readSamples(dataset.train, Uint32Array.of(5, 0));
+ * ```
+ */
+export function readSamples(split: StoredSplit, numbers: Uint32Array): Shard;
+export function readSamples(split: Split, numbers: Uint32Array): Shard | Promise<Shard>;
+export function readSamples(split: Split, numbers: Uint32Array): Shard | Promise<Shard> {
+  return isLazy(split) ? split.read(numbers) : pickSamples(split, numbers);
+}
+
+/** Whether every sample of a split has a weight. */
+export const hasWeights = (split: Split): boolean =>
+  isLazy(split) ? split.hasWeights === true : split.weights !== undefined;
+
+/** All samples of a split in memory, without a copy. */
+export const wholeSplit = ({ inputs, targets, weights, count }: StoredSplit): Shard => ({
+  sampleNumbers: Uint32Array.from({ length: count }, (_, i) => i),
+  inputs,
+  targets,
+  ...(weights === undefined ? {} : { weights }),
+});
+
+/** Split whose samples are changed after they are read. @param change what `transform` does, for the digest */
+export const transformSplit = (
+  split: LazySplit,
+  change: string,
+  transform: (shard: Shard) => Shard,
+): LazySplit => ({
+  ...split,
+  read: async (numbers) => transform(await split.read(numbers)),
+  digest: `${split.digest} ${change}`,
+});
+
 /** Split with images as its input and classes as its target. */
-export const imageSplit = ({ images, labels, count }: LabeledImages): Split => ({
+export const imageSplit = ({ images, labels, count }: LabeledImages): StoredSplit => ({
   inputs: [images],
   targets: [labels],
   count,
 });
 
 /** Data set of images that are classified. */
-export function imageDataset({ sampleShape, classes, train, test, ...about }: ImageDataset): Dataset {
+export function imageDataset({ sampleShape, classes, train, test, ...about }: ImageDataset): StoredDataset {
   return {
     ...about,
     ...imageTensors(sampleShape, classes),
@@ -75,16 +130,17 @@ export function imageDataset({ sampleShape, classes, train, test, ...about }: Im
   };
 }
 
-/** Images and classes of a data set; null if its samples are others. */
+/** Images and classes of a data set in memory; null if its samples are others, or are read when they are needed. */
 export function asImages(dataset: Dataset): ImageDataset | null {
   const { inputs, targets, train, test, ...about } = dataset;
   const [input, ...otherInputs] = inputs;
   const [target, ...otherTargets] = targets;
   if (input === undefined || otherInputs.length > 0 || target === undefined || otherTargets.length > 0)
     return null;
+  if (isLazy(train) || isLazy(test)) return null;
   if (input.dtype !== 'uint8' || input.shape.length !== 3 || target.classes === undefined) return null;
   if (target.shape.length > 0 || target.dtype !== 'uint8') return null;
-  const labeled = ({ inputs: [images], targets: [labels], count }: Split): LabeledImages => ({
+  const labeled = ({ inputs: [images], targets: [labels], count }: StoredSplit): LabeledImages => ({
     images: images as Uint8Array,
     labels: labels as Uint8Array,
     count,
@@ -104,10 +160,20 @@ export function asImages(dataset: Dataset): ImageDataset | null {
  *
  * @throws RangeError if trainCount is not a whole number of at least 1
  */
+export function limitTrainSamples(dataset: StoredDataset, trainCount: number): StoredDataset;
+export function limitTrainSamples(dataset: Dataset, trainCount: number): Dataset;
 export function limitTrainSamples(dataset: Dataset, trainCount: number): Dataset {
   checkTrainLimit(trainCount);
   const { train, inputs, targets } = dataset;
   if (trainCount >= train.count) return dataset;
+  if (isLazy(train)) {
+    const { labels, digest } = train;
+    const known = labels === undefined ? {} : { labels: labels.subarray(0, trainCount) };
+    return {
+      ...dataset,
+      train: { ...train, ...known, count: trainCount, digest: `${digest} ${trainCount}` },
+    };
+  }
   const first = (values: TensorValues, spec: TensorSpec | undefined): TensorValues =>
     values.subarray(0, trainCount * (spec === undefined ? 0 : sampleSize(spec)));
   return {

@@ -20,9 +20,6 @@ export interface Shard {
   readonly weights?: Float32Array | undefined;
 }
 
-/** Tensors of a split, from which shards are copied. */
-type Samples = Omit<Shard, 'sampleNumbers'>;
-
 /** Parts of a payload begin at multiples of this. */
 const ALIGNMENT = 4;
 const NUMBER_BYTES = Uint32Array.BYTES_PER_ELEMENT;
@@ -67,42 +64,70 @@ function layoutOfShards(format: SampleFormat): ShardLayout {
   return layout;
 }
 
-/** Bytes of a shard's payload: the sample numbers, then each input, each target, and the weights if there are any. */
-export function shardBytes(samples: number, format: SampleFormat): number {
+/**
+ * Bytes of a shard's payload: the sample numbers, then each input, each target, and the weights if there are any.
+ * @param present number of samples whose values are in the payload. @default all
+ */
+export function shardBytes(samples: number, format: SampleFormat, present = samples): number {
   const { inputs, targets, hasWeights } = layoutOfShards(format);
   let bytes = samples * NUMBER_BYTES;
-  for (const part of inputs) bytes += align(samples * part.bytes);
-  for (const part of targets) bytes += align(samples * part.bytes);
-  return hasWeights ? bytes + samples * Float32Array.BYTES_PER_ELEMENT : bytes;
+  for (const part of inputs) bytes += align(present * part.bytes);
+  for (const part of targets) bytes += align(present * part.bytes);
+  return hasWeights ? bytes + present * Float32Array.BYTES_PER_ELEMENT : bytes;
 }
 
-/** Writes the samples `numbers` of a split into a payload of zeros. */
+/** Copies of the samples `numbers` of `count` samples in memory, in this order. */
+export function pickSamples(
+  { inputs, targets, weights, count }: Omit<Shard, 'sampleNumbers'> & { readonly count: number },
+  numbers: Uint32Array,
+): Shard {
+  const pick = <Values extends TensorValues>(values: Values): Values => {
+    const size = values.length / count;
+    const ArrayType = values.constructor as new (length: number) => Values;
+    const picked = new ArrayType(numbers.length * size);
+    numbers.forEach((number, i) => picked.set(values.subarray(number * size, (number + 1) * size), i * size));
+    return picked;
+  };
+  return {
+    sampleNumbers: numbers,
+    inputs: inputs.map(pick),
+    targets: targets.map(pick),
+    ...(weights === undefined ? {} : { weights: pick(weights) }),
+  };
+}
+
+/**
+ * Writes a shard into a payload of zeros.
+ * @param present number of samples whose values are in the shard. @default all
+ */
 export function writeShard(
   payload: Uint8Array,
-  numbers: Uint32Array,
-  split: Samples,
+  shard: Shard,
   format: SampleFormat,
+  present = shard.sampleNumbers.length,
 ): void {
-  const view = viewShard(payload, numbers.length, format);
-  view.sampleNumbers.set(numbers);
-  const copy = (to: TensorValues, from: TensorValues | undefined): void => {
-    const size = to.length / numbers.length;
-    if (from === undefined) return;
-    numbers.forEach((number, i) => to.set(from.subarray(number * size, (number + 1) * size), i * size));
-  };
-  view.inputs.forEach((values, i) => copy(values, split.inputs[i]));
-  view.targets.forEach((values, i) => copy(values, split.targets[i]));
+  const { sampleNumbers, inputs, targets, weights } = shard;
+  const view = viewShard(payload, sampleNumbers.length, format, present);
+  view.sampleNumbers.set(sampleNumbers);
+  view.inputs.forEach((values, i) => values.set(inputs[i] ?? []));
+  view.targets.forEach((values, i) => values.set(targets[i] ?? []));
   if (view.weights === undefined) return;
-  if (split.weights === undefined) view.weights.fill(1);
-  else copy(view.weights, split.weights);
+  if (weights === undefined) view.weights.fill(1);
+  else view.weights.set(weights);
 }
 
 /**
  * Views of a shard's payload, which must be 4-byte aligned.
+ * @param present number of samples whose values are in the payload. @default all
  * @throws ProtocolError (malformed) if the payload's length is not that of `samples` samples
  */
-export function viewShard(payload: Uint8Array, samples: number, format: SampleFormat): Shard {
-  const expected = shardBytes(samples, format);
+export function viewShard(
+  payload: Uint8Array,
+  samples: number,
+  format: SampleFormat,
+  present = samples,
+): Shard {
+  const expected = shardBytes(samples, format, present);
   if (payload.length !== expected) {
     throw new ProtocolError(
       CloseCode.malformed,
@@ -113,15 +138,15 @@ export function viewShard(payload: Uint8Array, samples: number, format: SampleFo
   const layout = layoutOfShards(format);
   let at = samples * NUMBER_BYTES;
   const next = ({ size, bytes, view }: Part): TensorValues => {
-    const values = view(buffer, byteOffset + at, samples * size);
-    at += align(samples * bytes);
+    const values = view(buffer, byteOffset + at, present * size);
+    at += align(present * bytes);
     return values;
   };
   const sampleNumbers = new Uint32Array(buffer, byteOffset, samples);
   const inputs = layout.inputs.map(next);
   const targets = layout.targets.map(next);
   if (!layout.hasWeights) return { sampleNumbers, inputs, targets };
-  return { sampleNumbers, inputs, targets, weights: new Float32Array(buffer, byteOffset + at, samples) };
+  return { sampleNumbers, inputs, targets, weights: new Float32Array(buffer, byteOffset + at, present) };
 }
 
 /** Views of the samples from `from` to before `to`. */

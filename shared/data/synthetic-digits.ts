@@ -1,5 +1,5 @@
 import { Purpose, randomStream, type RandomStream } from '../random/stream.ts';
-import { imageDataset, type Dataset, type LabeledImages } from './dataset.ts';
+import { imageDataset, type StoredDataset, type LabeledImages } from './dataset.ts';
 import { digitStrokes } from './digit-strokes.ts';
 import { drawPolyline, smooth, type Pen } from './rasterize.ts';
 
@@ -23,7 +23,7 @@ export interface SyntheticDigitsOptions {
  * Digits that gradcast draws, [28, 28, 1] with light ink on black like MNIST, for a machine without access to MNIST. Sample i
  * depends only on the seed and on i, not on the counts.
  */
-export function syntheticDigits(options: SyntheticDigitsOptions): Dataset {
+export function syntheticDigits(options: SyntheticDigitsOptions): StoredDataset {
   const { seed, trainCount = 60_000, testCount = 10_000 } = options;
   return imageDataset({
     name: 'drawn-digits',

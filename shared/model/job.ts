@@ -44,6 +44,8 @@ const jobFields = v.object({
     name: v.pipe(v.string(), v.maxLength(200), v.transform(sanitizeForTerminal)),
     trainSamples: positive,
     testSamples: positive,
+    /** Identifies all samples; workers keep samples by it. */
+    digest: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, '64 hexadecimal digits'))),
   }),
 });
 

@@ -60,6 +60,8 @@ const ready = v.object({
   type: v.literal('ready'),
   /** Hash of the results of the engine for fixed weights and samples; only in exact runs. */
   fingerprint: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/, '16 hexadecimal digits'))),
+  /** Number of samples that the worker keeps beside those whose bitmaps are the payload. */
+  keeps: v.optional(count),
 });
 /** Largest number of sums, so that a header stays below its limit. */
 export const MAX_METRIC_SUMS = 1_024;
@@ -82,6 +84,8 @@ const gradient = v.variant('offset', [
 ]);
 const evaluation = v.object({ type: v.literal('evaluation'), step, shard: shardId, result });
 const failed = v.object({ type: v.literal('failed'), step, shard: shardId, reason: readable(2000) });
+/** The worker has lost samples that it kept, so the shard has to be sent with all of them. */
+const missing = v.object({ type: v.literal('missing'), step, shard: shardId });
 const leaving = v.object({ type: v.literal('leaving'), reason: readable(200) });
 const pong = v.object({ type: v.literal('pong'), id: count });
 
@@ -93,10 +97,12 @@ export const fromWorkerSchema = v.variant('type', [
   gradient,
   evaluation,
   failed,
+  missing,
   leaving,
   pong,
 ]);
 export type FromWorker = v.InferOutput<typeof fromWorkerSchema>;
+export type Ready = v.InferOutput<typeof ready>;
 export type Hello = v.InferOutput<typeof hello>;
 export type Watch = v.InferOutput<typeof watch>;
 export type ShardResult = v.InferOutput<typeof result>;
@@ -135,6 +141,19 @@ const welcome = v.object({
 const weights = v.object({ type: v.literal('weights'), step, offset: count });
 /** A bucket of the difference to the weights of the step before. */
 const update = v.object({ type: v.literal('update'), step, offset: count, encoding });
+/** Fields of samples that the worker keeps; see KeptSamples. */
+const keptFields = {
+  /** Bitmap of the samples that are not in the payload, since the worker has them; empty for none. Without it, none is kept. */
+  kept: v.optional(
+    v.pipe(
+      v.instance(Uint8Array),
+      v.maxLength(1 << 20),
+      v.transform((bytes) => new Uint8Array(bytes)),
+    ),
+  ),
+  /** Checksum of the whole payload, if samples are not in it. */
+  checksum: v.optional(count),
+};
 const shard = v.object({
   type: v.literal('shard'),
   task: v.picklist(TASKS),
@@ -143,8 +162,9 @@ const shard = v.object({
   samples: positive,
   /** Requested codec of the gradient, if it differs from the welcome's. */
   encoding,
+  ...keptFields,
 });
-const prefetch = v.object({ type: v.literal('prefetch'), step, samples: positive });
+const prefetch = v.object({ type: v.literal('prefetch'), step, samples: positive, ...keptFields });
 const rejected = v.object({
   type: v.literal('rejected'),
   step,
@@ -291,3 +311,4 @@ export type Welcome = v.InferOutput<typeof welcome>;
 export type WeightsMessage = v.InferOutput<typeof weights>;
 export type UpdateMessage = v.InferOutput<typeof update>;
 export type ShardMessage = v.InferOutput<typeof shard>;
+export type PrefetchMessage = v.InferOutput<typeof prefetch>;

@@ -7,6 +7,7 @@ export const Purpose = {
   initialWeights: 3,
   syntheticDigits: 4,
   engineFingerprint: 5,
+  validationSplit: 6,
 } as const;
 export type Purpose = (typeof Purpose)[keyof typeof Purpose];
 

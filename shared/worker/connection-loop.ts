@@ -3,6 +3,7 @@ import { pause } from '../util/clock.ts';
 import { backoffMs } from './backoff.ts';
 import { GradientComputerCache } from './gradient-computer-cache.ts';
 import { runSession } from './run-session.ts';
+import { SampleStores } from './sample-store.ts';
 import type { WorkerOptions } from './options.ts';
 
 /** This worker cannot take part in the run, and reconnecting would not help. */
@@ -27,11 +28,12 @@ export class RefusedError extends Error {
 export async function runWorker(options: WorkerOptions): Promise<string> {
   const { url, clock, random, report, signal } = options;
   const computers = new GradientComputerCache(options.engine);
+  const samples = options.sampleStore === undefined ? null : new SampleStores(options.sampleStore);
   // A client that knows the instance can take this worker's place, so it comes from a secure generator, not from `random`.
   const instance = nanoid();
   try {
     for (let attempt = 0; !signal.aborted; attempt++) {
-      const { end, isAnswerAccepted } = await runSession(options, computers, instance);
+      const { end, isAnswerAccepted } = await runSession(options, computers, samples, instance);
       if (end.outcome === 'finished') return end.reason;
       if (end.outcome === 'refused') throw new RefusedError(url, end.reason, end.code);
       // A welcome is not enough: each connection may end at the first answer, such as those of damaged frames.

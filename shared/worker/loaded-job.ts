@@ -23,9 +23,10 @@ import {
   RESERVED_HEADER_BYTES,
   type OpenFrame,
 } from '../protocol/frame.ts';
-import type { FromWorker, GradientMessage, Welcome } from '../protocol/messages.ts';
+import type { FromWorker, GradientMessage, Task, Welcome } from '../protocol/messages.ts';
 import type { Connection } from '../protocol/transport.ts';
 import type { Range } from '../util/range.ts';
+import type { ReceivedSamples, SampleStore } from './sample-store.ts';
 import type { PrefetchedSamples, ReceivedShard, ReceivedVector } from './session.ts';
 
 /** How the gradient of one shard is encoded. */
@@ -65,13 +66,17 @@ export class LoadedJob {
   #framesSent = false;
   /** Two alternating buffers for weights in several buckets, since the engine may still read the last one. */
   readonly #weightsBuffers: Float32Array[] = [];
+  /** Null if samples are not kept. */
+  readonly #store: SampleStore | null;
   #lastView: { readonly payload: Uint8Array; readonly shard: Shard } | null = null;
 
   constructor(
     computer: GradientComputer,
     { codec, updateCodec, updates, job, bucketOffsets }: Welcome,
     connection: Connection,
+    store: SampleStore | null = null,
   ) {
+    this.#store = store;
     const layout = layoutOf(job.layout);
     const { length } = layout;
     this.#computer = computer;
@@ -132,20 +137,28 @@ export class LoadedJob {
     return weights;
   }
 
+  /** Keeps samples that have arrived, for later steps. @throws ProtocolError (malformed) */
+  keep(task: Task, samples: ReceivedSamples): void {
+    this.#store?.add(task, samples);
+  }
+
   /** Prepares samples whose shard has not arrived yet. */
-  prepare({ step, samples, payload }: PrefetchedSamples): void {
-    this.#computer.prepare(step, this.#view(payload, samples));
+  prepare(samples: PrefetchedSamples): void {
+    const shard = this.#view('train', samples);
+    if (shard !== null) this.#computer.prepare(samples.message.step, shard);
   }
 
   /**
    * Computes a shard. Sends all buckets of its gradient but the last as soon as the engine has computed them.
    * @param elapsedMs time since the start of the computation
-   * @returns frame of the last bucket or of the evaluation; valid until the next shard
+   * @returns frame of the last bucket, of the evaluation, or of the message that kept samples are missing; valid until the next
+   *   shard
    */
-  async answer({ message, payload }: ReceivedShard, elapsedMs: () => number): Promise<Uint8Array> {
+  async answer({ message, samples: received }: ReceivedShard, elapsedMs: () => number): Promise<Uint8Array> {
     const { task, step, shard, samples } = message;
     this.#framesSent = this.#connection.bufferedBytes === 0;
-    const data = this.#view(payload, samples);
+    const data = this.#view(task, received);
+    if (data === null) return frameFromWorker({ type: 'missing', step, shard });
     if (task === 'evaluate') {
       const { lossSum, metrics } = await this.#computer.evaluate(data);
       const result = { samples, lossSum, metrics: [...metrics], computeMs: elapsedMs() };
@@ -226,10 +239,16 @@ export class LoadedJob {
     return frame;
   }
 
-  /** View of a payload. Returns the same object for the same payload, by which the engine recognizes prepared samples. */
-  #view(payload: Uint8Array, samples: number): Shard {
+  /**
+   * View of samples. Returns the same object for the same payload, by which the engine recognizes prepared samples.
+   * @returns null if a kept sample is missing
+   */
+  #view(task: Task, samples: ReceivedSamples): Shard | null {
+    const { message, payload } = samples;
     if (this.#lastView?.payload !== payload) {
-      const shard = viewShard(payload, samples, this.#format);
+      const whole = this.#store === null ? payload : this.#store.assemble(task, samples);
+      if (whole === null) return null;
+      const shard = viewShard(whole, message.samples, this.#format);
       checkClasses(shard, this.#format);
       this.#lastView = { payload, shard };
     }

@@ -2,6 +2,7 @@ import type { Engine } from '../engine/engine.ts';
 import type { Step, Task, Welcome } from '../protocol/messages.ts';
 import type { Connect } from '../protocol/transport.ts';
 import type { AbortSignalLike, Clock } from '../util/clock.ts';
+import type { SampleStoreOptions } from './sample-store.ts';
 import type { Standby } from './session.ts';
 
 /** Callbacks for the events of a worker, for its terminal or page. */
@@ -22,6 +23,8 @@ export interface WorkerOptions {
   readonly token?: string;
   readonly engine: Engine;
   readonly connect: Connect;
+  /** Memory and storage for samples, so that they travel once. @default none is kept */
+  readonly sampleStore?: SampleStoreOptions;
   readonly clock: Clock;
   /** Random number in [0, 1), for the jitter of reconnects. */
   readonly random: () => number;

@@ -2,7 +2,7 @@ import { CODECS } from '../codec/registry.ts';
 import { FACTORS } from '../codec/factors.ts';
 import { errorMessage } from '../util/error-message.ts';
 import { closeReason, CloseCode, ProtocolError } from '../protocol/close-codes.ts';
-import { PROTOCOL_VERSION, type FromWorker, type Welcome } from '../protocol/messages.ts';
+import { PROTOCOL_VERSION, type FromWorker, type Task, type Welcome } from '../protocol/messages.ts';
 import { frameFromWorker } from '../protocol/frame.ts';
 import { verifyChecksum, withChecksums } from '../protocol/checksum.ts';
 import type { Connection, ConnectionEvents } from '../protocol/transport.ts';
@@ -19,8 +19,11 @@ import {
   type SessionEvent,
 } from './session.ts';
 import type { GradientComputerCache } from './gradient-computer-cache.ts';
+import type { ReceivedSamples, SampleStores } from './sample-store.ts';
 import { watchLiveness } from './liveness.ts';
 
+/** Time after which samples that arrived are stored: a tab may be closed at any moment. */
+const FLUSH_MS = 2_000;
 /** Maximum length of the reason in a `failed` message. */
 const MAX_REASON_LENGTH = 2_000;
 
@@ -39,6 +42,7 @@ export interface SessionResult {
 export function runSession(
   options: WorkerOptions,
   computers: GradientComputerCache,
+  samples: SampleStores | null,
   instance: string,
 ): Promise<SessionResult> {
   const { engine, clock, report, signal, abandonsEngine = false } = options;
@@ -48,7 +52,8 @@ export function runSession(
     let computing: Promise<void> = Promise.resolve();
     let abandoned = false;
 
-    const send = (message: FromWorker): void => connection.send(frameFromWorker(message));
+    const send = (message: FromWorker, payload?: Uint8Array): void =>
+      connection.send(frameFromWorker(message, payload));
 
     const dispatch = (event: SessionEvent): void => {
       const [next, effects] = advance(state, event);
@@ -59,7 +64,7 @@ export function runSession(
     const perform = (effect: SessionEffect): void => {
       switch (effect.type) {
         case 'send': {
-          send(effect.message);
+          send(effect.message, effect.payload);
           return;
         }
         case 'report': {
@@ -82,6 +87,10 @@ export function runSession(
           setWeights(effect.vector);
           return;
         }
+        case 'keep': {
+          keep(effect.task, effect.samples);
+          return;
+        }
         case 'prepare': {
           prepare(effect.samples);
           return;
@@ -99,6 +108,8 @@ export function runSession(
 
     const finish = (end: SessionEnd): void => {
       stopWatching();
+      cancelFlush?.();
+      flush();
       signal.removeEventListener('abort', leave);
       connection.close(CloseCode.normal, 'done');
       const done = (): void => {
@@ -129,10 +140,12 @@ export function runSession(
     const load = async (welcome: Welcome): Promise<void> => {
       try {
         const { computer, fingerprint } = await computers.load(welcome.job);
-        loaded = new LoadedJob(computer, welcome, connection);
+        const store = (await samples?.open(welcome.job)) ?? null;
+        loaded = new LoadedJob(computer, welcome, connection, store);
         if (state.phase === 'ended') return;
         report.joined(welcome);
-        dispatch({ type: 'loaded', fingerprint });
+        const keeps = store === null ? {} : { keeps: { room: store.room, bitmaps: store.bitmaps } };
+        dispatch({ type: 'loaded', fingerprint, ...keeps });
       } catch (error) {
         giveUp(error);
       }
@@ -146,9 +159,24 @@ export function runSession(
       }
     };
 
-    const prepare = (samples: PrefetchedSamples): void => {
+    /** Cancels the next time that kept samples are stored; null if none is due. */
+    let cancelFlush: (() => void) | null = null;
+    const flush = (): void => {
+      cancelFlush = null;
+      samples?.flush();
+    };
+    const keep = (task: Task, received: ReceivedSamples): void => {
       try {
-        loaded?.prepare(samples);
+        loaded?.keep(task, received);
+        cancelFlush ??= clock.after(FLUSH_MS, flush);
+      } catch (error) {
+        giveUp(error);
+      }
+    };
+
+    const prepare = (prefetched: PrefetchedSamples): void => {
+      try {
+        loaded?.prepare(prefetched);
       } catch (error) {
         if (error instanceof ProtocolError) {
           giveUp(error);
@@ -160,13 +188,13 @@ export function runSession(
 
     const compute = async (shard: ReceivedShard): Promise<void> => {
       if (loaded === null) return;
-      const { task, step, shard: id, samples } = shard.message;
+      const { task, step, shard: id, samples: count } = shard.message;
       try {
         const startedAt = clock.now();
         const answer = await loaded.answer(shard, () => clock.now() - startedAt);
         if (state.phase !== 'ended') {
           connection.send(answer);
-          report.computed(task, step, samples, clock.now() - startedAt);
+          report.computed(task, step, count, clock.now() - startedAt);
         }
       } catch (error) {
         if (error instanceof ProtocolError) {

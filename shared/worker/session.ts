@@ -4,13 +4,16 @@ import {
   PROTOCOL_VERSION,
   type FromCoordinator,
   type FromWorker,
+  type PrefetchMessage,
   type ShardMessage,
   type Step,
+  type Task,
   type UpdateMessage,
   type WeightsMessage,
   type Welcome,
 } from '../protocol/messages.ts';
 import { parseFromCoordinator } from '../protocol/frame.ts';
+import type { ReceivedSamples } from './sample-store.ts';
 
 const BYTES_PER_WEIGHT = 4;
 
@@ -54,19 +57,23 @@ interface VectorBucket {
 
 export interface ReceivedShard {
   readonly message: ShardMessage;
-  readonly payload: Uint8Array;
+  /** Samples of the shard's own message, or of the prefetch before it. */
+  readonly samples: ReceivedSamples;
 }
 
-export interface PrefetchedSamples {
-  readonly step: Step;
-  readonly samples: number;
-  readonly payload: Uint8Array;
+export interface PrefetchedSamples extends ReceivedSamples {
+  readonly message: PrefetchMessage;
 }
 
 export type SessionEvent =
   | { readonly type: 'frame'; readonly bytes: Uint8Array }
   /** The model is built. The fingerprint is null unless the run is exact. */
-  | { readonly type: 'loaded'; readonly fingerprint: string | null }
+  | {
+      readonly type: 'loaded';
+      readonly fingerprint: string | null;
+      /** Samples that this worker keeps. @default none */
+      readonly keeps?: { readonly room: number; readonly bitmaps: Uint8Array };
+    }
   | { readonly type: 'computed' }
   | { readonly type: 'leave' }
   | { readonly type: 'closed'; readonly code: number; readonly reason: string };
@@ -80,9 +87,11 @@ export interface SessionEnd {
 }
 
 export type SessionEffect =
-  | { readonly type: 'send'; readonly message: FromWorker }
+  | { readonly type: 'send'; readonly message: FromWorker; readonly payload?: Uint8Array }
   | { readonly type: 'load'; readonly welcome: Welcome }
   | { readonly type: 'setWeights'; readonly vector: ReceivedVector }
+  /** Samples have arrived, which may be kept for later steps. */
+  | { readonly type: 'keep'; readonly task: Task; readonly samples: ReceivedSamples }
   /** The engine is idle and may prepare these samples. */
   | { readonly type: 'prepare'; readonly samples: PrefetchedSamples }
   | { readonly type: 'compute'; readonly shard: ReceivedShard }
@@ -119,7 +128,7 @@ export function advance(state: SessionState, event: SessionEvent): Transition {
     case 'frame':
       return onFrame(state, event.bytes);
     case 'loaded':
-      return [{ ...state, phase: 'working' }, [{ type: 'send', message: readyMessage(event.fingerprint) }]];
+      return [{ ...state, phase: 'working' }, [sendReady(event)]];
     case 'computed':
       return startNext({ ...state, busy: false, hasAnswered: true });
     case 'leave': {
@@ -135,8 +144,12 @@ export function advance(state: SessionState, event: SessionEvent): Transition {
   }
 }
 
-const readyMessage = (fingerprint: string | null): FromWorker =>
-  fingerprint === null ? { type: 'ready' } : { type: 'ready', fingerprint };
+function sendReady({ fingerprint, keeps }: Extract<SessionEvent, { type: 'loaded' }>): SessionEffect {
+  const message = { type: 'ready', ...(fingerprint === null ? {} : { fingerprint }) } as const;
+  return keeps === undefined
+    ? { type: 'send', message }
+    : { type: 'send', message: { ...message, keeps: keeps.room }, payload: keeps.bitmaps };
+}
 
 function onFrame(state: SessionState, bytes: Uint8Array): Transition {
   try {
@@ -180,24 +193,28 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
       if (state.phase !== 'working')
         throw unexpected(`A message of type ${message.type} was received before this worker was ready.`);
       return onBucket(state, message, payload);
-    case 'shard':
+    case 'shard': {
       if (state.phase !== 'working') throw unexpected('A shard was received before this worker was ready.');
-      return startNext({
+      const isWhole = payload.length > 0;
+      const samples = isWhole ? { message, payload } : findPrefetched(state, message);
+      const [next, effects] = startNext({
         ...state,
         isAnswerAccepted: state.hasAnswered,
-        shards: [
-          ...state.shards,
-          { message, payload: payload.length > 0 ? payload : findPrefetched(state, message) },
-        ],
+        shards: [...state.shards, { message, samples }],
       });
+      return [next, [...(isWhole ? keep(message.task, samples) : []), ...effects]];
+    }
     case 'prefetch': {
       if (state.phase !== 'working') throw unexpected('Samples were received before this worker was ready.');
-      const { step, samples } = message;
-      const prefetched = { step, samples, payload };
-      return [{ ...state, prefetched }, state.busy ? [] : [{ type: 'prepare', samples: prefetched }]];
+      const prefetched = { message, payload };
+      const prepare: SessionEffect[] = state.busy ? [] : [{ type: 'prepare', samples: prefetched }];
+      return [{ ...state, prefetched }, [...keep('train', prefetched), ...prepare]];
     }
   }
 }
+
+const keep = (task: Task, samples: ReceivedSamples): SessionEffect[] =>
+  samples.message.kept === undefined ? [] : [{ type: 'keep', task, samples }];
 
 function onBucket(
   state: SessionState,
@@ -266,8 +283,8 @@ function checkBucketOffsets(bucketOffsets: readonly number[], { slices, length }
 }
 
 /** Prefetched samples for a shard without a payload. */
-function findPrefetched({ prefetched }: SessionState, { step, samples }: ShardMessage): Uint8Array {
-  if (prefetched?.step === step && prefetched.samples === samples) return prefetched.payload;
+function findPrefetched({ prefetched }: SessionState, { step, samples }: ShardMessage): ReceivedSamples {
+  if (prefetched?.message.step === step && prefetched.message.samples === samples) return prefetched;
   throw malformed('The shard has no samples, and no matching samples were prefetched.');
 }
 
@@ -286,7 +303,7 @@ function startNext(state: SessionState): Transition {
     shards = shards.filter(({ message }) => message.step >= current);
   }
   const prefetched =
-    weightsStep !== null && (state.prefetched?.step ?? 0) < weightsStep ? null : state.prefetched;
+    weightsStep !== null && (state.prefetched?.message.step ?? 0) < weightsStep ? null : state.prefetched;
   const next = shards.find(({ message }) => message.step === weightsStep);
   if (next !== undefined) {
     shards = shards.filter((shard) => shard !== next);

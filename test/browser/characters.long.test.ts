@@ -1,3 +1,4 @@
+import { readSamples } from '../../shared/data/dataset.ts';
 import { expect, test } from 'vitest';
 import { FLOAT32_LINK } from '../../coordinator/links/codecs.ts';
 import { createOptimizer } from '../../coordinator/optimizer/optimizer.ts';
@@ -45,7 +46,7 @@ async function trainOnTwo(
   for (const samples of jobBatches(job, dataset.train.count)) {
     const step = losses.length as Step;
     if (step === STEPS) break;
-    const { lossSum } = await stepRunner.run({ step, samples, split: dataset.train, optimizer });
+    const { lossSum } = await stepRunner.run({ step, batch: readSamples(dataset.train, samples), optimizer });
     losses.push(lossSum / samples.length);
   }
   expect(pool.workers.size).toBe(2);

@@ -1,8 +1,9 @@
+import { readSamples } from '../../shared/data/dataset.ts';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createOptimizer } from '../../coordinator/optimizer/optimizer.ts';
 import { batches, epochOrder } from '../../coordinator/training/sampler.ts';
-import type { Dataset } from '../../shared/data/dataset.ts';
+import type { StoredDataset } from '../../shared/data/dataset.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Score } from '../../shared/model/scoring.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
@@ -20,7 +21,7 @@ const BATCH = 128;
 const SEED = 1337;
 
 describeInBrowser('a run with a Node worker and a tab that comes and goes', () => {
-  let dataset: Dataset;
+  let dataset: StoredDataset;
   let order: Uint32Array[];
   let browser: Browser;
   /** Result of each step on a Node worker alone. */
@@ -48,8 +49,12 @@ describeInBrowser('a run with a Node worker and a tab that comes and goes', () =
     for (const [step, batch] of order.entries()) {
       coordinator = await coordinatorOf(step);
       gradient = reference[step]?.gradient ?? null;
-      const input = { step: step as Step, samples: batch, split: dataset.train, optimizer: guided };
-      const result = coordinator.stepRunner.run(input, order[step + 1]);
+      const input = { step: step as Step, batch: readSamples(dataset.train, batch), optimizer: guided };
+      const next = order[step + 1];
+      const result = coordinator.stepRunner.run(
+        input,
+        next === undefined ? undefined : readSamples(dataset.train, next),
+      );
       const [{ gradientSum, lossSum, metrics }] = await Promise.all([result, duringStep(step)]);
       onStep(step, { gradient: gradientSum, lossSum, metrics });
     }

@@ -1,3 +1,4 @@
+import { readSamples } from '../../shared/data/dataset.ts';
 import type { Browser, Page } from 'playwright-core';
 import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import type { Step } from '../../shared/protocol/messages.ts';
@@ -28,7 +29,7 @@ async function start(samples = SAMPLES, microShard?: number): Promise<Run> {
   const coordinator = await testCoordinator(dataset, { seed: 1, batchSize: samples, epochs: 3, microShard });
   const numbers = Uint32Array.from({ length: samples }, (_, i) => i);
   const optimizer = fixedWeights(coordinator.initialWeights);
-  const input = { step: 0 as Step, samples: numbers, split: dataset.train, optimizer };
+  const input = { step: 0 as Step, batch: readSamples(dataset.train, numbers), optimizer };
   return {
     ...coordinator,
     address: coordinator.url.replace(/^ws/, 'http'),

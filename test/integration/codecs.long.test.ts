@@ -1,3 +1,4 @@
+import { readSamples } from '../../shared/data/dataset.ts';
 import { afterAll, describe, expect, it } from 'vitest';
 import { LINK_CODECS, type LinkCodecs } from '../../coordinator/links/codecs.ts';
 import { createOptimizer, type Optimizer } from '../../coordinator/optimizer/optimizer.ts';
@@ -94,8 +95,12 @@ async function addRecorder({ coordinator }: Run): Promise<{ readonly weights: ()
 async function trainStep(run: Run): Promise<Float32Array> {
   const { coordinator, optimizer } = run;
   const samples = all[run.step]!;
-  const input = { step: run.step++ as Step, samples, split: dataset.train, optimizer };
-  const { gradientSum } = await coordinator.stepRunner.run(input, all[run.step]);
+  const input = { step: run.step++ as Step, batch: readSamples(dataset.train, samples), optimizer };
+  const next = all[run.step];
+  const { gradientSum } = await coordinator.stepRunner.run(
+    input,
+    next === undefined ? undefined : readSamples(dataset.train, next),
+  );
   return gradientSum.slice();
 }
 
@@ -109,7 +114,7 @@ async function gradientsInTwo(
   computer.setWeights(weights);
   const shardOf = (numbers: Uint32Array): Shard => {
     const payload = new Uint8Array(shardBytes(numbers.length, job));
-    writeShard(payload, numbers, dataset.train, job);
+    writeShard(payload, readSamples(dataset.train, numbers), job);
     return viewShard(payload, numbers.length, job);
   };
   const of = async (numbers: Uint32Array): Promise<Float32Array> => {

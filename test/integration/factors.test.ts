@@ -1,3 +1,4 @@
+import { readSamples } from '../../shared/data/dataset.ts';
 import * as tf from '@tensorflow/tfjs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { LINK_CODECS } from '../../coordinator/links/codecs.ts';
@@ -39,8 +40,9 @@ async function gradientsOf(
   for (let step = 0; step < 3; step++) {
     if (step === 1) bytesBefore = worker!.stats.bytesUp;
     const optimizer = fixedWeights(coordinator.initialWeights);
-    const input = { step: step as Step, samples: numbers(step), split: dataset.train, optimizer };
-    gradients.push((await coordinator.stepRunner.run(input, numbers(step + 1))).gradientSum.slice());
+    const input = { step: step as Step, batch: readSamples(dataset.train, numbers(step)), optimizer };
+    const next = readSamples(dataset.train, numbers(step + 1));
+    gradients.push((await coordinator.stepRunner.run(input, next)).gradientSum.slice());
   }
   return { gradients, bytesUp: (worker!.stats.bytesUp - bytesBefore) / 2 };
 }

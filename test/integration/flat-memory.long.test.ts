@@ -1,3 +1,4 @@
+import { readSamples } from '../../shared/data/dataset.ts';
 import * as tf from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
 import { createOptimizer } from '../../coordinator/optimizer/optimizer.ts';
@@ -49,8 +50,7 @@ test('the memory of coordinator and worker stays flat over 4,000 steps', async (
     for (; step < until; step++) {
       await coordinator.stepRunner.run({
         step: step as Step,
-        samples: batch,
-        split: dataset.train,
+        batch: readSamples(dataset.train, batch),
         optimizer,
       });
     }

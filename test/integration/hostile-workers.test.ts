@@ -1,3 +1,4 @@
+import { readSamples } from '../../shared/data/dataset.ts';
 import { afterEach, expect, test } from 'vitest';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
@@ -55,7 +56,7 @@ async function sumsAreRight(steps: number): Promise<boolean> {
   let isRight = true;
   for (let i = 0; i < steps; i++, step++) {
     const optimizer = fixedWeights(coordinator.initialWeights);
-    const input = { step: step as Step, samples: batch, split: dataset.train, optimizer };
+    const input = { step: step as Step, batch: readSamples(dataset.train, batch), optimizer };
     const { gradientSum } = await coordinator.stepRunner.run(input);
     for (const position of [0, 1, gradientSum.length - 1]) {
       isRight &&= gradientSum[position] === stubGradient(step, batch, position);

@@ -7,7 +7,7 @@ import { kerasArchive } from '../../coordinator/model-file/save-keras.ts';
 import { nameWeights } from '../../coordinator/model-file/weights-file.ts';
 import { compileConfigOf } from '../../coordinator/model/compile-export.ts';
 import { createOptimizer } from '../../coordinator/optimizer/optimizer.ts';
-import type { Dataset } from '../../shared/data/dataset.ts';
+import type { StoredDataset } from '../../shared/data/dataset.ts';
 import { sliceShard } from '../../shared/data/shard.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import { Scoring } from '../../shared/model/scoring.ts';
@@ -34,7 +34,7 @@ const rowMean = (_: unknown, i: number): number =>
   Math.fround([0, 1, 2, 3].reduce((sum, c) => sum + rows[4 * i + c]!, 0) / 4);
 
 /** The data of the figures. */
-function data(outputs: number): Dataset {
+function data(outputs: number): StoredDataset {
   const classes = Int32Array.from({ length: samples }, (_, i) => i % 3);
   const split = {
     inputs: [rows],

@@ -5,7 +5,7 @@ import { readModelFile } from '../../coordinator/model-file/model-file.ts';
 import { kerasArchive } from '../../coordinator/model-file/save-keras.ts';
 import { nameWeights } from '../../coordinator/model-file/weights-file.ts';
 import { prepareJob } from '../../coordinator/model/model.ts';
-import type { Dataset, Split } from '../../shared/data/dataset.ts';
+import type { Dataset, StoredSplit } from '../../shared/data/dataset.ts';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import { takesBytes } from '../../shared/model/fit-input.ts';
 import { describeModel } from '../../shared/model/saved-model.ts';
@@ -40,7 +40,7 @@ async function checkWritten(dataset: Dataset, { job, weights, names }: Prepared)
 async function keep(
   name: string,
   { job, weights, names }: Prepared,
-  { inputs, count }: Split,
+  { inputs, count }: StoredSplit,
 ): Promise<void> {
   if (exports === undefined) return;
   const computer = await (await wasmEngine()).load(job);

@@ -13,7 +13,7 @@ import { hashedTensor } from '../support/hashed-values.ts';
 import { recordingReport } from '../support/test-coordinator.ts';
 import { norm } from '../support/vectors.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
-import { imagesOf, labelsOf } from '../support/images.ts';
+import { imagesOf, labelsOf, storedDataset } from '../support/images.ts';
 
 interface Reference {
   readonly steps: readonly { readonly loss: number; readonly accuracy: number }[];
@@ -45,7 +45,9 @@ function withoutDropout(topology: Topology): Topology {
 // The figures of Keras are for the first samples of real MNIST.
 const needsMnist = { tags: ['mnist'], skip: process.env.MNIST_DIR === undefined };
 test('ten steps without dropout equal those of Keras', needsMnist, async () => {
-  const dataset = await openDataset({ data: process.env.MNIST_DIR ?? '', seed: 1 }, recordingReport());
+  const dataset = storedDataset(
+    await openDataset({ data: process.env.MNIST_DIR ?? '', seed: 1 }, recordingReport()),
+  );
   const topology = withoutDropout(defaultTopology([28, 28, 1], 10));
   const { job } = await prepareJob(dataset, { batchSize: 128, epochs: 1, seed: 1, topology });
   const layout = layoutOf(job.layout);
@@ -101,9 +103,8 @@ const adam = JSON.parse(
 
 /** Losses of steps on the first 2,048 samples of MNIST, with the penalty of the weights. */
 async function trainAsKeras(topology: Topology, serialized: unknown, steps: number): Promise<number[]> {
-  const dataset = await openDataset(
-    { data: process.env.MNIST_DIR ?? '', seed: 1, limit: 2048 },
-    recordingReport(),
+  const dataset = storedDataset(
+    await openDataset({ data: process.env.MNIST_DIR ?? '', seed: 1, limit: 2048 }, recordingReport()),
   );
   const settings = {
     batchSize: 128,

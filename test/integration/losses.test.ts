@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { prepareJob } from '../../coordinator/model/model.ts';
-import type { Dataset } from '../../shared/data/dataset.ts';
+import type { StoredDataset } from '../../shared/data/dataset.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Topology } from '../../shared/model/job.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
@@ -49,7 +49,13 @@ const topologies: Readonly<Record<string, Topology>> = {
 
 const BATCH = 12;
 
-function runData({ sizes, units, losses, inputs: values, targets }: KerasLosses['runs'][number]): Dataset {
+function runData({
+  sizes,
+  units,
+  losses,
+  inputs: values,
+  targets,
+}: KerasLosses['runs'][number]): StoredDataset {
   const isClass = (i: number): boolean => losses[i]!.startsWith('sparse');
   const count = values[0]!.length / sizes[0]!;
   return datasetOf(

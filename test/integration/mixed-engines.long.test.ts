@@ -1,3 +1,4 @@
+import { readSamples } from '../../shared/data/dataset.ts';
 import { expect, test } from 'vitest';
 import { createOptimizer, type Optimizer } from '../../coordinator/optimizer/optimizer.ts';
 import { batches, epochOrder } from '../../coordinator/training/sampler.ts';
@@ -50,7 +51,7 @@ async function differences(topology?: Topology): Promise<number[]> {
   const found: number[] = [];
   for (const [step, batch] of [...batches(epochOrder(SEED, 1, dataset.train.count), BATCH)].entries()) {
     const gradientOf = async ({ coordinator }: Run, optimizer: Optimizer): Promise<Float32Array> => {
-      const input = { step: step as Step, samples: batch, split: dataset.train, optimizer };
+      const input = { step: step as Step, batch: readSamples(dataset.train, batch), optimizer };
       return (await coordinator.stepRunner.run(input)).gradientSum.slice();
     };
     const gradient = await gradientOf(mixed, mixedOptimizer);

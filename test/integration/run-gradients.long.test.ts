@@ -1,7 +1,8 @@
+import { readSamples } from '../../shared/data/dataset.ts';
 import { describe, expect, test } from 'vitest';
 import { FLOAT32_LINK } from '../../coordinator/links/codecs.ts';
 import { createOptimizer } from '../../coordinator/optimizer/optimizer.ts';
-import type { Dataset } from '../../shared/data/dataset.ts';
+import type { StoredDataset } from '../../shared/data/dataset.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import { usesBatchNormalization } from '../../shared/model/topology.ts';
@@ -87,7 +88,7 @@ function attachVictim(url: string, name: string, engine: Engine): Victim {
 /** Trains the first steps of a run, with the gradients of `expected` if there are any, so that all begin from equal weights. */
 async function train(
   run: KerasRun,
-  dataset: Dataset,
+  dataset: StoredDataset,
   { count, kills }: Workers,
   expected: readonly Result[] | null,
 ): Promise<Result[]> {
@@ -114,8 +115,7 @@ async function train(
     }
     const { lossSum, gradientSum } = await stepRunner.run({
       step: step as Step,
-      samples,
-      split: dataset.train,
+      batch: readSamples(dataset.train, samples),
       optimizer,
     });
     results.push({ lossSum, gradient: gradientSum.slice() });

@@ -1,3 +1,4 @@
+import { readSamples } from '../../shared/data/dataset.ts';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { CoordinatorHost, type HostedRun } from '../../coordinator/hosting/coordinator.ts';
@@ -59,8 +60,7 @@ test('a run ends as diverged if its local worker sends only NaN', async () => {
   const training = run(NAN_WORKER, ({ stepRunner }, weights) =>
     stepRunner.run({
       step: 3 as Step,
-      samples: batch,
-      split: dataset.train,
+      batch: readSamples(dataset.train, batch),
       optimizer: fixedWeights(weights),
     }),
   );

@@ -1,8 +1,9 @@
+import { readSamples } from '../../shared/data/dataset.ts';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import { fixedWeights } from '../../coordinator/optimizer/fixed-weights.ts';
 import { createOptimizer, type Optimizer } from '../../coordinator/optimizer/optimizer.ts';
 import { batches, epochOrder } from '../../coordinator/training/sampler.ts';
-import type { Dataset } from '../../shared/data/dataset.ts';
+import type { StoredDataset } from '../../shared/data/dataset.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
@@ -21,7 +22,7 @@ interface StepResult {
   readonly metrics: readonly number[];
 }
 
-let dataset: Dataset;
+let dataset: StoredDataset;
 let order: Uint32Array[];
 /** Results of one worker alone, by step. */
 const reference: StepResult[] = [];
@@ -42,9 +43,10 @@ async function trainAlong(
   for (const [step, samples] of order.entries()) {
     beforeStep(step);
     const optimizer = withGradient(own, reference[step]?.gradient);
+    const next = order[step + 1];
     const result = await stepRunner.run(
-      { step: step as Step, samples, split: dataset.train, optimizer },
-      order[step + 1],
+      { step: step as Step, batch: readSamples(dataset.train, samples), optimizer },
+      next === undefined ? undefined : readSamples(dataset.train, next),
     );
     onStep(step, { ...result, gradient: result.gradientSum });
   }

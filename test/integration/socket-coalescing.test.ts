@@ -1,3 +1,4 @@
+import { readSamples } from '../../shared/data/dataset.ts';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
@@ -57,7 +58,7 @@ test('a worker answers pings while it computes a long step', async () => {
   send({ type: 'weights', step, offset: 0 }, new Uint8Array(initialWeights.buffer));
   const samples = new Uint8Array(shardBytes(SAMPLES, job));
   const numbers = Uint32Array.from({ length: SAMPLES }, (_, i) => i);
-  writeShard(samples, numbers, dataset.train, job);
+  writeShard(samples, readSamples(dataset.train, numbers), job);
   send({ type: 'shard', task: 'train', step, shard: 1 as ShardId, samples: SAMPLES }, samples);
   // Sent one after the other: a worker that reads only between computations would answer at most one of them.
   for (let id = 1; id <= PINGS; id++) {

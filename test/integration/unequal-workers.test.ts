@@ -1,3 +1,4 @@
+import { readSamples } from '../../shared/data/dataset.ts';
 import { afterEach, expect, onTestFinished, test } from 'vitest';
 import type { Worker } from '../../coordinator/pool/worker.ts';
 import { systemClock } from '../../shared/util/clock.ts';
@@ -75,8 +76,9 @@ async function attach(name: string, perSampleMs: number, device = 'cheap'): Prom
 async function run(steps: number, honest = true): Promise<void> {
   for (let i = 0; i < steps; i++) {
     const optimizer = fixedWeights(coordinator.initialWeights);
-    const input = { step: step as Step, samples: batch, split: dataset.train, optimizer };
-    const { gradientSum } = await coordinator.stepRunner.run(input, batch);
+    const samples = readSamples(dataset.train, batch);
+    const input = { step: step as Step, batch: samples, optimizer };
+    const { gradientSum } = await coordinator.stepRunner.run(input, samples);
     for (const position of honest ? [0, 1, 777, gradientSum.length - 1] : []) {
       expect(gradientSum[position]).toBe(stubGradient(step, batch, position));
     }

@@ -59,7 +59,7 @@ describe('the package', () => {
       names.map((name) => `console.log(Object.keys(await import('${name}')).sort().join(' '));`).join('\n'),
     );
     expect(output.trim().split('\n')).toEqual([
-      'createJob evaluate lineReporter loadDataset loadModelFile saveKerasModel saveModel silentReporter startCoordinator train',
+      'createJob csvLog earlyStopping evaluate learningRateSchedule lineReporter loadDataset loadModelFile modelCheckpoint reduceLROnPlateau saveKerasModel saveModel silentReporter startCoordinator tensorBoard train webhook',
       'runNodeWorker',
       'contribute',
       'CloseCode FATAL_CLOSE_CODES PROTOCOL_VERSION ProtocolError decodeFrame encodeFrame formatCoordinatorLink ' +

@@ -1,3 +1,4 @@
+import { readSamples } from '../../shared/data/dataset.ts';
 import { expect } from 'vitest';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
@@ -36,8 +37,7 @@ export async function attackedRun(token?: string): Promise<AttackedRun> {
   await waitForWorkerReady(coordinator, 'honest');
   const input: AttackedRun['input'] = (step) => ({
     step: step as Step,
-    samples: batch,
-    split: dataset.train,
+    batch: readSamples(dataset.train, batch),
     optimizer: fixedWeights(coordinator.initialWeights),
   });
   // A step of its own each time: other step runners of the test may have sent other weights in between.

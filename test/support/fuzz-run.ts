@@ -1,3 +1,4 @@
+import { readSamples } from '../../shared/data/dataset.ts';
 import { spawn } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
@@ -42,7 +43,7 @@ export async function startHonestRun(): Promise<HonestRun> {
       while (typeof until === 'number' ? times.length < until : !state.isOver) {
         const startedMs = performance.now();
         const optimizer = fixedWeights(coordinator.initialWeights);
-        const input = { step: step++ as Step, samples: batch, split: dataset.train, optimizer };
+        const input = { step: step++ as Step, batch: readSamples(dataset.train, batch), optimizer };
         await coordinator.stepRunner.run(input);
         times.push(performance.now() - startedMs);
       }

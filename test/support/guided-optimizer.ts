@@ -16,6 +16,8 @@ export function guidedOptimizer(optimizer: Optimizer, reference: () => Float32Ar
     },
     plateau: null,
     penalty: () => 0,
+    learningRateAt: (step) => optimizer.learningRateAt(step),
+    setLearningRate: (learningRate) => optimizer.setLearningRate(learningRate),
     needsWholeGradient: () => false,
     get committedWeights() {
       return optimizer.committedWeights;

@@ -1,3 +1,10 @@
+import {
+  isLazy,
+  type Split,
+  type StoredDataset,
+  type StoredSplit,
+  type Dataset,
+} from '../../shared/data/dataset.ts';
 import type { Shard } from '../../shared/data/shard.ts';
 
 type Tensors = Pick<Shard, 'inputs' | 'targets'>;
@@ -14,7 +21,22 @@ export const imageShard = ({
 }): Shard => ({ sampleNumbers, inputs: [images], targets: [labels] });
 
 /** Images of a split or shard. */
-export const imagesOf = ({ inputs: [images] }: Tensors): Uint8Array => images as Uint8Array;
+export const imagesOf = (samples: Tensors | Split): Uint8Array =>
+  storedTensors(samples).inputs[0] as Uint8Array;
 
 /** Classes of a split or shard. */
-export const labelsOf = ({ targets: [labels] }: Tensors): Uint8Array => labels as Uint8Array;
+export const labelsOf = (samples: Tensors | Split): Uint8Array =>
+  storedTensors(samples).targets[0] as Uint8Array;
+
+/** @throws Error if the samples are not in memory */
+function storedTensors<Samples extends Tensors>(samples: Samples | Split): Samples | StoredSplit {
+  if ('read' in samples) throw new Error('The samples are not in memory.');
+  return samples;
+}
+
+/** The data set. @throws Error if its samples are not in memory */
+export function storedDataset(dataset: Dataset): StoredDataset {
+  const { train, test } = dataset;
+  if (isLazy(train) || isLazy(test)) throw new Error(`${dataset.name} is not in memory.`);
+  return { ...dataset, train, test };
+}

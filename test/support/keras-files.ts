@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import type { Dataset } from '../../shared/data/dataset.ts';
+import type { StoredDataset } from '../../shared/data/dataset.ts';
 import { kerasDataset } from './keras-models.ts';
 
 /** Figures of test/reference/keras_files.py, whose header describes them. */
@@ -27,7 +27,7 @@ export function kerasLosses(): KerasLosses {
 }
 
 /** The batch of the losses, as training and test data. */
-export const kerasBatch = (): Dataset => kerasDataset({ ...kerasLosses(), models: [] });
+export const kerasBatch = (): StoredDataset => kerasDataset({ ...kerasLosses(), models: [] });
 
 /** Bytes of a file that Keras wrote. */
 export const kerasFile = (name: string): Buffer => gunzipSync(readFileSync(new URL(`${name}.gz`, folder)));

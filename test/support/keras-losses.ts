@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { prepareJob } from '../../coordinator/model/model.ts';
-import type { Dataset, Split } from '../../shared/data/dataset.ts';
+import type { StoredDataset as Dataset, StoredSplit as Split } from '../../shared/data/dataset.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { LossSpec, MetricSpec } from '../../shared/model/outputs.ts';
 import type { TensorSpec } from '../../shared/model/tensors.ts';

@@ -1,3 +1,4 @@
+import { readSamples } from '../../shared/data/dataset.ts';
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { prepareJob, type PreparedJob } from '../../coordinator/model/model.ts';
@@ -5,7 +6,7 @@ import type { JobSettings } from '../../coordinator/model/model.ts';
 import { optimizerFromKeras } from '../../coordinator/optimizer/keras-config.ts';
 import { createOptimizer } from '../../coordinator/optimizer/optimizer.ts';
 import { batches, epochOrder } from '../../coordinator/training/sampler.ts';
-import type { Dataset, Split } from '../../shared/data/dataset.ts';
+import type { StoredDataset as Dataset, StoredSplit as Split } from '../../shared/data/dataset.ts';
 import { shardBytes, viewShard, writeShard, type Shard } from '../../shared/data/shard.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Job, Topology } from '../../shared/model/job.ts';
@@ -105,7 +106,7 @@ export async function prepareRun(dataset: Dataset, run: KerasRun, seed: number):
 /** Samples of a split as a worker receives them. */
 export function shardOf(split: Split, numbers: Uint32Array, job: Job): Shard {
   const payload = new Uint8Array(shardBytes(numbers.length, job));
-  writeShard(payload, numbers, split, job);
+  writeShard(payload, readSamples(split, numbers), job);
   return viewShard(payload, numbers.length, job);
 }
 

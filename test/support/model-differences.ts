@@ -1,4 +1,4 @@
-import { type Dataset, imageDataset } from '../../shared/data/dataset.ts';
+import { type StoredDataset, imageDataset } from '../../shared/data/dataset.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Job, Topology } from '../../shared/model/job.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
@@ -38,7 +38,7 @@ export interface Difference {
   readonly tensor: string;
 }
 
-export function kerasDataset({ sampleShape, samples, classes }: KerasModels): Dataset {
+export function kerasDataset({ sampleShape, samples, classes }: KerasModels): StoredDataset {
   const size = samples * sampleShape.reduce((a, b) => a * b, 1);
   const split = {
     images: hashedPixels(size),
@@ -72,7 +72,7 @@ export function kerasWeights(job: Job, names: readonly string[]): Float32Array {
  */
 export async function compareWithKeras(
   engine: Engine,
-  dataset: Dataset,
+  dataset: StoredDataset,
   model: KerasModel,
   { job, weights, names }: { job: Job; weights: Float32Array; names: readonly string[] },
   repeats = 1,

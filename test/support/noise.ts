@@ -1,11 +1,11 @@
-import { type Dataset, imageDataset } from '../../shared/data/dataset.ts';
+import { type StoredDataset, imageDataset } from '../../shared/data/dataset.ts';
 import { type Shard, sliceShard } from '../../shared/data/shard.ts';
 import { sizeOf } from '../../shared/model/layout.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
 import { CLASSES, SAMPLE_SHAPE } from '../worker-node/engine/native/models.ts';
 
 export interface Noise {
-  readonly dataset: Dataset;
+  readonly dataset: StoredDataset;
   /** Shard of the first samples. */
   readonly shardOf: (samples: number) => Shard;
 }

@@ -2,9 +2,13 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { openDataset } from '../../coordinator/data/load-dataset.ts';
-import { limitTrainSamples, type Dataset, type Split } from '../../shared/data/dataset.ts';
+import {
+  limitTrainSamples,
+  type StoredDataset as Dataset,
+  type StoredSplit as Split,
+} from '../../shared/data/dataset.ts';
 import type { TensorSpec } from '../../shared/model/tensors.ts';
-import { imagesOf, labelsOf } from './images.ts';
+import { imagesOf, labelsOf, storedDataset } from './images.ts';
 import { recordingReport } from './test-coordinator.ts';
 
 // The data sets of test/reference/run_data.py, which describes them.
@@ -58,7 +62,10 @@ export async function runDataset(
   if (data === 'diabetes') return diabetes(table, samples);
   if (data === 'characters') return characters(readText(), samples);
   const folder = process.env[folderVariable(data) ?? ''] ?? '';
-  const digits = limitTrainSamples(await openDataset({ data: folder, seed: 1 }, recordingReport()), samples);
+  const digits = limitTrainSamples(
+    storedDataset(await openDataset({ data: folder, seed: 1 }, recordingReport())),
+    samples,
+  );
   switch (data) {
     case 'one-hot-mnist':
       return withTarget(digits, 10, (label) => Array.from({ length: 10 }, (_, i) => Number(i === label)));

@@ -35,6 +35,8 @@ export async function testCoordinator(
   dataset: Dataset,
   settings: Partial<JobSettings> & {
     readonly token?: string;
+    /** @default a free one */
+    readonly port?: number;
     readonly buckets?: boolean;
     readonly audit?: number | undefined;
     readonly codecs?: CodecRule;
@@ -50,7 +52,7 @@ export async function testCoordinator(
   const coordinator = await startCoordinator({
     job: prepared.job,
     host: '127.0.0.1',
-    port: 0,
+    port: settings.port ?? 0,
     token: settings.token,
     audit: settings.audit,
     maxWorkers: 16,

@@ -10,6 +10,7 @@ import { layoutOf } from '../../shared/model/layout.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import type { Connect } from '../../shared/protocol/transport.ts';
 import { runWorker } from '../../shared/worker/connection-loop.ts';
+import type { SampleStoreOptions } from '../../shared/worker/sample-store.ts';
 import { connectWebSocket } from '../../worker-node/connect-websocket.ts';
 import type { TestCoordinator } from './test-coordinator.ts';
 import { fixedRandom } from './property.ts';
@@ -27,6 +28,7 @@ export interface RunOptions {
   /** Called after each step with the number of completed steps. True ends the run. */
   readonly shouldStop?: (steps: number) => boolean;
   readonly start?: ResumePoint;
+  readonly onEpoch?: () => void;
   readonly checkpoint?: (position: Position, tally: EpochTotals, weights: Float32Array) => void;
   /** @default the platform's clock */
   readonly clock?: Clock;
@@ -36,7 +38,14 @@ export interface RunOptions {
 export async function trainToEnd(
   { job, stepRunner, pool, initialWeights }: TestCoordinator,
   dataset: Dataset,
-  { beforeStep, shouldStop, start: resumeFrom, checkpoint, clock = systemClock(globalThis) }: RunOptions = {},
+  {
+    beforeStep,
+    shouldStop,
+    onEpoch,
+    start: resumeFrom,
+    checkpoint,
+    clock = systemClock(globalThis),
+  }: RunOptions = {},
 ): Promise<RunResult> {
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
   const { weights } = optimizer;
@@ -64,7 +73,11 @@ export async function trainToEnd(
     },
     clock,
     signal: stop.signal,
-    save: (record) => Promise.resolve(void history.push(record)),
+    save(record) {
+      history.push(record);
+      onEpoch?.();
+      return Promise.resolve();
+    },
     ...(resumeFrom === undefined ? {} : { resumeFrom }),
     checkpoint: (_, position, tally) => Promise.resolve(checkpoint?.(position, tally, weights)),
   });
@@ -127,6 +140,7 @@ export function attachWorker(
   engine: Engine,
   connect: Connect = connectWebSocket,
   clock: Clock = systemClock(globalThis),
+  sampleStore?: SampleStoreOptions,
 ): LocalWorker {
   const leaving = new AbortController();
   const notes: string[] = [];
@@ -144,6 +158,7 @@ export function attachWorker(
       note: (line) => notes.push(line),
     },
     signal: leaving.signal,
+    ...(sampleStore === undefined ? {} : { sampleStore }),
   }).catch(errorMessage);
   return { name, ended, notes, leave: () => leaving.abort() };
 }

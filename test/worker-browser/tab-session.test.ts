@@ -1,3 +1,4 @@
+import { readSamples } from '../../shared/data/dataset.ts';
 import { expect, test } from 'vitest';
 import type { Engine } from '../../shared/engine/engine.ts';
 import { systemClock } from '../../shared/util/clock.ts';
@@ -62,6 +63,7 @@ async function start(
     onComputed: () => undefined,
     share: () => 1,
     connect: connectWebSocket,
+    sampleStore: { maxBytes: 0 },
     clock: systemClock(globalThis),
     random: () => 0,
     onRetryNow: () => () => undefined,
@@ -76,7 +78,7 @@ async function start(
     pause: () => tab.pause(),
     async gradient() {
       const optimizer = fixedWeights(coordinator.initialWeights);
-      const input = { step: 0 as Step, samples: numbers, split: dataset.train, optimizer };
+      const input = { step: 0 as Step, batch: readSamples(dataset.train, numbers), optimizer };
       return (await coordinator.stepRunner.run(input)).gradientSum.slice();
     },
     waitForBackend: (backend) =>
@@ -159,6 +161,7 @@ test('a pause while the engine is being opened does not wait for it', async () =
     wrapEngine: (inner) => inner,
     onComputed: () => undefined,
     share: () => 1,
+    sampleStore: { maxBytes: 0 },
     connect(url, events) {
       connections++;
       return connectWebSocket(url, events);

@@ -1,3 +1,4 @@
+import { readSamples } from '../../shared/data/dataset.ts';
 import { expect, test } from 'vitest';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
@@ -24,8 +25,7 @@ test('a worker whose engine is lost during a step leaves the run with the reason
   await waitForWorkerReady(coordinator, 'ill');
   const round = coordinator.stepRunner.run({
     step: 0 as Step,
-    samples: Uint32Array.of(0, 1, 2, 3),
-    split: dataset.train,
+    batch: readSamples(dataset.train, Uint32Array.of(0, 1, 2, 3)),
     optimizer: fixedWeights(coordinator.initialWeights),
   });
   await expect(worker).rejects.toThrow('The engine was lost: The device is broken.');

@@ -86,7 +86,7 @@ test('what the written model does not have is named', async () => {
 test('other names and folders are refused', async () => {
   const report = { info: () => undefined };
   await expect(exportModel(folder, {}, report)).rejects.toThrow(
-    'Name the file to write: --keras model.keras',
+    'Name the format with --format: keras, onnx, safetensors or savedmodel. A file such as --out model.onnx says it too.',
   );
   await expect(exportModel(folder, { keras: 'a.h5' }, report)).rejects.toThrow('does not end in .keras');
   await writeFile(join(folder, 'x'), '');

@@ -1,3 +1,4 @@
+import { storedDataset } from '../../support/images.ts';
 import { expect, test } from 'vitest';
 import { withClassWeights } from '../../../coordinator/data/class-weights.ts';
 import { imageDataset } from '../../../shared/data/dataset.ts';
@@ -13,10 +14,10 @@ const dataset = imageDataset({
 });
 
 test('training samples get the weights of their classes, times their own', () => {
-  const weighted = withClassWeights(dataset, { '1': 5, '2': 0.5 });
+  const weighted = storedDataset(withClassWeights(dataset, { '1': 5, '2': 0.5 }));
   expect(weighted.train.weights).toEqual(Float32Array.of(1, 5, 0.5, 5));
   expect(weighted.test.weights).toBeUndefined();
-  expect(withClassWeights(weighted, { '0': 3, '1': 2 }).train.weights).toEqual(
+  expect(storedDataset(withClassWeights(weighted, { '0': 3, '1': 2 })).train.weights).toEqual(
     Float32Array.of(3, 10, 0.5, 10),
   );
 });

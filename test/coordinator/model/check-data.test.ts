@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { prepareJob } from '../../../coordinator/model/model.ts';
-import type { Dataset, Split } from '../../../shared/data/dataset.ts';
+import type { Dataset, StoredSplit } from '../../../shared/data/dataset.ts';
 import type { TensorSpec } from '../../../shared/model/tensors.ts';
 import { dense } from '../../support/functional-model.ts';
 
@@ -10,11 +10,11 @@ const value: TensorSpec = { name: 'y', shape: [2], dtype: 'float32' };
 /** Prepares a job for two samples of a target. */
 function prepare(
   target: TensorSpec,
-  targets: Split['targets'],
+  targets: StoredSplit['targets'],
   { weights, ...settings }: { weights?: Float32Array; loss?: string; metrics?: string[] } = {},
   units = 2,
 ) {
-  const split: Split = {
+  const split: StoredSplit = {
     inputs: [new Float32Array(2)],
     targets,
     count: 2,

@@ -6,7 +6,7 @@ import { settle } from '../../support/manual-clock.ts';
 import { testPool, type Client } from '../pool/pool-harness.ts';
 import { fixedWeights } from '../../../coordinator/optimizer/fixed-weights.ts';
 import { standardMode } from '../../../coordinator/modes/standard-mode.ts';
-import { imageSplit } from '../../../shared/data/dataset.ts';
+import { imageSplit, readSamples } from '../../../shared/data/dataset.ts';
 
 /** Simulated worker, whose settings may be changed while it computes. */
 export interface SimulatedWorker {
@@ -101,8 +101,7 @@ export function simulation(samples = 128) {
     const numbers = Uint32Array.from({ length: samples }, (_, i) => (i * 7 + steps) % samples);
     const input = {
       step: step(steps),
-      samples: numbers,
-      split,
+      batch: readSamples(split, numbers),
       optimizer: fixedWeights(new Float32Array(6)),
     };
     const startedMs = clock.now();
@@ -110,7 +109,10 @@ export function simulation(samples = 128) {
     void runner
       .run(
         input,
-        numbers.map((n) => (n + 1) % samples),
+        readSamples(
+          split,
+          numbers.map((n) => (n + 1) % samples),
+        ),
       )
       .then((result) => {
         ended.atMs = clock.now();

@@ -45,7 +45,7 @@ async function run({ factor = () => 1, loss = () => 0.1, banned = new Map() }: F
   let requested: Step | null = null;
   let rewinds = 0;
   const stepRunner: TrainingOptions['stepRunner'] = {
-    run({ step, samples: numbers }) {
+    run({ step, batch: { sampleNumbers: numbers } }) {
       steps.push(step);
       const time = steps.filter((one) => one === step).length;
       const sum = numbers.reduce((total, number) => total + ((number * 7 + step * 13) % 11) - 5, 0);

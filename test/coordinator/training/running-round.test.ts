@@ -9,7 +9,7 @@ import { exampleJob, step } from '../../shared/protocol/examples.ts';
 import { settle } from '../../support/manual-clock.ts';
 import { testPool, type Client } from '../pool/pool-harness.ts';
 import { sendBucket, sendLast } from './buckets-harness.ts';
-import { imageSplit } from '../../../shared/data/dataset.ts';
+import { imageSplit, wholeSplit } from '../../../shared/data/dataset.ts';
 import { Scoring } from '../../../shared/model/scoring.ts';
 
 const SAMPLES = 8;
@@ -44,8 +44,7 @@ async function testRound(holdsIncomplete = false) {
     {
       step: step(1),
       task: 'train',
-      samples: Uint32Array.from({ length: SAMPLES }, (_, i) => i),
-      split: SPLIT,
+      batch: wholeSplit(SPLIT),
       timing: { record: () => undefined, stragglerAfterMs: () => Infinity },
       holdsIncomplete,
     },

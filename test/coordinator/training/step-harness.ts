@@ -6,7 +6,7 @@ import { standardMode } from '../../../coordinator/modes/standard-mode.ts';
 import { fixedWeights } from '../../../coordinator/optimizer/fixed-weights.ts';
 import type { Optimizer } from '../../../coordinator/optimizer/optimizer.ts';
 import type { Range } from '../../../shared/util/range.ts';
-import { type Split, imageSplit } from '../../../shared/data/dataset.ts';
+import { type StoredSplit, imageSplit, readSamples } from '../../../shared/data/dataset.ts';
 import type { Score } from '../../../shared/model/scoring.ts';
 import { exampleJob, step } from '../../shared/protocol/examples.ts';
 import { settle } from '../../support/manual-clock.ts';
@@ -19,7 +19,7 @@ export interface Watched<Result> {
 }
 
 export interface TestRunner extends TestPool {
-  readonly split: Split;
+  readonly split: StoredSplit;
   readonly waits: boolean[];
   readonly warnings: string[];
   readonly weights: Float32Array;
@@ -47,7 +47,9 @@ export function testRunner(
   createValidator: (pool: TestPool, warn: (line: string) => void) => AnswerValidator | null = () => null,
 ): TestRunner {
   const mode = standardMode(bucketOffsets);
-  const made = testPool({ mode, rules: { maxWorkers: 10, codecs } });
+  const data = { ...exampleJob.data, trainSamples: samples, testSamples: samples, digest: 'a'.repeat(64) };
+  const job = { ...exampleJob, data };
+  const made = testPool({ job, mode, rules: { maxWorkers: 10, codecs } });
   const timersBefore = made.clock.pending;
   const stop = new AbortController();
   const waits: boolean[] = [];
@@ -59,7 +61,7 @@ export function testRunner(
   });
   const runner = new StepRunner({
     pool: made.pool,
-    job: exampleJob,
+    job,
     clock: made.clock,
     mode,
     signal: stop.signal,
@@ -90,8 +92,9 @@ export function testRunner(
     summed,
     gradient: (stepNumber = 1, prefetches = false) => {
       const numbers = Uint32Array.from({ length: samples }, (_, i) => samples - 1 - i);
-      const input = { step: step(stepNumber), samples: numbers, split, optimizer };
-      return watch(runner.run(input, prefetches ? numbers : undefined));
+      const batch = readSamples(split, numbers);
+      const input = { step: step(stepNumber), batch, isJobData: true, optimizer };
+      return watch(runner.run(input, prefetches ? batch : undefined));
     },
     evaluate: (stepNumber = 1, onProgress) =>
       watch(runner.evaluate({ step: step(stepNumber), weights, split }, onProgress)),

@@ -1,5 +1,12 @@
 import { describe, expect, it, test } from 'vitest';
-import { asImages, imageDataset, limitTrainSamples, type Dataset } from '../../../shared/data/dataset.ts';
+import {
+  asImages,
+  imageDataset,
+  limitTrainSamples,
+  readSamples,
+  type Dataset,
+  type StoredSplit,
+} from '../../../shared/data/dataset.ts';
 import { randomShard } from '../../../shared/data/random-shard.ts';
 import { checkClasses, shardBytes, sliceShard, viewShard, writeShard } from '../../../shared/data/shard.ts';
 import {
@@ -29,11 +36,12 @@ const split = {
   ],
   targets: [Float32Array.from({ length: 8 }, (_, i) => i / 2)],
   weights: Float32Array.of(1, 2, 3, 4),
+  count: 4,
 };
 
-function write(numbers: number[], samples: Parameters<typeof writeShard>[2] = split): Uint8Array {
+function write(numbers: number[], samples: StoredSplit = split): Uint8Array {
   const payload = new Uint8Array(shardBytes(numbers.length, format));
-  writeShard(payload, Uint32Array.from(numbers), samples, format);
+  writeShard(payload, readSamples(samples, Uint32Array.from(numbers)), format);
   return payload;
 }
 
@@ -56,7 +64,8 @@ describe('a payload', () => {
   });
 
   it('has weights of 1 if the split has none', () => {
-    const unweighted = { ...split, weights: undefined };
+    const { weights, ...unweighted } = split;
+    expect(weights).toHaveLength(4);
     expect(viewShard(write([0, 1], unweighted), 2, format).weights).toEqual(Float32Array.of(1, 1));
   });
 

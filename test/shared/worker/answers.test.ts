@@ -41,7 +41,7 @@ function jobWithPendingFrames({ codec = 'float32', shared = false, scale = 1 } =
     async answer(shard: number, task: 'train' | 'evaluate' = 'train', encoding?: string) {
       const fields = { task, step: step(1), shard: shardId(shard), samples: 1 };
       const message = { type: 'shard', ...fields, ...(encoding === undefined ? {} : { encoding }) } as const;
-      const frame = await job.answer({ message, payload: oneSample }, () => 1);
+      const frame = await job.answer({ message, samples: { message, payload: oneSample } }, () => 1);
       pending.push(frame);
       bufferedBytes += frame.length;
       return frame;

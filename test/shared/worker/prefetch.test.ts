@@ -31,7 +31,9 @@ function effectsOf(...events: SessionEvent[]): readonly SessionEffect[] {
 
 describe('prefetched samples', () => {
   it('are prepared immediately by an idle worker', () => {
-    expect(effectsOf(prefetch(1))).toMatchObject([{ type: 'prepare', samples: { step: 1, samples: 1 } }]);
+    expect(effectsOf(prefetch(1))).toMatchObject([
+      { type: 'prepare', samples: { message: { step: 1, samples: 1 } } },
+    ]);
   });
 
   it('are prepared by a busy worker after its shard', () => {
@@ -48,7 +50,7 @@ describe('prefetched samples', () => {
   it('are the samples of a shard without a payload', () => {
     const [compute] = effectsOf(prefetch(1), weights(1), shard(1));
     expect(compute).toMatchObject({ type: 'compute', shard: { message: { shard: 9 } } });
-    expect(compute?.type === 'compute' && [...compute.shard.payload]).toEqual([...samples]);
+    expect(compute?.type === 'compute' && [...compute.shard.samples.payload]).toEqual([...samples]);
   });
 
   it.each([
@@ -63,6 +65,6 @@ describe('prefetched samples', () => {
     const own = Uint8Array.of(9, 9, 9, 9, 9, 9, 9, 9);
     const full = frame({ type: 'shard', task: 'train', step: step(1), shard: shardId(9), samples: 1 }, own);
     const [compute] = effectsOf(prefetch(1), weights(1), full);
-    expect(compute?.type === 'compute' && [...compute.shard.payload]).toEqual([...own]);
+    expect(compute?.type === 'compute' && [...compute.shard.samples.payload]).toEqual([...own]);
   });
 });

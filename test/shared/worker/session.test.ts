@@ -41,7 +41,9 @@ function describeEffect(effect: SessionEffect): string {
     case 'compute':
       return `compute ${effect.shard.message.shard}`;
     case 'prepare':
-      return `prepare ${effect.samples.step}`;
+      return `prepare ${effect.samples.message.step}`;
+    case 'keep':
+      return `keep ${effect.samples.message.samples}`;
     case 'close':
       return `close ${effect.code}`;
     case 'end':
@@ -93,7 +95,7 @@ describe('a session', () => {
     const [, effects] = advance(state, shard(10, 1));
     expect(effects).toMatchObject([{ type: 'compute', shard: { message: { shard: 10 } } }]);
     const [effect] = effects;
-    expect(effect?.type === 'compute' && [...effect.shard.payload]).toEqual([10]);
+    expect(effect?.type === 'compute' && [...effect.shard.samples.payload]).toEqual([10]);
   });
 
   it('computes one shard at a time, in the order of arrival', () => {

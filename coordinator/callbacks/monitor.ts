@@ -1,0 +1,77 @@
+import type { Logs } from './callback.ts';
+
+/**
+ * Metric that a callback follows, and when a value of it is an improvement.
+ * @example
+ * const options: MonitorOptions = { monitor: 'val_auc', mode: 'max', minDelta: 0.001 };
+ */
+export interface MonitorOptions {
+  /** Name of a loss or metric in the logs of epochs. @default 'val_loss' */
+  readonly monitor?: string;
+  /** Smallest change that is an improvement. @default 0 */
+  readonly minDelta?: number;
+  /** Whether smaller or larger values are better; auto knows it for the loss and most metrics of Keras. @default 'auto' */
+  readonly mode?: 'auto' | 'min' | 'max';
+}
+
+/** Metrics of which more is better, with names as Keras and outputs make them: `val_accuracy`, `label_auc`. */
+const UP =
+  /(^|_)(acc|accuracy|auc|precision|recall|precision_at_recall|recall_at_precision|sensitivity_at_specificity|specificity_at_sensitivity|f1_score|fbeta_score|r2_score|pearson_correlation|concordance_correlation|cosine_similarity|io_u|iou)(_\d+)?$/;
+/** Losses and metrics of which less is better. */
+const DOWN =
+  /(^|_)(loss|error|mae|mse|rmse|msle|mape|crossentropy|cross_entropy|hinge|divergence|poisson|log_?cosh|huber)(_\d+)?$/;
+
+/**
+ * Decides when a metric has improved, by the rules of keras 3 callbacks/monitor_callback.py.
+ * @example
+ * const monitor = new Monitor('earlyStopping', { monitor: 'val_loss' });
+ * monitor.isImprovement(0.3, 0.4); // true
+ */
+export class Monitor {
+  readonly name: string;
+  readonly #sign: 1 | -1;
+  readonly #minDelta: number;
+  readonly #callback: string;
+
+  /** @param callback name for errors @throws Error if the mode cannot be told from the name */
+  constructor(callback: string, { monitor = 'val_loss', minDelta = 0, mode = 'auto' }: MonitorOptions) {
+    if (!Number.isFinite(minDelta)) throw new Error(`minDelta of ${callback} must be a number.`);
+    this.name = monitor;
+    this.#callback = callback;
+    this.#minDelta = Math.abs(minDelta);
+    this.#sign = directionOf(callback, monitor, mode);
+  }
+
+  /** Value in the logs of an epoch. @throws Error that names the values that there are */
+  valueIn(logs: Logs): number {
+    const value = logs[this.name];
+    if (value !== undefined) return value;
+    throw new Error(
+      `${this.#callback} monitors ${this.name}, which the run does not have. It has ${Object.keys(logs).join(', ')}.`,
+    );
+  }
+
+  /** Compares in float32, as Keras does. @param reference value to improve on; null if there is none */
+  isImprovement(value: number, reference: number | null): boolean {
+    if (reference === null) return true;
+    const changed = Math.fround(value - this.#sign * this.#minDelta);
+    return this.#sign === 1 ? changed > Math.fround(reference) : changed < Math.fround(reference);
+  }
+}
+
+function directionOf(callback: string, monitor: string, mode: unknown): 1 | -1 {
+  if (mode === 'max') return 1;
+  if (mode === 'min') return -1;
+  if (mode !== 'auto') throw new Error(`${callback} has no mode ${String(mode)}. Use auto, min or max.`);
+  if (UP.test(monitor)) return 1;
+  if (DOWN.test(monitor)) return -1;
+  throw new Error(
+    `${callback} cannot tell whether a larger ${monitor} is better. Add mode: 'max' or mode: 'min'.`,
+  );
+}
+
+/** Checks a count among the options of a callback. @throws Error that names the option */
+export function checkCount(callback: string, option: string, value: number, min = 0): void {
+  if (Number.isSafeInteger(value) && value >= min) return;
+  throw new Error(`${option} of ${callback} must be a whole number of at least ${min}, not ${value}.`);
+}
