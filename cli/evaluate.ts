@@ -2,8 +2,9 @@ import type { Command } from 'commander';
 import type { EvaluateModelFlags } from '../coordinator/commands/evaluate-model.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
+import { imageOptions } from './image-options.ts';
 import { EXIT_INTERRUPTED, interruptWithNotice } from './interrupt.ts';
-import { dataOption, engineOption, localWorkersOption, transposeOption } from './options.ts';
+import { dataOption, engineOption, localWorkersOption, tableOptions, transposeOption } from './options.ts';
 
 interface EvaluateFlags extends EvaluateModelFlags {
   readonly workers: number | 'auto';
@@ -11,7 +12,7 @@ interface EvaluateFlags extends EvaluateModelFlags {
 
 /** `gradcast evaluate`: loss and accuracy of a saved model. */
 export function addEvaluate(cli: Command, context: CliContext): void {
-  cli
+  const command = cli
     .command('evaluate')
     .summary('loss and accuracy of a trained model')
     .description('Loss and accuracy of a trained model on the test samples of a data set.')
@@ -25,6 +26,8 @@ export function addEvaluate(cli: Command, context: CliContext): void {
       await context.prepare();
       process.exitCode = await runEvaluate(modelDir, flags, context);
     });
+  for (const option of tableOptions()) command.addOption(option);
+  for (const option of imageOptions()) command.addOption(option);
 }
 
 /** @returns the exit code */

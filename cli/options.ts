@@ -1,6 +1,8 @@
 import { InvalidArgumentError, Option } from 'commander';
+import { DATA_FORMATS } from '../coordinator/data/data-options.ts';
 import { LINK_CODECS } from '../coordinator/links/codecs.ts';
 import { runTarget } from '../coordinator/export/formats.ts';
+import type { ColumnType } from '../shared/data/preprocessing.ts';
 import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
 import type { LogFormat } from '../coordinator/report/log.ts';
 import type { Devices } from '../worker-node/engine/native/nvidia-gpus.ts';
@@ -38,9 +40,33 @@ export const installNativeOption = (): Option =>
 /** `--data` of the commands that read a data set. */
 export const dataOption = (): Option =>
   new Option(
-    '--data <dir>',
-    'folder or zip archive of IDX or CSV files (default: MNIST from MNIST_DIR, the cache or a download, else synthetic digits)',
+    '--data <path>',
+    'file, folder or zip archive: folders of images (one a class), CSV, TSV, NumPy (.npy, .npz), Parquet, text, IDX; or a name such as fashion-mnist (default: MNIST from MNIST_DIR, the cache or a download, else synthetic digits)',
   );
+
+/** Options about tables, arrays and text, of the commands that read a data set. */
+export const tableOptions = (): Option[] => [
+  new Option('--format <format>', 'format of the data (default: by names and contents)').choices(
+    DATA_FORMATS,
+  ),
+  new Option('--test-data <path>', 'file or folder of the test samples, if --data has none'),
+  new Option(
+    '--target <columns>',
+    'columns to predict, separated by commas (default: label, target, class, y or species, else the last)',
+  ).argParser(nameList),
+  new Option('--ignore <columns>', 'columns that are not read').argParser(nameList),
+  new Option(
+    '--types <list>',
+    'types of columns that are detected wrongly: quality:number,zip:category',
+  ).argParser(columnTypes),
+  new Option(
+    '--tokenizer <file>',
+    'tokenizer.json of Hugging Face for text (default: characters, or the words of a column)',
+  ),
+  new Option('--sequence-length <n>', 'tokens of a sample of text (default: 64)').argParser(
+    integer(1, 65_536),
+  ),
+];
 
 /** `--transpose` of the commands that read a data set. */
 export const transposeOption = (): Option =>
@@ -179,6 +205,16 @@ export function nameList(text: string): string[] {
   const names = text.split(',').map((name) => name.trim());
   if (names.every((name) => name !== '')) return names;
   throw new InvalidArgumentError('It takes names that are separated by commas.');
+}
+
+/** Parses types of columns: quality:number,zip:category. */
+export function columnTypes(text: string): Record<string, ColumnType> {
+  const entries = nameList(text).map((part): [string, ColumnType] => {
+    const [, name = '', type = ''] = /^(.+):(number|category)$/.exec(part) ?? [];
+    if (type === 'number' || type === 'category') return [name.trim(), type];
+    throw new InvalidArgumentError('It takes columns with number or category, such as quality:number.');
+  });
+  return Object.fromEntries(entries);
 }
 
 /** Parses the weights of classes: 0:1,1:5. */

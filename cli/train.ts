@@ -3,6 +3,7 @@ import { Option, type Command } from 'commander';
 import type { CodecOption } from '../coordinator/api/train.ts';
 import type { TrainedModel } from '../coordinator/api/trained-model.ts';
 import type { CallbackOptions } from '../coordinator/callbacks/from-options.ts';
+import type { DataFlags } from '../coordinator/data/load-dataset.ts';
 import type { ClassWeights } from '../coordinator/data/class-weights.ts';
 import type { OptimizerOptions } from '../coordinator/optimizer/hyperparameters.ts';
 import type { LogFormat } from '../coordinator/report/log.ts';
@@ -14,6 +15,7 @@ import { flagName } from '../shared/util/option-names.ts';
 import { addCallbackOptions } from './callback-options.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
 import { requireNativeEngine } from './engine.ts';
+import { IMAGE_FLAG_KEYS, imageOptions } from './image-options.ts';
 import { EXIT_INTERRUPTED, interruptWithNotice, waitForInterrupt } from './interrupt.ts';
 import { addOptimizerOptions, OPTIMIZER_FLAG_KEYS, readOptimizerFlags } from './optimizer-options.ts';
 import {
@@ -29,19 +31,16 @@ import {
   localWorkersOption,
   logOption,
   nameList,
+  tableOptions,
   tokenOption,
   transposeOption,
 } from './options.ts';
 
 /** Flags of `gradcast train` and `gradcast coordinator`, which config.json records. */
-export interface TrainFlags extends CallbackOptions {
+export interface TrainFlags extends CallbackOptions, DataFlags {
   readonly command: 'train' | 'coordinator';
   readonly epochs?: number;
-  readonly batchSize: number;
-  readonly seed: number;
-  readonly data?: string;
-  readonly transpose?: boolean;
-  readonly limit?: number;
+  readonly batchSize?: number;
   readonly model?: string;
   readonly weights?: string;
   readonly loss?: string;
@@ -80,7 +79,11 @@ const DEFAULT_SEED = 1337;
 export function addTrainingOptions(command: Command): Command {
   command
     .option('--epochs <n>', 'passes over the training samples (default: 12)', integer(1, 1_000_000))
-    .option('--batch-size <n>', 'samples a step', integer(1, 1_000_000), 128)
+    .option(
+      '--batch-size <n>',
+      'samples a step (default: 128; fewer for a small table or text)',
+      integer(1, 1_000_000),
+    )
     .addOption(
       new Option('--seed <n>', 'fixes initial weights, order and dropout')
         .argParser(integer(0, 2 ** 32 - 1))
@@ -119,6 +122,7 @@ export function addTrainingOptions(command: Command): Command {
         'resume a run from its last checkpoint, with its optimizer, loss and metrics; repeat --codec, --audit and --token',
       ).conflicts([
         ...['out', 'limit', 'model', 'weights', 'batchSize', 'seed', 'exact', 'microShard', 'transpose'],
+        ...IMAGE_FLAG_KEYS,
       ]),
     )
     .addOption(
@@ -144,6 +148,8 @@ export function addTrainingOptions(command: Command): Command {
     .option('--cert <file>', 'certificate for https, followed by its chain (PEM)')
     .option('--key <file>', 'key of the certificate (PEM)')
     .addOption(logOption());
+  for (const option of tableOptions()) command.addOption(option);
+  for (const option of imageOptions()) command.addOption(option);
   return addCallbackOptions(addOptimizerOptions(command));
 }
 
@@ -174,6 +180,9 @@ Examples:
   gradcast train                             the MNIST CNN, 12 epochs
   gradcast train --epochs 1 --limit 6000     a quick look
   gradcast train --data fashion-mnist/       any data set of IDX files
+  gradcast train --data iris.csv --target species
+  gradcast train --data shakespeare.txt      a model of its characters
+  gradcast train --data photos/              folders of images, one a class
   gradcast train --model model.keras         a model of Keras, with its weights
   gradcast train --model model.json --weights model.weights.h5
   gradcast train --optimizer adamw --learning-rate 3e-4 --weight-decay 0.01 --no-decay bias
@@ -225,7 +234,14 @@ export async function runTrain(flags: TrainFlags, context: CliContext): Promise<
   const withDefaults = { batchSize, seed, ...(exact === true ? { exact, microShard } : {}) };
   const { model, weights, loss, metrics, classWeights, optimizer, epochs } = flags;
   const given = { model, weights, loss, metrics, classWeights, optimizer, epochs, callbacks };
-  const data = { source: flags.data, limit: flags.limit, transpose: flags.transpose };
+  const { format, limit, transpose, imageSize, channels, fit } = flags;
+  const { validationSplit, target, ignore, types, tokenizer, sequenceLength } = flags;
+  const data = {
+    source: flags.data,
+    test: flags.testData,
+    ...{ format, limit, transpose, imageSize, channels, fit },
+    ...{ validationSplit, target, ignore, types, tokenizer, sequenceLength },
+  };
   const isTls = https === true || cert !== undefined || key !== undefined;
   const run = library.train(
     { ...given, ...(resume === undefined ? withDefaults : {}), data },

@@ -40,15 +40,13 @@ const DEFAULT_SEED = 1337;
  * ```
  */
 export function loadDataset(options: DatasetOptions = {}): Promise<Dataset> {
-  const { source, limit, transpose, syntheticDigits, seed = DEFAULT_SEED, signal } = options;
+  const { source, syntheticDigits, seed = DEFAULT_SEED, reporter, ...others } = options;
   return loadAnyDataset({
+    ...others,
     dataDir: source,
-    limit,
-    transpose,
     useSyntheticDigits: syntheticDigits,
     seed,
-    signal,
-    report: completeReporter(options.reporter),
+    report: completeReporter(reporter),
     env: process.env,
     cacheDir: userCacheDir(),
     fetch: globalThis.fetch,
@@ -83,11 +81,14 @@ export async function loadModel(folder: string): Promise<SavedModel> {
   const file = await readModelFile(existsSync(inside) ? inside : join(folder, 'model.json'));
   const weightNames = [...(file.weights?.keys() ?? [])];
   const model = { job, weights, weightNames };
-  const { gradcast, epochs } = metadata;
-  const about = { gradcast, epochs };
+  const { gradcast, epochs, preprocessing, classNames } = metadata;
+  const about = { gradcast, epochs, preprocessing };
   return {
     ...model,
-    ...computingModel(job, weights, () => thisPackage().openCoordinatorEngine('wasm'), null),
+    ...computingModel(job, weights, () => thisPackage().openCoordinatorEngine('wasm'), {
+      ...(preprocessing === undefined ? {} : { preprocessing }),
+      ...(classNames === undefined ? {} : { classNames }),
+    }),
     export: (path, options) => exportModel({ ...model, ...about }, path, options),
   };
 }

@@ -272,7 +272,7 @@ function describeSettings(task: Task, options: TrainOptions): object {
   return {
     ...task,
     model: describeTaskModel(task.model),
-    data: describeTaskData(task.data),
+    ...describeTaskData(task.data),
     callbacks: task.callbacks?.map(({ name = 'callback' }) => name),
     engine: typeof engine === 'object' ? engine.info : engine,
     codec: typeof codec === 'object' ? codecChoice(codec) : codec,

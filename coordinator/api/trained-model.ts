@@ -97,6 +97,9 @@ export interface TrainedModel {
   ): Promise<Float32Array>;
 }
 
+/** Data of a model's run: its test samples, and what new samples need to be like them. */
+export type TrainedOn = Partial<Pick<Dataset, 'test' | 'preprocessing' | 'classNames'>>;
+
 export interface ModelOrigin {
   readonly version: string;
   /** Opens the engine that computes. */
@@ -115,6 +118,7 @@ export function trainedModel(
   { version, openEngine, isStopped }: ModelOrigin,
 ): TrainedModel {
   const { job, weights, weightNames, dataset, history, scores } = outcome;
+  const { preprocessing, classNames } = dataset;
   const epochs = history.at(-1)?.epoch ?? 0;
   return {
     ...outcome,
@@ -124,28 +128,34 @@ export function trainedModel(
         gradcast: version,
         dataDescription: dataset.description,
         epochs,
+        ...(preprocessing === undefined ? {} : { preprocessing }),
+        ...(classNames === undefined ? {} : { classNames: [...classNames] }),
       };
       await saveModel(folder, modelToSave(job, { weights, names: weightNames }, training, scores));
     },
     export: (file, exportOptions) =>
-      exportModel({ job, weights, weightNames, gradcast: version, epochs }, file, exportOptions),
+      exportModel(
+        { job, weights, weightNames, gradcast: version, epochs, preprocessing },
+        file,
+        exportOptions,
+      ),
     ...computingModel(job, weights, openEngine, dataset),
   };
 }
 
 /**
  * Computes with a model.
- * @param dataset data whose test samples are measured if no others are given
+ * @param trainedOn the data of its run
  */
 export function computingModel(
   job: Job,
   weights: Float32Array,
   openEngine: ModelOrigin['openEngine'],
-  dataset: Dataset | null,
+  trainedOn: TrainedOn,
 ): Pick<TrainedModel, 'evaluate' | 'predict'> {
   const compute = withEngine(job, weights, openEngine);
   return {
-    evaluate: (data) => compute((computer) => evaluate(computer, job, weights, dataset, data)),
+    evaluate: (data) => compute((computer) => evaluate(computer, job, weights, trainedOn, data)),
     predict: (inputs: ArrayValues | Readonly<Record<string, ArrayValues>>) =>
       compute((computer) => predict(computer, job, inputs)) as Promise<never>,
   };
@@ -157,14 +167,13 @@ export async function exportModel(
     job,
     weights,
     weightNames,
-    gradcast,
-    epochs,
-  }: Pick<TrainedModel, 'job' | 'weights' | 'weightNames'> & Pick<ExportedModel, 'gradcast' | 'epochs'>,
+    ...about
+  }: Pick<TrainedModel, 'job' | 'weights' | 'weightNames'> & Omit<ExportedModel, 'job' | 'weights'>,
   file: string,
   { format }: ExportOptions = {},
 ): Promise<void> {
-  const model = { job, weights: nameWeights(weights, weightNames, job.layout), gradcast, epochs };
-  await writeModelFile(model, chooseTarget({ format, file }, ''));
+  const named = nameWeights(weights, weightNames, job.layout);
+  await writeModelFile({ ...about, job, weights: named }, chooseTarget({ format, file }, ''));
 }
 
 /** Runs computations one after the other on an engine that is opened when it is needed. */
@@ -221,7 +230,7 @@ async function evaluate(
   computer: GradientComputer,
   job: Job,
   weights: Float32Array,
-  own: Dataset | null,
+  own: TrainedOn,
   data: TaskData | undefined,
 ): Promise<{ loss: number; [metric: string]: number }> {
   const split = await testSplit(job, own, data);
@@ -238,14 +247,15 @@ async function evaluate(
   return { ...metrics, loss: loss + modelPenalty(job, weights) };
 }
 
-async function testSplit(
-  job: Job,
-  own: Dataset | null,
-  data: TaskData | undefined,
-): Promise<Dataset['test']> {
-  if (data === undefined && own !== null) return own.test;
+async function testSplit(job: Job, own: TrainedOn, data: TaskData | undefined): Promise<Dataset['test']> {
+  if (data === undefined && own.test !== undefined) return own.test;
   if (typeof data === 'object' && 'x' in data) return readSplit(data, job);
-  const dataset = await openTaskData({ data, seed: job.seed }, silentReporter);
+  const { preprocessing, classNames } = own;
+  const dataset = await openTaskData(
+    data,
+    { seed: job.seed, preprocessing, classNames, isMeasured: true },
+    silentReporter,
+  );
   checkDataFits(job, dataset);
   return dataset.test;
 }

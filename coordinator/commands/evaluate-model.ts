@@ -5,17 +5,14 @@ import { Scoring, type ScoreValues } from '../../shared/model/scoring.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import { describeTransposition } from '../data/dataset-warnings.ts';
-import { openDataset } from '../data/load-dataset.ts';
+import { openDataset, type DataFlags } from '../data/load-dataset.ts';
 import { modelPenalty } from '../optimizer/tensor-rules.ts';
 import { EVALUATING, type Reporter } from '../report/reporter.ts';
 import { loadModel } from '../run/model-folder.ts';
 import { Interrupted } from '../training/errors.ts';
 import { withCoordinator, type RunProgram } from './run-session.ts';
 
-export interface EvaluateModelFlags {
-  readonly data?: string;
-  /** Whether rows and columns of each image are exchanged. */
-  readonly transpose?: boolean;
+export interface EvaluateModelFlags extends Omit<DataFlags, 'seed'> {
   readonly engine: EngineChoice;
 }
 
@@ -39,8 +36,10 @@ export async function evaluateModel(
   { program, clock, report, signal, chooseWorkerCount }: EvaluateModelOptions,
 ): Promise<ScoreValues | null> {
   try {
-    const { job, weights } = await loadModel(modelDir);
-    const dataset = await openDataset({ ...flags, seed: job.seed }, report, signal);
+    const { job, weights, metadata } = await loadModel(modelDir);
+    const { preprocessing, classNames } = metadata;
+    const how = { ...flags, seed: job.seed, preprocessing, classNames, isMeasured: true };
+    const dataset = await openDataset(how, report, signal);
     report.info(`${dataset.description.replace(/\.$/, '')}: ${dataset.test.count} test samples`);
     for (const line of describeTransposition(dataset)) report.warn(line);
     checkDataFits(job, dataset);

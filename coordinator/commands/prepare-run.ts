@@ -6,11 +6,12 @@ import { describeShapes } from '../../shared/model/tensors.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { datasetDigest } from '../data/dataset-digest.ts';
+import { pickDataFlags, type DataFlags } from '../data/load-dataset.ts';
 import { withClassWeights, type ClassWeights } from '../data/class-weights.ts';
 import { describeDatasetProblems } from '../data/dataset-warnings.ts';
 import { transposeImages } from '../data/transpose.ts';
 import { completeSettings } from '../model/compile-config.ts';
-import { checkSettings, prepareJob, type PreparedJob } from '../model/model.ts';
+import { checkSettings, defaultBatchSize, prepareJob, type PreparedJob } from '../model/model.ts';
 import type { OutputSettings } from '../model/output-settings.ts';
 import type { Reporter } from '../report/reporter.ts';
 import { loadCheckpoint, type CallbackStates, type Checkpoint } from '../run/checkpoint.ts';
@@ -19,6 +20,7 @@ import type { RunLock } from '../run/hold-lock.ts';
 import {
   createRunFolder,
   readCheckpointInterval,
+  readDataFlags,
   reopenRunFolder,
   type NewRunFolder,
   type RunFolder,
@@ -26,27 +28,24 @@ import {
 import { acquireRunLock } from '../run/run-lock.ts';
 import type { OptimizerChanges, OptimizerOptions } from '../optimizer/hyperparameters.ts';
 import { createOptimizer, type Optimizer } from '../optimizer/optimizer.ts';
-import { isLimitedData, openTaskData, withLimit } from '../task/data.ts';
+import { asResumed, isLimitedData, openTaskData } from '../task/data.ts';
 import { readTaskModel } from '../task/model.ts';
 import type { TaskData, TaskModel } from '../task/task.ts';
 import type { ResumePoint } from '../training/progress.ts';
 import { checkRepeatedFlags } from './resumed-settings.ts';
 
-export interface PrepareRunFlags {
+export interface PrepareRunFlags extends Omit<DataFlags, 'data' | 'seed'> {
   /**
    * Folder of a run to resume. Of the other flags, only data, epochs and checkpointEvery are used then; the others may repeat those of
    * the run.
    */
   readonly resume?: string | undefined;
   readonly epochs?: number | undefined;
-  /** @default 128 */
+  /** @default 128, or fewer for a small table */
   readonly batchSize?: number | undefined;
   /** @default 1337 */
   readonly seed?: number | undefined;
   readonly data?: TaskData | undefined;
-  /** Whether rows and columns of each image are exchanged. */
-  readonly transpose?: boolean | undefined;
-  readonly limit?: number | undefined;
   readonly model?: TaskModel | undefined;
   /** File whose weights take the place of those of the model's file. */
   readonly weights?: string | undefined;
@@ -127,14 +126,15 @@ async function prepareNewRun(
   signal: AbortSignal,
 ): Promise<PreparedRun> {
   const { classWeights, model, weights: weightsFile, optionName = keyName } = flags;
-  const { seed = DEFAULT_SEED, epochs = DEFAULT_EPOCHS, batchSize = DEFAULT_BATCH_SIZE } = flags;
+  const { data, seed = DEFAULT_SEED, epochs = DEFAULT_EPOCHS } = flags;
   if (weightsFile !== undefined && model === undefined) {
     throw new Error(
       `${optionName('weights')} needs ${optionName('model')} with the model that the weights belong to.`,
     );
   }
   let opened: Promise<Dataset> | null = null;
-  const openData = (): Promise<Dataset> => (opened ??= openTaskData({ ...flags, seed }, report, signal));
+  const openData = (): Promise<Dataset> =>
+    (opened ??= openTaskData(data, { ...pickFileFlags(flags), seed }, report, signal));
   const file = await readTaskModel(model, weightsFile, openData);
   // Errors of options come before the data is loaded, which can take minutes.
   const { taken, problems, ...settings } = completeSettings(
@@ -144,13 +144,13 @@ async function prepareNewRun(
   );
   checkSettings(settings);
   const stored = await openData();
-  const isLimited = flags.limit !== undefined || isLimitedData(flags.data);
+  const isLimited = flags.limit !== undefined || isLimitedData(data);
   for (const line of describeDatasetProblems(stored, isLimited)) report.warn(line);
   if (taken !== null) report.info(taken);
   const dataset = classWeights === undefined ? stored : withClassWeights(stored, classWeights);
   const prepared = await prepareJob(dataset, {
     ...settings,
-    batchSize,
+    batchSize: flags.batchSize ?? (file === null ? defaultBatchSize(dataset) : DEFAULT_BATCH_SIZE),
     seed,
     epochs,
     topology: file?.topology,
@@ -179,6 +179,11 @@ async function prepareNewRun(
     openFolder: out === undefined ? null : async () => (folder = await createRunFolder(out)),
     release: async () => folder?.release(),
   };
+}
+
+/** Flags of files besides the data itself. */
+function pickFileFlags(flags: PrepareRunFlags): Omit<DataFlags, 'data' | 'seed'> {
+  return { ...pickDataFlags({ ...flags, data: undefined }), limit: flags.limit };
 }
 
 const pickSettings = ({ optimizer, loss, metrics, lossWeights }: PrepareRunFlags) => ({
@@ -219,8 +224,11 @@ async function resumeRun(
   const job = { ...checkpoint.job, epochs: epochs ?? checkpoint.job.epochs };
   if (position.epoch > job.epochs) throw new RunFinishedError(dir, job.epochs);
   const { seed } = job;
-  const limited = { data: withLimit(data, job.data.trainSamples), limit: job.data.trainSamples, seed };
-  const stored = await openTaskData(limited, report, signal);
+  // Whether images are transposed is found out by the digest.
+  const limit = job.data.trainSamples;
+  const recorded = await readDataFlags(dir);
+  const flagsOfFiles = { ...recorded, ...pickFileFlags(flags), transpose: undefined, limit, seed };
+  const stored = await openTaskData(asResumed(data, limit), flagsOfFiles, report, signal);
   const { dataset: unweighted, dataDigest } = matchCheckpointData(stored, checkpoint);
   checkSameData(checkpoint, unweighted);
   const dataset = classWeights === undefined ? unweighted : withClassWeights(unweighted, classWeights);

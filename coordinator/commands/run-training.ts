@@ -382,7 +382,14 @@ function saveWeights(
   version: string,
   { weights, epochs, scores }: TrainedWeights,
 ): Promise<void> {
-  const training = { gradcast: version, dataDescription: dataset.description, epochs };
+  const { description: dataDescription, preprocessing, classNames } = dataset;
+  const training = {
+    gradcast: version,
+    dataDescription,
+    epochs,
+    ...(preprocessing === undefined ? {} : { preprocessing }),
+    ...(classNames === undefined ? {} : { classNames: [...classNames] }),
+  };
   const model = modelToSave(job, { weights, names }, training, scores);
   return saveModel(folder.modelDir, model, { beforeReplace: () => folder.lock.check() });
 }
@@ -421,6 +428,7 @@ const createRunConfig = (
   started: new Date().toISOString(),
   ...config,
   epochs: job.epochs,
+  batchSize: job.batchSize,
   checkpointEvery,
   optimizer: job.optimizer,
   token: token === undefined ? 'none' : 'set',

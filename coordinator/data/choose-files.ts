@@ -13,8 +13,8 @@ export interface SplitFiles {
 
 export interface ChosenFiles {
   readonly train: SplitFiles;
-  /** Files named test or t10k, or else val. */
-  readonly test: SplitFiles;
+  /** Files named test or t10k, or else val; null if no file is named so. */
+  readonly test: SplitFiles | null;
 }
 
 interface Candidate {
@@ -53,10 +53,14 @@ export function chooseFiles(files: readonly DataFile[], folder: string, option: 
   const sets = groupIntoSets(candidates, ({ set }) => set);
   const complete = sets.filter(isComplete);
   // If no set is complete by name, one file of each kind still makes a set, whatever else the names say.
+  const all = groupIntoSets(candidates, () => '');
+  const isWithoutTest = all.every(isForTraining);
   const [best, ...others] =
     complete.length > 0
       ? complete.toSorted(compareSets)
-      : groupIntoSets(candidates, () => '').filter(isComplete);
+      : isWithoutTest
+        ? sets.filter(isForTraining).toSorted(compareSets)
+        : all.filter(isComplete);
   if (best === undefined) throw missingFilesError(files, sets, folder, option);
   const rivals = others.filter((other) => compareSets(best, other) === 0);
   if (rivals.length === 0) return pickFiles(best);
@@ -101,19 +105,24 @@ const hasAll = (files: SplitFiles | undefined): boolean => hasBoth(files) || fil
 const isComplete = ({ splits }: FileSet): boolean =>
   hasAll(splits.train) && (hasAll(splits.test) || hasAll(splits.val));
 
+/** Whether a set is for training only: some of its samples can be to test on. */
+const isForTraining = ({ splits: { train, test, val } }: FileSet): boolean =>
+  hasAll(train) && test === undefined && val === undefined;
+
 /** Sorts sets in higher folders first, and IDX files before a table in the same folder. */
 function compareSets(a: FileSet, b: FileSet): number {
   return a.depth - b.depth || Number(hasBoth(b.splits.train)) - Number(hasBoth(a.splits.train));
 }
 
-function pickFiles({ splits: { train = {}, test = {}, val = {} } }: FileSet): ChosenFiles {
+function pickFiles({ splits: { train = {}, test, val } }: FileSet): ChosenFiles {
   const pick = (files: SplitFiles): SplitFiles => {
     if (hasBoth(files) && files.images !== undefined && files.labels !== undefined) {
       return { images: files.images, labels: files.labels };
     }
     return files.table === undefined ? files : { table: files.table };
   };
-  return { train: pick(train), test: pick(hasAll(test) || !hasAll(val) ? test : val) };
+  const tested = hasAll(test) || !hasAll(val) ? test : val;
+  return { train: pick(train), test: tested === undefined ? null : pick(tested) };
 }
 
 /** Error that names the missing parts of the most complete set, or the files that the folder holds instead. */
@@ -157,7 +166,7 @@ function listParts({ splits }: FileSet): { file: DataFile; parts: string[] }[] {
 /** Sentences that list the other files in a folder, and the formats that gradcast reads. */
 function describeOtherFiles(files: readonly DataFile[]): string {
   const supported =
-    'gradcast reads IDX files (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, bare or packed) and CSV files of a label and pixels (train.csv, test.csv)';
+    'gradcast reads folders of images, one folder a class (cats/1.jpg, dogs/1.jpg), IDX files (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, bare or packed) and CSV files of a label and pixels (train.csv, test.csv)';
   if (files.length === 0) return `holds no files. ${supported}.`;
   const counts = new Map<string, number>();
   for (const { name } of files) {
@@ -169,5 +178,5 @@ function describeOtherFiles(files: readonly DataFile[]): string {
     .toSorted(([, a], [, b]) => b - a)
     .slice(0, MAX_LISTED)
     .map(([extension, count]) => `${count} ${extension === '' ? 'without an extension' : extension}`);
-  return `holds no data set that gradcast finds by its names, only files of other kinds (${listed.join(', ')}). ${supported}; docs/own-data.md converts folders of images and NumPy arrays.`;
+  return `holds no data set that gradcast finds by its names, only files of other kinds (${listed.join(', ')}). ${supported}; docs/own-data.md converts NumPy arrays.`;
 }

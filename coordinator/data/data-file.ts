@@ -14,6 +14,8 @@ export interface DataFile {
   readonly path: string;
   /** Size on disk; undefined for a file in an archive. */
   readonly bytes?: number | undefined;
+  /** Path on disk; undefined for a file in an archive. */
+  readonly diskPath?: string | undefined;
   /** Reason why it cannot be read, if that is known before opening it. */
   readonly problem?: string | undefined;
   /** Whether it is known to hold images and labels in one table, whatever its name says. */
@@ -28,6 +30,7 @@ export function plainFile(path: string, name: string, bytes: number): DataFile {
     name,
     path: sanitizeForTerminal(path),
     bytes,
+    diskPath: path,
     async *open(): Chunks {
       try {
         const file = await openRegularFile(path);

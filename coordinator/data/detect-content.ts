@@ -12,6 +12,8 @@ export type Unpacked =
       readonly found: string;
       /** Advice in the error. @default the advice of invalidFileError */
       readonly remedy?: string;
+      /** Whether it is text without a known format. */
+      readonly isText?: boolean;
     }
   | { readonly kind: 'idx' | 'csv' | 'empty' };
 
@@ -89,9 +91,8 @@ export function detectContent(head: Uint8Array): Content {
   if (/^[^\r\n]*[,;\t]/.test(line) || /^(["\w ]+\r?\n)?"?-?\d+(\.\d*)?"?(\r?\n|$)/.test(line)) {
     return { kind: 'csv' };
   }
-  return otherContent(
-    `text that begins with "${sanitizeForTerminal(line.slice(0, 24).replace(/[\r\n]+[^]*/, ''))}"`,
-  );
+  const beginning = sanitizeForTerminal(line.slice(0, 24).replace(/[\r\n]+[^]*/, ''));
+  return { kind: 'other', found: `text that begins with "${beginning}"`, isText: true };
 }
 
 const isLittleEndianHeader = ([rank = 0, type = 0, second, first]: Uint8Array): boolean =>

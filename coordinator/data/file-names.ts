@@ -1,3 +1,6 @@
+import { basename } from 'node:path';
+import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
+
 export type SplitName = 'train' | 'test' | 'val';
 export type FileKind = 'images' | 'labels' | 'table';
 
@@ -75,6 +78,57 @@ export function parseRole(path: string): FileRole | null {
   if (split === null || kind === null) return null;
   if (own.rest !== '' && own.rest !== set.at(-1)) set.push(own.rest);
   return { split, kind, set: set.join('/'), isCopy, packing, depth: folders.length };
+}
+
+/**
+ * Format of a file of a table, arrays or text by its name, whatever packs it; null for other names.
+ * @example
+ * ```ts
+ * tableFormatOf('house-prices/train.csv.gz'); // 'csv'
+ * ```
+ */
+export function tableFormatOf(path: string): TableFormat | null {
+  const { stem } = stripSuffixes((path.split('/').pop() ?? '').toLowerCase());
+  const extension = /\.([a-z]+)$/.exec(stem)?.[1] ?? '';
+  return Object.hasOwn(TABLE_EXTENSIONS, extension) ? (TABLE_EXTENSIONS[extension] ?? null) : null;
+}
+
+export type TableFormat = 'csv' | 'tsv' | 'npy' | 'npz' | 'parquet' | 'text';
+const TABLE_EXTENSIONS: Readonly<Record<string, TableFormat>> = {
+  csv: 'csv',
+  data: 'csv',
+  tsv: 'tsv',
+  tab: 'tsv',
+  npy: 'npy',
+  npz: 'npz',
+  parquet: 'parquet',
+  txt: 'text',
+  text: 'text',
+};
+
+/** Split that the name of a file says, or else that of a folder around it; null if none does. */
+export function splitNameOf(path: string): SplitName | null {
+  for (const name of path.toLowerCase().split('/').toReversed()) {
+    const { split } = parseWords(stripSuffixes(name).stem);
+    if (split !== null) return split;
+  }
+  return null;
+}
+
+/** The name of a data set in a job is limited in length. */
+const MAX_NAME_LENGTH = 150;
+/** Names with a meaning of their own, which a folder's name must not take. */
+const RESERVED_NAMES = ['mnist', 'drawn-digits'];
+
+/** Name of a data set: that of its folder or file, without the extensions of a file. */
+export function datasetName(path: string): string {
+  const base = sanitizeForTerminal(basename(path));
+  const isFile = tableFormatOf(base) !== null;
+  const plain = (isFile ? stripSuffixes(base).stem.replace(/\.[a-z]+$/i, '') : base).slice(
+    0,
+    MAX_NAME_LENGTH,
+  );
+  return RESERVED_NAMES.includes(plain) || plain === '' ? `${plain} (own files)`.trim() : plain;
 }
 
 function stripSuffixes(name: string): { stem: string; isCopy: boolean; packing: number } {

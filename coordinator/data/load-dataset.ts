@@ -1,18 +1,20 @@
-import { join, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import envPaths from 'env-paths';
 import { checkTrainLimit, limitTrainSamples, type Dataset } from '../../shared/data/dataset.ts';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import { DataError } from '../../shared/data/data-error.ts';
-import { assembleDataset } from './assemble.ts';
+import type { DataOptions } from './data-options.ts';
 import type { DataReporter } from './data-reporter.ts';
 import { DEFAULT_LIMITS, type DownloadLimits } from './download.ts';
-import { loadMnist } from './mnist-cache.ts';
-import { parseMirrors, type ByRole, type PublishedFile } from './mnist-files.ts';
-import { readFolder } from './read-folder.ts';
+import { mirrorsOf, NAMED_SETS, type ByRole, type NamedSet, type PublishedFile } from './named/data-sets.ts';
+import { findNamedSet, loadNamed, offlineAdvice } from './load-named.ts';
+import { divideIfAsked, openSource, refuseOptions, type MeasuredModel } from './open-source.ts';
+import { recordedDataOptions } from './recorded-options.ts';
 import { transposeImages } from './transpose.ts';
 
-export interface LoadDatasetOptions {
-  /** --data: a folder or archive of IDX or CSV files. No other source is tried. */
+export interface LoadDatasetOptions extends Omit<DataOptions, 'source'>, MeasuredModel {
+  /** --data: a file, folder or archive, or the name of a public data set. No other source is tried. */
   readonly dataDir?: string | undefined;
   /** Environment, with MNIST_DIR and GRADCAST_MNIST_MIRRORS. */
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -20,12 +22,6 @@ export interface LoadDatasetOptions {
   readonly cacheDir: string;
   readonly fetch: typeof globalThis.fetch;
   readonly report: DataReporter;
-  /** Seed of the synthetic digits. */
-  readonly seed: number;
-  /** --transpose: exchange rows and columns of each image. */
-  readonly transpose?: boolean | undefined;
-  /** Maximum number of training samples: the first ones are used. */
-  readonly limit?: number | undefined;
   /**
    * When to use synthetic digits: if MNIST is not available; always, without reading any file; or never, so that a missing
    * MNIST is an error.
@@ -38,6 +34,8 @@ export interface LoadDatasetOptions {
   readonly limits?: DownloadLimits | undefined;
   /** Mirrors of MNIST. @default those of GRADCAST_MNIST_MIRRORS, or else the public mirrors */
   readonly mirrors?: readonly string[] | undefined;
+  /** Data sets that --data can name; tests have smaller ones. @default NAMED_SETS */
+  readonly namedSets?: Readonly<Record<string, NamedSet>> | undefined;
   /** Expected contents of MNIST's files. @default the published files */
   readonly mnistFiles?: ByRole<PublishedFile> | undefined;
   /** Ends a download. */
@@ -66,49 +64,85 @@ export async function loadDataset(options: LoadDatasetOptions): Promise<Dataset>
 
 async function loadAsStored(options: LoadDatasetOptions): Promise<Dataset> {
   const { dataDir, env, report, useSyntheticDigits = 'whenOffline' } = options;
+  const open = (folder: string, option: string): Promise<Dataset> =>
+    openSource({ ...options, path: resolve(folder), option, maxCacheBytes: parseCacheLimit(env) });
   if (useSyntheticDigits === 'always') return generateDigits(options);
-  if (dataDir !== undefined) return readFolder(resolve(dataDir), '--data', report);
+  if (dataDir === undefined && options.isMeasured === true && options.test !== undefined) {
+    return open(options.test, '--test-data');
+  }
+  if (dataDir !== undefined) {
+    const name = findNamedSet(dataDir, options.namedSets);
+    if (name === null) {
+      if (/^[\w-]+$/.test(dataDir) && !existsSync(resolve(dataDir))) throw noSuchSetError(dataDir, options);
+      return open(dataDir, '--data');
+    }
+    if (existsSync(resolve(dataDir))) {
+      report.info(`${resolve(dataDir)} is read; the data set named ${name} is not downloaded.`);
+      return open(dataDir, '--data');
+    }
+    refuseOptions(name, options, 'images');
+    refuseOptions(name, options, 'tables');
+    if (options.test !== undefined || options.format !== undefined) {
+      throw new DataError(
+        `The data set ${name} has its own format and test part. Leave --format and --test-data out.`,
+      );
+    }
+    if (options.transpose === true && name.startsWith('emnist')) {
+      throw new DataError(`The images of ${name} are upright already. Leave --transpose out.`);
+    }
+    return divideIfAsked(await openNamed(name, options), options);
+  }
   // A folder that is named explicitly is binding: other data in its place would be a surprise.
   if (env.MNIST_DIR !== undefined && env.MNIST_DIR !== '') {
-    return readFolder(resolve(env.MNIST_DIR), 'MNIST_DIR', report);
+    return open(env.MNIST_DIR, 'MNIST_DIR');
   }
-  const folder = join(options.cacheDir, 'mnist');
-  const mnist = await loadMnist({
-    folder,
-    mirrors: options.mirrors ?? parseMirrors(env),
-    fetch: options.fetch,
-    limits: options.limits ?? DEFAULT_LIMITS,
-    report,
-    files: options.mnistFiles,
-    signal: options.signal,
-  });
-  if (mnist.ok) {
-    const source = mnist.downloaded ? `downloaded to ${folder}` : `from ${folder}`;
-    const { trainImages, trainLabels, testImages, testLabels } = mnist.files;
-    return assembleDataset(
-      {
-        train: { images: trainImages, labels: trainLabels },
-        test: { images: testImages, labels: testLabels },
-      },
-      { name: 'mnist', description: `MNIST handwritten digits, ${source}.` },
-      (line) => report.info(line),
-    );
-  }
-  const failures = mnist.failures.map((failure) => `\n  ${failure}`).join('');
-  const remedy =
-    'Connect to the internet and start again, or put the four MNIST files into a folder and point --data at it.';
-  if (useSyntheticDigits === 'never') {
+  return divideIfAsked(await openNamed('mnist', options), options);
+}
+
+const noSuchSetError = (source: string, { namedSets = NAMED_SETS }: LoadDatasetOptions): DataError =>
+  new DataError(
+    `There is no folder ${source}, and no data set of that name. Data sets: ${Object.keys(namedSets).join(', ')}.`,
+  );
+
+/** Loads a data set by its name. @throws DataError if it cannot be, unless it may be replaced by synthetic digits */
+async function openNamed(name: string, options: LoadDatasetOptions): Promise<Dataset> {
+  const { env, report, cacheDir, signal, fetch, useSyntheticDigits = 'whenOffline' } = options;
+  const known = (options.namedSets ?? NAMED_SETS)[name] as NamedSet;
+  const set: NamedSet =
+    options.mnistFiles !== undefined && name === 'mnist' && known.kind === 'idx'
+      ? { ...known, files: options.mnistFiles }
+      : known;
+  const mirrors = options.mirrors ?? mirrorsOf(name, set, env);
+  const limits = options.limits ?? DEFAULT_LIMITS;
+  const found = await loadNamed({ name, set, cacheDir, mirrors, fetch, limits, report, signal });
+  if (found.ok) return found.dataset;
+  const title = name === 'mnist' ? 'MNIST' : name;
+  const failures = found.failures.map((failure) => `\n  ${failure}`).join('');
+  const remedy = offlineAdvice(set, mirrors);
+  if (options.dataDir !== undefined || useSyntheticDigits === 'never') {
     throw new DataError(
-      `MNIST: expected it in ${folder} or on a mirror, found neither:${failures}\n${remedy}`,
+      `${title}: expected it in ${found.folder} or on a mirror, found neither:${failures}\n${remedy}`,
     );
   }
   report.warn('THIS IS NOT MNIST. MNIST is not on this machine and no mirror could be reached:');
-  for (const failure of mnist.failures) report.warn(`  ${failure}`);
+  for (const failure of found.failures) report.warn(`  ${failure}`);
   report.warn(
     'Training on synthetic digits, which gradcast draws itself. Do not compare the accuracy with published figures.',
   );
   report.warn(remedy);
   return generateDigits(options);
+}
+
+/**
+ * Bytes that decoded images may take on disk, by GRADCAST_CACHE_GB; undefined for the default.
+ * @throws DataError if it is not a number
+ */
+function parseCacheLimit({ GRADCAST_CACHE_GB: text = '' }: LoadDatasetOptions['env']): number | undefined {
+  if (text === '') return undefined;
+  if (/^\d+(\.\d+)?$/.test(text)) return Number(text) * 1e9;
+  throw new DataError(
+    `GRADCAST_CACHE_GB: expected a number of gigabytes, found "${text}". Correct it, or unset it for 20 GB or a quarter of the disk.`,
+  );
 }
 
 function generateDigits({ seed, limit, syntheticTestCount }: LoadDatasetOptions): Dataset {
@@ -119,26 +153,28 @@ function generateDigits({ seed, limit, syntheticTestCount }: LoadDatasetOptions)
   });
 }
 
-export interface DataFlags {
-  readonly data?: string;
-  readonly limit?: number;
-  /** Exchange rows and columns of each image. */
-  readonly transpose?: boolean;
-  /** Seed of the synthetic digits. */
-  readonly seed: number;
+/** Options of the command line that choose the data and how it is read. */
+export interface DataFlags extends Omit<DataOptions, 'source' | 'test'> {
+  readonly data?: string | undefined;
+  readonly testData?: string | undefined;
 }
+
+/** Flags that say which data is read, and how, without limit and seed. */
+export const pickDataFlags = (flags: object): Omit<DataFlags, 'seed' | 'limit'> =>
+  Object.fromEntries(
+    Object.entries(flags).filter(([key]) => key === 'data' || key in recordedDataOptions.entries),
+  );
 
 /** Loads the data set of a command, with this process's environment and network. @throws the errors of loadDataset */
 export function openDataset(
-  { data, limit, seed, transpose }: DataFlags,
+  { data, testData, ...options }: DataFlags & MeasuredModel,
   report: DataReporter,
   signal?: AbortSignal,
 ): Promise<Dataset> {
   return loadDataset({
+    ...options,
     dataDir: data,
-    limit,
-    transpose,
-    seed,
+    test: testData,
     report,
     signal,
     env: process.env,

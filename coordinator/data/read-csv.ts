@@ -1,11 +1,9 @@
-import { Readable } from 'node:stream';
 import { invalidFileError } from '../../shared/data/data-error.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import { MAX_DATA_BYTES, type DataArray } from './data-array.ts';
 import type { Chunks } from './data-file.ts';
+import { parseCsv } from './table/parse-csv.ts';
 
-/** A row of 512 x 512 color pixels has 3 MB; a longer row is not a row of numbers. */
-const MAX_ROW_BYTES = 2 ** 24;
 const BLOCK_VALUES = 2 ** 20;
 
 /**
@@ -14,16 +12,8 @@ const BLOCK_VALUES = 2 ** 20;
  * @throws DataError if a field is not a number, if rows differ in length, or if the file is too large
  */
 export async function readCsv(chunks: Chunks, path: string): Promise<DataArray> {
-  const { default: Papa } = await import('papaparse');
-  const parser = Papa.parse(Papa.NODE_STREAM_INPUT, { skipEmptyLines: 'greedy' });
   const table = new Table(path);
-  const source = Readable.from(boundedRows(chunks, path));
-  source.on('error', (error) => parser.destroy(error));
-  try {
-    for await (const row of source.pipe(parser) as AsyncIterable<string[]>) table.add(row);
-  } finally {
-    source.destroy();
-  }
+  await parseCsv(chunks, { path }, (row) => table.add(row));
   return table.toDataArray();
 }
 
@@ -46,12 +36,7 @@ class Table {
     if (this.width === 0) {
       this.width = row.length;
       if (row.some((field) => field.trim() !== '' && Number.isNaN(parseNumber(field)))) {
-        this.columns = row.map((field) =>
-          field
-            .replace(/^\ufeff/, '')
-            .trim()
-            .toLowerCase(),
-        );
+        this.columns = row.map((field) => field.trim().toLowerCase());
         return;
       }
     }
@@ -113,18 +98,3 @@ class Table {
 
 /** Number in a field; NaN for an empty field or other text. */
 const parseNumber = (field: string): number => (field.trim() === '' ? NaN : Number(field));
-
-/** Limits the length of rows: a file without line breaks would be held in memory as one row. */
-async function* boundedRows(chunks: Chunks, path: string): Chunks {
-  let rowBytes = 0;
-  let total = 0;
-  for await (const chunk of chunks) {
-    const lineBreak = Math.max(chunk.lastIndexOf(0x0a), chunk.lastIndexOf(0x0d));
-    rowBytes = lineBreak < 0 ? rowBytes + chunk.length : chunk.length - lineBreak;
-    total += chunk.length;
-    if (rowBytes > MAX_ROW_BYTES)
-      throw invalidFileError(path, `rows of at most ${MAX_ROW_BYTES} bytes`, 'a longer one');
-    if (total > MAX_DATA_BYTES) throw invalidFileError(path, `at most ${MAX_DATA_BYTES} bytes`, 'more');
-    yield chunk;
-  }
-}

@@ -1,22 +1,18 @@
 import { basename } from 'node:path';
 import { invalidFileError } from '../../shared/data/data-error.ts';
-import type { Dataset, StoredDataset } from '../../shared/data/dataset.ts';
+import type { Dataset } from '../../shared/data/dataset.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
-import { assembleDataset, type SplitArrays } from './assemble.ts';
+import { assembleDataset, type SplitArrays, type UndividedDataset } from './assemble.ts';
 import { chooseFiles, type ChosenFiles, type SplitFiles } from './choose-files.ts';
 import type { DataFile } from './data-file.ts';
 import type { DataReporter } from './data-reporter.ts';
-import { parseRole } from './file-names.ts';
+import { datasetName, parseRole } from './file-names.ts';
 import { findFiles } from './find-files.ts';
-import { matchesPublished, MNIST_FILES } from './mnist-files.ts';
+import { matchesPublished, MNIST_FILES } from './named/data-sets.ts';
 import { readArray } from './read-array.ts';
 import { splitLabeled, splitTable } from './split-table.ts';
 import { openContents } from './unpack.ts';
 
-/** The name of a data set in a job is limited in length. */
-const MAX_NAME_LENGTH = 150;
-/** Names with a meaning of their own, which a folder's name must not take. */
-const RESERVED_NAMES = ['mnist', 'drawn-digits'];
 /** Limit for files that are opened if their names give no complete data set. */
 const MAX_SNIFFED = 24;
 
@@ -32,36 +28,41 @@ export async function readFolder(
   folder: string,
   option: string,
   report: DataReporter,
-): Promise<StoredDataset> {
+): Promise<UndividedDataset> {
   const files = await chooseByNameOrContents(await findFiles(folder, option), folder, option);
   const notes: string[] = [];
   const note = (line: string): void => void notes.push(line);
-  const arrays = { train: await readSplit(files.train, note), test: await readSplit(files.test, note) };
+  const arrays = {
+    train: await readSplit(files.train, note),
+    test: files.test === null ? null : await readSplit(files.test, note),
+  };
   const dataset = assembleDataset(arrays, describeSource(arrays, folder), note);
   report.info(`Files: ${describeFiles(files)}.`);
   for (const line of notes) report.info(line);
-  const names = [basename(folder), ...[files.train, files.test].flatMap(filesOf).map(({ name }) => name)];
+  const names = [
+    basename(folder),
+    ...[files.train, files.test ?? {}].flatMap(filesOf).map(({ name }) => name),
+  ];
   return names.some((name) => /emnist/i.test(name)) ? { ...dataset, looksTransposed: true } : dataset;
 }
 
 function describeSource(
-  { train, test }: Record<'train' | 'test', SplitArrays>,
+  { train, test }: { readonly train: SplitArrays; readonly test: SplitArrays | null },
   folder: string,
 ): Pick<Dataset, 'name' | 'description'> {
   const path = sanitizeForTerminal(folder);
   const isMnist = Object.entries({
     trainImages: train.images,
     trainLabels: train.labels,
-    testImages: test.images,
-    testLabels: test.labels,
+    testImages: test?.images,
+    testLabels: test?.labels,
   }).every(
-    ([role, { contents }]) =>
-      contents !== undefined && matchesPublished(contents, MNIST_FILES[role as keyof typeof MNIST_FILES]),
+    ([role, array]) =>
+      array?.contents !== undefined &&
+      matchesPublished(array.contents, MNIST_FILES[role as keyof typeof MNIST_FILES]),
   );
   if (isMnist) return { name: 'mnist', description: `MNIST handwritten digits, from ${path}.` };
-  const plain = sanitizeForTerminal(basename(folder)).slice(0, MAX_NAME_LENGTH);
-  const name = RESERVED_NAMES.includes(plain) || plain === '' ? `${plain} (own files)`.trim() : plain;
-  return { name, description: `Your own data, from ${path}.` };
+  return { name: datasetName(folder), description: `Your own data, from ${path}.` };
 }
 
 /** Chooses files by their names, else by their contents: a CSV file may have the name of an IDX file of images. */
@@ -134,5 +135,5 @@ function describeFiles({ train, test }: ChosenFiles): string {
     filesOf(files)
       .map(({ name }) => sanitizeForTerminal(name))
       .join(' and ');
-  return `${namesOf(train)} to train on, ${namesOf(test)} to validate on`;
+  return `${namesOf(train)} to train on${test === null ? '' : `, ${namesOf(test)} to validate on`}`;
 }

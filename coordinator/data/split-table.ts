@@ -76,4 +76,40 @@ export function splitLabeled(table: DataArray): TableParts {
   );
 }
 
+/** Rows of an array with one or two dimensions. */
+export function takeRows(array: DataArray, rows: Uint32Array): DataArray {
+  const [, width = 1] = array.dimensions;
+  const { values } = array;
+  const taken = values.slice(0, rows.length * width);
+  for (const [i, row] of rows.entries())
+    taken.set(values.subarray(row * width, (row + 1) * width), i * width);
+  return {
+    ...array,
+    dimensions: [rows.length, ...array.dimensions.slice(1)],
+    values: taken,
+    ...(taken instanceof Uint8Array ? { bytes: taken } : {}),
+  };
+}
+
+/** Pixels below which a table is not taken for images: as many as the default model needs. */
+const MIN_SQUARE_PIXELS = 36;
+const PIXEL_NAME = /^(?:\d{1,4}x\d{1,4}|(?:pixel|px)[\d_ x]*\d)$/i;
+
+export const isLabelName = (name: string): boolean => LABEL_NAMES.includes(name.trim().toLowerCase());
+
+/** Whether all names but those of labels and row numbers are names of pixels. */
+export function hasPixelNames(names: readonly string[]): boolean {
+  const others = names.filter(
+    (name) => !isLabelName(name) && !INDEX_NAMES.includes(name.trim().toLowerCase()),
+  );
+  return (
+    others.length > 1 &&
+    others.length >= names.length - 2 &&
+    others.every((name) => PIXEL_NAME.test(name.trim()))
+  );
+}
+
+/** Whether so many numbers make a square image that is large enough to be one. */
+export const isSquareImage = (pixels: number): boolean => pixels >= MIN_SQUARE_PIXELS && isSquare(pixels);
+
 const isSquare = (pixels: number): boolean => Number.isInteger(Math.sqrt(pixels));

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { isLazy, readSamples, type Dataset, type Split } from '../../shared/data/dataset.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
 
 /** Numbers of the samples in each part, ascending. */
@@ -86,4 +88,53 @@ function testCounts(sizes: readonly number[], fraction: number): number[] {
     missing--;
   }
   return counts;
+}
+
+/**
+ * Data set whose training samples are divided by stratifiedSplit into training and test samples; its own test samples are left out.
+ * Names of classes and all else stay as they are.
+ *
+ * @throws RangeError like stratifiedSplit
+ * @example
+ * ```ts
+ * const divided = withValidationSplit(dataset, 0.2, 1337);
+ * ```
+ */
+export function withValidationSplit(dataset: Omit<Dataset, 'test'>, fraction: number, seed: number): Dataset {
+  const { train: whole } = dataset;
+  const parts = stratifiedSplit(labelsOf(dataset) ?? new Uint8Array(whole.count), fraction, seed);
+  return { ...dataset, train: subset(whole, parts.train), test: subset(whole, parts.test) };
+}
+
+/** Class of each training sample; null if samples have none, or it is not known before they are read. */
+function labelsOf({
+  train,
+  targets: [target],
+}: Pick<Dataset, 'train' | 'targets'>): ArrayLike<number> | null {
+  if (isLazy(train)) return train.labels ?? null;
+  return target?.classes !== undefined && target.shape.length === 0 ? (train.targets[0] ?? null) : null;
+}
+
+/** Some samples of a split, by their numbers. */
+function subset(split: Split, numbers: Uint32Array): Split {
+  if (!isLazy(split)) {
+    const { sampleNumbers, ...tensors } = readSamples(split, numbers);
+    return { ...tensors, count: sampleNumbers.length };
+  }
+  const { labels, digest } = split;
+  const pick = <Labels extends Uint8Array | Int32Array>(values: Labels): Labels => {
+    const picked = values.slice(0, numbers.length) as Labels;
+    numbers.forEach((number, i) => (picked[i] = values[number] as number));
+    return picked;
+  };
+  return {
+    ...split,
+    ...(labels === undefined ? {} : { labels: pick(labels) }),
+    count: numbers.length,
+    digest: createHash('sha256').update(digest).update(numbers).digest('hex'),
+    async read(sampleNumbers) {
+      const shard = await split.read(sampleNumbers.map((sample) => numbers[sample] as number));
+      return { ...shard, sampleNumbers };
+    },
+  };
 }

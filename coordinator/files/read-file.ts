@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, type PathLike } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 
 /** Node reads at most this much into one buffer. */
@@ -8,7 +8,7 @@ const MAX_FILE_BYTES = 2 ** 31 - 1;
  * Opens a regular file for reading. Rejects a pipe or a device: a read could wait or go on for ever.
  * @throws Error with a part of a sentence, or the system's error
  */
-export async function openRegularFile(path: string): Promise<FileHandle> {
+export async function openRegularFile(path: PathLike): Promise<FileHandle> {
   // Without O_NONBLOCK, opening a pipe waits for a process that writes to it. Windows has no O_NONBLOCK.
   const file = await open(path, constants.O_RDONLY | ((constants.O_NONBLOCK as number | undefined) ?? 0));
   try {
@@ -26,7 +26,7 @@ export async function openRegularFile(path: string): Promise<FileHandle> {
  * Reads a regular file.
  * @throws Error with a part of a sentence, or the system's error
  */
-export async function readRegularFile(path: string, maxBytes = MAX_FILE_BYTES): Promise<Buffer> {
+export async function readRegularFile(path: PathLike, maxBytes = MAX_FILE_BYTES): Promise<Buffer> {
   const file = await openRegularFile(path);
   try {
     const { size } = await file.stat();

@@ -1,10 +1,16 @@
 import * as tf from '@tensorflow/tfjs';
-import { hasWeights, type Dataset } from '../../shared/data/dataset.ts';
+import { hasWeights, readSamples, type Dataset } from '../../shared/data/dataset.ts';
+import {
+  convertTensor,
+  describeShapes,
+  type TensorSpec,
+  type TensorValues,
+  BYTE_SCALE,
+} from '../../shared/model/tensors.ts';
 import { datasetDigest } from '../data/dataset-digest.ts';
-import { describeShapes, type TensorSpec, BYTE_SCALE } from '../../shared/model/tensors.ts';
 import { makesMasks } from '../../shared/engine/layers/masks.ts';
 import { buildModel, type BuiltModel } from '../../shared/engine/model.ts';
-import { defaultTopology } from '../../shared/model/default-topology.ts';
+import { defaultModel, isDefaultCnn, isTokens, type Statistics } from '../../shared/model/default-models.ts';
 import { expandTopology, takesIntegers } from '../../shared/model/expand-topology.ts';
 import { fitInput, fitInputs, takesBytes } from '../../shared/model/fit-input.ts';
 import { withTfjsInitializers } from '../../shared/model/initializers.ts';
@@ -107,7 +113,7 @@ export const prepareJob = (dataset: Dataset, settings: JobSettings): Promise<Pre
 
 async function buildJob(dataset: Dataset, settings: JobSettings): Promise<PreparedJob> {
   const { batchSize, epochs, seed, microShard } = settings;
-  const extracted = extractTensorRules(fitModel(dataset, settings.topology));
+  const extracted = extractTensorRules(await fitModel(dataset, settings.topology));
   const { topology: fitted, outputs } = moveSoftmaxLast(extracted.topology);
   // Workers rewrite the topology like this. An error is thrown here, before a worker joins.
   withKeyedDropout(fitted);
@@ -122,7 +128,7 @@ async function buildJob(dataset: Dataset, settings: JobSettings): Promise<Prepar
       notes.push(line),
     );
     checkTensors(built.entries, built.names);
-    const optimizer = resolveOptimizer(settings.optimizer ?? { name: 'adadelta' }, {
+    const optimizer = resolveOptimizer(settings.optimizer ?? defaultOptimizer(dataset, settings.topology), {
       names: built.names,
       steps: epochs * stepsPerEpoch(dataset.train.count, batchSize),
       adadelta: scaleOptimizer(Math.min(batchSize, dataset.train.count)),
@@ -233,14 +239,83 @@ function checkDefaultFits([height = 0, width = 0]: readonly number[], name: stri
   );
 }
 
+/** Samples whose values give the statistics of a default model. */
+const MAX_MEASURED = 10_000;
+
+/** The default model for a data set. @throws Error with a sentence if there is none */
+async function makeDefaultModel(dataset: Dataset): Promise<Topology> {
+  const { name, inputs, targets, train, preprocessing } = dataset;
+  const [input, ...others] = inputs;
+  if (input === undefined || others.length > 0) {
+    throw new Error(
+      `${name} has ${inputs.length} inputs, for which there is no default model. Use --model with one.`,
+    );
+  }
+  if (input.shape.length === 3) checkDefaultFits(input.shape, name);
+  if (isDefaultCnn({ input, targets })) {
+    return defaultModel({ input, targets, inputStatistics: null, targetStatistics: [null] });
+  }
+  const count = Math.min(train.count, MAX_MEASURED);
+  const numbers = Uint32Array.from({ length: count }, (_, i) => Math.floor((i * train.count) / count));
+  const shard = await readSamples(train, numbers);
+  const measure = (spec: TensorSpec, values: TensorValues | undefined): Statistics | null =>
+    spec.classes === undefined && values !== undefined ? measureStatistics(spec, values, count) : null;
+  return defaultModel({
+    input,
+    targets,
+    // The numbers of a table are standardized already.
+    inputStatistics: preprocessing?.kind === 'table' ? null : measure(input, shard.inputs[0]),
+    targetStatistics: targets.map((target, i) => measure(target, shard.targets[i])),
+  });
+}
+
+/** Mean and standard deviation of each value of a sample; the deviation of a constant is 1. */
+function measureStatistics(spec: TensorSpec, stored: TensorValues, count: number): Statistics {
+  const values = new Float32Array(stored.length);
+  convertTensor(spec, stored, values);
+  const size = stored.length / count;
+  const mean = new Array<number>(size).fill(0);
+  const squares = new Array<number>(size).fill(0);
+  for (const [i, value] of values.entries()) mean[i % size] = (mean[i % size] as number) + value / count;
+  for (const [i, value] of values.entries()) {
+    squares[i % size] = (squares[i % size] as number) + (value - (mean[i % size] as number)) ** 2 / count;
+  }
+  return { mean, std: squares.map((square) => (square > 1e-12 ? Math.sqrt(square) : 1)) };
+}
+
+/** Samples a step of the default model: 128, and fewer for data sets with less than 32 such steps, except of images. */
+export function defaultBatchSize({
+  inputs,
+  targets,
+  train,
+}: Pick<Dataset, 'inputs' | 'targets' | 'train'>): number {
+  const [input] = inputs;
+  if (input === undefined || isDefaultCnn({ input, targets })) return REFERENCE_BATCH_SIZE;
+  const steps = 32;
+  return Math.max(
+    8,
+    Math.min(REFERENCE_BATCH_SIZE, 2 ** Math.floor(Math.log2(Math.max(1, train.count / steps)))),
+  );
+}
+
+/** Rate with which the embedding and GRU of the default model learn in half the steps of Keras' 0.001. */
+const TOKENS_LEARNING_RATE = 0.003;
+
+/** Optimizer if none is named: Adadelta for the CNN, as in Keras' example, and for models of the user; Adam for other defaults. */
+function defaultOptimizer(
+  { inputs: [input], targets }: Dataset,
+  topology: Topology | undefined,
+): OptimizerOptions {
+  if (topology !== undefined || input === undefined || isDefaultCnn({ input, targets }))
+    return { name: 'adadelta' };
+  return isTokens(input) ? { name: 'adam', learningRate: TOKENS_LEARNING_RATE } : { name: 'adam' };
+}
+
 /** Topology with an input for the data's samples. @throws Error with a sentence if it does not take them */
-function fitModel(dataset: Dataset, topology: Topology | undefined): Topology {
+async function fitModel(dataset: Dataset, topology: Topology | undefined): Promise<Topology> {
   const { name } = dataset;
   const sampleShape = dataset.inputs[0]?.shape ?? [];
-  if (topology === undefined) {
-    checkDefaultFits(sampleShape, name);
-    return defaultTopology(sampleShape, dataset.targets[0]?.classes ?? 0);
-  }
+  if (topology === undefined) return makeDefaultModel(dataset);
   const expanded = expandTopology(topology);
   const fitted =
     dataset.inputs.length === 1 ? fitInput(expanded, sampleShape) : fitInputs(expanded, dataset.inputs);
@@ -313,6 +388,9 @@ function checkTensors(entries: Job['layout'], names: readonly string[]): void {
     throw new Error(`Two tensors of the model are named ${duplicate}. Rename their layers.`);
 }
 
+const hasEmbedding = ({ topology }: Job): boolean =>
+  JSON.stringify(topology).includes('"class_name":"Embedding"');
+
 function collectNotes({ targets, name }: Dataset, job: Job, hasWeights: boolean): string[] {
   const notes: string[] = [];
   const classes = targets[0]?.classes ?? 0;
@@ -324,9 +402,12 @@ function collectNotes({ targets, name }: Dataset, job: Job, hasWeights: boolean)
     );
   }
   const isByte = ({ dtype, scale }: TensorSpec): boolean => dtype === 'uint8' && scale === undefined;
-  if (job.inputs.some(isByte))
+  if (job.inputs.some(isByte) && takesBytes(job.topology))
     notes.push('The model starts with a Rescaling layer, so its input is pixels from 0 to 255.');
-  else if (JSON.stringify(job.topology).includes('"class_name":"Embedding"')) {
+  else if (
+    job.inputs.some(({ dtype, classes }) => dtype === 'uint8' && classes === undefined) &&
+    hasEmbedding(job)
+  ) {
     notes.push('The model has an Embedding, which expects whole numbers, but pixels are divided by 255.');
   }
   return notes;

@@ -5,7 +5,14 @@ import { formatMetric, type Reporter, type TestScores } from './reporter.ts';
 /** Options of a run that a later command needs again. */
 export interface SummaryFlags {
   readonly command: 'train' | 'coordinator';
-  readonly data?: string;
+  readonly data?: string | undefined;
+  readonly testData?: string | undefined;
+  readonly format?: string | undefined;
+  readonly target?: string | readonly string[] | undefined;
+  readonly ignore?: readonly string[] | undefined;
+  readonly types?: Readonly<Record<string, string>> | undefined;
+  readonly tokenizer?: string | undefined;
+  readonly sequenceLength?: number | undefined;
   readonly transpose?: boolean | undefined;
   readonly codec: string;
   readonly audit?: number;
@@ -65,8 +72,27 @@ export function printResumeHint(
   );
 }
 
-const dataFlag = ({ data }: SummaryFlags): string =>
-  data === undefined ? '' : ` --data ${quoteForShell(data)}`;
+/** Options about the data. A checkpoint does not have them, and its digest finds other data. */
+function dataFlag(flags: SummaryFlags): string {
+  const { data, format, testData, target, ignore, types, tokenizer, sequenceLength } = flags;
+  const listed = (list: string | readonly string[] | undefined): string | undefined =>
+    list === undefined ? undefined : [list].flat().join(',');
+  const typesList = types && Object.entries(types).map((entry) => entry.join(':'));
+  const options: [string, string | undefined][] = [
+    ['--data', data],
+    ['--format', format],
+    ['--test-data', testData],
+    ['--target', listed(target)],
+    ['--ignore', listed(ignore)],
+    ['--types', listed(typesList)],
+    ['--tokenizer', tokenizer],
+    ['--sequence-length', sequenceLength?.toString()],
+  ];
+  return options
+    .map(([name, value]) => (value === undefined ? '' : ` ${name} ${quoteForShell(value)}`))
+    .join('');
+}
+
 /** A checkpoint says whether images are transposed; a saved model does not. */
 const transposeFlag = ({ transpose }: SummaryFlags): string => (transpose === true ? ' --transpose' : '');
 

@@ -30,7 +30,7 @@ export interface ModelToSave {
 export function modelToSave(
   { topology, ...job }: Job,
   { weights, names }: Pick<ModelToSave, 'weights' | 'names'>,
-  training: Pick<ModelMetadata, 'gradcast' | 'dataDescription' | 'epochs'>,
+  training: Pick<ModelMetadata, 'gradcast' | 'dataDescription' | 'epochs' | 'preprocessing' | 'classNames'>,
   scores: TestScores | null,
 ): ModelToSave {
   const metrics = new Scoring({ ...job, topology }).names.map((name) => `val_${name}`);

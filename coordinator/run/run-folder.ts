@@ -4,6 +4,7 @@ import { customAlphabet } from 'nanoid';
 import * as v from 'valibot';
 import { errorMessage } from '../../shared/util/error-message.ts';
 import { epochRecord, type EpochRecord } from '../../shared/protocol/messages.ts';
+import { recordedDataOptions, type RecordedDataOptions } from '../data/recorded-options.ts';
 import type { CheckpointInterval } from './checkpoint-writer.ts';
 import { appendLine, removeTemporaryFiles, TEMPORARY_NAME, writeFileAtomic } from '../files/write-file.ts';
 import { describeDiskError } from '../files/disk-error.ts';
@@ -105,6 +106,12 @@ export async function readCheckpointInterval(dir: string): Promise<CheckpointInt
   const config = await readConfig(dir);
   const { success, output } = v.safeParse(interval, config.checkpointEvery);
   return success ? output : null;
+}
+
+/** Options of a run's data, without its source; none if config.json cannot be read. */
+export async function readDataFlags(dir: string): Promise<RecordedDataOptions> {
+  const { success, output } = v.safeParse(recordedDataOptions, await readConfig(dir));
+  return success ? output : {};
 }
 
 /** Settings in a run's config.json; empty if it cannot be read. */

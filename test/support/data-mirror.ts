@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import type { DataReporter } from '../../coordinator/data/data-reporter.ts';
-import { sha256, type ByRole, type PublishedFile } from '../../coordinator/data/mnist-files.ts';
+import { sha256, type ByRole, type PublishedFile } from '../../coordinator/data/named/data-sets.ts';
 
 export interface Mirror extends AsyncDisposable {
   /** Ends in a slash. */

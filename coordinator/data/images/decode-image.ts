@@ -1,14 +1,16 @@
 import type { Metadata, Sharp, SharpOptions } from 'sharp';
 import { DataError, invalidFileError } from '../../../shared/data/data-error.ts';
 import type { ImagePreprocessing } from '../../../shared/data/preprocessing.ts';
-import { HEAD_BYTES, detectContent } from '../detect-content.ts';
 import { detectImageType, imageTypeName, isReadableType, TYPE_BYTES, type ImageType } from './image-type.ts';
 
 /**
  * The way from an image to a sample. Channels: 1 is gray (luma of Rec. 601), 3 color on white, 4 color and opacity. An image of another
  * shape is cut to its middle (crop), put on black (pad) or distorted (stretch).
  */
-export type ImageOptions = Omit<ImagePreprocessing, 'kind'>;
+export interface ImageOptions extends Omit<ImagePreprocessing, 'kind' | 'size'> {
+  /** Height and width. */
+  readonly size: readonly [number, number];
+}
 
 export interface ImageHeader {
   /** As seen: after the turn that a camera noted (EXIF). */
@@ -22,11 +24,14 @@ export interface ImageHeader {
 export class ImageError extends DataError {
   readonly found: string;
   readonly remedy: string;
+  /** Whether the file is of a kind that is not known here. */
+  readonly isOther: boolean;
 
-  constructor(found: string, remedy: string) {
+  constructor(found: string, remedy: string, isOther = false) {
     super(`Expected an image, found ${found}. ${remedy}`);
     this.found = found;
     this.remedy = remedy;
+    this.isOther = isOther;
   }
 }
 
@@ -114,7 +119,14 @@ export async function readImageHeader(bytes: Uint8Array): Promise<ImageHeader> {
 
 async function openImage(bytes: Uint8Array): Promise<{ image: Sharp; type: ImageType }> {
   const type = detectImageType(bytes.subarray(0, TYPE_BYTES));
-  if (type === null) throw describeOtherFile(bytes);
+  if (type === null) {
+    const isEmpty = bytes.length === 0;
+    throw new ImageError(
+      isEmpty ? 'an empty file (0 bytes)' : 'a file of another kind',
+      SAVE_AGAIN,
+      !isEmpty,
+    );
+  }
   if (!isReadableType(type)) {
     const found = `an image of the format ${imageTypeName(type)}, which gradcast does not read`;
     throw new ImageError(
@@ -128,13 +140,6 @@ async function openImage(bytes: Uint8Array): Promise<{ image: Sharp; type: Image
   const input = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   // Not 'warning': cameras and scanners write files that break rules without damage.
   return { type, image: open(input, { autoOrient: true, failOn: 'error', limitInputPixels: MAX_PIXELS }) };
-}
-
-function describeOtherFile(bytes: Uint8Array): ImageError {
-  if (bytes.length === 0) return new ImageError('an empty file (0 bytes)', SAVE_AGAIN);
-  const content = detectContent(bytes.subarray(0, HEAD_BYTES));
-  const found = content.kind === 'other' ? content.found : `a file of another kind (${content.kind})`;
-  return new ImageError(found, content.kind === 'other' ? (content.remedy ?? SAVE_AGAIN) : SAVE_AGAIN);
 }
 
 const tooManyPixels = (found: string): ImageError =>

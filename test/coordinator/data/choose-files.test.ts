@@ -52,18 +52,28 @@ describe('chooseFiles', () => {
     const below = idx.map((name) => `old/${name}`);
     expect(choose(...below, ...idx, 'train.csv', 'test.csv').train.images?.name).toBe('train-images');
     expect(choose(...below, 'train.csv', 'test.csv').train.table?.name).toBe('train.csv');
-    expect(choose(...below).test.labels?.name).toBe('old/t10k-labels');
+    expect(choose(...below).test?.labels?.name).toBe('old/t10k-labels');
   });
 
   it('chooses test files before validation files if both are complete', () => {
     const val = ['val-images', 'val-labels'];
-    expect(choose(...idx, ...val).test.images?.name).toBe('t10k-images');
-    expect(choose(...idx.slice(0, 3), ...val).test.images?.name).toBe('val-images');
+    expect(choose(...idx, ...val).test?.images?.name).toBe('t10k-images');
+    expect(choose(...idx.slice(0, 3), ...val).test?.images?.name).toBe('val-images');
   });
 
   it('combines files with different set names if there is one of each kind', () => {
     const { train, test } = choose('a-train-images', 'train-labels', 'b-test-images', 'test-labels');
-    expect([train.images?.name, test.images?.name]).toEqual(['a-train-images', 'b-test-images']);
+    expect([train.images?.name, test?.images?.name]).toEqual(['a-train-images', 'b-test-images']);
+  });
+
+  it('chooses files to train on alone if no name is of a test part', () => {
+    const { train, test } = choose('own-train-images', 'own-train-labels');
+    expect([train.images?.name, test]).toEqual(['own-train-images', null]);
+    expect(choose('train.csv').test).toBeNull();
+    expect(
+      choose('own-train-images', 'own-train-labels', 'test-images', 'test-labels').test?.images?.name,
+    ).toBe('test-images');
+    expect(refusal('train-images', 'train-labels', 'test-labels')).toContain('lacks test images');
   });
 
   it('names missing files and those that are present', () => {
@@ -96,6 +106,7 @@ describe('chooseFiles', () => {
         try {
           const { train, test } = choose(...names);
           for (const files of [train, test]) {
+            if (files === null) continue;
             expect(
               files.table !== undefined || (files.images !== undefined && files.labels !== undefined),
             ).toBe(true);

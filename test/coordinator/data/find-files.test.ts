@@ -68,10 +68,11 @@ describe('an unusable path is named', () => {
   });
 
   it('files of other kinds, with their number and the supported formats', async () => {
-    const files = { 'cats/1.png': 'x', 'cats/2.png': 'x', 'dogs/3.png': 'x', 'pathmnist.npz': 'x' };
+    const files = { '1.png': 'x', '2.png': 'x', '3.png': 'x', 'pathmnist.npz': 'x' };
     const message = await refusal(files);
     expect(message).toContain('only files of other kinds (3 .png, 1 .npz)');
     expect(message).toContain('CSV files of a label and pixels');
+    expect(message).toContain('folders of images, one folder a class (cats/1.jpg, dogs/1.jpg)');
     const npz = zipBytes({ 'train_images.npy': '\x93NUMPY', 'train_labels.npy': '\x93NUMPY' });
     await writeFiles(join(scratch.root, 'own'), { 'pathmnist.npz': npz, 'train-labels': labelsFile });
     expect(await refusalOf(loadFolder(join(scratch.root, 'own', 'pathmnist.npz')))).toContain(

@@ -11,7 +11,7 @@ import {
   userCacheDir,
   type LoadDatasetOptions,
 } from '../../../coordinator/data/load-dataset.ts';
-import { parseMirrors } from '../../../coordinator/data/mnist-files.ts';
+import { parseMirrors } from '../../../coordinator/data/named/data-sets.ts';
 import { DataError } from '../../../shared/data/data-error.ts';
 import {
   RecordingDataReport,
@@ -303,8 +303,9 @@ function noise(length: number, seed = 1): Uint8Array {
 
 function killedChild(address: string): string {
   return `
-    import { loadMnist } from '../../../coordinator/data/mnist-cache.ts';
-    run(loadMnist({
+    import { loadIdxFiles } from '../../../coordinator/data/published-idx.ts';
+    run(loadIdxFiles({
+      title: 'MNIST',
       folder: ${JSON.stringify(join(cacheDir, 'mnist'))},
       mirrors: [${JSON.stringify(address)}],
       fetch,

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -8,19 +9,14 @@ import { writeFileAtomic } from '../files/write-file.ts';
 import type { DataArray } from './data-array.ts';
 import { memoryFile, plainFile, type DataFile } from './data-file.ts';
 import type { DataReporter } from './data-reporter.ts';
-import { download, type DownloadLimits } from './download.ts';
-import {
-  matchesPublished,
-  MNIST_FILES,
-  ROLES,
-  sha256,
-  type ByRole,
-  type PublishedFile,
-} from './mnist-files.ts';
+import { downloadToMemory, withSpeed, type DownloadLimits } from './download.ts';
+import { matchesPublished, ROLES, sha256, type ByRole, type PublishedFile } from './named/data-sets.ts';
 import { readArray } from './read-array.ts';
 import { HEAD_BYTES, detectContent } from './detect-content.ts';
 
-export interface MnistCacheOptions {
+export interface IdxFilesOptions {
+  /** Name for messages, such as MNIST. */
+  readonly title: string;
   /** Folder of the four files, gzipped. Made if it is missing. */
   readonly folder: string;
   /** Addresses of folders, each with a final slash, in the order in which they are tried. */
@@ -28,13 +24,13 @@ export interface MnistCacheOptions {
   readonly fetch: typeof globalThis.fetch;
   readonly limits: DownloadLimits;
   readonly report: DataReporter;
-  /** Expected contents; tests pass smaller files. @default MNIST_FILES */
-  readonly files?: ByRole<PublishedFile> | undefined;
+  /** Expected contents. */
+  readonly files: ByRole<PublishedFile>;
   /** Ends a download. */
   readonly signal?: AbortSignal | undefined;
 }
 
-export type MnistResult =
+export type IdxFilesResult =
   | { readonly ok: true; readonly files: ByRole<DataArray>; readonly downloaded: boolean }
   | { readonly ok: false; readonly failures: readonly string[] };
 
@@ -42,21 +38,21 @@ export type MnistResult =
 const STALE_MS = 60 * 60 * 1000;
 
 /**
- * Loads MNIST from the cache folder, and downloads files that are missing or damaged. The contents of every file are checked
+ * Loads a data set of four IDX files from the cache folder, and downloads files that are missing or damaged. The contents of every file are checked
  * against the published SHA-256 before use. Several processes may do this at once: a file gets its name when it is whole.
  * @throws the signal's reason once it is aborted
  */
-export async function loadMnist(options: MnistCacheOptions): Promise<MnistResult> {
-  const { report, files: published = MNIST_FILES } = options;
+export async function loadIdxFiles(options: IdxFilesOptions): Promise<IdxFilesResult> {
+  const { report, title, files: published } = options;
   const session: Session = { ...options, mirrors: [...options.mirrors] };
   const arrays: Partial<Record<keyof typeof published, DataArray>> = {};
   let downloaded = false;
   for (const role of ROLES) {
     const file = published[role];
     const path = join(options.folder, `${file.name}.gz`);
-    const cached = await readCached(path, file, report);
+    const cached = await readCached(path, file, options);
     if (cached === undefined) {
-      if (!downloaded) report.info(`Downloading MNIST to ${options.folder}.`);
+      if (!downloaded) report.info(`Downloading ${title} to ${options.folder}.`);
       downloaded = true;
     }
     const array = cached ?? (await fetchFile(path, file, session));
@@ -67,7 +63,7 @@ export async function loadMnist(options: MnistCacheOptions): Promise<MnistResult
   return { ok: true, files: arrays as ByRole<DataArray>, downloaded };
 }
 
-interface Session extends MnistCacheOptions {
+interface Session extends IdxFilesOptions {
   /** Failed mirrors move to the end, so that a mirror that does not answer costs its timeout once, not once a file. */
   mirrors: string[];
 }
@@ -75,17 +71,17 @@ interface Session extends MnistCacheOptions {
 async function readCached(
   path: string,
   file: PublishedFile,
-  report: DataReporter,
+  { report, title }: IdxFilesOptions,
 ): Promise<DataArray | undefined> {
   const stats = await stat(path).catch(() => undefined);
   if (stats === undefined) return undefined;
   try {
     const array = await readPublished(plainFile(path, file.name, stats.size), file);
     if (typeof array !== 'string') return array;
-    report.warn(`${path}: expected MNIST's ${file.name}, found other contents. Downloading it again.`);
+    report.warn(`${path}: expected ${title}'s ${file.name}, found other contents. Downloading it again.`);
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
-    report.warn(`${path}: expected MNIST's ${file.name}, found a damaged file. Downloading it again.`);
+    report.warn(`${path}: expected ${title}'s ${file.name}, found a damaged file. Downloading it again.`);
   }
   return undefined;
 }
@@ -96,9 +92,28 @@ async function readCached(
  * @throws DataError if it is not a whole IDX file, or a longer one
  */
 async function readPublished(file: DataFile, published: PublishedFile): Promise<DataArray | string> {
+  if (published.isPacked === true) return readPackedPublished(file, published);
   const array = await readArray(file, published.bytes);
   const contents = array.contents ?? new Uint8Array();
   return matchesPublished(contents, published) ? array : sha256(contents);
+}
+
+/** The same for a file whose published hash is that of the packed bytes, which are hashed as they are read. */
+async function readPackedPublished(file: DataFile, published: PublishedFile): Promise<DataArray | string> {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  const array = await readArray({
+    ...file,
+    async *open() {
+      for await (const chunk of file.open()) {
+        hash.update(chunk);
+        bytes += chunk.length;
+        yield chunk;
+      }
+    },
+  });
+  const found = hash.digest('hex');
+  return bytes === published.bytes && found === published.sha256 ? array : found;
 }
 
 /** Downloads a file from the first mirror that has it. @returns its array, or the failure of each mirror */
@@ -106,15 +121,15 @@ async function fetchFile(path: string, file: PublishedFile, session: Session): P
   const failures: string[] = [];
   for (const mirror of session.mirrors) {
     const url = `${mirror}${file.name}.gz`;
-    const result = await download(
+    const result = await downloadToMemory({
       url,
-      session.fetch,
-      session.limits,
+      fetch: session.fetch,
+      limits: session.limits,
       // gzip makes even random bytes longer by far less than this.
-      file.bytes + 65_536,
-      (doneBytes, totalBytes) => session.report.progress(file.name, doneBytes, totalBytes),
-      session.signal,
-    );
+      maxBytes: file.bytes + 65_536,
+      onProgress: withSpeed(session.report, file.name),
+      signal: session.signal,
+    });
     session.signal?.throwIfAborted();
     if (result.ok) {
       const array = await readPublished(memoryFile(result.bytes, url), file).catch(

@@ -1,0 +1,146 @@
+import { readdir, stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { DataError } from '../../shared/data/data-error.ts';
+import type { Dataset } from '../../shared/data/dataset.ts';
+import type { Preprocessing } from '../../shared/data/preprocessing.ts';
+import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
+import { DEFAULT_VALIDATION_SPLIT, type DataOptions } from './data-options.ts';
+import type { DataReporter } from './data-reporter.ts';
+import { datasetName, parseRole } from './file-names.ts';
+import { readCifar } from './read-cifar.ts';
+import { openImageFolder } from './image-folder.ts';
+import { looksLikeImageFolder } from './list-images.ts';
+import { loadTables } from './load-tables.ts';
+import { readFolder } from './read-folder.ts';
+import { withValidationSplit } from './validation-split.ts';
+
+export interface OpenSourceOptions extends Omit<DataOptions, 'source'>, MeasuredModel {
+  /** Absolute path. */
+  readonly path: string;
+  /** Option or variable that named the path, for example '--data'. */
+  readonly option: string;
+  readonly cacheDir: string;
+  /** Limit of the cache of decoded images; 0 for no cache. */
+  readonly maxCacheBytes?: number | undefined;
+  readonly report: DataReporter;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A saved model that is measured on the data. */
+export interface MeasuredModel {
+  /** Preprocessing of the model. @default made from the training part */
+  readonly preprocessing?: Preprocessing | undefined;
+  /** Names of the model's classes. @default those of the data */
+  readonly classNames?: readonly string[] | undefined;
+  /** Whether only test samples count, because a saved model is measured. @default false */
+  readonly isMeasured?: boolean | undefined;
+}
+
+/** Options of the command line by the data that has a use for them. */
+const OPTIONS_OF = {
+  images: { imageSize: '--image-size', channels: '--channels', fit: '--fit' },
+  tables: {
+    ...{ target: '--target', ignore: '--ignore', types: '--types' },
+    ...{ tokenizer: '--tokenizer', sequenceLength: '--sequence-length' },
+  },
+} as const;
+const FOR = {
+  images: 'folders of images, one folder a class',
+  tables: 'tables, arrays and text',
+} as const;
+
+/**
+ * Opens the data set in a folder or file: folders of images, tables, arrays, text, CIFAR or IDX files, by what is there or by --format.
+ * @throws DataError if there is no data set, or if an option cannot be applied to it
+ */
+export async function openSource(options: OpenSourceOptions): Promise<Dataset> {
+  const { isMeasured, test } = options;
+  if (test !== undefined && options.validationSplit !== undefined) {
+    throw new DataError(
+      '--test-data and --validation-split both say what to validate on. Leave one of them out.',
+    );
+  }
+  if (isMeasured === true && test !== undefined) {
+    return openPart({
+      ...options,
+      path: resolve(test),
+      option: '--test-data',
+      test: undefined,
+      isTest: true,
+    });
+  }
+  return openPart(options);
+}
+
+/** @param options `isTest` says that all samples are to test on */
+async function openPart(options: OpenSourceOptions & { readonly isTest?: boolean }): Promise<Dataset> {
+  const { path, option, format, test, report } = options;
+  const name = datasetName(path);
+  const isImages = format === 'images' || (format === undefined && (await hasImagesOnly(path)));
+  if (isImages) {
+    refuseOptions(path, options, 'tables');
+    const saved = options.preprocessing?.kind === 'image' ? options.preprocessing : undefined;
+    return openImageFolder({
+      ...options,
+      folder: path,
+      name,
+      testFolder: test === undefined ? undefined : resolve(test),
+      imageSize: options.imageSize ?? saved?.size,
+      channels: options.channels ?? saved?.channels,
+      fit: options.fit ?? saved?.fit,
+    });
+  }
+  refuseOptions(path, options, 'images');
+  const description = `Your own data, from ${sanitizeForTerminal(path)}.`;
+  const cifar = format === undefined ? await readCifar(path, { name, description }) : null;
+  if (cifar !== null) {
+    refuseOptions(path, options, 'tables');
+    return divideIfAsked(cifar, options);
+  }
+  const table = await loadTables(path, options, report, option);
+  if (table !== null) return table;
+  refuseOptions(path, options, 'tables');
+  if (test !== undefined) {
+    throw new DataError(
+      `--test-data is for images and tables; IDX files of test samples lie beside those to train on. Put them into ${sanitizeForTerminal(path)}, with test or t10k in their names.`,
+    );
+  }
+  return divideIfAsked(await readFolder(path, option, report), options);
+}
+
+type DataOptionsOnly = Partial<Omit<DataOptions, 'source'>>;
+
+/** @throws DataError if an option is given that only other data has a use for */
+export function refuseOptions(source: string, options: DataOptionsOnly, kind: keyof typeof OPTIONS_OF): void {
+  for (const [key, flag] of Object.entries(OPTIONS_OF[kind])) {
+    if (options[key as keyof DataOptionsOnly] === undefined) continue;
+    throw new DataError(
+      `${flag} is for ${FOR[kind]}; ${sanitizeForTerminal(source)} is none. Leave it out, or choose another --format.`,
+    );
+  }
+}
+
+/** Divides the training samples if there is no test part, or if the person asks for it. */
+export function divideIfAsked(
+  { test, ...dataset }: Omit<Dataset, 'test'> & { readonly test: Dataset['test'] | null },
+  { validationSplit, seed, report }: Pick<OpenSourceOptions, 'validationSplit' | 'seed' | 'report'>,
+): Dataset {
+  if (validationSplit === undefined && test !== null) return { ...dataset, test };
+  const divided = withValidationSplit(dataset, validationSplit ?? DEFAULT_VALIDATION_SPLIT, seed);
+  const percent = Math.round((100 * divided.test.count) / dataset.train.count);
+  report.info(
+    `${test === null ? 'There is no test part' : 'The test part is not used'}: ${percent}% of the training samples, ${divided.test.count} of ${dataset.train.count}, are to validate on (--validation-split).`,
+  );
+  return divided;
+}
+
+/** Whether a folder has folders of images, and no file that is named like a part of a data set. */
+async function hasImagesOnly(path: string): Promise<boolean> {
+  const isFolder = await stat(path).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  );
+  if (!isFolder || !(await looksLikeImageFolder(path))) return false;
+  const entries = await readdir(path, { withFileTypes: true });
+  return !entries.some((entry) => !entry.isDirectory() && parseRole(entry.name) !== null);
+}
