@@ -29,14 +29,14 @@ Examples:
     )
     .action(async (file: string | undefined, given: CoordinatorFlags, command: Command) => {
       const withoutWorkers = { workers: 0, engine: 'auto', installNative: 'never' } as const;
-      const { flags, callbacks = [] } =
+      const { flags, own } =
         file === undefined
           ? { flags: withOptimizer(given) }
           : await readRunFlags(file, given, command, context.prepare);
       process.exitCode = await runTrain(
         { ...flags, ...withoutWorkers, command: 'coordinator' },
         context,
-        callbacks,
+        own,
       );
     });
 }

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { Callback } from '../coordinator/callbacks/callback.ts';
 import type { Task } from '../coordinator/task/task.ts';
+import { flagName } from '../shared/util/option-names.ts';
 import { OPTIMIZER_FLAG_KEYS, readOptimizerFlags } from './optimizer-options.ts';
 
 /** Flags as commander parses them. */
@@ -9,6 +10,18 @@ type Flags = Readonly<Record<string, unknown>>;
 /** Settings of a task that a resumed run keeps from its beginning. */
 const KEPT_BY_RUNS: readonly string[] = ['model', 'weights', 'batchSize', 'seed', 'exact', 'microShard'];
 
+/** Parts of a task file for which there are no flags. */
+export interface OwnParts extends Pick<Task, 'callbacks' | 'data' | 'lossWeights' | 'model'> {
+  /** The file as it was named. */
+  readonly file?: string;
+}
+
+/** A run as the command line and its task file describe it. */
+export interface ParsedRun<RunFlags> {
+  readonly flags: RunFlags;
+  readonly own?: OwnParts;
+}
+
 /**
  * Flags of a run with the settings of a task file for those that were not given on the command line.
  * @param isGiven whether a flag was given, so that it is no default
@@ -16,38 +29,56 @@ const KEPT_BY_RUNS: readonly string[] = ['model', 'weights', 'batchSize', 'seed'
  * @example
  * withTask(flags, await loadTaskFile('task.ts'), (key) => command.getOptionValueSource(key) === 'cli');
  */
-export function withTask(flags: Flags, task: Task, isGiven: (key: string) => boolean): Flags {
-  const { data, optimizer, customObjects, ...others } = task;
-  const settings = Object.entries(others).filter(
+export function withTask(flags: Flags, task: Task, isGiven: (key: string) => boolean): ParsedRun<Flags> {
+  const { data, optimizer, callbacks, lossWeights, model, customObjects, ...others } = task;
+  const isFlag = typeof model === 'string';
+  const settings = Object.entries({ ...others, ...(isFlag ? { model } : {}) }).filter(
     ([key, value]) =>
-      value !== undefined &&
-      key !== 'callbacks' &&
-      !isGiven(key) &&
-      !(flags.resume !== undefined && KEPT_BY_RUNS.includes(key)),
+      value !== undefined && !isGiven(key) && !(flags.resume !== undefined && KEPT_BY_RUNS.includes(key)),
   );
   const kept = Object.entries(flags).filter(([key]) => !OPTIMIZER_FLAG_KEYS.includes(key));
+  const ofData = withDataOf(data, isGiven);
+  const ownModel = isFlag || isGiven('model') || flags.resume !== undefined ? undefined : model;
   return {
-    ...Object.fromEntries([...kept, ...settings]),
-    ...(customObjects === undefined || isGiven('custom') ? {} : { custom: customObjects }),
-    ...withDataOf(data, isGiven),
-    ...optimizerOf(optimizer, flags),
+    flags: {
+      ...Object.fromEntries([...kept, ...settings]),
+      ...(customObjects === undefined || isGiven('custom') ? {} : { custom: customObjects }),
+      ...ofData.flags,
+      ...optimizerOf(optimizer, flags),
+    },
+    own: { callbacks, lossWeights, data: ofData.own, model: ownModel },
   };
 }
 
+/** Flags of how files are read, by the names of the options of a task's data. */
+const DATA_FLAGS: Readonly<Record<string, string>> = {
+  source: 'data',
+  test: 'testData',
+  ...Object.fromEntries(
+    [
+      ...['format', 'limit', 'transpose', 'imageSize', 'channels', 'fit', 'validationSplit'],
+      ...['target', 'ignore', 'types', 'tokenizer', 'sequenceLength'],
+    ].map((key) => [key, key]),
+  ),
+};
+
 /** The data of the command line, or that of the file with the options of the command line. */
-function withDataOf(data: Task['data'], isGiven: (key: string) => boolean): Flags {
-  if (data === undefined || isGiven('data')) return {};
-  const options = ['limit', 'transpose'].filter((key) => isGiven(key));
-  if (typeof data === 'string') return { data };
-  const isOfProgram = 'x' in data || 'train' in data;
-  if (isOfProgram && options.length > 0)
+function withDataOf(
+  data: Task['data'],
+  isGiven: (key: string) => boolean,
+): { readonly flags: Flags; readonly own?: Task['data'] } {
+  if (data === undefined || isGiven('data')) return { flags: {} };
+  if (typeof data === 'object' && ('x' in data || 'train' in data)) {
+    const option = Object.values(DATA_FLAGS).find(isGiven);
+    if (option === undefined) return { flags: {}, own: data };
     throw new Error(
-      `--${options[0]} is for data that is read from files. The task file has its data itself.`,
+      `${flagName(option)} is for data that is read from files. The task file has its data itself.`,
     );
-  if (isOfProgram) return { data };
-  const { source, ...others } = data;
-  const kept = Object.entries(others).filter(([key]) => !isGiven(key));
-  return { ...(source === undefined ? {} : { data: source }), ...Object.fromEntries(kept) };
+  }
+  const options = Object.entries(typeof data === 'string' ? { source: data } : data)
+    .map(([key, value]) => [DATA_FLAGS[key] ?? key, value] as const)
+    .filter(([flag, value]) => value !== undefined && !isGiven(flag));
+  return { flags: Object.fromEntries(options) };
 }
 
 /** The optimizer of the command line, or that of the file with the hyperparameters of the command line. */
@@ -72,13 +103,6 @@ export function withCallbacks(
   return [...ofFile.filter(({ name }) => name === undefined || !names.includes(name)), ...ofFlags];
 }
 
-/** A run as the command line and its task file describe it. */
-export interface ParsedRun<RunFlags> {
-  readonly flags: RunFlags;
-  /** Callbacks of the task file. */
-  readonly callbacks?: readonly Callback[];
-}
-
 /**
  * Flags of a command that trains, with its optimizer and the settings of a task file.
  * @param prepare makes the build that the file is read with
@@ -94,7 +118,8 @@ export async function readRunFlags<RunFlags extends object>(
   const { loadTaskFile } = await import('../coordinator/task/task-file.ts');
   const task = await loadTaskFile(file);
   const isGiven = (key: string): boolean => ['cli', 'env'].includes(command.getOptionValueSource(key) ?? '');
-  return { flags: withTask(flags as Flags, task, isGiven) as RunFlags, callbacks: task.callbacks ?? [] };
+  const { flags: merged, own } = withTask(flags as Flags, task, isGiven);
+  return { flags: merged as RunFlags, own: { ...own, file } };
 }
 
 /** Adds the argument of a task file to a command that trains. */

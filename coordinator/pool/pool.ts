@@ -77,6 +77,8 @@ export interface PoolOptions {
   readonly acceptObserver: (connection: Connection) => ConnectionHandler;
   /** Custom code of the job, for workers that trust it. @default none */
   readonly customCode?: Pick<CodeBundle, 'code' | 'bytes'> | undefined;
+  /** Whether workers that join after the end wait for another run. @default false: they end */
+  readonly awaitsNextRun?: boolean | undefined;
   /** Time between two pings. @default 5000 */
   readonly heartbeatMs?: number;
   /** Time after which a silent worker is dropped. @default 60000 */
@@ -273,9 +275,11 @@ export class WorkerPool {
     this.#handshake.close(reason);
   }
 
-  /** Sends `finished` to a worker that joins after the end of the run. @throws ProtocolError (unauthorized) */
+  /** Sends `finished` to a worker that joins after the end of the last run. @throws ProtocolError (unauthorized, noRun) */
   #rejectAfterFinish(hello: Hello, connection: Connection, reason: string): ConnectionHandler {
     checkToken(hello.token, this.#options.rules);
+    if (this.#options.awaitsNextRun === true)
+      throw new ProtocolError(CloseCode.noRun, 'The next run has not begun yet.');
     connection.send(frameFromCoordinator({ type: 'finished', reason }));
     connection.close(CloseCode.normal, closeReason(reason));
     return { onFrame: () => undefined, onClose: () => undefined };

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Preprocessing } from '../../shared/data/preprocessing.ts';
 import { bundleFile, readTrustedBundle, type CodeBundle } from '../../shared/model/custom-code.ts';
 import type { Job } from '../../shared/model/job.ts';
 import {
@@ -34,7 +35,9 @@ export interface ModelToSave {
 export function modelToSave(
   { topology, ...job }: Job,
   { weights, names }: Pick<ModelToSave, 'weights' | 'names'>,
-  training: Pick<ModelMetadata, 'gradcast' | 'dataDescription' | 'epochs' | 'preprocessing' | 'classNames'>,
+  training: Pick<ModelMetadata, 'gradcast' | 'dataDescription' | 'epochs' | 'classNames'> & {
+    readonly preprocessing?: Preprocessing;
+  },
   scores: TestScores | null,
 ): ModelToSave {
   const metrics = new Scoring({ ...job, topology }).names.map((name) => `val_${name}`);

@@ -163,8 +163,14 @@ function withPathsOf(folder: string, task: Task): Task {
 
 function dataOf(folder: string, data: TaskData): TaskData {
   if (typeof data === 'string') return pathOrName(folder, data);
-  if (!('source' in data) || typeof data.source !== 'string') return data;
-  return { ...data, source: pathOrName(folder, data.source) };
+  if ('x' in data || 'train' in data) return data;
+  const { source, test, tokenizer } = data;
+  return {
+    ...data,
+    ...(source === undefined ? {} : { source: pathOrName(folder, source) }),
+    ...(test === undefined ? {} : { test: resolve(folder, test) }),
+    ...(tokenizer === undefined ? {} : { tokenizer: resolve(folder, tokenizer) }),
+  };
 }
 
 /** A path, unless it is a name such as fashion-mnist, which no file has. */

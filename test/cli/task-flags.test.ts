@@ -1,11 +1,13 @@
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { withCallbacks, withTask } from '../../cli/task-flags.ts';
+import { withCallbacks, withTask, type ParsedRun } from '../../cli/task-flags.ts';
 import { addTrainingOptions } from '../../cli/train.ts';
 import type { Task } from '../../coordinator/task/task.ts';
 
-/** Flags of a run with a task file, as a command parses them. */
-function run(task: Task, line = ''): Readonly<Record<string, unknown>> {
+const run = (task: Task, line = ''): Readonly<Record<string, unknown>> => parse(task, line).flags;
+
+/** A run with a task file, as a command parses it. */
+function parse(task: Task, line = ''): ParsedRun<Readonly<Record<string, unknown>>> {
   const command = addTrainingOptions(new Command('train')).exitOverride();
   command.parse(line.split(' ').filter(Boolean), { from: 'user' });
   const isGiven = (key: string): boolean => ['cli', 'env'].includes(command.getOptionValueSource(key) ?? '');
@@ -43,7 +45,8 @@ describe('a task file', () => {
       microShard: 8,
       optimizer: { name: 'adam', learningRate: 0.01, beta1: 0.8 },
     });
-    expect(run({})).toMatchObject({ batchSize: 128, seed: 1337, microShard: 16 });
+    expect(run({})).toMatchObject({ seed: 1337, microShard: 16 });
+    expect(run({})).not.toHaveProperty('batchSize');
   });
 
   it.each([
@@ -82,15 +85,35 @@ describe('a task file', () => {
     expect(() => run(task, '--momentum 0.9')).toThrow('--momentum is no option of the optimizer adam');
   });
 
-  it('keeps arrays, and refuses options of files for them', () => {
+  it('keeps arrays and functions, and refuses options of files for them', () => {
     const data = { x: [[0], [1]], y: [0, 1] };
-    expect(run({ data }).data).toBe(data);
+    const model = () => ({ class_name: 'Sequential', config: {} });
+    expect(parse({ data, model, lossWeights: [1] }).own).toMatchObject({ data, model, lossWeights: [1] });
+    expect(parse({ data, model }, '--data other --model m.keras')).toMatchObject({
+      flags: { data: 'other', model: 'm.keras' },
+      own: { data: undefined, model: undefined },
+    });
     expect(() => run({ data }, '--limit 1')).toThrow('--limit is for data that is read from files');
+  });
+
+  it('has all options of data', () => {
+    const options = {
+      source: 'a.csv',
+      test: 'b.csv',
+      format: 'csv',
+      target: 'y',
+      imageSize: [8, 8],
+    } as const;
+    expect(run({ data: options }, '--target z --validation-split 0.1')).toMatchObject({
+      ...{ data: 'a.csv', testData: 'b.csv', format: 'csv', target: 'z', imageSize: [8, 8] },
+      validationSplit: 0.1,
+    });
   });
 
   it('leaves a resumed run its model, batches and seed', () => {
     const flags = run(task, '--resume runs/a');
-    expect(flags).toMatchObject({ epochs: 5, loss: 'mse', batchSize: 128, seed: 1337 });
+    expect(flags).toMatchObject({ epochs: 5, loss: 'mse', seed: 1337 });
+    expect(flags).not.toHaveProperty('batchSize');
     expect(flags).not.toHaveProperty('model');
     expect(flags).not.toHaveProperty('exact');
   });
