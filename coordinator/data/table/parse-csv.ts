@@ -188,7 +188,11 @@ const startsCharacter = (bytes: Buffer, at: number): boolean =>
   [2, 3, 4].some((length) => at + length <= bytes.length && isUtf8(bytes.subarray(at, at + length)));
 
 function explainParseError(error: unknown, path: string): unknown {
-  const { code, lines = 1, records = 0 } = error as {
+  const {
+    code,
+    lines = 1,
+    records = 0,
+  } = error as {
     readonly code?: unknown;
     readonly lines?: number;
     readonly records?: number;
