@@ -5,6 +5,7 @@ import { addData } from './data.ts';
 import { addEngine } from './engine.ts';
 import { addEvaluate } from './evaluate.ts';
 import { addExport } from './export.ts';
+import { addInit } from './init.ts';
 import { addPlan } from './plan.ts';
 import { addPredict } from './predict.ts';
 import { addStatus } from './status.ts';
@@ -25,6 +26,7 @@ export async function main(args: readonly string[], environment: CliEnvironment)
     // Options belong to the command that they follow: `engine` and `engine probe` share the names of some.
     .enablePositionalOptions()
     .showHelpAfterError('(add --help for the options and examples)');
+  addInit(cli, context);
   addTrain(cli, context);
   addCoordinator(cli, context);
   addStatus(cli, context);

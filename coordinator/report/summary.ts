@@ -19,6 +19,8 @@ export interface SummaryFlags {
   readonly audit?: number;
   readonly https?: boolean;
   readonly token?: string;
+  /** Task file of the run. */
+  readonly task?: string | undefined;
 }
 
 type InfoReporter = Pick<Reporter, 'info'>;
@@ -63,10 +65,11 @@ export function printResumeHint(
   { commandLine }: CommandLineNames,
   report: InfoReporter,
 ): void {
-  const { command, codec, audit, https, token } = flags;
+  const { command, codec, audit, https, token, task } = flags;
+  const source = task === undefined ? dataFlag(flags) : '';
   report.info(token === undefined ? 'Resume it:' : 'Resume it, with the same --token:');
   report.info(
-    `  ${commandLine} ${command} --resume ${quoteForShell(dir)}${dataFlag(flags)}` +
+    `  ${commandLine} ${command}${task === undefined ? '' : ` ${quoteForShell(task)}`} --resume ${quoteForShell(dir)}${source}` +
       (codec === 'auto' ? '' : ` --codec ${codec}`) +
       (audit === undefined ? '' : ` --audit ${audit}`) +
       (https === true ? ' --https' : ''),

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { detectDelimiter, parseCsv } from '../../../../coordinator/data/table/parse-csv.ts';
@@ -41,11 +42,7 @@ describe('a table is read', () => {
         .replaceAll(' "', '"')
         .replaceAll('" ', '"'),
     ],
-    [
-      'with empty lines and a missing last line break',
-      'train.csv',
-      `${TRAIN.replaceAll('\n', '\n\n').trimEnd()}`,
-    ],
+    ['with empty lines and a missing last line break', 'train.csv', TRAIN.replaceAll('\n', '\n\n').trimEnd()],
     ['packed', 'train.csv.gz', gzipSync(TRAIN)],
   ])('%s', async (_, name, text) => {
     const test = name.endsWith('.tsv') ? { 'test.tsv': TEST.replaceAll(',', '\t') } : { 'test.csv': TEST };
@@ -391,10 +388,8 @@ describe('a broken table is refused with its file, row and reason', () => {
 describe('the parser', () => {
   const parse = async (chunks: readonly (string | Buffer)[]): Promise<string[][]> => {
     const rows: string[][] = [];
-    async function* source(): AsyncGenerator<Uint8Array> {
-      for (const chunk of chunks) yield Buffer.from(chunk as string);
-    }
-    await parseCsv(source(), { path: 'a.csv' }, (row) => rows.push(row));
+    const source = Readable.from(chunks.map((chunk) => Buffer.from(chunk as string)));
+    await parseCsv(source, { path: 'a.csv' }, (row) => rows.push(row));
     return rows;
   };
 
@@ -408,11 +403,9 @@ describe('the parser', () => {
   });
 
   it('ends with the error of its receiver', async () => {
-    async function* source(): AsyncGenerator<Uint8Array> {
-      for (let i = 0; i < 1000; i++) yield Buffer.from('1,2\n');
-    }
+    const source = Readable.from(Array.from({ length: 1000 }, () => Buffer.from('1,2\n')));
     let rows = 0;
-    const stop = parseCsv(source(), { path: 'a.csv' }, () => {
+    const stop = parseCsv(source, { path: 'a.csv' }, () => {
       if (++rows === 3) throw new Error('enough');
     });
     await expect(stop).rejects.toThrow('enough');

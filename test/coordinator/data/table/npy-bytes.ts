@@ -50,6 +50,6 @@ export function npyBytes({ type, shape, values, fortran = false, version = 1, he
   const [bytes, write] = ELEMENTS[type.slice(1)] ?? [1, () => undefined];
   const data = Buffer.alloc(bytes * values.length);
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  values.forEach((value, i) => write(view, i * bytes, value, type[0] !== '>'));
+  values.forEach((value, i) => write(view, i * bytes, value, !type.startsWith('>')));
   return Buffer.concat([start, Buffer.from(padded, 'latin1'), data]);
 }

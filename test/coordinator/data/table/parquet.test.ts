@@ -148,11 +148,11 @@ describe('Parquet is read', () => {
     ]);
     let decoded = 0;
     const decoder = {
-      decode: async (bytes: Uint8Array) => {
+      decode: (bytes: Uint8Array) => {
         decoded++;
-        return Uint8Array.of(bytes.length % 256);
+        return Promise.resolve(Uint8Array.of(bytes.at(-20) ?? 0));
       },
-      header: async () => ({ height: 1, width: 1, isGray: true }),
+      header: () => Promise.resolve({ height: 1, width: 1, isGray: true }),
     };
     const options = {
       divide: () => ({ train: Uint32Array.of(0, 1, 5, 8), test: Uint32Array.of(2) }),

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { fitWords, openTokenizer, parseTokenizer } from '../../../../coordinator/data/text/tokenizer.ts';
@@ -116,12 +117,12 @@ describe('text is read', () => {
 
   it('in pieces, by a tokenizer, without losing a part', async () => {
     const words = Array.from({ length: 40_000 }, (_, i) => ['the', 'cat', 'sat'][i % 3]!).join(' ');
-    async function* chunks(): AsyncGenerator<string> {
-      for (let at = 0; at < words.length; at += 1000) yield words.slice(at, at + 1000);
-    }
+    const pieces = Array.from({ length: Math.ceil(words.length / 1000) }, (_, i) =>
+      words.slice(1000 * i, 1000 * (i + 1)),
+    );
     const tokenizer = await parseTokenizer(WORDS_JSON, 'tokenizer.json');
     const { dataset } = await textDataset(
-      { train: { path: 'a', chunks: chunks() }, test: null },
+      { train: { path: 'a', chunks: Readable.from(pieces) }, test: null },
       { tokenizer, length: 3, validationSplit: 0.1 },
       { name: 'a', description: '' },
     );
@@ -194,7 +195,7 @@ describe('a broken text is refused with its file and what to do', () => {
       'a.txt: a text has no columns. Leave --target and --ignore out, or use --format csv.',
     ],
   ] as const)('%s', async (_, text, options, message) => {
-    expect(await refusal({ 'a.txt': text as string }, options)).toContain(message);
+    expect(await refusal({ 'a.txt': text }, options)).toContain(message);
   });
 
   it.each([
