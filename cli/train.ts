@@ -177,9 +177,15 @@ export async function runTrain(flags: TrainFlags, context: CliContext): Promise<
   // A log is read by others, and a QR code is for a camera in front of a screen.
   const isScreen = process.stdout.isTTY && flags.log === 'text';
 
-  const printSummary = ({ scores, folder, isTransposed }: TrainingRunOutcome): void => {
+  const printSummary = ({ scores, folder, isTransposed, takesPictures }: TrainingRunOutcome): void => {
     report.close();
-    summary.printSummary(scores, folder, { ...flags, transpose: isTransposed }, context, report);
+    summary.printSummary(
+      scores,
+      folder,
+      { ...flags, transpose: isTransposed, takesPictures },
+      context,
+      report,
+    );
   };
   const chooseWorkerCount = async ({ microShard }: Job): Promise<number> => {
     if (flags.workers !== 0) {

@@ -79,6 +79,8 @@ export interface TrainingRunOutcome {
   readonly canResume: boolean;
   /** Whether rows and columns of the images were exchanged. */
   readonly isTransposed: boolean;
+  /** Whether the model's input is an image, which `predict` reads. */
+  readonly takesPictures: boolean;
 }
 
 /** The folder of a run and its checkpoints. */
@@ -272,6 +274,7 @@ async function trainAndSave(
     scores,
     canResume: checkpoints.hasWritten || resumeFrom !== undefined,
     isTransposed: dataset.isTransposed === true,
+    takesPictures: dataset.inputs[0]?.shape.length === 3,
   };
 }
 
