@@ -33,7 +33,7 @@ test('train and evaluate take a CSV file, and classes are learned with the defau
     '--target',
     'species',
     '--epochs',
-    '2',
+    '6',
     '--out',
     out,
     ...local,
