@@ -25,7 +25,7 @@ import {
 import { printDataset } from '../report/summary.ts';
 import { removeEarlierCheckpoints } from '../run/checkpoint.ts';
 import { CheckpointWriter } from '../run/checkpoint-writer.ts';
-import { modelToSave, saveModel, writeCustomCode } from '../run/model-folder.ts';
+import { modelToSave, saveModel, trainedBy, writeCustomCode } from '../run/model-folder.ts';
 import { EpochSaver, type RunFolder } from '../run/run-folder.ts';
 import { Interrupted } from '../training/errors.ts';
 import { testScores, type TrainingResult } from '../training/progress.ts';
@@ -198,7 +198,7 @@ async function openOutput(
   const callbacks = new CallbackList({
     ...prepared,
     callbacks: called,
-    trainedBy: { gradcast: program.version, dataDescription: dataset.description },
+    trainedBy: trainedBy(dataset, program.version),
     runDir: folder?.dir ?? null,
     report,
   });
@@ -385,14 +385,7 @@ function saveWeights(
   version: string,
   { weights, epochs, scores }: TrainedWeights,
 ): Promise<void> {
-  const { description: dataDescription, preprocessing, classNames } = dataset;
-  const training = {
-    gradcast: version,
-    dataDescription,
-    epochs,
-    ...(preprocessing === undefined ? {} : { preprocessing }),
-    ...(classNames === undefined ? {} : { classNames: [...classNames] }),
-  };
+  const training = { ...trainedBy(dataset, version), epochs };
   const model = modelToSave(job, { weights, names }, training, scores);
   return saveModel(
     folder.modelDir,
