@@ -301,20 +301,23 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
     const threads = microShard === undefined ? undefined : 1;
     return resolveWorkerCount({ ...flags, threads, note: (line) => report.info(line), signal }, context);
   }
-  const printSummary = ({ scores, folder, dataset }: TrainedModel): void => {
+  const printSummary = ({ scores, folder, dataset, job }: TrainedModel): void => {
     report.close();
     const modelDir = join(folder ?? '', 'model');
     const { isTransposed } = dataset;
     const takesPictures = dataset.inputs[0]?.shape.length === 3;
-    const settings = { ...flags, transpose: isTransposed, takesPictures };
+    const customCode = job.customCode?.hash;
+    const settings = { ...flags, transpose: isTransposed, takesPictures, customCode };
     summary.printSummary(scores, { modelDir }, settings, context, report);
   };
 
   try {
     const model = await run;
     printSummary(model);
-    if (signal.aborted && model.canResume)
-      summary.printResumeHint({ dir: model.folder ?? '' }, { ...flags, task: own.file }, context, report);
+    if (signal.aborted && model.canResume) {
+      const settings = { ...flags, task: own.file, customCode: model.job.customCode?.hash };
+      summary.printResumeHint({ dir: model.folder ?? '' }, settings, context, report);
+    }
     if (served !== undefined && !signal.aborted) {
       // The run is over: Ctrl-C ends the server, and nothing is left to be saved.
       interrupt.dispose();

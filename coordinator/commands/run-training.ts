@@ -22,7 +22,7 @@ import {
   type TestScores,
   type TrainingListener,
 } from '../report/reporter.ts';
-import { printDataset } from '../report/summary.ts';
+import { printCustomCode, printDataset } from '../report/summary.ts';
 import { removeEarlierCheckpoints } from '../run/checkpoint.ts';
 import { CheckpointWriter } from '../run/checkpoint-writer.ts';
 import { modelToSave, saveModel, trainedBy, writeCustomCode } from '../run/model-folder.ts';
@@ -145,6 +145,7 @@ async function trainPrepared(
   const { dataset, job, resumeFrom, history, engineFingerprint, custom } = prepared;
   if (job.microShard !== undefined) checkExact({ ...settings, exact: true });
   printDataset(dataset, report);
+  if (job.customCode !== undefined) printCustomCode(job.customCode, report);
   await checkModel(prepared, settings.model !== undefined || settings.loss !== undefined, program, report);
   await checkRunExports(settings.export, prepared);
   const workers = await options.chooseWorkerCount(job);

@@ -1,4 +1,5 @@
 import type { Dataset } from '../../shared/data/dataset.ts';
+import { describeCode, type CustomCode } from '../../shared/model/custom-code.ts';
 import { quoteForShell } from './quote-for-shell.ts';
 import { formatMetric, type Reporter, type TestScores } from './reporter.ts';
 
@@ -21,6 +22,8 @@ export interface SummaryFlags {
   readonly audit?: number;
   readonly https?: boolean;
   readonly token?: string;
+  /** SHA-256 of the run's custom code, which commands that run it need. @default none */
+  readonly customCode?: string | undefined;
   /** Task file of the run. */
   readonly task?: string | undefined;
 }
@@ -55,10 +58,12 @@ export function printSummary(
   report.info(`Model: ${modelDir}`, { event: 'model', modelDir });
   report.info(`Use it:`);
   report.info(
-    `  ${commandLine} evaluate ${quoteForShell(modelDir)}${dataFlag(flags)}${transposeFlag(flags)}`,
+    `  ${commandLine} evaluate ${quoteForShell(modelDir)}${dataFlag(flags)}${transposeFlag(flags)}${trustFlag(flags)}`,
   );
   if (flags.takesPictures === false) return;
-  report.info(`  ${commandLine} predict ${quoteForShell(modelDir)} ${quoteForShell(samplePicture)}`);
+  report.info(
+    `  ${commandLine} predict ${quoteForShell(modelDir)} ${quoteForShell(samplePicture)}${trustFlag(flags)}`,
+  );
 }
 
 /** Prints the command that resumes a stopped run. */
@@ -75,7 +80,9 @@ export function printResumeHint(
     `  ${commandLine} ${command}${task === undefined ? '' : ` ${quoteForShell(task)}`} --resume ${quoteForShell(dir)}${source}` +
       (codec === 'auto' ? '' : ` --codec ${codec}`) +
       (audit === undefined ? '' : ` --audit ${audit}`) +
-      (https === true ? ' --https' : ''),
+      (https === true ? ' --https' : '') +
+      // The task file names the code itself.
+      (task === undefined ? trustFlag(flags) : ''),
   );
 }
 
@@ -101,8 +108,20 @@ function dataFlag(flags: SummaryFlags): string {
     .join('');
 }
 
+const trustFlag = ({ customCode }: SummaryFlags): string =>
+  customCode === undefined ? '' : ` --trust ${customCode}`;
+
 /** A checkpoint says whether images are transposed; a saved model does not. */
 const transposeFlag = ({ transpose }: SummaryFlags): string => (transpose === true ? ' --transpose' : '');
+
+/** Prints the custom code of a run, and how workers of other people come to run it. */
+export function printCustomCode(code: CustomCode, report: InfoReporter): void {
+  report.info(`Custom code: ${describeCode(code)}. SHA-256 ${code.hash}`, {
+    event: 'customCode',
+    hash: code.hash,
+  });
+  report.info(`Workers on other machines need --trust ${code.hash}; browsers of this page run it.`);
+}
 
 /** Prints the data set of a run, as Keras' example does. */
 export function printDataset(
