@@ -38,6 +38,8 @@ export async function testCoordinator(
     /** @default a free one */
     readonly port?: number;
     readonly buckets?: boolean;
+    /** @default none */
+    readonly allowedOrigins?: readonly string[];
     readonly audit?: number | undefined;
     readonly codecs?: CodecRule;
     readonly openOwnEngine?: OpenCoordinatorEngine;
@@ -60,6 +62,7 @@ export async function testCoordinator(
     codecs: settings.codecs,
     openCoordinatorEngine: settings.openOwnEngine,
     tls: settings.tls,
+    allowedOrigins: settings.allowedOrigins,
     ...(settings.buckets === true ? { usesBuckets: () => true } : {}),
     pageDir: 'dist/page',
     clock: settings.clock ?? systemClock(globalThis),

@@ -9,6 +9,7 @@ import { errorMessage } from '../../shared/util/error-message.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import type { Connect } from '../../shared/protocol/transport.ts';
+import { trustedCode } from '../../shared/worker/custom-code-access.ts';
 import { runWorker } from '../../shared/worker/connection-loop.ts';
 import type { SampleStoreOptions } from '../../shared/worker/sample-store.ts';
 import { connectWebSocket } from '../../worker-node/connect-websocket.ts';
@@ -141,6 +142,7 @@ export function attachWorker(
   connect: Connect = connectWebSocket,
   clock: Clock = systemClock(globalThis),
   sampleStore?: SampleStoreOptions,
+  trusts: readonly string[] = [],
 ): LocalWorker {
   const leaving = new AbortController();
   const notes: string[] = [];
@@ -158,6 +160,7 @@ export function attachWorker(
       note: (line) => notes.push(line),
     },
     signal: leaving.signal,
+    customCode: trustedCode(trusts, url),
     ...(sampleStore === undefined ? {} : { sampleStore }),
   }).catch(errorMessage);
   return { name, ended, notes, leave: () => leaving.abort() };
