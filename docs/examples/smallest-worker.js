@@ -196,7 +196,7 @@ export class SmallestWorker {
 }
 
 /** Accepts Flatten and Dropout layers and a Dense softmax layer at the end. */
-function checkModel({ topology, layout, inputs, targets, outputs, microShard }) {
+function checkModel({ topology, layout, inputs, targets, outputs, microShard, customCode }) {
   const layers = topology.config.layers;
   const isKnown = layers.every(
     ({ class_name: name, config }, i) =>
@@ -217,7 +217,8 @@ function checkModel({ topology, layout, inputs, targets, outputs, microShard }) 
     hasBytes &&
     layout.length === 2 &&
     layout.every((t) => t.trainable) &&
-    microShard === undefined
+    microShard === undefined &&
+    customCode === undefined
   )
     return;
   throw Object.assign(new Error('This worker knows Flatten, Dropout and one Dense softmax layer.'), {

@@ -77,6 +77,13 @@ describe('a task file', () => {
     expect(flags.transpose).toBeUndefined();
   });
 
+  it('names custom code, which the command line may replace', () => {
+    const custom: Task = { customObjects: '/models/custom.js' };
+    expect(run(custom).custom).toBe('/models/custom.js');
+    expect(run(custom)).not.toHaveProperty('customObjects');
+    expect(run(custom, '--custom own.js').custom).toBe('own.js');
+  });
+
   it('may name its optimizer only', () => {
     expect(run({ optimizer: 'adam' })).toMatchObject({ optimizer: { name: 'adam' } });
     expect(run({}, '--optimizer adam')).toMatchObject({ optimizer: { name: 'adam' } });

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -7,7 +7,14 @@ import { tryStep } from '../../../coordinator/model/trial-step.ts';
 import { jobSchema } from '../../../shared/model/job.ts';
 import { parseModel } from '../../../shared/model/saved-model.ts';
 import * as v from 'valibot';
-import { bundleOf, exampleJob, exampleTopology, sha256, threeInputs } from '../../support/custom-code.ts';
+import {
+  bundleOf,
+  exampleFile,
+  exampleJob,
+  exampleTopology,
+  sha256,
+  threeInputs,
+} from '../../support/custom-code.ts';
 import { wasmEngine } from '../../support/wasm-engine.ts';
 
 let scratch = '';
@@ -166,4 +173,11 @@ it('a saved model that names odd functions is not read', async () => {
   });
   expect(parseModel(json(job.customCode)).job.customCode).toEqual(job.customCode);
   expect(() => parseModel(json({ ...job.customCode, hash: '../../etc' }))).toThrow('64 hexadecimal digits');
+});
+
+it('docs/custom-code.md shows the file of the example', async () => {
+  const [document, code] = await Promise.all(
+    ['docs/custom-code.md', exampleFile].map((file) => readFile(file, 'utf8')),
+  );
+  expect(/```js\n([^]*?)```/.exec(document!)?.[1]).toBe(code);
 });

@@ -38,6 +38,7 @@ const FILES: readonly { name: string; text: string; task?: object; error?: strin
     text: JSON.stringify({
       epochs: 2,
       weights: '../w.h5',
+      customObjects: 'custom.js',
       data: { source: 'x.csv' },
       callbacks: [
         { name: 'earlyStopping', patience: 3, restoreBestWeights: true },
@@ -52,6 +53,7 @@ const FILES: readonly { name: string; text: string; task?: object; error?: strin
     task: {
       epochs: 2,
       weights: resolve(folder, '../w.h5'),
+      customObjects: join(folder, 'custom.js'),
       data: { source: join(folder, 'x.csv') },
       callbacks: [
         { name: 'earlyStopping' },
