@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { createContext, type CliEnvironment } from './context.ts';
 import { addCoordinator } from './coordinator.ts';
+import { addData } from './data.ts';
 import { addEngine } from './engine.ts';
 import { addEvaluate } from './evaluate.ts';
 import { addExport } from './export.ts';
@@ -30,6 +31,7 @@ export async function main(args: readonly string[], environment: CliEnvironment)
   addCoordinator(cli, context);
   addStatus(cli, context);
   addPlan(cli);
+  addData(cli, context);
   addEvaluate(cli, context);
   addExport(cli, context);
   addWorker(cli, context);

@@ -1,3 +1,4 @@
+import { parsePreprocessing } from '../../shared/data/preprocessing.ts';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Dataset } from '../../shared/data/dataset.ts';
@@ -83,10 +84,11 @@ export async function loadModel(folder: string): Promise<SavedModel> {
   const model = { job, weights, weightNames };
   const { gradcast, epochs, preprocessing, classNames } = metadata;
   const about = { gradcast, epochs, preprocessing };
+  const how = parsePreprocessing(preprocessing);
   return {
     ...model,
     ...computingModel(job, weights, () => thisPackage().openCoordinatorEngine('wasm'), {
-      ...(preprocessing === undefined ? {} : { preprocessing }),
+      ...(how === undefined ? {} : { preprocessing: how }),
       ...(classNames === undefined ? {} : { classNames }),
     }),
     export: (path, options) => exportModel({ ...model, ...about }, path, options),

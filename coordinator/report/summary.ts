@@ -7,6 +7,7 @@ export interface SummaryFlags {
   readonly command: 'train' | 'coordinator';
   readonly data?: string | undefined;
   readonly testData?: string | undefined;
+  readonly validationSplit?: number | undefined;
   readonly format?: string | undefined;
   readonly target?: string | readonly string[] | undefined;
   readonly ignore?: readonly string[] | undefined;
@@ -77,7 +78,7 @@ export function printResumeHint(
 
 /** Options about the data. A checkpoint does not have them, and its digest finds other data. */
 function dataFlag(flags: SummaryFlags): string {
-  const { data, format, testData, target, ignore, types, tokenizer, sequenceLength } = flags;
+  const { data, format, testData, validationSplit, target, ignore, types, tokenizer, sequenceLength } = flags;
   const listed = (list: string | readonly string[] | undefined): string | undefined =>
     list === undefined ? undefined : [list].flat().join(',');
   const typesList = types && Object.entries(types).map((entry) => entry.join(':'));
@@ -85,6 +86,7 @@ function dataFlag(flags: SummaryFlags): string {
     ['--data', data],
     ['--format', format],
     ['--test-data', testData],
+    ['--validation-split', validationSplit?.toString()],
     ['--target', listed(target)],
     ['--ignore', listed(ignore)],
     ['--types', listed(typesList)],

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parsePreprocessing, type ImagePreprocessing } from '../../shared/data/preprocessing.ts';
 import { classProbabilities } from '../../shared/model/class-probabilities.ts';
 import { describeShapes } from '../../shared/model/tensors.ts';
 import type { Job } from '../../shared/model/job.ts';
@@ -16,6 +17,7 @@ const MAX_VALUES = 10;
 /**
  * Predicts the classes or values of pictures with a trained model and writes a line for each.
  * @param write receives the lines
+ * @param decodeFile decodes a picture as those were that the model was trained on, if these were files of images
  * @throws Error with a sentence that names the folder or file
  */
 export async function predict(
@@ -23,14 +25,20 @@ export async function predict(
   files: readonly string[],
   choice: EngineChoice,
   write: (line: string) => void,
+  decodeFile: (file: string, preprocessing: ImagePreprocessing) => Promise<Uint8Array>,
 ): Promise<void> {
   const { job, metadata, weights } = await readModel(modelDir, {
     text: (file) => readFile(join(modelDir, file), 'utf8'),
     bytes: (file) => readFile(join(modelDir, file)),
   });
   const shape = pictureShape(job, modelDir);
+  const preprocessing = parsePreprocessing(metadata.preprocessing);
   const samples = await Promise.all(
-    files.map(async (file) => sampleFromPicture(await readPicture(file), shape)),
+    files.map(async (file) =>
+      preprocessing?.kind === 'image'
+        ? decodeFile(file, preprocessing)
+        : sampleFromPicture(await readPicture(file), shape),
+    ),
   );
   const { engine } = await chooseEngine(choice);
   const computer = await engine.load(job);
@@ -40,20 +48,30 @@ export async function predict(
   );
   for (const [i, file] of files.entries()) {
     const values = await computer.predict([samples[i] ?? new Uint8Array(0)], 1);
-    write(`${file}: ${describePrediction(job, values)}`);
+    write(`${file}: ${describePrediction(job, values, metadata.classNames)}`);
   }
   computer.dispose();
 }
 
-/** The likely classes, or the values of an output that is no class. @param values of the first output for one picture */
-export function describePrediction(job: Pick<Job, 'outputs' | 'targets'>, values: ArrayLike<number>): string {
+/**
+ * The likely classes, or the values of an output that is no class.
+ * @param values of the first output for one picture
+ * @param classNames names of the classes @default their numbers
+ */
+export function describePrediction(
+  job: Pick<Job, 'outputs' | 'targets'>,
+  values: ArrayLike<number>,
+  classNames?: readonly string[],
+): string {
   const probabilities = classProbabilities(job, values);
   if (probabilities === null) {
     const shown = Array.from(values, (value) => value.toPrecision(4));
     return `${shown.slice(0, MAX_VALUES).join(', ')}${shown.length > MAX_VALUES ? ', ...' : ''}`;
   }
   const ranked = [...probabilities.entries()].sort(([, a], [, b]) => b - a).slice(0, TOP_CLASSES);
-  const [best, ...others] = ranked.map(([label, p]) => `${label} (${(100 * p).toFixed(1)}%)`);
+  const [best, ...others] = ranked.map(
+    ([label, p]) => `${classNames?.[label] ?? label} (${(100 * p).toFixed(1)}%)`,
+  );
   return `${best ?? ''}   then ${others.join(', ')}`;
 }
 

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { CsvError, Parser } from 'csv-parse';
+import type { Parser } from 'csv-parse';
 import { DataError, invalidFileError } from '../../../shared/data/data-error.ts';
 import { sanitizeForTerminal } from '../../../shared/util/sanitize.ts';
 
@@ -80,10 +80,10 @@ async function takeHead(
   const first: Buffer[] = [];
   let length = 0;
   while (length < SAMPLE_BYTES) {
-    const { done, value } = await source.next();
-    if (done === true) break;
-    first.push(value);
-    length += value.length;
+    const next = await source.next();
+    if (next.done === true) break;
+    first.push(next.value);
+    length += next.value.length;
   }
   async function* all(): AsyncGenerator<Buffer> {
     yield* first;
@@ -188,12 +188,20 @@ const startsCharacter = (bytes: Buffer, at: number): boolean =>
   [2, 3, 4].some((length) => at + length <= bytes.length && isUtf8(bytes.subarray(at, at + length)));
 
 function explainParseError(error: unknown, path: string): unknown {
-  const { code, lines } = error as Partial<CsvError>;
+  const {
+    code,
+    lines = 1,
+    records = 0,
+  } = error as {
+    readonly code?: unknown;
+    readonly lines?: number;
+    readonly records?: number;
+  };
   if (code === 'CSV_QUOTE_NOT_CLOSED' || code === 'CSV_MAX_RECORD_SIZE') {
     return invalidFileError(
       path,
       `rows of at most ${MAX_ROW_BYTES} bytes with each quote closed`,
-      `a quote that is not closed, or a row that does not end, before line ${lines}`,
+      `a quote in row ${records + 1} that is not closed, or a row that does not end`,
       'Close the quote, or double it where it is part of the text.',
     );
   }
