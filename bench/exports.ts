@@ -7,8 +7,6 @@ import { integer } from '../cli/options.ts';
 import { train, type Task } from '../coordinator/index.ts';
 import { chooseTarget, EXPORT_FORMATS } from '../coordinator/export/formats.ts';
 import { signatureNames, tensorNames } from '../coordinator/export/describe-model.ts';
-import { writeModelFile } from '../coordinator/export/write-model.ts';
-import { nameWeights } from '../coordinator/model-file/weights-file.ts';
 import { limitTrainSamples, type StoredDataset } from '../shared/data/dataset.ts';
 import type { Job } from '../shared/model/job.ts';
 import { convertTensor } from '../shared/model/tensors.ts';
@@ -43,21 +41,22 @@ for (const name of TASKS) {
   const task = reference.tasks.find((each) => each.name === name);
   if (task === undefined) throw new Error(`The figures of Keras have no task ${name}.`);
   const dataset = limitTrainSamples(await runDataset(task.data, task.samples, reference.diabetes), samples);
-  const { topology: model, ...settings } = settingsOf(task, 1);
-  await exportTrained(name.replaceAll(' ', '-'), dataset, { ...settings, model });
+  const { topology, ...settings } = settingsOf(task, 1);
+  await exportTrained(name.replaceAll(' ', '-'), dataset, { ...settings, model: topology });
 }
 
 /** Trains a model for an epoch and writes its files and predictions. */
-async function exportTrained(name: string, dataset: StoredDataset, task: Task): Promise<void> {
-  const run = train({ ...task, data: dataset, epochs: 1 }, { workers, engine: 'wasm', codec: 'float32' });
-  const { job, weights, weightNames, history } = await run;
+async function exportTrained(name: string, dataset: StoredDataset, task: Omit<Task, 'data'>): Promise<void> {
+  const options = { workers, engine: 'wasm', codec: 'float32' } as const;
+  const trained = await train({ ...task, epochs: 1, data: dataset }, options);
+  const { job, weights, weightNames, history } = trained;
   const folder = join(dir, name);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const model = { job, weights: nameWeights(weights, weightNames, job.layout), gradcast: '0', epochs: 1 };
-  for (const format of EXPORT_FORMATS) await writeModelFile(model, chooseTarget({ format }, folder));
+  for (const format of EXPORT_FORMATS)
+    await trained.export(chooseTarget({ format }, folder).file, { format });
   await keepPredictions(folder, dataset, job, weights);
-  process.stdout.write(`${name}: ${JSON.stringify(history.at(-1))}\n`);
+  process.stdout.write(`${name}, ${weightNames.length} tensors: ${JSON.stringify(history.at(-1))}\n`);
 }
 
 /** Keeps the inputs of the test samples and what the WebAssembly engine predicts. */
