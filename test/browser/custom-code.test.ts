@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join } from 'node:path';
@@ -17,8 +17,8 @@ const TYPES: Readonly<Record<string, string>> = { '.js': 'text/javascript', '.wa
 /** Page of another site that takes part in a run. */
 const page = (link: string): string => `<!doctype html>
 <script type="module">
-  import { contribute } from './gradcast-browser.js';
-  globalThis.contribution = contribute({ link: '${link}', name: 'Other site', filesUrl: location.origin + '/files/' });
+  import { contribute } from './package/index.js';
+  globalThis.contribution = contribute('${link}', { name: 'Other site', filesUrl: '/files/' });
 </script>`;
 
 describeInBrowser('a tab and custom code', () => {
@@ -75,10 +75,12 @@ describeInBrowser('a tab and custom code', () => {
       const path = request.url ?? '';
       if (path === '/') response.setHeader('Content-Type', 'text/html').end(page(link));
       else {
-        const file = path.startsWith('/files/')
-          ? join('dist/page', path.slice('/files/'.length))
-          : 'dist/worker-browser/index.js';
-        response.setHeader('Content-Type', TYPES[extname(file)] ?? 'text/plain').end(readFileSync(file));
+        const [, folder, name = ''] = path.split('/');
+        const file = join(folder === 'files' ? 'dist/page' : 'dist/worker-browser', name);
+        response.setHeader('Content-Type', TYPES[extname(file)] ?? 'text/plain');
+        // Such as the page's icon.
+        if (name === '' || !existsSync(file)) response.writeHead(404).end();
+        else response.end(readFileSync(file));
       }
     });
     await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
