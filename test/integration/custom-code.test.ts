@@ -1,11 +1,22 @@
-import { describe, expect, it } from 'vitest';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { loadModel, train, type Task } from '../../coordinator/index.ts';
 import type { JobSettings } from '../../coordinator/model/model.ts';
 import { CloseCode } from '../../shared/protocol/close-codes.ts';
 import { encodeFrame } from '../../shared/protocol/frame.ts';
 import { LOAD_LIMIT_MS, withinLimit } from '../../shared/worker/custom-code-access.ts';
 import { openThreadedEngine } from '../../worker-node/thread/threaded-engine.ts';
 import { connectWebSocket } from '../../worker-node/connect-websocket.ts';
-import { bundleOf, exampleBundle, exampleJob, exampleTopology, threeInputs } from '../support/custom-code.ts';
+import {
+  bundleOf,
+  exampleBundle,
+  exampleFile,
+  exampleJob,
+  exampleTopology,
+  threeInputs,
+} from '../support/custom-code.ts';
 import { engineThreadFile } from '../support/fake-thread.ts';
 import { manualClock } from '../support/manual-clock.ts';
 import { testCoordinator, waitForWorkersReady, type TestCoordinator } from '../support/test-coordinator.ts';
@@ -148,4 +159,35 @@ describe('code in the thread of an engine', () => {
 it('a bundle is made of text of any characters', async () => {
   const { bytes, module } = await bundleOf('// Größe 😀\nexport default () => ({});');
   expect(Buffer.from(module.split(',')[1]!, 'base64')).toEqual(Buffer.from(bytes));
+});
+
+it('the library trains with custom code, and computes with a saved model only if its hash is trusted', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'gradcast-custom-library-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const x = Array.from({ length: 40 }, (_, i) => [i / 40, (i % 5) / 5, (i % 3) / 3]);
+  const y = x.map(([a = 0, b = 0]) => [a - b]);
+  const task: Task = {
+    model: exampleTopology,
+    data: { x, y },
+    customObjects: exampleFile,
+    loss: { name: 'asymmetricError' },
+    metrics: ['withinHalf'],
+    optimizer: 'adam',
+    epochs: 2,
+  };
+  const model = await train(task, { engine: await wasmEngine() });
+  expect(model.history.map(({ withinHalf }) => typeof withinHalf)).toEqual(['number', 'number']);
+  const predicted = await model.predict(x);
+  const { loss } = await model.evaluate({ x, y });
+  await model.save(folder);
+  const trusted = await loadModel(folder, { trust: [hash] });
+  expect(await trusted.predict(x)).toEqual(predicted);
+  expect((await trusted.evaluate({ x, y })).loss).toBeCloseTo(loss, 5);
+  const distrusted = await loadModel(folder);
+  await expect(distrusted.predict(x)).rejects.toThrow(`use --trust ${hash}`);
+  // A model from a stranger can be looked at, and its weights taken.
+  await distrusted.export(join(folder, 'model.safetensors'));
+  await expect(distrusted.export(join(folder, 'model.keras'))).rejects.toThrow(
+    'Layer residual (ScaledResidualDense) is custom code, which a .keras file cannot express.',
+  );
 });
