@@ -1,4 +1,5 @@
 import type { Dataset } from '../../shared/data/dataset.ts';
+import { parsePreprocessing } from '../../shared/data/preprocessing.ts';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { Scoring, type ScoreValues } from '../../shared/model/scoring.ts';
@@ -37,7 +38,8 @@ export async function evaluateModel(
 ): Promise<ScoreValues | null> {
   try {
     const { job, weights, metadata } = await loadModel(modelDir);
-    const { preprocessing, classNames } = metadata;
+    const { classNames } = metadata;
+    const preprocessing = parsePreprocessing(metadata.preprocessing);
     const how = { ...flags, seed: job.seed, preprocessing, classNames, isMeasured: true };
     const dataset = await openDataset(how, report, signal);
     report.info(`${dataset.description.replace(/\.$/, '')}: ${dataset.test.count} test samples`);

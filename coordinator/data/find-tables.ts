@@ -1,9 +1,11 @@
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { DataError, invalidFileError } from '../../shared/data/data-error.ts';
+import type { Dataset } from '../../shared/data/dataset.ts';
+import type { Preprocessing } from '../../shared/data/preprocessing.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import { plainFile, type DataFile } from './data-file.ts';
-import type { DataFormat } from './data-options.ts';
+import type { DataFormat, DataOptions } from './data-options.ts';
 import { HEAD_BYTES, detectContent, isPacked } from './detect-content.ts';
 import { parseRole, splitNameOf, tableFormatOf, type TableFormat } from './file-names.ts';
 import { findFiles } from './find-files.ts';
@@ -20,6 +22,21 @@ export interface TableFiles {
   /** Files of the same format that are not used. */
   readonly unused: readonly DataFile[];
 }
+
+/** Options of the loaders of tables, arrays and text. */
+export interface TableLoadOptions extends Omit<DataOptions, 'source' | 'limit' | 'transpose'> {
+  /** Preprocessing of a saved model, which is measured. @default made from the training part */
+  readonly preprocessing?: Preprocessing | undefined;
+  /** Whether all samples at the path are for testing. */
+  readonly isTest?: boolean | undefined;
+}
+
+/** Loaded data set, and lines to report about it. */
+export interface Loaded {
+  readonly dataset: Dataset;
+  readonly lines: readonly string[];
+}
+export type About = Pick<Dataset, 'name' | 'description'>;
 
 /** With several formats in a folder, the first one is taken. */
 const FORMATS: readonly TableFormat[] = ['parquet', 'npz', 'npy', 'csv', 'tsv', 'text'];

@@ -282,7 +282,10 @@ function measureStatistics(spec: TensorSpec, stored: TensorValues, count: number
   return { mean, std: squares.map((square) => (square > 1e-12 ? Math.sqrt(square) : 1)) };
 }
 
-/** Samples a step of the default model: 128, and fewer for data sets with less than 32 such steps, except of images. */
+/** Steps of an epoch of a default model, if there are enough samples: with fewer, it learns little in the usual number of epochs. */
+const WANTED_STEPS = 100;
+
+/** Samples a step of the default model: 128, and fewer for data sets with less than 100 such steps, except of images. */
 export function defaultBatchSize({
   inputs,
   targets,
@@ -290,10 +293,9 @@ export function defaultBatchSize({
 }: Pick<Dataset, 'inputs' | 'targets' | 'train'>): number {
   const [input] = inputs;
   if (input === undefined || isDefaultCnn({ input, targets })) return REFERENCE_BATCH_SIZE;
-  const steps = 32;
   return Math.max(
     8,
-    Math.min(REFERENCE_BATCH_SIZE, 2 ** Math.floor(Math.log2(Math.max(1, train.count / steps)))),
+    Math.min(REFERENCE_BATCH_SIZE, 2 ** Math.floor(Math.log2(Math.max(1, train.count / WANTED_STEPS)))),
   );
 }
 

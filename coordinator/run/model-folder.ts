@@ -1,5 +1,6 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Preprocessing } from '../../shared/data/preprocessing.ts';
 import type { Job } from '../../shared/model/job.ts';
 import {
   describeModel,
@@ -30,7 +31,9 @@ export interface ModelToSave {
 export function modelToSave(
   { topology, ...job }: Job,
   { weights, names }: Pick<ModelToSave, 'weights' | 'names'>,
-  training: Pick<ModelMetadata, 'gradcast' | 'dataDescription' | 'epochs' | 'preprocessing' | 'classNames'>,
+  training: Pick<ModelMetadata, 'gradcast' | 'dataDescription' | 'epochs' | 'classNames'> & {
+    readonly preprocessing?: Preprocessing;
+  },
   scores: TestScores | null,
 ): ModelToSave {
   const metrics = new Scoring({ ...job, topology }).names.map((name) => `val_${name}`);

@@ -99,6 +99,19 @@ export const preprocessingSchema = v.variant('kind', [
  * ```
  */
 export type Preprocessing = v.InferOutput<typeof preprocessingSchema>;
+
+/**
+ * Parses the preprocessing in the metadata of a saved model.
+ * @returns undefined if the model takes the values of files as they are
+ * @throws Error with a part of a sentence that names the field
+ */
+export function parsePreprocessing(value: unknown): Preprocessing | undefined {
+  if (value === undefined) return undefined;
+  const { success, output, issues } = v.safeParse(preprocessingSchema, value);
+  if (success) return output;
+  const [issue] = issues;
+  throw new Error(`Its preprocessing is damaged at ${v.getDotPath(issue) ?? 'kind'}: ${issue.message}.`);
+}
 export type ImagePreprocessing = v.InferOutput<typeof imagePreprocessing>;
 export type TablePreprocessing = v.InferOutput<typeof tablePreprocessing>;
 export type TextPreprocessing = v.InferOutput<typeof textPreprocessing>;

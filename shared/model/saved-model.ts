@@ -1,5 +1,4 @@
 import * as v from 'valibot';
-import { preprocessingSchema } from '../data/preprocessing.ts';
 import { errorMessage } from '../util/error-message.ts';
 import { sanitizeForTerminal } from '../util/sanitize.ts';
 import { receivedJobWithoutTopology, type Job } from './job.ts';
@@ -15,8 +14,6 @@ const metadataFields = v.object({
   /** Number of finished epochs. */
   epochs: v.number(),
   val_loss: v.nullable(v.number()),
-  /** How raw data becomes the model's inputs, if it is not as in its files. */
-  preprocessing: v.optional(preprocessingSchema),
   /** Names of the classes of the first target. */
   classNames: v.optional(v.array(v.pipe(v.string(), v.transform(sanitizeForTerminal)))),
   /** Job without the topology, which model.json contains as modelTopology. */

@@ -9,7 +9,7 @@ import {
 } from '../../../shared/model/tensors.ts';
 import type { ColumnType } from '../../../shared/data/preprocessing.ts';
 import type { NpyArray } from './npy.ts';
-import type { Divide } from './table-dataset.ts';
+import type { Divide } from './table-targets.ts';
 
 /** Arrays of samples by their part; the names are those of Keras' mnist.npz, MedMNIST, or X and y. */
 export interface NamedArray {
@@ -56,7 +56,7 @@ export function roleOfArray(name: string): Role | 'x_val' | 'y_val' | null {
   if (isInput === isTarget) return null;
   const kind = isInput ? 'x' : 'y';
   if (words.includes('test') || words.includes('testing')) return `${kind}_test`;
-  return words.some((word) => /^val/.test(word)) ? `${kind}_val` : `${kind}_train`;
+  return words.some((word) => word.startsWith('val')) ? `${kind}_val` : `${kind}_train`;
 }
 
 /**

@@ -61,16 +61,8 @@ export interface ColumnChoice {
  */
 export function chooseColumns(table: Table, choice: ColumnChoice): ChosenColumns {
   const { path, columns } = table;
-  requireNames(table, [choice.target ?? []].flat(), '--target');
-  requireNames(table, choice.ignore ?? [], '--ignore');
-  requireNames(table, Object.keys(choice.types ?? {}), '--types');
-  const { names, reason } = chooseTargets(table, choice);
-  const lines: string[] = [];
-  const targets = names.map((name) => {
-    const target = asTarget(find(table, name), table, choice.types?.[name]);
-    lines.push(`Target: ${shown(name)}${reason}, ${describeTarget(target, choice.types?.[name])}.`);
-    return target;
-  });
+  const { targets, lines } = chooseTargetColumns(table, choice);
+  const names = targets.map(({ column }) => column.name);
   const others = columns.filter(({ name }) => !names.includes(name));
   const kinds = others.map((column) => ({
     column,
@@ -104,6 +96,28 @@ export function chooseColumns(table: Table, choice: ColumnChoice): ChosenColumns
     );
   }
   return { inputs: text === undefined ? used : [], targets, ...(text === undefined ? {} : { text }), lines };
+}
+
+/**
+ * Chooses the columns to predict.
+ * @returns also a line about each
+ * @throws DataError if a column does not exist, or cannot be a target
+ */
+export function chooseTargetColumns(
+  table: Table,
+  choice: ColumnChoice,
+): { targets: ChosenTarget[]; lines: string[] } {
+  requireNames(table, [choice.target ?? []].flat(), '--target');
+  requireNames(table, choice.ignore ?? [], '--ignore');
+  requireNames(table, Object.keys(choice.types ?? {}), '--types');
+  const { names, reason } = chooseTargets(table, choice);
+  const lines: string[] = [];
+  const targets = names.map((name) => {
+    const target = asTarget(find(table, name), table, choice.types?.[name]);
+    lines.push(`Target: ${shown(name)}${reason}, ${describeTarget(target, choice.types?.[name])}.`);
+    return target;
+  });
+  return { targets, lines };
 }
 
 function requireNames({ path, names }: Table, wanted: readonly string[], option: string): void {
@@ -158,7 +172,7 @@ function asTarget(column: ReadColumn, { path, rows }: Table, type: ColumnType | 
     return { column, isClass: true };
   }
   const distinct = distinctNumbers(column.values, MAX_CLASSES);
-  if (distinct !== null && distinct.length === 0) return refuse('no value in any row');
+  if (distinct?.length === 0) return refuse('no value in any row');
   if (distinct?.length === 1) return refuse(`the value ${distinct[0]} in all rows`);
   if (type === 'category') {
     return distinct === null

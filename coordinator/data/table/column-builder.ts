@@ -43,7 +43,7 @@ const COMMA_NUMBER = /^[+-]?\d+,\d+$|^[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?$/;
 export const isMissing = (text: string): boolean => text.length <= 4 && MISSING.has(text.toLowerCase());
 export const isNumber = (text: string): boolean => NUMBER.test(text);
 
-/** Where a value is, for errors. */
+/** Place of a value in its file, for errors. */
 export type Locate = (row: number) => { readonly path: string; readonly row: number };
 
 export interface ColumnOptions {

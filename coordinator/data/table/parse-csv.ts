@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { CsvError, Parser } from 'csv-parse';
+import type { Parser } from 'csv-parse';
 import { DataError, invalidFileError } from '../../../shared/data/data-error.ts';
 import { sanitizeForTerminal } from '../../../shared/util/sanitize.ts';
 
@@ -80,10 +80,10 @@ async function takeHead(
   const first: Buffer[] = [];
   let length = 0;
   while (length < SAMPLE_BYTES) {
-    const { done, value } = await source.next();
-    if (done === true) break;
-    first.push(value);
-    length += value.length;
+    const next = await source.next();
+    if (next.done === true) break;
+    first.push(next.value);
+    length += next.value.length;
   }
   async function* all(): AsyncGenerator<Buffer> {
     yield* first;
@@ -188,7 +188,7 @@ const startsCharacter = (bytes: Buffer, at: number): boolean =>
   [2, 3, 4].some((length) => at + length <= bytes.length && isUtf8(bytes.subarray(at, at + length)));
 
 function explainParseError(error: unknown, path: string): unknown {
-  const { code, lines } = error as Partial<CsvError>;
+  const { code, lines = 1 } = error as { readonly code?: unknown; readonly lines?: number };
   if (code === 'CSV_QUOTE_NOT_CLOSED' || code === 'CSV_MAX_RECORD_SIZE') {
     return invalidFileError(
       path,

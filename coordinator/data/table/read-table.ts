@@ -31,6 +31,8 @@ export interface Table {
 export interface TableOptions {
   /** Columns that are not read. */
   readonly ignore?: readonly string[] | undefined;
+  /** Columns that are read. @default all but the ignored ones */
+  readonly only?: readonly string[] | undefined;
   /** Types of columns for which they are known. @default detected */
   readonly types?: Readonly<Record<string, ColumnType>> | undefined;
 }
@@ -183,8 +185,9 @@ export class TableBuilder {
   constructor(names: readonly string[], options: TableOptions & { readonly hasCommas: boolean }) {
     this.names = names;
     const ignored = new Set(options.ignore);
+    const only = options.only === undefined ? undefined : new Set(options.only);
     this.builders = names.map((name) => {
-      if (ignored.has(name)) return null;
+      if (ignored.has(name) || only?.has(name) === false) return null;
       const type = Object.hasOwn(options.types ?? {}, name) ? options.types?.[name] : undefined;
       return new ColumnBuilder({ name, type, hasCommas: options.hasCommas, locate: this.locate });
     });

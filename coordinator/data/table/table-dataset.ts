@@ -10,17 +10,21 @@ import type {
 import type { TensorSpec, TensorValues } from '../../../shared/model/tensors.ts';
 import { encodeTexts } from '../text/text-dataset.ts';
 import { fitWords, openTokenizer } from '../text/tokenizer.ts';
-import { chooseColumns, type ColumnChoice } from './choose-columns.ts';
+import { chooseColumns, type ChosenTarget, type ColumnChoice } from './choose-columns.ts';
 import { shown, type NumberColumn, type ReadColumn, type ValueColumn } from './column-builder.ts';
-import {
-  columnWidth,
-  encodeInputs,
-  encodeTarget,
-  fitColumns,
-  fitTarget,
-  targetValues,
-} from './encode-columns.ts';
+import { columnWidth, encodeInputs, fitColumns, targetValues, type TableRows } from './encode-columns.ts';
 import { listNames, type Table } from './read-table.ts';
+import {
+  allRows,
+  columnOf,
+  divideRows,
+  divideSamples,
+  encodeTargets,
+  fitTargets,
+  requireTargetValues,
+  targetSpecs,
+  type Divide,
+} from './table-targets.ts';
 
 /** Values of a sample; more are a mistake in a table. */
 const MAX_WIDTH = 100_000;
@@ -28,13 +32,7 @@ const MAX_WIDTH = 100_000;
 const MAX_BYTES = 2 ** 31;
 /** Tokens of a text if no number is given: those of most texts, up to this many. */
 const MAX_DEFAULT_LENGTH = 256;
-const MOST_TEXTS = 0.95;
-
-/** Divides the samples into a training part and a test part. @param labels class of each sample, or zeros */
-export type Divide = (labels: ArrayLike<number>) => {
-  readonly train: Uint32Array;
-  readonly test: Uint32Array;
-};
+const USUAL_FRACTION = 0.95;
 
 export interface TableDatasetOptions extends ColumnChoice {
   /** Divides the samples if there is no test table. */
@@ -54,14 +52,14 @@ export type TabularPreprocessing = Exclude<Preprocessing, { kind: 'image' }>;
 /** Columns to read of a table and their types. */
 export interface TypesOf {
   readonly types: Readonly<Record<string, ColumnType>>;
-  /** Names of the columns that are used. */
-  readonly names: readonly string[];
+  /** Names of the columns to read. */
+  readonly only: readonly string[];
 }
 
 /** Samples of both parts. */
 interface Parts {
-  readonly train: { readonly table: Table; readonly rows: Uint32Array };
-  readonly test: { readonly table: Table; readonly rows: Uint32Array };
+  readonly train: TableRows;
+  readonly test: TableRows;
 }
 
 /**
@@ -78,12 +76,13 @@ export async function tableDataset(
   const chosen = chooseColumns(table, options);
   const lines = [...table.notes, ...chosen.lines];
   const inputs = chosen.text === undefined ? chosen.inputs : [chosen.text];
-  for (const { column } of chosen.targets) requireValues(column, table);
-  const targets = chosen.targets.map(({ column, isClass }) => ({ column, isClass }));
+  const { targets } = chosen;
+  for (const { column } of targets) requireTargetValues(column, table);
   const parts = await divide(table, inputs, targets, options, lines);
-  const fittedTargets = targets.map(({ column, isClass }) => fitTarget(column, isClass, parts.train.rows));
+  const fittedTargets = fitTargets(targets, parts.train.rows);
   if (parts.test.table !== table)
-    for (const { name } of fittedTargets) requireValues(columnOf(parts.test.table, name), parts.test.table);
+    for (const { name } of fittedTargets)
+      requireTargetValues(columnOf(parts.test.table, name), parts.test.table);
   const encoded = {
     train: encodeTargets(parts.train, fittedTargets),
     test: encodeTargets(parts.test, fittedTargets),
@@ -118,11 +117,9 @@ export async function encodeLikeModel(
 ): Promise<{ dataset: Dataset; lines: string[] }> {
   const lines: string[] = [];
   const { targets = [] } = preprocessing;
-  for (const { name } of targets) requireValues(columnOf(table, name), table);
+  for (const { name } of targets) requireTargetValues(columnOf(table, name), table);
   const [first] = targets;
-  const classes = targets.find(({ type }) => type === 'category');
-  const labels = classes === undefined ? new Uint8Array(table.rows) : classesOf(table, classes);
-  const rows = divideLabels === null ? allRows(table) : divideRows(table, labels, divideLabels).test;
+  const rows = divideLabels === null ? allRows(table) : divideRows(table, targets, divideLabels).test;
   if (divideLabels !== null) {
     lines.push(
       `Measured: the ${rows.length} of ${table.rows} rows that training left out (--test-data FILE measures all rows of a file).`,
@@ -163,7 +160,7 @@ export function typesOfModel(preprocessing: TabularPreprocessing): TypesOf {
       ? preprocessing.columns
       : [{ name: preprocessing.column ?? '', type: 'category' as const }];
   return {
-    names: [...columns, ...targets].map(({ name }) => name),
+    only: [...columns, ...targets].map(({ name }) => name),
     // Classes can be numbers that are written in another way, such as 1.0.
     types: Object.fromEntries([
       ...columns.map(({ name, type }) => [name, type] as const),
@@ -177,12 +174,10 @@ const split = (inputs: TensorValues, targets: TensorValues[], count: number): St
   targets,
   count,
 });
-const allRows = ({ rows }: Table): Uint32Array => Uint32Array.from({ length: rows }, (_, row) => row);
-
 async function divide(
   table: Table,
   inputs: readonly (NumberColumn | ValueColumn)[],
-  targets: readonly { readonly column: NumberColumn | ValueColumn; readonly isClass: boolean }[],
+  targets: readonly ChosenTarget[],
   options: TableDatasetOptions,
   lines: string[],
 ): Promise<Parts> {
@@ -191,8 +186,8 @@ async function divide(
       ...inputs.map(({ name, kind }) => [name, kind === 'number' ? 'number' : 'category'] as const),
       ...targets.flatMap(({ column, isClass }) => (isClass ? [] : [[column.name, 'number'] as const])),
     ]);
-    const names = [...inputs, ...targets.map(({ column }) => column)].map(({ name }) => name);
-    const test = await options.readTest({ types, names });
+    const only = [...inputs, ...targets.map(({ column }) => column)].map(({ name }) => name);
+    const test = await options.readTest({ types, only });
     const lacking = targets.find(({ column }) => !test.names.includes(column.name));
     if (lacking === undefined) {
       return { train: { table, rows: allRows(table) }, test: { table: test, rows: allRows(test) } };
@@ -207,90 +202,8 @@ async function divide(
       `${test.path} has no column ${shown(name)}, which is the target, so a part of the training rows validates.`,
     );
   }
-  const classes = targets.find(({ isClass }) => isClass)?.column;
-  const labels =
-    classes === undefined ? new Uint8Array(table.rows) : classesOf(table, fitTarget(classes, true, NO_ROWS));
-  const { train, test } = divideRows(table, labels, options.divide);
-  const stratified = classes === undefined ? '' : ' with the same part of each class';
-  lines.push(
-    `Validation: ${test.length} of ${table.rows} rows, chosen at random${stratified} (--validation-split, --test-data).`,
-  );
+  const { train, test } = divideSamples(table, targets, options.divide, lines);
   return { train: { table, rows: train }, test: { table, rows: test } };
-}
-
-const NO_ROWS = new Uint32Array(0);
-const classesOf = (table: Table, target: Target): TensorValues =>
-  encodeTarget(columnOf(table, target.name), target, allRows(table), table.locate);
-
-/** @throws DataError if there are too few rows */
-function divideRows({ path }: Table, labels: ArrayLike<number>, divideLabels: Divide): ReturnType<Divide> {
-  try {
-    return divideLabels(labels);
-  } catch (error) {
-    if (error instanceof RangeError) throw new DataError(`${path}: ${error.message}`);
-    throw error;
-  }
-}
-
-const labelsOf = (column: NumberColumn | ValueColumn): ArrayLike<number> =>
-  column.kind === 'number' ? column.values : column.codes;
-
-function columnOf({ columns, path }: Table, name: string): ReadColumn {
-  const column = columns.find((other) => other.name === name);
-  if (column !== undefined) return column;
-  throw new DataError(
-    `${path} has no column ${shown(name)}. It has ${listNames(columns.map((other) => other.name))}.`,
-  );
-}
-
-/** @throws DataError that names the first row without a value */
-function requireValues(column: ReadColumn, { locate }: Table): void {
-  if (column.kind === 'unkept') return;
-  const isLacking = (value: number): boolean =>
-    column.kind === 'number' ? Number.isNaN(value) : value === 0;
-  const values: ArrayLike<number> = labelsOf(column);
-  let first = -1;
-  let count = 0;
-  for (let row = 0; row < values.length; row++) {
-    if (!isLacking(values[row] as number)) continue;
-    if (first < 0) first = row;
-    count++;
-  }
-  if (count === 0) return;
-  const { path, row } = locate(first);
-  throw new DataError(
-    `${path}: row ${row} has no value of the target ${shown(column.name)}${count === 1 ? '' : `, the first of ${count} such rows`}. ` +
-      'Fill it in, or remove such rows.',
-  );
-}
-
-/** One tensor if all targets are numbers, else one for each. */
-function targetSpecs(targets: readonly Target[]): TensorSpec[] {
-  if (targets.length > 1 && targets.every(({ type }) => type === 'number')) {
-    return [{ name: 'targets', shape: [targets.length], dtype: 'float32' }];
-  }
-  return targets.map((target) =>
-    target.type === 'number'
-      ? { name: target.name, shape: [], dtype: 'float32' }
-      : {
-          name: target.name,
-          shape: [],
-          dtype: target.values.length <= 256 ? 'uint8' : 'int32',
-          classes: target.values.length,
-        },
-  );
-}
-
-function encodeTargets({ table, rows }: Parts['train'], targets: readonly Target[]): TensorValues[] {
-  const each = targets.map((target) =>
-    encodeTarget(columnOf(table, target.name), target, rows, table.locate),
-  );
-  if (targetSpecs(targets).length === each.length) return each;
-  const joined = new Float32Array(rows.length * each.length);
-  for (const [i, values] of each.entries()) {
-    for (let row = 0; row < rows.length; row++) joined[row * each.length + i] = values[row] as number;
-  }
-  return [joined];
 }
 
 interface EncodedSamples {
@@ -367,7 +280,7 @@ async function encodeTextColumn(
   const length =
     sequenceLength ??
     usualLength(Array.from(textsOf(column, train.rows), (text) => encoder.encode(text).length));
-  const encode = ({ table, rows }: Parts['train']): Int32Array =>
+  const encode = ({ table, rows }: TableRows): Int32Array =>
     encodeTexts(textsOf(columnOf(table, name), rows), rows.length, length, encoder);
   lines.push(
     `Input: the text of ${shown(name)}, its first ${length} ${encoder.unit} (--sequence-length); ${encoder.vocabulary} different ones.`,
@@ -382,7 +295,10 @@ async function encodeTextColumn(
 
 function usualLength(lengths: readonly number[]): number {
   const sorted = lengths.toSorted((a, b) => a - b);
-  return Math.max(1, Math.min(MAX_DEFAULT_LENGTH, sorted[Math.floor(MOST_TEXTS * (sorted.length - 1))] ?? 1));
+  return Math.max(
+    1,
+    Math.min(MAX_DEFAULT_LENGTH, sorted[Math.floor(USUAL_FRACTION * (sorted.length - 1))] ?? 1),
+  );
 }
 
 function* textsOf(column: ReadColumn, rows: Uint32Array): Generator<string> {

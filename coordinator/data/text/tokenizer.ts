@@ -9,7 +9,18 @@ export interface TextEncoder {
   /** Unit of the tokens, for messages. */
   readonly unit: 'characters' | 'words' | 'tokens';
   /** @returns the ids of a text's tokens, without special tokens */
-  encode(text: string): ArrayLike<number>;
+  readonly encode: (text: string) => ArrayLike<number>;
+}
+
+/** The part of @huggingface/tokenizers that is used. */
+interface TokenizersLibrary {
+  readonly Tokenizer: new (
+    json: object,
+    config: object,
+  ) => {
+    get_vocab(withAddedTokens: boolean): Map<string, number>;
+    encode(text: string, options: { readonly add_special_tokens: boolean }): { readonly ids: number[] };
+  };
 }
 
 /** Id of what is no token: padding, and a character that the training part lacks. */
@@ -49,8 +60,8 @@ export async function openTokenizer(tokenizer: Tokenizer): Promise<TextEncoder> 
       return { vocabulary: words.length + FIRST_WORD, unit: 'words', encode };
     }
     case 'huggingface': {
-      const { Tokenizer: HuggingFaceTokenizer } = await import('@huggingface/tokenizers');
-      const model = new HuggingFaceTokenizer(tokenizer.json, {});
+      const { Tokenizer: Model } = (await import('@huggingface/tokenizers')) as unknown as TokenizersLibrary;
+      const model = new Model(tokenizer.json, {});
       let vocabulary = 0;
       for (const id of model.get_vocab(true).values()) vocabulary = Math.max(vocabulary, id + 1);
       if (vocabulary === 0 || vocabulary > MAX_IDS) throw new Error(`It has ${vocabulary} tokens.`);
@@ -81,10 +92,11 @@ export async function parseTokenizer(text: string, path: string): Promise<Tokeni
       'Name the file tokenizer.json, not tokenizer_config.json or vocab.json.',
     );
   }
-  const tokenizer: Tokenizer = { kind: 'huggingface', json: json as Record<string, unknown> };
+  const tokenizer: Tokenizer = { kind: 'huggingface', json: { ...json } };
   try {
-    const { encode, vocabulary } = await openTokenizer(tokenizer);
-    const ids = Array.from(encode('One text, to try it: 1 2 3.'));
+    const encoder = await openTokenizer(tokenizer);
+    const { vocabulary } = encoder;
+    const ids = Array.from(encoder.encode('One text, to try it: 1 2 3.'));
     if (ids.every((id) => Number.isInteger(id) && id >= 0 && id < vocabulary)) return tokenizer;
     throw new Error('It gives tokens without an id.');
   } catch (error) {

@@ -76,7 +76,7 @@ describe('an unusable path is named', () => {
     const npz = zipBytes({ 'train_images.npy': '\x93NUMPY', 'train_labels.npy': '\x93NUMPY' });
     await writeFiles(join(scratch.root, 'own'), { 'pathmnist.npz': npz, 'train-labels': labelsFile });
     expect(await refusalOf(loadFolder(join(scratch.root, 'own', 'pathmnist.npz')))).toContain(
-      'NumPy arrays (.npz)',
+      'pathmnist.npz/train_images.npy: expected a NumPy array (.npy), found 7 bytes.',
     );
     expect(await refusalOf(loadFolder(join(scratch.root, 'own', 'train-labels')))).toBe(
       `${join(scratch.root, 'own', 'train-labels')} (from --data) is one file of a data set. Point --data at its folder: ${join(scratch.root, 'own')}.`,

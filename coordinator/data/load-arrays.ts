@@ -1,0 +1,93 @@
+import { createHash } from 'node:crypto';
+import { basename } from 'node:path';
+import { DataError, invalidFileError } from '../../shared/data/data-error.ts';
+import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
+import { MAX_DATA_BYTES } from './data-array.ts';
+import type { DataFile } from './data-file.ts';
+import { DEFAULT_VALIDATION_SPLIT } from './data-options.ts';
+import type { About, Loaded, TableFiles, TableLoadOptions } from './find-tables.ts';
+import { arraysDataset, roleOfArray, type NamedArray } from './table/arrays-dataset.ts';
+import { openNpy } from './table/npy.ts';
+import { inMemory, openFile, type RandomAccess } from './table/random-access.ts';
+import { openContents } from './unpack.ts';
+import { stratifiedSplit, type SplitNumbers } from './validation-split.ts';
+import { zipInMemory, zipOnDisk } from './zip-entries.ts';
+
+/** Loads arrays of NumPy. @throws DataError */
+export async function loadArrays(
+  files: TableFiles,
+  options: TableLoadOptions,
+  about: About,
+): Promise<Loaded> {
+  const { seed, types, validationSplit = DEFAULT_VALIDATION_SPLIT } = options;
+  if (options.target !== undefined || options.ignore !== undefined) {
+    throw new DataError(`${files.train[0]?.path}: arrays have no columns. Leave --target and --ignore out.`);
+  }
+  const divide = (labels: ArrayLike<number>): SplitNumbers => stratifiedSplit(labels, validationSplit, seed);
+  const arrays = await openArrays(files.train, files.format);
+  const testFiles = options.isTest === true ? files.train : files.test;
+  const test = testFiles === null ? null : await openArrays(testFiles, files.format);
+  return arraysDataset(arrays, test, { divide, types }, about);
+}
+
+/** Opens arrays on disk, or reads those in an archive. @throws DataError */
+async function openArrays(files: readonly DataFile[], format: TableFiles['format']): Promise<NamedArray[]> {
+  const arrays: NamedArray[] = [];
+  for (const file of files) {
+    const entries = format === 'npz' ? await listArchive(file) : [file];
+    for (const entry of entries) {
+      const name = (entry.name.split('/').pop() ?? '').replace(/\.npy.*$/i, '');
+      // Other arrays may be of any type.
+      if (roleOfArray(name) === null && entries.length > 1) continue;
+      arrays.push({ name, array: await openNpy(await openBytes(entry)) });
+    }
+  }
+  return arrays;
+}
+
+async function listArchive(file: DataFile): Promise<DataFile[]> {
+  const { path, name } = file;
+  const entries =
+    file.diskPath === undefined
+      ? await zipInMemory(await readBytes(file), path)
+      : await zipOnDisk(file.diskPath, '');
+  const arrays = entries.filter((entry) => entry.name.endsWith('.npy'));
+  if (arrays.length > 0) return arrays;
+  throw invalidFileError(
+    path,
+    'a zip archive of NumPy arrays',
+    entries.length === 0
+      ? 'an empty archive'
+      : `${entries.length} other files in ${sanitizeForTerminal(basename(name))}`,
+    'Save it with numpy.savez().',
+  );
+}
+
+/** Bytes of a file on disk by position; those of a packed one are in memory. */
+export async function openBytes(file: DataFile): Promise<RandomAccess> {
+  if (file.diskPath !== undefined && !/\.(?:gz|gzip|bz2|zip)$/i.test(file.name))
+    return openFile(file.diskPath, file.path);
+  const bytes = await readBytes(file);
+  return inMemory(bytes, file.path, createHash('sha256').update(bytes).digest('hex'));
+}
+
+/** @throws DataError if the unpacked file is larger than a run holds in memory */
+async function readBytes(file: DataFile): Promise<Uint8Array> {
+  const isNamedPacked = /\.(?:gz|gzip|bz2|zip)$/i.test(file.name);
+  const contents = isNamedPacked ? await openContents(file) : null;
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of contents?.chunks ?? file.open()) {
+    parts.push(chunk);
+    length += chunk.length;
+    if (length > MAX_DATA_BYTES) {
+      throw invalidFileError(
+        file.path,
+        `at most ${MAX_DATA_BYTES} unpacked bytes`,
+        'more',
+        'Unpack it first.',
+      );
+    }
+  }
+  return Buffer.concat(parts);
+}
