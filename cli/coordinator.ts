@@ -1,13 +1,14 @@
 import type { Command } from 'commander';
 import type { CliContext } from './context.ts';
 import { integer } from './options.ts';
+import { addTaskArgument, readRunFlags } from './task-flags.ts';
 import { addTrainingOptions, runTrain, withOptimizer, type TrainFlags } from './train.ts';
 
 const DEFAULT_PORT = 2718;
 
 /** `gradcast coordinator`: a run without workers of its own. */
 export function addCoordinator(cli: Command, context: CliContext): void {
-  addTrainingOptions(cli.command('coordinator'))
+  addTaskArgument(addTrainingOptions(cli.command('coordinator')))
     .summary('start a run that other machines join')
     .description(
       'Start a run that other machines join. Prints the addresses, then waits for the first worker.',
@@ -21,15 +22,24 @@ export function addCoordinator(cli: Command, context: CliContext): void {
 Examples:
   gradcast coordinator --token s3cret
   gradcast coordinator --token s3cret --min-workers 4
+  gradcast coordinator task.ts --token s3cret
   gradcast coordinator --token s3cret --https
   gradcast coordinator --optimizer adam --learning-rate 1e-3 --schedule cosine --warmup-steps 100
   gradcast coordinator --host 127.0.0.1 --port 0 --epochs 3`,
     )
-    .action(async (flags: Omit<TrainFlags, 'command' | 'workers' | 'engine' | 'installNative'>) => {
+    .action(async (file: string | undefined, given: CoordinatorFlags, command: Command) => {
       const withoutWorkers = { workers: 0, engine: 'auto', installNative: 'never' } as const;
+      const { flags, own } =
+        file === undefined
+          ? { flags: withOptimizer(given) }
+          : await readRunFlags(file, given, command, context.prepare);
       process.exitCode = await runTrain(
-        { ...withOptimizer(flags), ...withoutWorkers, command: 'coordinator' },
+        { ...flags, ...withoutWorkers, command: 'coordinator' },
         context,
+        own,
       );
     });
 }
+
+/** Flags that the command has. */
+type CoordinatorFlags = Omit<TrainFlags, 'command' | 'workers' | 'engine' | 'installNative'>;

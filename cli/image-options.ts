@@ -13,7 +13,7 @@ export const imageOptions = (): Option[] => [
   ).argParser(validationSplit),
   new Option(
     '--image-size <size>',
-    'height and width of images, such as 64x64 (default: their own, if they are alike)',
+    'height and width of images, such as 48x64, or one number for both (default: their own, if they are alike)',
   ).argParser(imageSize),
   new Option(
     '--channels <n>',
@@ -28,12 +28,12 @@ export const imageOptions = (): Option[] => [
 /** Keys of the flags of imageOptions. */
 export const IMAGE_FLAG_KEYS = ['validationSplit', 'imageSize', 'channels', 'fit'];
 
-/** Parses height and width: 64x64. */
+/** Parses height and width, or the side of a square: 48x64, 64. */
 function imageSize(text: string): [number, number] {
-  const [, height = '', width = ''] = /^(\d{1,4})x(\d{1,4})$/i.exec(text) ?? [];
+  const [, height = '', width = height] = /^(\d{1,4})(?:x(\d{1,4}))?$/i.exec(text) ?? [];
   const size: [number, number] = [Number(height), Number(width)];
   if (size.every((side) => side >= 1 && side <= MAX_SIDE)) return size;
-  throw new InvalidArgumentError(`It takes height and width from 1 to ${MAX_SIDE}, such as 64x64.`);
+  throw new InvalidArgumentError(`It takes height and width from 1 to ${MAX_SIDE}, such as 48x64, or one number for both.`);
 }
 
 function channels(text: string): number {

@@ -1,9 +1,11 @@
 import { Command } from 'commander';
 import { createContext, type CliEnvironment } from './context.ts';
 import { addCoordinator } from './coordinator.ts';
+import { addData } from './data.ts';
 import { addEngine } from './engine.ts';
 import { addEvaluate } from './evaluate.ts';
 import { addExport } from './export.ts';
+import { addInit } from './init.ts';
 import { addPlan } from './plan.ts';
 import { addPredict } from './predict.ts';
 import { addStatus } from './status.ts';
@@ -24,10 +26,12 @@ export async function main(args: readonly string[], environment: CliEnvironment)
     // Options belong to the command that they follow: `engine` and `engine probe` share the names of some.
     .enablePositionalOptions()
     .showHelpAfterError('(add --help for the options and examples)');
+  addInit(cli, context);
   addTrain(cli, context);
   addCoordinator(cli, context);
   addStatus(cli, context);
   addPlan(cli);
+  addData(cli, context);
   addEvaluate(cli, context);
   addExport(cli, context);
   addWorker(cli, context);

@@ -1,7 +1,17 @@
+import { join } from 'node:path';
 import { Option, type Command } from 'commander';
+import type { CodecOption } from '../coordinator/api/train.ts';
+import type { TrainedModel } from '../coordinator/api/trained-model.ts';
+import type { CallbackOptions } from '../coordinator/callbacks/from-options.ts';
+import type { DataFlags } from '../coordinator/data/load-dataset.ts';
+import type { ClassWeights } from '../coordinator/data/class-weights.ts';
+import type { OptimizerOptions } from '../coordinator/optimizer/hyperparameters.ts';
+import type { LogFormat } from '../coordinator/report/log.ts';
+import type { CheckpointInterval } from '../coordinator/run/checkpoint-writer.ts';
+import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
 import type { Job } from '../shared/model/job.ts';
-import type { TrainingRunFlags, TrainingRunOutcome } from '../coordinator/commands/run-training.ts';
 import { systemClock } from '../shared/util/clock.ts';
+import { flagName } from '../shared/util/option-names.ts';
 import { addCallbackOptions } from './callback-options.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
 import { requireNativeEngine } from './engine.ts';
@@ -25,8 +35,44 @@ import {
   tokenOption,
   transposeOption,
 } from './options.ts';
+import { addTaskArgument, readRunFlags, withCallbacks, type OwnParts } from './task-flags.ts';
 
-export type TrainFlags = TrainingRunFlags;
+/** Flags of `gradcast train` and `gradcast coordinator`, which config.json records. */
+export interface TrainFlags extends CallbackOptions, DataFlags {
+  readonly command: 'train' | 'coordinator';
+  readonly epochs?: number;
+  readonly batchSize?: number;
+  readonly model?: string;
+  readonly weights?: string;
+  readonly loss?: string;
+  readonly metrics?: readonly string[];
+  readonly classWeights?: ClassWeights;
+  /** Optimizer, or changes of the one that the model was compiled with. */
+  readonly optimizer?: OptimizerOptions;
+  readonly exact?: boolean;
+  readonly microShard: number;
+  readonly out?: string;
+  readonly resume?: string;
+  readonly checkpointEvery?: CheckpointInterval;
+  readonly audit?: number;
+  readonly codec: string;
+  readonly token?: string;
+  readonly host: string;
+  readonly port: number;
+  readonly https?: boolean;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly engine: EngineChoice;
+  readonly installNative: InstallNative;
+  /** Number of local workers; 0 for none. */
+  readonly workers: number | 'auto';
+  readonly minWorkers?: number;
+  /** Whether the page is served after the end, until a signal. */
+  readonly keepOpen?: boolean;
+  readonly log: LogFormat;
+  /** Formats and files in which the trained model is written besides. */
+  readonly export?: readonly string[];
+}
 
 const DEFAULT_SEED = 1337;
 
@@ -118,7 +164,7 @@ export function withOptimizer<Flags extends object>(flags: Flags): Flags {
 
 /** `gradcast train`: a coordinator, and workers in processes of their own. */
 export function addTrain(cli: Command, context: CliContext): void {
-  addTrainingOptions(cli.command('train'))
+  addTaskArgument(addTrainingOptions(cli.command('train')))
     .summary('train, with workers on this machine')
     .description(
       'Train on this machine: a coordinator, and workers in processes of their own. Other machines may join.',
@@ -134,6 +180,8 @@ export function addTrain(cli: Command, context: CliContext): void {
 Examples:
   gradcast train                             the MNIST CNN, 12 epochs
   gradcast train --epochs 1 --limit 6000     a quick look
+  gradcast train task.ts                     what a file describes: gradcast init makes one
+  gradcast train task.ts --epochs 3 --optimizer adam
   gradcast train --data fashion-mnist/       any data set of IDX files
   gradcast train --data iris.csv --target species
   gradcast train --data shakespeare.txt      a model of its characters
@@ -149,89 +197,129 @@ Examples:
   gradcast train --resume runs/2026-01-31-k3v9qd            resume a run that was stopped or crashed
   gradcast train --host 0.0.0.0 --port 2718 --token s3cret    other machines may join`,
     )
-    .action(async (flags: Omit<TrainFlags, 'command'>) => {
-      process.exitCode = await runTrain({ ...withOptimizer(flags), command: 'train' }, context);
+    .action(async (file: string | undefined, given: Omit<TrainFlags, 'command'>, command: Command) => {
+      const { flags, own } =
+        file === undefined
+          ? { flags: withOptimizer(given) }
+          : await readRunFlags(file, given, command, context.prepare);
+      process.exitCode = await runTrain({ ...flags, command: 'train' }, context, own);
     });
 }
 
-/** Runs `train` and `coordinator`. @returns the exit code */
-export async function runTrain(flags: TrainFlags, context: CliContext): Promise<number> {
+/**
+ * Runs `train` and `coordinator`.
+ * @param own parts of a task file that are no flags
+ * @returns the exit code
+ */
+export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnParts = {}): Promise<number> {
   await context.prepare();
-  const [{ growHeap, runTraining }, { callbacksFrom }, { createReporter }, summary, addresses] =
+  const [library, { growHeap }, { callbacksFrom, withoutSecrets }, { createReporter }, summary, addresses] =
     await Promise.all([
+      import('../coordinator/index.ts'),
       import('../coordinator/commands/run-training.ts'),
       import('../coordinator/callbacks/from-options.ts'),
       import('../coordinator/report/create-reporter.ts'),
       import('../coordinator/report/summary.ts'),
       import('../coordinator/report/addresses.ts'),
     ]);
-  const callbacks = callbacksFrom(flags);
+  const callbacks = withCallbacks(own.callbacks, callbacksFrom(flags));
   growHeap();
   const clock = systemClock(globalThis);
   const report = createReporter(process.stdout, clock, flags.log);
-  let trainedSteps = 0;
   const interrupt = interruptWithNotice(report, () =>
-    trainedSteps > 0 ? 'Stopping; the trained model is saved.' : 'Stopping; no step is finished yet.',
+    run.steps > 0 ? 'Stopping; the trained model is saved.' : 'Stopping; no step is finished yet.',
   );
   const { signal } = interrupt;
   // A log is read by others, and a QR code is for a camera in front of a screen.
   const isScreen = process.stdout.isTTY && flags.log === 'text';
+  // It goes on after the run.
+  const served =
+    flags.keepOpen === true
+      ? library.createCoordinator({ token: flags.token, maxRuns: 1, optionName: flagName })
+      : undefined;
+  const listening = { hasBegun: false };
 
-  const printSummary = ({ scores, folder, isTransposed }: TrainingRunOutcome): void => {
-    report.close();
-    summary.printSummary(scores, folder, { ...flags, transpose: isTransposed }, context, report);
+  const { resume, host, port, token, https, cert, key } = flags;
+  // A resumed run keeps the settings whose flags have defaults.
+  const { batchSize, seed, microShard, exact } = flags;
+  const withDefaults = { batchSize, seed, ...(exact === true ? { exact, microShard } : {}) };
+  const { model = own.model, weights, loss, metrics, classWeights, optimizer, epochs } = flags;
+  const { lossWeights } = own;
+  const given = { model, weights, loss, lossWeights, metrics, classWeights, optimizer, epochs, callbacks };
+  const { format, limit, transpose, imageSize, channels, fit } = flags;
+  const { validationSplit, target, ignore, types, tokenizer, sequenceLength } = flags;
+  const data = {
+    source: flags.data,
+    test: flags.testData,
+    ...{ format, limit, transpose, imageSize, channels, fit },
+    ...{ validationSplit, target, ignore, types, tokenizer, sequenceLength },
   };
-  const chooseWorkerCount = async ({ microShard }: Job): Promise<number> => {
+  const isTls = https === true || cert !== undefined || key !== undefined;
+  const run = library.train(
+    { ...given, ...(resume === undefined ? withDefaults : {}), data: own.data ?? data },
+    {
+      workers: chooseWorkerCount,
+      engine: flags.engine,
+      installNative: flags.installNative,
+      codec: flags.codec as CodecOption,
+      ...(served === undefined ? { token } : { coordinator: served }),
+      host,
+      port,
+      ...(isTls ? { https: { cert, key } } : {}),
+      minWorkers: flags.minWorkers,
+      audit: flags.audit,
+      ...(resume === undefined ? { out: flags.out ?? true } : { resume }),
+      checkpointEvery: flags.checkpointEvery,
+      reporter: report,
+      signal,
+      config: { ...withoutSecrets(flags), task: own.file },
+      export: flags.export,
+      optionName: flagName,
+      onListening({ urls, certificate: tls }) {
+        listening.hasBegun = true;
+        addresses.printAddresses(urls, { ...flags, tls }, context, report, isScreen);
+      },
+    },
+  );
+
+  async function chooseWorkerCount({ microShard }: Job): Promise<number> {
     if (flags.workers !== 0) {
       report.close();
       if (flags.engine === 'native') await requireNativeEngine(context, signal);
       if (signal.aborted) return 0;
     }
-    return resolveWorkerCount(
-      {
-        ...flags,
-        threads: microShard === undefined ? undefined : 1,
-        note: (line) => report.info(line),
-        signal,
-      },
-      context,
-    );
-  };
-  const servePage = async (outcome: TrainingRunOutcome, urls: readonly string[]): Promise<void> => {
-    printSummary(outcome);
-    // The run is over: Ctrl-C ends the server, and nothing is left to be saved.
-    interrupt.dispose();
-    addresses.printServingUrl(urls, flags.token, report, isScreen);
-    await waitForInterrupt();
+    const threads = microShard === undefined ? undefined : 1;
+    return resolveWorkerCount({ ...flags, threads, note: (line) => report.info(line), signal }, context);
+  }
+  const printSummary = ({ scores, folder, dataset }: TrainedModel): void => {
+    report.close();
+    const modelDir = join(folder ?? '', 'model');
+    const { isTransposed } = dataset;
+    summary.printSummary(scores, { modelDir }, { ...flags, transpose: isTransposed }, context, report);
   };
 
   try {
-    const outcome = await runTraining(flags, {
-      program: context,
-      clock,
-      report,
-      signal,
-      callbacks,
-      chooseWorkerCount,
-      onSteps: (steps) => {
-        trainedSteps = steps;
-      },
-      onListening: (urls, tls) =>
-        addresses.printAddresses(urls, { ...flags, tls }, context, report, isScreen),
-      afterRun: flags.keepOpen === true ? servePage : undefined,
-    });
-    const isServed = flags.keepOpen === true && !signal.aborted;
-    if (outcome !== null && !isServed) {
-      report.close();
-      if (outcome.steps === 0) report.info('Stopped before the first step; there is no model.');
-      else printSummary(outcome);
-      if (signal.aborted && outcome.steps > 0 && outcome.canResume) {
-        summary.printResumeHint(outcome.folder, flags, context, report);
-      }
+    const model = await run;
+    printSummary(model);
+    if (signal.aborted && model.canResume)
+      summary.printResumeHint({ dir: model.folder ?? '' }, { ...flags, task: own.file }, context, report);
+    if (served !== undefined && !signal.aborted) {
+      // The run is over: Ctrl-C ends the server, and nothing is left to be saved.
+      interrupt.dispose();
+      addresses.printServingUrl(served.urls, token, report, isScreen);
+      await waitForInterrupt();
     }
-    return signal.aborted ? EXIT_INTERRUPTED : 0;
+  } catch (error) {
+    if (error instanceof library.RunFinishedError) report.info(error.message);
+    else if (!signal.aborted || error !== signal.reason) throw error;
+    else if (listening.hasBegun) {
+      report.close();
+      report.info('Stopped before the first step; there is no model.');
+    }
   } finally {
     report.close();
     interrupt.dispose();
+    await served?.close('The run is finished.');
   }
+  return signal.aborted ? EXIT_INTERRUPTED : 0;
 }

@@ -16,6 +16,7 @@ const { dependencies, optionalDependencies } = JSON.parse(readFileSync(`${root}/
 const NODE_ENTRIES = [
   'coordinator/index.ts',
   'coordinator/model-file/hdf5-thread.ts',
+  'coordinator/task/task-file-hooks.ts',
   'shared/protocol/index.ts',
   'worker-node/index.ts',
   'worker-node/thread/engine-thread.ts',

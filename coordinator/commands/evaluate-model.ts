@@ -86,7 +86,8 @@ function rejectOnAbort<Result>(work: Promise<Result>, signal: AbortSignal): Prom
   });
 }
 
-function checkDataFits(job: Job, dataset: Dataset): void {
+/** @throws Error with a sentence if the model was trained on other samples */
+export function checkDataFits(job: Job, dataset: Dataset): void {
   const { data } = job;
   const { name } = dataset;
   const trained = describeSamples(job);

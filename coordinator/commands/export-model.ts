@@ -1,14 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Job } from '../../shared/model/job.ts';
+import { errorMessage } from '../../shared/util/error-message.ts';
 import { chooseTarget, runTarget, type ExportTarget } from '../export/formats.ts';
-import {
-  checkExport,
-  describeInput,
-  openingLine,
-  writeModelFile,
-  type ExportedModel,
-} from '../export/write-model.ts';
+import { describeInput, openingLine, type ExportedModel } from '../export/describe-model.ts';
+import { checkExport, writeModelFile } from '../export/write-model.ts';
 import { readModelFile } from '../model-file/model-file.ts';
 import { nameWeights } from '../model-file/weights-file.ts';
 import type { Reporter } from '../report/reporter.ts';
@@ -48,8 +44,8 @@ async function readTrainedModel(modelDir: string): Promise<ExportedModel> {
   const { job, metadata } = await loadModel(modelDir);
   const inside = join(modelDir, 'model/model.json');
   const { weights } = await readModelFile(existsSync(inside) ? inside : join(modelDir, 'model.json'));
-  const { gradcast, epochs, preprocessing } = metadata;
-  return { job, weights: weights ?? new Map(), gradcast, epochs, preprocessing };
+  const { gradcast, epochs, preprocessing, classNames } = metadata;
+  return { job, weights: weights ?? new Map(), gradcast, epochs, preprocessing, classNames };
 }
 
 async function writeAndReport(
@@ -76,7 +72,7 @@ async function writeAndReport(
   );
 }
 
-/** What the model takes. */
+/** Lines about the values that the model takes. */
 function inputLines({ inputs }: Job): string[] {
   const [input, ...others] = inputs;
   if (input !== undefined && others.length === 0) {
@@ -126,6 +122,12 @@ export async function exportRun(
   report: Pick<Reporter, 'info'>,
 ): Promise<void> {
   if (names.length === 0) return;
-  const model = await readTrainedModel(dir);
-  for (const name of names) await writeAndReport(model, runTarget(name, dir), report);
+  try {
+    const model = await readTrainedModel(dir);
+    for (const name of names) await writeAndReport(model, runTarget(name, dir), report);
+  } catch (error) {
+    throw new Error(`The trained model is saved in ${dir}, but not exported: ${errorMessage(error)}`, {
+      cause: error,
+    });
+  }
 }

@@ -1,24 +1,24 @@
 import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import type { Dataset } from '../../shared/data/dataset.ts';
-import { flagName } from '../../shared/util/option-names.ts';
+import { keyName, type OptionName } from '../../shared/util/option-names.ts';
 import { describeShapes } from '../../shared/model/tensors.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { datasetDigest } from '../data/dataset-digest.ts';
-import { openDataset, pickDataFlags, type DataFlags } from '../data/load-dataset.ts';
+import { pickDataFlags, type DataFlags } from '../data/load-dataset.ts';
 import { withClassWeights, type ClassWeights } from '../data/class-weights.ts';
 import { describeDatasetProblems } from '../data/dataset-warnings.ts';
 import { transposeImages } from '../data/transpose.ts';
 import { completeSettings } from '../model/compile-config.ts';
 import { checkSettings, defaultBatchSize, prepareJob, type PreparedJob } from '../model/model.ts';
+import type { OutputSettings } from '../model/output-settings.ts';
 import type { Reporter } from '../report/reporter.ts';
 import { loadCheckpoint, type CallbackStates, type Checkpoint } from '../run/checkpoint.ts';
 import { DEFAULT_CHECKPOINT_INTERVAL, type CheckpointInterval } from '../run/checkpoint-writer.ts';
 import type { RunLock } from '../run/hold-lock.ts';
 import {
   createRunFolder,
-  defaultRunDir,
   readCheckpointInterval,
   readDataFlags,
   reopenRunFolder,
@@ -26,42 +26,55 @@ import {
   type RunFolder,
 } from '../run/run-folder.ts';
 import { acquireRunLock } from '../run/run-lock.ts';
-import { readModelFile } from '../model-file/model-file.ts';
 import type { OptimizerChanges, OptimizerOptions } from '../optimizer/hyperparameters.ts';
 import { createOptimizer, type Optimizer } from '../optimizer/optimizer.ts';
+import { asResumed, isLimitedData, openTaskData } from '../task/data.ts';
+import { readTaskModel } from '../task/model.ts';
+import type { TaskData, TaskModel } from '../task/task.ts';
 import type { ResumePoint } from '../training/progress.ts';
 import { checkRepeatedFlags } from './resumed-settings.ts';
 
-export interface PrepareRunFlags extends DataFlags {
+export interface PrepareRunFlags extends Omit<DataFlags, 'data' | 'seed'> {
   /**
-   * Folder of a run to resume. Of the other flags, only data, epochs and checkpointEvery are used then; optimizer, loss, metrics and
-   * classWeights may repeat those of the run.
+   * Folder of a run to resume. Of the other flags, only data, epochs and checkpointEvery are used then; the others may repeat those of
+   * the run.
    */
-  readonly resume?: string;
-  readonly epochs?: number;
+  readonly resume?: string | undefined;
+  readonly epochs?: number | undefined;
   /** @default 128, or fewer for a small table */
   readonly batchSize?: number | undefined;
-  readonly model?: string;
+  /** @default 1337 */
+  readonly seed?: number | undefined;
+  readonly data?: TaskData | undefined;
+  readonly model?: TaskModel | undefined;
   /** File whose weights take the place of those of the model's file. */
-  readonly weights?: string;
+  readonly weights?: string | undefined;
   /** Optimizer, or changes of the one that the model was compiled with. @default that one, else Adadelta, scaled to the batch size */
   readonly optimizer?: OptimizerOptions | OptimizerChanges | undefined;
-  /** Loss by Keras' name. @default that of the model's file, else by the model's last activation and the data */
-  readonly loss?: string;
-  /** Metrics by Keras' names. @default those of the model's file, else `accuracy` for classes, `mae` for values */
-  readonly metrics?: readonly string[];
+  /** @default that of the model's file, else by the model's last activation and the data */
+  readonly loss?: OutputSettings['loss'];
+  /** @default those of the model's file, else `accuracy` for classes, `mae` for values */
+  readonly metrics?: OutputSettings['metrics'];
+  /** Factors of the outputs' losses. @default those of the model's file, else 1 */
+  readonly lossWeights?: OutputSettings['lossWeights'];
   /** Weights of training samples by their class. */
-  readonly classWeights?: ClassWeights;
-  readonly out?: string;
+  readonly classWeights?: ClassWeights | undefined;
+  /** Folder for model, history and checkpoints. @default none: nothing is written */
+  readonly out?: string | undefined;
   /** Whether the result must be the same, bit for bit, for any number of workers. */
-  readonly exact?: boolean;
-  readonly microShard: number;
+  readonly exact?: boolean | undefined;
+  /** Samples that an exact run computes at a time. @default 16 */
+  readonly microShard?: number | undefined;
   /** @default the resumed run's interval, else DEFAULT_CHECKPOINT_INTERVAL */
-  readonly checkpointEvery?: CheckpointInterval;
+  readonly checkpointEvery?: CheckpointInterval | undefined;
+  /** Names of options in errors. @default their keys */
+  readonly optionName?: OptionName | undefined;
 }
 
 const DEFAULT_EPOCHS = 12;
 const DEFAULT_BATCH_SIZE = 128;
+const DEFAULT_SEED = 1337;
+const DEFAULT_MICRO_SHARD = 16;
 
 /** A new run, or an earlier one at its checkpoint. */
 export interface PreparedRun extends PreparedJob {
@@ -80,8 +93,8 @@ export interface PreparedRun extends PreparedJob {
   /** Engine fingerprint of a resumed exact run. */
   readonly engineFingerprint?: string | undefined;
   readonly checkpointEvery: CheckpointInterval;
-  /** Creates the run's folder, or reopens the existing one. */
-  readonly openFolder: () => Promise<RunFolder>;
+  /** Creates the run's folder, or reopens the existing one; null if the run has none. */
+  readonly openFolder: (() => Promise<RunFolder>) | null;
   /** Releases the folder's lock. Call after the last write. */
   readonly release: () => Promise<void>;
 }
@@ -112,35 +125,37 @@ async function prepareNewRun(
   report: Reporter,
   signal: AbortSignal,
 ): Promise<PreparedRun> {
-  const { classWeights, model, weights: weightsFile } = flags;
+  const { classWeights, model, weights: weightsFile, optionName = keyName } = flags;
+  const { data, seed = DEFAULT_SEED, epochs = DEFAULT_EPOCHS } = flags;
   if (weightsFile !== undefined && model === undefined) {
-    throw new Error('--weights needs --model with the model that the weights belong to.');
+    throw new Error(
+      `${optionName('weights')} needs ${optionName('model')} with the model that the weights belong to.`,
+    );
   }
-  const file = model === undefined ? null : await readModelFile(model, weightsFile);
+  let opened: Promise<Dataset> | null = null;
+  const openData = (): Promise<Dataset> =>
+    (opened ??= openTaskData(data, { ...pickFileFlags(flags), seed }, report, signal));
+  const file = await readTaskModel(model, weightsFile, openData);
   // Errors of options come before the data is loaded, which can take minutes.
   const { taken, problems, ...settings } = completeSettings(
-    { ...pickSettings(flags), optionName: flagName },
+    { ...pickSettings(flags), optionName },
     file,
-    basename(model ?? ''),
+    typeof model === 'string' ? basename(model) : 'the model',
   );
   checkSettings(settings);
-  const stored = await openDataset(
-    { ...pickDataFlags(flags), seed: flags.seed, limit: flags.limit },
-    report,
-    signal,
-  );
-  warnAboutMisleadingData(stored, flags.limit, report);
+  const stored = await openData();
+  const isLimited = flags.limit !== undefined || isLimitedData(data);
+  for (const line of describeDatasetProblems(stored, isLimited)) report.warn(line);
   if (taken !== null) report.info(taken);
   const dataset = classWeights === undefined ? stored : withClassWeights(stored, classWeights);
-  const epochs = flags.epochs ?? DEFAULT_EPOCHS;
   const prepared = await prepareJob(dataset, {
     ...settings,
     batchSize: flags.batchSize ?? (file === null ? defaultBatchSize(dataset) : DEFAULT_BATCH_SIZE),
-    seed: flags.seed,
+    seed,
     epochs,
     topology: file?.topology,
     weights: file?.weights ?? undefined,
-    microShard: flags.exact === true ? flags.microShard : undefined,
+    microShard: flags.exact === true ? (flags.microShard ?? DEFAULT_MICRO_SHARD) : undefined,
     // An optimizer by another name has no use for it.
     optimizerState: flags.optimizer?.name === undefined ? file?.optimizerState : null,
   });
@@ -151,6 +166,7 @@ async function prepareNewRun(
   weights.set(prepared.initialWeights);
   for (const [name, values] of Object.entries(optimizerStart?.vectors ?? {}))
     optimizer.state[name]?.set(values);
+  const { out } = flags;
   let folder: NewRunFolder | null = null;
   return {
     ...prepared,
@@ -160,12 +176,22 @@ async function prepareNewRun(
     weights,
     optimizer,
     checkpointEvery: flags.checkpointEvery ?? DEFAULT_CHECKPOINT_INTERVAL,
-    openFolder: async () => (folder = await createRunFolder(flags.out ?? defaultRunDir(new Date()))),
+    openFolder: out === undefined ? null : async () => (folder = await createRunFolder(out)),
     release: async () => folder?.release(),
   };
 }
 
-const pickSettings = ({ optimizer, loss, metrics }: PrepareRunFlags) => ({ optimizer, loss, metrics });
+/** Flags of files besides the data itself. */
+function pickFileFlags(flags: PrepareRunFlags): Omit<DataFlags, 'data' | 'seed'> {
+  return { ...pickDataFlags({ ...flags, data: undefined }), limit: flags.limit };
+}
+
+const pickSettings = ({ optimizer, loss, metrics, lossWeights }: PrepareRunFlags) => ({
+  optimizer,
+  loss,
+  metrics,
+  lossWeights,
+});
 
 async function lockAndResumeRun(
   dir: string,
@@ -192,24 +218,17 @@ async function resumeRun(
   signal: AbortSignal,
   lock: RunLock,
 ): Promise<Omit<PreparedRun, 'release'>> {
-  const { epochs, checkpointEvery } = flags;
+  const { data, epochs, checkpointEvery } = flags;
   const checkpoint = await loadCheckpoint(join(dir, 'checkpoints'), (line) => report.warn(line));
   const { position, tally, engineFingerprint, classWeights } = checkpoint;
   const job = { ...checkpoint.job, epochs: epochs ?? checkpoint.job.epochs };
   if (position.epoch > job.epochs) throw new RunFinishedError(dir, job.epochs);
   const { seed } = job;
-  const stored = await openDataset(
-    // Whether images are transposed is found out by the digest.
-    {
-      ...(await readDataFlags(dir)),
-      ...pickDataFlags(flags),
-      transpose: undefined,
-      limit: job.data.trainSamples,
-      seed,
-    },
-    report,
-    signal,
-  );
+  // Whether images are transposed is found out by the digest.
+  const limit = job.data.trainSamples;
+  const recorded = await readDataFlags(dir);
+  const flagsOfFiles = { ...recorded, ...pickFileFlags(flags), transpose: undefined, limit, seed };
+  const stored = await openTaskData(asResumed(data, limit), flagsOfFiles, report, signal);
   const { dataset: unweighted, dataDigest } = matchCheckpointData(stored, checkpoint);
   checkSameData(checkpoint, unweighted);
   const dataset = classWeights === undefined ? unweighted : withClassWeights(unweighted, classWeights);
@@ -219,7 +238,13 @@ async function resumeRun(
     optimizer: undefined,
     loss: job.outputs.map(({ loss }) => loss),
   });
-  checkRepeatedFlags(flags, { job: checkpoint.job, classWeights, names: prepared.weightNames });
+  const repeated = await readTaskModel(flags.model, flags.weights, () => Promise.resolve(stored));
+  const model =
+    repeated === null
+      ? prepared
+      : await prepareJob(dataset, { ...job, optimizer: undefined, topology: repeated.topology });
+  const { weightNames: names } = prepared;
+  checkRepeatedFlags(flags, { job: checkpoint.job, classWeights, names, layout: model.job.layout });
   const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
   if (checkpoint.plateau !== undefined) optimizer.plateau?.restore(checkpoint.plateau);
   const weights = restoreVectors(checkpoint, optimizer, prepared.initialWeights.length);
@@ -242,10 +267,6 @@ async function resumeRun(
     checkpointEvery: checkpointEvery ?? earlierInterval ?? DEFAULT_CHECKPOINT_INTERVAL,
     openFolder: () => Promise.resolve(folder),
   };
-}
-
-function warnAboutMisleadingData(dataset: Dataset, limit: number | undefined, report: Reporter): void {
-  for (const line of describeDatasetProblems(dataset, limit !== undefined)) report.warn(line);
 }
 
 /**

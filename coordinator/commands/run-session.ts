@@ -1,9 +1,12 @@
 import { pause, type Clock } from '../../shared/util/clock.ts';
 import type { EngineChoice, InstallNative } from '../../shared/engine/engine-choice.ts';
+import type { Engine } from '../../shared/engine/engine.ts';
 import type { Job } from '../../shared/model/job.ts';
+import type { OptionName } from '../../shared/util/option-names.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
-import { startCoordinator, type Coordinator } from '../hosting/coordinator.ts';
+import { CoordinatorHost, MAX_WORKERS, type HostedRun } from '../hosting/coordinator.ts';
 import type { CodecRule } from '../links/codecs.ts';
+import { startInProcessWorker } from '../pool/in-process-worker.ts';
 import { startLocalWorkers, type LocalWorkers } from '../pool/local-workers.ts';
 import { waitForWorkers } from '../pool/wait-for-workers.ts';
 import type { OpenCoordinatorEngine } from '../integrity/reference-engine.ts';
@@ -22,8 +25,11 @@ export interface RunProgram {
 
 export interface RunSessionOptions {
   readonly job: Job;
+  /** Coordinator that exists already, which goes on after the run. @default one of the run's own */
+  readonly coordinator?: CoordinatorHost | undefined;
   readonly host: string;
-  readonly port: number;
+  /** Port to open; null for none. */
+  readonly port: number | null;
   readonly token?: string | undefined;
   /** See CoordinatorOptions. */
   readonly codecs?: CodecRule | undefined;
@@ -33,6 +39,8 @@ export interface RunSessionOptions {
   readonly history?: readonly EpochRecord[] | undefined;
   readonly tls?: Certificate | undefined;
   readonly engine: EngineChoice;
+  /** Engine that computes in this process, beside the local workers. @default none */
+  readonly ownEngine?: Engine | undefined;
   /** When local workers install native TensorFlow during the run. @default 'never' */
   readonly installNative?: InstallNative | undefined;
   /** Number of local workers; 0 for none. */
@@ -42,20 +50,18 @@ export interface RunSessionOptions {
   /** See CoordinatorOptions. */
   readonly audit?: number | undefined;
   /** Whether no answer has to be recomputed, since only this machine's own workers can join. @default false */
-  readonly trustsWorkers?: boolean;
+  readonly trustsWorkers?: boolean | undefined;
   readonly program: RunProgram;
   readonly clock: Clock;
   readonly report: Reporter;
   /** Stops the run. */
   readonly interrupt: { readonly signal: AbortSignal };
   /** Called once the port is open, before any work is assigned. */
-  readonly onOpen: (coordinator: Coordinator) => void | Promise<void>;
+  readonly onOpen: (run: HostedRun) => void | Promise<void>;
+  /** Names of options in lines for the log. @default those of the command line */
+  readonly optionName?: OptionName | undefined;
 }
 
-/** Called when the work is done and all workers are disconnected, while the page is still served. */
-export type AfterRun<Result> = (coordinator: Coordinator, result: Result) => Promise<void>;
-
-const MAX_WORKERS = 1_000;
 /** Time that local workers may take to start; after it, the work begins with the workers that are connected. */
 const LOCAL_WORKERS_TIMEOUT_MS = 60_000;
 /** Time for which connections of an ended process may still seem to be open. */
@@ -63,77 +69,90 @@ const CLOSE_GRACE_MS = 1_000;
 
 /**
  * Opens a coordinator, starts local workers, waits until they are ready, does the work, and closes everything again, also after
- * an error.
- * @param afterwards not called for work that was stopped
+ * an error. A coordinator that existed before still serves the page of the run.
  * @throws Error if the local workers end and no other worker is connected; TrainingDiverged if they were dropped for values that
  *   are not finite
  */
 export async function withCoordinator<Result>(
   options: RunSessionOptions,
-  work: (coordinator: Coordinator) => Promise<Result>,
-  afterwards?: AfterRun<Result>,
+  work: (run: HostedRun) => Promise<Result>,
 ): Promise<Result> {
-  const { job, workers, token, tls, engine, program, clock, report, interrupt } = options;
+  const { job, workers, token, tls, program, clock, report, interrupt, minWorkers, ownEngine } = options;
   const { signal } = interrupt;
-  const coordinator = await startCoordinator({
+  const coordinator =
+    options.coordinator ??
+    new CoordinatorHost({
+      token,
+      clock,
+      maxWorkers: MAX_WORKERS,
+      pageDir: program.pageDir,
+      optionName: options.optionName,
+    });
+  const run = coordinator.open({
     ...options,
     signal,
-    maxWorkers: MAX_WORKERS,
-    pageDir: program.pageDir,
     openCoordinatorEngine: options.trustsWorkers === true ? undefined : program.openCoordinatorEngine,
   });
-  const { minWorkers } = options;
-  const wanted = Math.max(1, workers, minWorkers ?? 0);
+  const wanted = Math.max(1, workers + (ownEngine === undefined ? 0 : 1), minWorkers ?? 0);
   const timeoutMs = minWorkers === undefined ? LOCAL_WORKERS_TIMEOUT_MS : null;
-  let local: LocalWorkers | null = null;
+  const local: LocalWorkers[] = [];
   let closeReason = 'The run has ended with an error.';
+  let hasResult = false;
   const sessionEnd = new AbortController();
   const stopWaiting = AbortSignal.any([signal, sessionEnd.signal]);
-  // A function, since TypeScript narrows a property that changes meanwhile.
-  const isStopped = (): boolean => signal.aborted;
   try {
-    await options.onOpen(coordinator);
+    if (options.port !== null) await coordinator.listen({ host: options.host, port: options.port, tls });
+    await options.onOpen(run);
     if (workers > 0) {
-      local = startLocalWorkers({
-        count: workers,
-        command: program.command,
-        url: coordinator.urls[0] ?? '',
-        token,
-        fingerprint: tls?.fingerprint,
-        engine,
-        installNative: options.installNative,
-        // The number of threads changes the bits of a gradient.
-        threads: job.microShard === undefined ? undefined : 1,
-        onLine: (line) => report.info(line),
-      });
+      local.push(
+        startLocalWorkers({
+          count: workers,
+          command: program.command,
+          ...(await coordinator.openLocalAddress()),
+          token: coordinator.token,
+          engine: options.engine,
+          installNative: options.installNative,
+          // The number of threads changes the bits of a gradient.
+          threads: job.microShard === undefined ? undefined : 1,
+          onLine: (line) => report.info(line),
+        }),
+      );
     }
-    const localFailure = local === null ? [] : [failWithoutWorkers(local, coordinator, options)];
-    await Promise.race([
-      ...localFailure,
-      waitForWorkers(coordinator.pool, wanted, timeoutMs, clock, stopWaiting),
-    ]);
-    const result = await Promise.race([...localFailure, work(coordinator)]);
-    closeReason = isStopped() ? 'The run was stopped.' : 'The run is finished.';
-    if (afterwards !== undefined && !isStopped()) {
-      coordinator.finish(closeReason);
-      await local?.stop();
-      if (!isStopped()) await afterwards(coordinator, result);
+    if (ownEngine !== undefined) {
+      local.push(
+        startInProcessWorker({
+          engine: ownEngine,
+          connect: run.connect,
+          token: coordinator.token,
+          clock,
+          note: (line) => report.info(line),
+        }),
+      );
     }
+    const localFailure = local.length === 0 ? [] : [failWithoutWorkers(local, run, options)];
+    await Promise.race([...localFailure, waitForWorkers(run.pool, wanted, timeoutMs, clock, stopWaiting)]);
+    const result = await Promise.race([...localFailure, work(run)]);
+    closeReason = signal.aborted ? 'The run was stopped.' : 'The run is finished.';
+    hasResult = true;
     return result;
   } finally {
     sessionEnd.abort();
-    await coordinator.close(closeReason);
-    await local?.stop();
+    if (options.coordinator === undefined) await coordinator.close(closeReason);
+    else if (hasResult) run.finish(closeReason);
+    else await run.close(closeReason);
+    await Promise.all(local.map((each) => each.stop()));
+    await coordinator.closeLocalPort();
   }
 }
 
 /** Rejects when the local workers have ended and no other worker is connected. */
 async function failWithoutWorkers(
-  local: LocalWorkers,
-  { pool, stepRunner }: Coordinator,
+  local: readonly LocalWorkers[],
+  { pool, stepRunner }: HostedRun,
   { clock, report, interrupt }: Pick<RunSessionOptions, 'clock' | 'report' | 'interrupt'>,
 ): Promise<never> {
-  const reason = await local.exited;
+  const reasons = await Promise.all(local.map(({ exited }) => exited));
+  const reason = reasons.join('; ');
   // A process may end before its connections are closed.
   if (pool.workers.size > 0) await pause(clock, CLOSE_GRACE_MS, interrupt.signal);
   if (pool.workers.size === 0) {

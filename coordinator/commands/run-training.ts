@@ -1,21 +1,27 @@
 import { setFlagsFromString } from 'node:v8';
 import type { EngineChoice, InstallNative } from '../../shared/engine/engine-choice.ts';
+import type { Engine } from '../../shared/engine/engine.ts';
 import type { Job } from '../../shared/model/job.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import { Scoring, type ScoredJob } from '../../shared/model/scoring.ts';
-import type { Step } from '../../shared/protocol/messages.ts';
+import type { EpochRecord, Step } from '../../shared/protocol/messages.ts';
+import { keyName } from '../../shared/util/option-names.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import type { Callback } from '../callbacks/callback.ts';
 import { CallbackList } from '../callbacks/callback-list.ts';
-import { withoutSecrets, type CallbackOptions } from '../callbacks/from-options.ts';
 import { withScheduleOf } from '../callbacks/learning-rate.ts';
 import { trainWithCallbacks } from '../callbacks/train-with-callbacks.ts';
-import type { Coordinator } from '../hosting/coordinator.ts';
+import type { CoordinatorHost, HostedRun } from '../hosting/coordinator.ts';
 import { userCacheDir } from '../data/load-dataset.ts';
-import { codecRuleFor } from '../links/codecs.ts';
+import { codecLabel, codecRuleFor, type CodecChoice } from '../links/codecs.ts';
 import { checkModel, warnOfShardStatistics } from '../model/check-model.ts';
-import type { LogFormat } from '../report/log.ts';
-import { combineListeners, EVALUATING, type Reporter, type TestScores } from '../report/reporter.ts';
+import {
+  combineListeners,
+  EVALUATING,
+  type Reporter,
+  type TestScores,
+  type TrainingListener,
+} from '../report/reporter.ts';
 import { printDataset } from '../report/summary.ts';
 import { removeEarlierCheckpoints } from '../run/checkpoint.ts';
 import { CheckpointWriter } from '../run/checkpoint-writer.ts';
@@ -28,33 +34,37 @@ import type { StepRunner } from '../training/step.ts';
 import type { TrainingOptions } from '../training/train.ts';
 import { certificateFor, type Certificate, type HttpsFlags } from '../server/tls.ts';
 import { checkRunExports, exportRun } from './export-model.ts';
-import { prepareRun, RunFinishedError, type PreparedRun, type PrepareRunFlags } from './prepare-run.ts';
+import { prepareRun, type PreparedRun, type PrepareRunFlags } from './prepare-run.ts';
 import { withCoordinator, type RunProgram } from './run-session.ts';
 
-/** Flags of `gradcast train` and `gradcast coordinator`, which config.json records. */
-export interface TrainingRunFlags extends PrepareRunFlags, HttpsFlags, CallbackOptions {
-  readonly command: 'train' | 'coordinator';
-  readonly port: number;
-  readonly token?: string;
-  /** One of LINK_CODECS, or auto. */
-  readonly codec: string;
+/** Settings of a run. */
+export interface RunSettings extends PrepareRunFlags, HttpsFlags {
+  /** Port to open; null for none. */
+  readonly port: number | null;
+  readonly token?: string | undefined;
+  readonly codec: CodecChoice;
   readonly engine: EngineChoice;
+  /** Engine that computes in this process, beside the local workers. @default none */
+  readonly ownEngine?: Engine | undefined;
   readonly installNative: InstallNative;
-  /** Number of local workers; 0 for none. */
-  readonly workers: number | 'auto';
-  readonly minWorkers?: number;
-  readonly audit?: number;
-  /** Whether the page is served after the end, until a signal. */
-  readonly keepOpen?: boolean;
-  readonly log: LogFormat;
+  readonly minWorkers?: number | undefined;
+  readonly audit?: number | undefined;
+  /** Whether no answer has to be recomputed. @default false */
+  readonly trustsWorkers?: boolean | undefined;
   /** Formats and files in which the trained model is written besides. */
-  readonly export?: readonly string[];
+  readonly export?: readonly string[] | undefined;
+  /** Settings that config.json records, besides those of the job. */
+  readonly config: object;
 }
 
 export interface TrainingRunOptions {
   readonly program: RunProgram & { readonly version: string };
+  /** Coordinator that exists already, which goes on after the run. @default one of the run's own */
+  readonly coordinator?: CoordinatorHost | undefined;
   readonly clock: Clock;
   readonly report: Reporter;
+  /** Receives the events of training, after the reporter. @default none */
+  readonly listener?: TrainingListener | undefined;
   /** Stops the run after the step in progress; then the model is saved. */
   readonly signal: AbortSignal;
   /** Chooses the number of local workers. Called once, before the port is opened. */
@@ -62,84 +72,90 @@ export interface TrainingRunOptions {
   /** Called when workers can join. @param urls addresses of the coordinator, the nearest first */
   readonly onListening: (urls: readonly string[], tls: Certificate | undefined) => void;
   /** Called in their order while the run trains. @default none */
-  readonly callbacks?: readonly Callback[];
+  readonly callbacks?: readonly Callback[] | undefined;
   /** Called when training begins and after each step. @param steps finished steps of the run, those of earlier processes included */
   readonly onSteps?: (steps: number) => void;
-  /** Called when the run is finished and its folder released; the page is served until it settles. @default the page ends */
-  readonly afterRun?: ((outcome: TrainingRunOutcome, urls: readonly string[]) => Promise<void>) | undefined;
 }
 
-/** Result of a run that has opened its folder. */
-export interface TrainingRunOutcome {
-  readonly folder: RunFolder;
+/** Result of a run. */
+export interface TrainingRunOutcome extends Pick<PreparedRun, 'job' | 'weightNames' | 'dataset'> {
+  /** Folder of the run; null if nothing is written. */
+  readonly folder: string | null;
+  /** Trained weights, or their moving average if the optimizer has one. */
+  readonly weights: Float32Array;
+  /** Finished epochs, those of earlier processes included. */
+  readonly history: readonly EpochRecord[];
   /** Steps of the run, those of earlier processes included. */
   readonly steps: number;
-  /** Scores of the saved model on the test data; null if they were not measured. */
+  /** Scores of the weights on the test data; null if they were not measured. */
   readonly scores: TestScores | null;
+  /** Whether a checkpoint is on disk. */
   readonly canResume: boolean;
-  /** Whether rows and columns of the images were exchanged. */
-  readonly isTransposed: boolean;
 }
 
-/** The folder of a run and its checkpoints. */
-interface RunOutput {
+/** Folder of a run and its checkpoints. */
+interface RunFiles {
   readonly folder: RunFolder;
-  readonly callbacks: CallbackList;
   readonly checkpoints: CheckpointWriter;
+}
+
+/** Receivers of a run's progress: its callbacks and its files, if it writes any. */
+interface RunOutput {
+  readonly callbacks: CallbackList;
+  readonly files: RunFiles | null;
 }
 
 /**
  * Trains a model from a data set to a saved model: prepares the run, serves workers, writes checkpoints and history.
- * @returns null if the run was stopped before its port was open, or was finished already
+ * @returns null if the run was stopped before its port was open
+ * @throws RunFinishedError if a resumed run has no step left
  */
 export async function runTraining(
-  flags: TrainingRunFlags,
+  settings: RunSettings,
   options: TrainingRunOptions,
 ): Promise<TrainingRunOutcome | null> {
   const { report, signal } = options;
   let prepared: PreparedRun | null = null;
   const opened: { output: RunOutput | null } = { output: null };
   try {
-    checkExact(flags);
-    const tls = await certificateFor(flags, userCacheDir(), new Date());
-    const optimizer = withScheduleOf(options.callbacks ?? [], flags.optimizer, flags.model !== undefined);
-    prepared = await prepareRun({ ...flags, optimizer }, report, signal);
-    return await trainPrepared(flags, options, prepared, tls, opened);
+    checkExact(settings);
+    const tls = await certificateFor(settings, userCacheDir(), new Date());
+    const { callbacks = [] } = options;
+    const optimizer = withScheduleOf(callbacks, settings.optimizer, settings.model !== undefined);
+    prepared = await prepareRun({ ...settings, optimizer }, report, signal);
+    return await trainPrepared(settings, options, prepared, tls, opened);
   } catch (error) {
-    if (error instanceof RunFinishedError) {
-      report.info(error.message);
-      return null;
-    }
     // A cancelled preparation rejects with the signal's reason; nothing has been trained yet.
-    if (error === signal.reason) return null;
+    if (signal.aborted && error === signal.reason) return null;
     throw error;
   } finally {
-    if (flags.resume === undefined) await opened.output?.folder.discardIfUnused();
+    if (settings.resume === undefined) await opened.output?.files?.folder.discardIfUnused();
     await prepared?.release();
   }
 }
 
 async function trainPrepared(
-  flags: TrainingRunFlags,
+  settings: RunSettings,
   options: TrainingRunOptions,
   prepared: PreparedRun,
   tls: Certificate | undefined,
   opened: { output: RunOutput | null },
 ): Promise<TrainingRunOutcome | null> {
-  const { program, clock, report, signal, afterRun } = options;
+  const { program, clock, report, signal, coordinator } = options;
   const { dataset, job, resumeFrom, history, engineFingerprint } = prepared;
-  if (job.microShard !== undefined) checkExact({ ...flags, exact: true });
+  if (job.microShard !== undefined) checkExact({ ...settings, exact: true });
   printDataset(dataset, report);
-  await checkModel(prepared, flags.model !== undefined || flags.loss !== undefined, program, report);
-  await checkRunExports(flags.export, prepared);
+  await checkModel(prepared, settings.model !== undefined || settings.loss !== undefined, program, report);
+  await checkRunExports(settings.export, prepared);
   const workers = await options.chooseWorkerCount(job);
   if (signal.aborted) return null;
-  warnOfShardStatistics(job, { ...flags, workers }, report);
+  warnOfShardStatistics(job, { ...settings, workers }, report);
   return withCoordinator(
     {
-      ...flags,
+      ...settings,
+      coordinator,
       workers,
-      codecs: codecRuleFor(job, flags.codec),
+      codecs: codecRuleFor(job, settings.codec),
       job,
       history,
       engineFingerprint,
@@ -148,46 +164,44 @@ async function trainPrepared(
       clock,
       report,
       interrupt: { signal },
-      async onOpen(coordinator) {
+      async onOpen(run) {
         // After the port is open: a run that cannot start leaves no folder.
-        const output = await openOutput(prepared, coordinator, options);
+        const output = await openOutput(prepared, run, options);
         opened.output = output;
-        if (resumeFrom === undefined) {
-          await output.folder.writeConfig(createRunConfig({ ...flags, workers }, prepared, program));
-          await output.checkpoints.writeInitial();
+        const { files } = output;
+        if (files !== null && resumeFrom === undefined) {
+          const config = { ...settings.config, workers };
+          await files.folder.writeConfig(createRunConfig(config, prepared, settings.token, program));
+          await files.checkpoints.writeInitial();
         }
-        options.onListening(coordinator.urls, tls);
+        options.onListening(run.urls, tls);
       },
     },
-    async (coordinator) => {
-      const outcome = await trainAndSave(prepared, coordinator, opened.output as RunOutput, options);
-      if (outcome.steps > 0) await exportRun(flags.export, outcome.folder, report);
+    async (run) => {
+      const outcome = await trainAndSave(prepared, run, opened.output as RunOutput, options);
+      const dir = outcome.folder;
+      if (outcome.steps > 0 && dir !== null) await exportRun(settings.export, { dir }, report);
       return outcome;
     },
-    afterRun === undefined
-      ? undefined
-      : async ({ urls }, outcome) => {
-          await prepared.release();
-          await afterRun(outcome, urls);
-        },
   );
 }
 
 async function openOutput(
   prepared: PreparedRun,
-  { engineFingerprints }: Coordinator,
+  { engineFingerprints }: HostedRun,
   { program, clock, report, callbacks: called = [] }: TrainingRunOptions,
 ): Promise<RunOutput> {
   const { job, weights, optimizer, dataset, dataDigest, classWeights, checkpointEvery } = prepared;
-  const folder = await prepared.openFolder();
+  const folder = (await prepared.openFolder?.()) ?? null;
   const callbacks = new CallbackList({
     ...prepared,
     callbacks: called,
     trainedBy: { gradcast: program.version, dataDescription: dataset.description },
-    runDir: folder.dir,
+    runDir: folder?.dir ?? null,
     report,
   });
   if (prepared.callbackStates !== undefined) callbacks.restore(prepared.callbackStates);
+  if (folder === null) return { callbacks, files: null };
   const checkpoints = new CheckpointWriter({
     dir: folder.checkpointDir,
     every: checkpointEvery,
@@ -202,55 +216,71 @@ async function openOutput(
     write: { beforeReplace: () => folder.lock.check() },
     warn: (line) => report.warn(line),
   });
-  return { folder, checkpoints, callbacks };
+  return { callbacks, files: { folder, checkpoints } };
 }
 
 async function trainAndSave(
   prepared: PreparedRun,
-  { stepRunner, pool, feed, metrics, bottleneckReporter }: Coordinator,
-  { folder, checkpoints, callbacks }: RunOutput,
-  { program, clock, report, signal, onSteps }: TrainingRunOptions,
+  { stepRunner, pool, feed, metrics, bottleneckReporter }: HostedRun,
+  { callbacks, files }: RunOutput,
+  options: TrainingRunOptions,
 ): Promise<TrainingRunOutcome> {
-  const { dataset, job, optimizer, resumeFrom } = prepared;
-  const save = (epochs: number, scores: TestScores | null): Promise<void> =>
-    saveWeights(folder, prepared, program.version, { weights: optimizer.averagedWeights, epochs, scores });
-  const epochs = new EpochSaver({
-    folder,
-    saveModel: (record) => save(record.epoch, record),
-    warn: (line) => report.warn(line),
-  });
+  const { program, clock, report, signal, onSteps, listener } = options;
+  const { dataset, job, optimizer, resumeFrom, weightNames } = prepared;
+  const save = async (model: TrainedWeights): Promise<void> => {
+    if (files !== null) await saveWeights(files.folder, prepared, program.version, model);
+  };
+  const saver =
+    files === null
+      ? null
+      : new EpochSaver({
+          folder: files.folder,
+          saveModel: (record) =>
+            save({ weights: optimizer.averagedWeights, epochs: record.epoch, scores: record }),
+          warn: (line) => report.warn(line),
+        });
+  const history = [...(prepared.history ?? [])];
   onSteps?.(resumeFrom?.position.steps ?? 0);
-  const options: TrainingOptions = {
+  const listeners = listener === undefined ? [] : [listener];
+  const training: TrainingOptions = {
     job,
     dataset,
     optimizer,
     stepRunner,
     pool,
-    report: combineListeners(report, bottleneckReporter, feed, metrics),
+    report: combineListeners(report, bottleneckReporter, feed, metrics, ...listeners),
     clock,
     signal,
-    save: (record) => epochs.save(record),
+    async save(record) {
+      history.push(record);
+      await saver?.save(record);
+    },
     ...(resumeFrom === undefined ? {} : { resumeFrom }),
-    checkpoint(when, position, totals) {
+    async checkpoint(when, position, totals) {
       onSteps?.(position.steps);
-      return checkpoints.record(when, position, totals);
+      await files?.checkpoints.record(when, position, totals);
     },
   };
-  const training = trainWithCallbacks(options, callbacks);
-  const trained = await Promise.race([training, rejectWhenLockLost(folder.lock.lost)]);
+  const running = trainWithCallbacks(training, callbacks);
+  const trained =
+    files === null
+      ? await running
+      : await Promise.race([running, rejectWhenLockLost(files.folder.lock.lost)]);
   const { finalModel: final, stopReason } = callbacks;
   const isStopped = signal.aborted || callbacks.stopSignal.aborted;
   if (isStopped && !signal.aborted) {
     const at = isAtEpochEnd(trained, dataset, job) ? `epoch ${trained.epochs}` : `step ${trained.steps}`;
     report.info(`The run ends after ${at}: ${stopReason ?? ''}.`, { event: 'stoppedEarly' });
   }
-  if (!isStopped) {
-    epochs.assertSaved();
-    await removeEarlierCheckpoints(folder.checkpointDir, trained.steps);
+  if (!isStopped && files !== null) {
+    saver?.assertSaved();
+    await removeEarlierCheckpoints(files.folder.checkpointDir, trained.steps);
   }
+  // The average has no values before the first step.
+  const last = trained.steps > 0 ? optimizer.averagedWeights : optimizer.weights;
+  const { weights, epoch } = final ?? { weights: last, epoch: trained.epochs };
   let scores: TestScores | null = trained.last;
   if (final !== null || (isStopped && trained.steps > 0)) {
-    const { weights, epoch } = final ?? { weights: optimizer.averagedWeights, epoch: trained.epochs };
     // Workers were sent the step's own weights, or parts of them.
     if (weights !== optimizer.weights) stepRunner.rewind();
     scores = await saveStoppedRun({
@@ -262,16 +292,19 @@ async function trainAndSave(
       penalty: optimizer.penalty(weights),
       stepRunner,
       report,
-      save: (measured) =>
-        saveWeights(folder, prepared, program.version, { weights, epochs: epoch, scores: measured }),
+      save: (measured) => save({ weights, epochs: epoch, scores: measured }),
     });
   }
   return {
-    folder,
+    job,
+    weightNames,
+    dataset,
+    folder: files?.folder.dir ?? null,
+    weights: weights.slice(),
+    history,
     steps: trained.steps,
     scores,
-    canResume: checkpoints.hasWritten || resumeFrom !== undefined,
-    isTransposed: dataset.isTransposed === true,
+    canResume: files !== null && (files.checkpoints.hasWritten || resumeFrom !== undefined),
   };
 }
 
@@ -362,10 +395,15 @@ function saveWeights(
 }
 
 /** @throws Error if the codec rounds: an exact result must not depend on which worker sends a value */
-function checkExact({ exact, codec }: Pick<TrainingRunFlags, 'exact' | 'codec'>): void {
+function checkExact({
+  exact,
+  codec,
+  optionName = keyName,
+}: Pick<RunSettings, 'exact' | 'codec' | 'optionName'>): void {
   if (exact !== true || codec === 'float32' || codec === 'auto') return;
+  const name = typeof codec === 'string' ? codec : codecLabel({ codec: codec.up, updateCodec: codec.down });
   throw new Error(
-    `--exact needs --codec float32: ${codec} rounds, and the error depends on the worker that sends it.`,
+    `${optionName('exact')} needs ${optionName('codec')} float32: ${name} rounds, and the error depends on the worker that sends it.`,
   );
 }
 
@@ -379,22 +417,20 @@ export function growHeap(): void {
 }
 
 /** Contents of config.json: all settings that are needed to repeat the run, without the token. */
-function createRunConfig(
-  flags: TrainingRunFlags,
+const createRunConfig = (
+  config: object,
   { job, dataset, checkpointEvery }: PreparedRun,
+  token: string | undefined,
   { version }: { readonly version: string },
-): object {
-  const { token, ...shown } = withoutSecrets(flags);
-  return {
-    gradcast: version,
-    node: process.version,
-    started: new Date().toISOString(),
-    ...shown,
-    epochs: job.epochs,
-    batchSize: job.batchSize,
-    checkpointEvery,
-    optimizer: job.optimizer,
-    token: token === undefined ? 'none' : 'set',
-    dataset: { name: dataset.name, description: dataset.description },
-  };
-}
+): object => ({
+  gradcast: version,
+  node: process.version,
+  started: new Date().toISOString(),
+  ...config,
+  epochs: job.epochs,
+  batchSize: job.batchSize,
+  checkpointEvery,
+  optimizer: job.optimizer,
+  token: token === undefined ? 'none' : 'set',
+  dataset: { name: dataset.name, description: dataset.description },
+});

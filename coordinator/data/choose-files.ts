@@ -2,6 +2,7 @@ import { basename, join } from 'node:path';
 import { DataError } from '../../shared/data/data-error.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import type { DataFile } from './data-file.ts';
+import { hasImageName } from './images/image-type.ts';
 import { parseRole, type FileRole, type SplitName } from './file-names.ts';
 
 /** Files of a split: images and labels, or a table of both. The file of images may be a table with another name. */
@@ -134,7 +135,14 @@ function missingFilesError(
 ): DataError {
   const source = `${sanitizeForTerminal(folder)} (from ${option})`;
   const [best] = sets.toSorted((a, b) => listParts(b).length - listParts(a).length);
-  if (best === undefined) return new DataError(`${source} ${describeOtherFiles(files)}`);
+  if (best === undefined) {
+    const images = files.filter(({ name }) => hasImageName(name)).length;
+    return new DataError(
+      images > files.length / 2 && /\.zip$/i.test(folder)
+        ? `${source} holds ${images} images, which are read from folders only. Unpack it, and point ${option} at the folder.`
+        : `${source} ${describeOtherFiles(files)}`,
+    );
+  }
   const present = listParts(best);
   const missing = ['train images', 'train labels', 'test images', 'test labels'].filter(
     (part) => !present.some(({ parts }) => parts.includes(part)),

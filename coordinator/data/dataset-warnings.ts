@@ -1,11 +1,22 @@
 import { createHash } from 'node:crypto';
-import { asImages, type Dataset, type ImageDataset, type LabeledImages } from '../../shared/data/dataset.ts';
+import {
+  asImages,
+  isLazy,
+  type Dataset,
+  type ImageDataset,
+  type LabeledImages,
+  type Split,
+} from '../../shared/data/dataset.ts';
 
 /** With this fraction of samples in one class, accuracy says little: a constant answer scores as much. */
 const MAX_CLASS_FRACTION = 0.9;
 /** Images without a pixel this bright were most likely scaled to 0 to 1 and rounded. */
-const MIN_BRIGHTEST = 2;
+export const MIN_BRIGHTEST = 2;
+export const NEARLY_BLACK =
+  'No pixel is brighter than 1 of 255, so all images are nearly black. Scale them to 0 to 255.';
 const MAX_LISTED = 8;
+/** A list of more counts would not be read. */
+const MAX_COUNTED_CLASSES = 50_000;
 /** Number of test samples that are compared with the training samples, spread over the test set. */
 const MAX_SAMPLES_CHECKED = 1000;
 /** In many data sets a few images are in both splits. */
@@ -18,43 +29,78 @@ const MAX_DUPLICATE_FRACTION = 0.1;
  * @param limited whether a limit takes the first training samples only
  */
 export function describeDatasetProblems(dataset: Dataset, limited = false): string[] {
+  const labels = labelCounts(dataset);
   const images = asImages(dataset);
-  return images === null ? [] : describeImageProblems(images, limited);
+  return [
+    ...describeTransposition(dataset),
+    ...(labels === null ? [] : describeLabelProblems(labels, dataset, limited)),
+    ...(images === null ? [] : describeImageProblems(images)),
+  ];
 }
 
-function describeImageProblems(dataset: ImageDataset, limited: boolean): string[] {
-  const { train, test, classes } = dataset;
-  const trainCounts = countLabels(train, classes);
-  const testCounts = countLabels(test, classes);
+/** Number of samples of each class in both parts. */
+export interface LabelCounts {
+  readonly train: readonly number[];
+  readonly test: readonly number[];
+}
+
+/** Counts the samples of each class of the first target; null if it is no class, or is not known before samples are read. */
+export function labelCounts({ targets: [target], train, test, preprocessing }: Dataset): LabelCounts | null {
+  // The next word of a text is no class of samples that have to be balanced.
+  if (preprocessing?.kind === 'text' && preprocessing.targets === undefined) return null;
+  if (target?.classes === undefined || target.shape.length > 0 || target.classes > MAX_COUNTED_CLASSES)
+    return null;
+  const { classes } = target;
+  const count = (split: Split): number[] | null => {
+    const labels = isLazy(split) ? split.labels : split.targets[0];
+    if (labels === undefined) return null;
+    const counts = new Array<number>(classes).fill(0);
+    for (const label of labels) counts[label] = (counts[label] ?? 0) + 1;
+    return counts;
+  };
+  const trainCounts = count(train);
+  const testCounts = count(test);
+  return trainCounts === null || testCounts === null ? null : { train: trainCounts, test: testCounts };
+}
+
+function describeLabelProblems(
+  { train: trainCounts, test: testCounts }: LabelCounts,
+  { train, test, classNames }: Dataset,
+  limited: boolean,
+): string[] {
+  const classes = trainCounts.length;
   const limitAdvice = limited
     ? ' The limit takes the first samples, which may be sorted by class: raise it.'
     : '';
   const testOnly = filterClasses(trainCounts, (count, label) => count === 0 && (testCounts[label] ?? 0) > 0);
   const empty = filterClasses(trainCounts, (count, label) => count === 0 && testCounts[label] === 0);
-  const lines: string[] = describeTransposition(dataset);
+  const lines: string[] = [];
   if (testOnly.length > 0) {
     const samples = testOnly.reduce((sum, label) => sum + (testCounts[label] ?? 0), 0);
     lines.push(
-      `${formatClasses(testOnly)} in the test set (${samples} of ${test.count} samples) but not in the training set, so the model cannot learn ${testOnly.length === 1 ? 'it' : 'them'}.${limitAdvice}`,
+      `${formatClasses(testOnly, classNames)} in the test set (${samples} of ${test.count} samples) but not in the training set, so the model cannot learn ${testOnly.length === 1 ? 'it' : 'them'}.${limitAdvice}`,
     );
   }
   if (empty.length > 0) {
     lines.push(
-      `${formatClasses(empty, 'has', 'have')} no sample: of the model's ${classes} outputs, ${empty.length} cannot be learned.${empty.length === 1 && empty[0] === 0 ? ' The labels seem to be counted from 1.' : ''}`,
+      `${formatClasses(empty, classNames, 'has', 'have')} no sample: of the model's ${classes} outputs, ${empty.length} cannot be learned.${empty.length === 1 && empty[0] === 0 ? ' The labels seem to be counted from 1.' : ''}`,
     );
   }
   lines.push(
-    ...imbalanceWarnings('training', trainCounts, train.count, limitAdvice),
-    ...imbalanceWarnings('test', testCounts, test.count, ''),
+    ...imbalanceWarnings('training', trainCounts, train.count, limitAdvice, classNames),
+    ...imbalanceWarnings('test', testCounts, test.count, '', classNames),
   );
+  return lines;
+}
+
+function describeImageProblems(dataset: ImageDataset): string[] {
+  const lines: string[] = [];
   const duplicates = duplicateFraction(dataset);
   if (duplicates > MAX_DUPLICATE_FRACTION) {
     const percent = Math.floor(100 * duplicates);
     lines.push(`${percent}% of the test images are training images too, so accuracy on new images is lower.`);
   }
-  if (!train.images.some((pixel) => pixel >= MIN_BRIGHTEST)) {
-    lines.push('No pixel is brighter than 1 of 255, so all images are nearly black. Scale them to 0 to 255.');
-  }
+  if (!dataset.train.images.some((pixel) => pixel >= MIN_BRIGHTEST)) lines.push(NEARLY_BLACK);
   return lines;
 }
 
@@ -73,9 +119,11 @@ function imbalanceWarnings(
   counts: readonly number[],
   total: number,
   limitAdvice: string,
+  classNames: readonly string[] | undefined,
 ): string[] {
-  const largest = Math.max(...counts);
-  const label = counts.indexOf(largest);
+  const largest = counts.reduce((max, count) => Math.max(max, count), 0);
+  const index = counts.indexOf(largest);
+  const label = classNames?.[index] ?? index;
   if (largest === total) {
     return [`All ${split} samples are of class ${label}, so the accuracy says nothing.${limitAdvice}`];
   }
@@ -100,12 +148,6 @@ function duplicateFraction({ train, test }: ImageDataset): number {
   return samples.filter((sample) => trainHashes.has(hashOf(test, sample))).length / checked;
 }
 
-function countLabels({ labels }: LabeledImages, classes: number): number[] {
-  const counts = new Array<number>(classes).fill(0);
-  for (const label of labels) counts[label] = (counts[label] ?? 0) + 1;
-  return counts;
-}
-
 function filterClasses(
   counts: readonly number[],
   matches: (count: number, label: number) => boolean,
@@ -113,8 +155,16 @@ function filterClasses(
   return [...counts.keys()].filter((label) => matches(counts[label] ?? 0, label));
 }
 
-function formatClasses(labels: readonly number[], singular = 'is', plural = 'are'): string {
-  const listed = labels.slice(0, MAX_LISTED).join(', ');
+function formatClasses(
+  labels: readonly number[],
+  classNames: readonly string[] | undefined,
+  singular = 'is',
+  plural = 'are',
+): string {
+  const listed = labels
+    .slice(0, MAX_LISTED)
+    .map((label) => classNames?.[label] ?? label)
+    .join(', ');
   const more = labels.length > MAX_LISTED ? ` and ${labels.length - MAX_LISTED} more` : '';
   return labels.length === 1 ? `Class ${listed} ${singular}` : `Classes ${listed}${more} ${plural}`;
 }

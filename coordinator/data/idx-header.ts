@@ -27,8 +27,8 @@ const TYPES: ReadonlyMap<number, ElementType> = new Map([
   [0x0e, elementType('float64', 8, true, Float64Array, (view, at) => view.getFloat64(at))],
 ]);
 
-/** Images have at most four dimensions: [n, height, width, channels]. */
-const MAX_RANK = 4;
+/** One for the samples and those of a sample, of which a tensor has at most seven. */
+const MAX_RANK = 8;
 
 export interface IdxHeader {
   readonly type: ElementType;

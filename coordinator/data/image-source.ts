@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
+import { basename, dirname, resolve } from 'node:path';
 import type { LazySplit } from '../../shared/data/dataset.ts';
 import { DataError, invalidFileError } from '../../shared/data/data-error.ts';
 import { readRegularFile } from '../files/read-file.ts';
 import { readError } from './data-file.ts';
 import { HEAD_BYTES, detectContent } from './detect-content.ts';
 import { decodeImage, ImageError, nameImageError, type ImageOptions } from './images/decode-image.ts';
-import { openable, readable, type ImageFiles, type RawPath } from './list-images.ts';
+import { openable, rawPath, readable, type ImageFiles, type RawPath } from './list-images.ts';
 import { SampleCache } from './images/sample-cache.ts';
 
 /** Raised whenever the same file would be decoded to other values. */
@@ -112,6 +113,13 @@ export async function decodeFile(root: RawPath, path: RawPath, options: ImageOpt
     throw describeImageError(whole, error, bytes);
   }
 }
+
+/**
+ * Decodes an image file, as decodeImage does.
+ * @throws DataError that names the file
+ */
+export const decodeImageFile = (path: string, options: ImageOptions): Promise<Uint8Array> =>
+  decodeFile(rawPath(dirname(resolve(path))), rawPath(basename(path)), options);
 
 /** Error for an image file that names it, and what it is instead. @param bytes its first ones; null if it could not be read */
 export function describeImageError(path: RawPath, error: unknown, bytes: Uint8Array | null): DataError {

@@ -118,7 +118,7 @@ async function openNamed(name: string, options: LoadDatasetOptions): Promise<Dat
   if (found.ok) return found.dataset;
   const title = name === 'mnist' ? 'MNIST' : name;
   const failures = found.failures.map((failure) => `\n  ${failure}`).join('');
-  const remedy = offlineAdvice(set, mirrors);
+  const remedy = offlineAdvice(set);
   if (options.dataDir !== undefined || useSyntheticDigits === 'never') {
     throw new DataError(
       `${title}: expected it in ${found.folder} or on a mirror, found neither:${failures}\n${remedy}`,

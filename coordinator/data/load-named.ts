@@ -65,8 +65,8 @@ export async function loadNamed(options: LoadNamedOptions): Promise<NamedResult>
 }
 
 /** Sentence about the files to get if no mirror can be reached, as the way without a network. */
-export function offlineAdvice(set: NamedSet, mirrors: readonly string[]): string {
-  const from = mirrors[0] ?? 'a machine that has them';
+export function offlineAdvice(set: NamedSet): string {
+  const from = set.mirrors[0] ?? 'a machine that has them';
   if (set.kind === 'idx') {
     const files = ROLES.map((role) => `${set.files[role].name}.gz`);
     return `Connect to the internet and start again, or put ${files.join(', ')} from ${from} into a folder and point --data at it.`;

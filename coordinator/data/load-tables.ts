@@ -41,8 +41,7 @@ export async function loadTables(
 ): Promise<Dataset | null> {
   const found = await findTables(path, options.format, option);
   if (found === null) return null;
-  const files =
-    options.test === undefined ? found : { ...found, test: await findTestFiles(options.test, found) };
+  const files = await withTestFiles(found, options, report);
   const about = { name: datasetName(path), description: `Your own data, from ${sanitizeForTerminal(path)}.` };
   if (files.format === 'csv' && (await isImageTable(files, options))) {
     // Two files are read as those of IDX are, which may lie beside them.
@@ -54,6 +53,18 @@ export async function loadTables(
   const loaded = await load(files, options, about, report);
   for (const line of loaded.lines) report.info(line);
   return loaded.dataset;
+}
+
+/** Files of both parts: those of --test-data, or no test part if a part of the training samples is asked for. */
+async function withTestFiles(
+  found: TableFiles,
+  { test, validationSplit }: TableLoadOptions,
+  report: DataReporter,
+): Promise<TableFiles> {
+  if (test !== undefined) return { ...found, test: await findTestFiles(test, found) };
+  if (validationSplit === undefined || found.test === null) return found;
+  report.info(`Not used: ${listFiles(found.test)}, because of --validation-split.`);
+  return { ...found, test: null };
 }
 
 /** @throws DataError if the path of --test-data has no file of the format of the training data */

@@ -31,9 +31,15 @@ export async function loadText(files: TableFiles, options: TableLoadOptions, abo
     path: listFiles(parts),
     chunks: readText(parts),
   });
+  const { preprocessing, isTest = false } = options;
+  const test = isTest ? files.train : files.test;
+  const settings =
+    preprocessing?.kind === 'text'
+      ? { length: preprocessing.length, tokenizer: preprocessing.tokenizer }
+      : { length, tokenizer: await readTokenizer(options.tokenizer) };
   return textDataset(
-    { train: source(files.train), test: files.test === null ? null : source(files.test) },
-    { length, validationSplit, tokenizer: await readTokenizer(options.tokenizer) },
+    { train: source(files.train), test: test === null ? null : source(test) },
+    { ...settings, validationSplit },
     about,
   );
 }

@@ -9,6 +9,7 @@ import type { DataReporter } from './data-reporter.ts';
 import { datasetName, parseRole } from './file-names.ts';
 import { readCifar } from './read-cifar.ts';
 import { openImageFolder } from './image-folder.ts';
+import { hasImageName } from './images/image-type.ts';
 import { looksLikeImageFolder } from './list-images.ts';
 import { loadTables } from './load-tables.ts';
 import { readFolder } from './read-folder.ts';
@@ -90,14 +91,16 @@ async function openPart(options: OpenSourceOptions & { readonly isTest?: boolean
       fit: options.fit ?? saved?.fit,
     });
   }
-  refuseOptions(path, options, 'images');
   const description = `Your own data, from ${sanitizeForTerminal(path)}.`;
   const cifar = format === undefined ? await readCifar(path, { name, description }) : null;
   if (cifar !== null) {
     refuseOptions(path, options, 'tables');
+    refuseOptions(path, options, 'images');
     return divideIfAsked(cifar, options);
   }
   const table = await loadTables(path, options, report, option);
+  if (table?.preprocessing?.kind === 'image') return table;
+  refuseOptions(path, options, 'images');
   if (table !== null) return table;
   refuseOptions(path, options, 'tables');
   if (test !== undefined) {
@@ -134,13 +137,24 @@ export function divideIfAsked(
   return divided;
 }
 
-/** Whether a folder has folders of images, and no file that is named like a part of a data set. */
+/**
+ * Whether a folder has folders of images, and no file that is named like a part of a data set.
+ * @throws DataError if it has images, but no folders of classes
+ */
 async function hasImagesOnly(path: string): Promise<boolean> {
   const isFolder = await stat(path).then(
     (stats) => stats.isDirectory(),
     () => false,
   );
-  if (!isFolder || !(await looksLikeImageFolder(path))) return false;
-  const entries = await readdir(path, { withFileTypes: true });
-  return !entries.some((entry) => !entry.isDirectory() && parseRole(entry.name) !== null);
+  if (!isFolder) return false;
+  const entries = (await readdir(path, { withFileTypes: true })).filter(({ name }) => !name.startsWith('.'));
+  if (entries.some((entry) => !entry.isDirectory() && parseRole(entry.name) !== null)) return false;
+  const images = entries.filter(({ name }) => hasImageName(name)).length;
+  if (images > 0 && images === entries.length) {
+    const place = sanitizeForTerminal(path);
+    throw new DataError(
+      `${place} holds ${images} ${images === 1 ? 'image' : 'images'} and no folders, which would say the classes. Put the images of each class into a folder of their own, such as cats and dogs, and point --data at the folder of these.`,
+    );
+  }
+  return looksLikeImageFolder(path);
 }

@@ -2,12 +2,13 @@ import { basename } from 'node:path';
 import { invalidFileError } from '../../shared/data/data-error.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
-import { assembleDataset, type SplitArrays, type UndividedDataset } from './assemble.ts';
+import { assembleDataset, type SplitArrays } from './assemble.ts';
 import { chooseFiles, type ChosenFiles, type SplitFiles } from './choose-files.ts';
 import type { DataFile } from './data-file.ts';
 import type { DataReporter } from './data-reporter.ts';
 import { datasetName, parseRole } from './file-names.ts';
 import { findFiles } from './find-files.ts';
+import { areVectors, vectorDataset, type VectorDataset } from './idx-vectors.ts';
 import { matchesPublished, MNIST_FILES } from './named/data-sets.ts';
 import { readArray } from './read-array.ts';
 import { splitLabeled, splitTable } from './split-table.ts';
@@ -28,7 +29,7 @@ export async function readFolder(
   folder: string,
   option: string,
   report: DataReporter,
-): Promise<UndividedDataset> {
+): Promise<VectorDataset> {
   const files = await chooseByNameOrContents(await findFiles(folder, option), folder, option);
   const notes: string[] = [];
   const note = (line: string): void => void notes.push(line);
@@ -36,7 +37,8 @@ export async function readFolder(
     train: await readSplit(files.train, note),
     test: files.test === null ? null : await readSplit(files.test, note),
   };
-  const dataset = assembleDataset(arrays, describeSource(arrays, folder), note);
+  const about = describeSource(arrays, folder);
+  const dataset = await assemble(arrays, about, note);
   report.info(`Files: ${describeFiles(files)}.`);
   for (const line of notes) report.info(line);
   const names = [
@@ -44,6 +46,23 @@ export async function readFolder(
     ...[files.train, files.test ?? {}].flatMap(filesOf).map(({ name }) => name),
   ];
   return names.some((name) => /emnist/i.test(name)) ? { ...dataset, looksTransposed: true } : dataset;
+}
+
+/** Images if the arrays can be that, else vectors or other tensors. */
+async function assemble(
+  arrays: { readonly train: SplitArrays; readonly test: SplitArrays | null },
+  about: Pick<Dataset, 'name' | 'description'>,
+  note: (line: string) => void,
+): Promise<VectorDataset> {
+  const { train, test } = arrays;
+  if (!areVectors(train.images) || (test !== null && !areVectors(test.images)))
+    return assembleDataset(arrays, about, note);
+  const { dataset, lines } = await vectorDataset(arrays, about);
+  note(
+    `${train.images.path}: samples of ${train.images.dimensions.slice(1).join(' x ')} numbers are no images; they are read as they are.`,
+  );
+  for (const line of lines) note(line);
+  return dataset;
 }
 
 function describeSource(

@@ -51,6 +51,8 @@ const root = protobuf.Root.fromJSON({
         strings: field('bytes', 9, 'repeated'),
         type: field('int32', 20),
       },
+      // Without it, 0 would not be written.
+      oneofs: { value: { oneof: ['f', 'i', 's', 'g'] } },
     },
     TensorProto: {
       fields: {

@@ -143,7 +143,7 @@ class OnnxWriter {
       const computed = this.#get(tensor, 'last');
       const wanted = outputs?.[i];
       if (wanted === undefined) return value(tensor, computed);
-      this.#layer = '';
+      this.#layer = 'output';
       this.#nodes.push(this.#node('Identity', [computed], [wanted], []));
       return value(tensor, wanted);
     });

@@ -1,4 +1,5 @@
-import type { NamedWeights } from '../model-file/weights-file.ts';
+import { expandTopology } from '../../shared/model/expand-topology.ts';
+import { metadataOf, type ExportedModel } from './describe-model.ts';
 
 /** Name of the header's entry with texts about the file. */
 const METADATA = '__metadata__';
@@ -7,19 +8,31 @@ const ALIGNMENT = 8;
 /** Largest header that the format's own library reads. */
 const MAX_HEADER_BYTES = 100_000_000;
 
+/** Layouts of the tensors, in words. */
+const LAYOUT =
+  'Tensors have the layouts of Keras: Dense [inputs, outputs], convolutions [sides..., inputs, outputs], transposed convolutions ' +
+  '[sides..., outputs, inputs], recurrent layers [inputs, gates x units] with the gates i f c o (LSTM) or z r h (GRU). ' +
+  'PyTorch has Linear [outputs, inputs], convolutions [outputs, inputs, sides...], recurrent layers [gates x units, inputs] ' +
+  'with the gates i f g o (LSTM) or r z n (GRU).';
+
 /**
  * Bytes of a .safetensors file: the length of the header, the header as JSON, and the values one after the other
- * (github.com/huggingface/safetensors, "Format").
- * @param metadata texts about the file
- * @throws Error with a sentence if the texts are too long
+ * (github.com/huggingface/safetensors, "Format"). The header has the model as JSON of Keras, so that nothing is lost.
+ * @throws Error with a sentence if the header is too long
  * @example
- * writeSafetensors(new Map([['dense/bias', { shape: [10], values }]]), { format: 'keras' });
+ * writeSafetensors({ job, weights, gradcast: '0.2.0', epochs: 12 });
  */
-export function writeSafetensors(weights: NamedWeights, metadata: Readonly<Record<string, string>>): Buffer {
+export function writeSafetensors(model: ExportedModel): Buffer {
+  const metadata = {
+    format: 'keras',
+    layout: LAYOUT,
+    model_config: JSON.stringify(expandTopology(model.job.topology)),
+    ...metadataOf(model),
+  };
   const header: [string, object][] = [[METADATA, metadata]];
   const data: Buffer[] = [];
   let end = 0;
-  for (const [name, { shape, values }] of weights) {
+  for (const [name, { shape, values }] of model.weights) {
     const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
     header.push([name, { dtype: 'F32', shape, data_offsets: [end, end + bytes.length] }]);
     data.push(bytes);

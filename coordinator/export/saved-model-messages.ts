@@ -79,6 +79,8 @@ const root = protobuf.Root.fromJSON({
         tensor: field('TensorProto', 8),
         func: field('NameAttrList', 10),
       },
+      // Without it, false and 0 would not be written.
+      oneofs: { value: { oneof: ['list', 's', 'i', 'f', 'b', 'type', 'shape', 'tensor', 'func'] } },
     },
     ListValue: {
       fields: {

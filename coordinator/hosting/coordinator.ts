@@ -11,6 +11,9 @@ import { reachableHosts } from '../server/reachable-hosts.ts';
 import { healthAndMetricsRoutes } from '../server/routes.ts';
 import { openRun, type Run, type RunOptions } from './run.ts';
 
+/** Maximum number of workers, if no option says another. */
+export const MAX_WORKERS = 1_000;
+
 export interface HostOptions {
   /** Path below which the coordinator answers, with a slash at both ends. @default '/' */
   readonly path?: string | undefined;
@@ -20,6 +23,8 @@ export interface HostOptions {
   /** Origins of other sites whose pages may join. @default none */
   readonly allowedOrigins?: readonly string[] | undefined;
   readonly maxWorkers: number;
+  /** Number of runs; workers that come after the last one end. @default 1 */
+  readonly maxRuns?: number | undefined;
   readonly pageDir: string;
   /** Names of options in reasons for the log. @default those of the command line */
   readonly optionName?: OptionName | undefined;
@@ -27,18 +32,27 @@ export interface HostOptions {
 }
 
 /** Address of a server that serves the coordinator alone. */
-export type ListenOptions = Pick<ServerOptions, 'host' | 'port' | 'tls'>;
+export interface ListenOptions extends Pick<ServerOptions, 'host' | 'port'> {
+  readonly tls?: (NonNullable<ServerOptions['tls']> & { readonly fingerprint?: string }) | undefined;
+}
 
 /** Settings of a run that its host does not have. */
 export type HostedRunOptions = Omit<
   RunOptions,
-  'token' | 'maxWorkers' | 'maxObservers' | 'addresses' | 'clock'
+  'token' | 'maxWorkers' | 'maxObservers' | 'awaitsNextRun' | 'addresses' | 'clock'
 >;
 
 /** A run that a host serves. */
 export interface HostedRun extends Run {
   /** Addresses with ws:// or wss://, the nearest first. */
   readonly urls: readonly string[];
+}
+
+/** Address for workers on this machine. */
+interface LocalAddress {
+  readonly url: string;
+  /** Fingerprint of the certificate, which may be self-signed. */
+  readonly fingerprint: string | undefined;
 }
 
 /** Rate of requests for /metrics, each of which takes about a millisecond. */
@@ -50,11 +64,15 @@ export class CoordinatorHost {
   readonly endpoint: Endpoint;
   readonly #options: HostOptions;
   readonly #servers: RunningServer[] = [];
+  #localAddress: LocalAddress | null = null;
+  #localServer: Promise<RunningServer> | null = null;
   #urls: readonly string[];
   /** Whether other machines reach a port of its own. */
   #hasOpenPort = false;
-  #run: { readonly run: Run; readonly report: Log; readonly leave: () => void; isOver: boolean } | null =
-    null;
+  #run: { readonly run: Run; readonly report: Log; readonly leave: () => void } | null = null;
+  #isClaimed = false;
+  /** Number of runs so far. */
+  #runs = 0;
 
   constructor(options: HostOptions) {
     const { clock, token, path = '/', url } = options;
@@ -87,9 +105,9 @@ export class CoordinatorHost {
     return this.#urls;
   }
 
-  /** Whether it has a port of its own. */
-  get isListening(): boolean {
-    return this.#servers.length > 0;
+  /** Secret that workers need to join. */
+  get token(): string | undefined {
+    return this.#options.token;
   }
 
   get workerCount(): number {
@@ -113,31 +131,52 @@ export class CoordinatorHost {
     const path = this.endpoint.path === '/' ? '' : this.endpoint.path;
     const urls = reachableHosts(host).map((name) => `${scheme}://${name}:${server.port}${path}`);
     this.#urls = [...urls, ...this.#urls];
+    this.#localAddress ??= { url: urls[0] ?? '', fingerprint: tls?.fingerprint };
     this.#hasOpenPort ||= !isLoopback(host);
     this.#warnIfOpen();
     return server.port;
   }
 
-  /** Address for workers on this machine. Opens a port for them alone if there is none. */
-  async openLocalUrl(): Promise<string> {
-    const own = this.isListening ? this.#urls[0] : undefined;
-    if (own !== undefined) return own;
-    const server = await startServer(this.endpoint, { host: LOOPBACK, port: 0 });
-    this.#servers.push(server);
-    return `ws://${LOOPBACK}:${server.port}${this.endpoint.path}`;
+  /** Opens an address for workers on this machine: that of an own port, else of a port for them alone. */
+  async openLocalAddress(): Promise<LocalAddress> {
+    if (this.#localAddress !== null) return this.#localAddress;
+    this.#localServer ??= startServer(this.endpoint, { host: LOOPBACK, port: 0 });
+    const { port } = await this.#localServer;
+    return { url: `ws://${LOOPBACK}:${port}${this.endpoint.path}`, fingerprint: undefined };
+  }
+
+  /** Closes the port for workers on this machine alone. */
+  async closeLocalPort(): Promise<void> {
+    const local = this.#localServer;
+    this.#localServer = null;
+    await (await local)?.close();
   }
 
   /**
-   * Serves a run from now on, in place of an earlier one that is over.
-   * @throws Error if the earlier run is not over
+   * Reserves the coordinator for a run that is being prepared.
+   * @returns function that ends the reservation
+   * @throws Error if another run has it, or it has had all of its runs
    */
-  open(options: HostedRunOptions): HostedRun {
-    if (this.#run !== null && !this.#run.isOver) {
+  claim(): () => void {
+    const { maxRuns = 1 } = this.#options;
+    if (this.#runs >= maxRuns)
+      throw new Error(
+        `The coordinator was made for ${maxRuns === 1 ? 'one run' : `${maxRuns} runs`}. Create another.`,
+      );
+    if (this.#isClaimed)
       throw new Error('The coordinator serves a run already. Start the next one when it is over.');
-    }
+    this.#isClaimed = true;
+    return () => {
+      this.#isClaimed = false;
+    };
+  }
+
+  /** Serves a run from now on, in place of an earlier one that is over. */
+  open(options: HostedRunOptions): HostedRun {
     void this.#run?.run.close('The next run begins.');
     this.#run?.leave();
-    const { token, clock } = this.#options;
+    const { token, clock, maxRuns = 1 } = this.#options;
+    this.#runs++;
     const limits = connectionLimitsFor(readDescriptorLimit());
     const run = openRun({
       ...options,
@@ -145,9 +184,10 @@ export class CoordinatorHost {
       clock,
       maxWorkers: Math.min(this.#options.maxWorkers, limits.workers),
       maxObservers: limits.observers,
+      awaitsNextRun: this.#runs < maxRuns,
       addresses: () => this.#externalUrls(),
     });
-    const served = { run, report: options.report, leave: this.endpoint.serve(run), isOver: false };
+    const served = { run, report: options.report, leave: this.endpoint.serve(run) };
     this.#run = served;
     this.#warnIfOpen();
     const urls = (): readonly string[] => this.#urls;
@@ -156,12 +196,7 @@ export class CoordinatorHost {
       get urls() {
         return urls();
       },
-      finish(reason) {
-        served.isOver = true;
-        run.finish(reason);
-      },
       close: async (reason) => {
-        served.isOver = true;
         served.leave();
         if (this.#run === served) this.#run = null;
         await run.close(reason);
@@ -184,6 +219,7 @@ export class CoordinatorHost {
     const runClosed = run?.close(reason);
     this.endpoint.close();
     await Promise.all(this.#servers.splice(0).map((server) => server.close()));
+    await this.closeLocalPort();
     await runClosed;
   }
 

@@ -38,6 +38,8 @@ export interface RunOptions {
   readonly history?: readonly EpochRecord[] | undefined;
   /** Engine fingerprint of an exact run that is resumed; see EngineFingerprints. */
   readonly engineFingerprint?: string | null | undefined;
+  /** Whether another run may follow; see PoolOptions. */
+  readonly awaitsNextRun: boolean;
   /** Addresses for other machines; see FeedOptions. */
   readonly addresses: () => readonly string[];
   readonly clock: Clock;
@@ -60,7 +62,10 @@ export interface Run {
   /** Size of the largest frame that a worker may send. */
   readonly maxFrameBytes: number;
   /** Accepts a client; see AttachOptions. */
-  connect(connection: Connection, onAccepted: (handler: ConnectionHandler) => void): ConnectionHandler;
+  readonly connect: (
+    connection: Connection,
+    onAccepted: (handler: ConnectionHandler) => void,
+  ) => ConnectionHandler;
   /** Ends the run for workers and observers. Observers are sent the last weights until close(). */
   finish(reason: string): void;
   /** Closes all connections. */
@@ -90,6 +95,7 @@ export function openRun(options: RunOptions): Run {
     ...(options.usesBuckets === undefined ? {} : { usesBuckets: options.usesBuckets }),
     ...(options.switchesCodecs === undefined ? {} : { switchesCodecs: options.switchesCodecs }),
     acceptObserver: (connection) => feed.watch(connection),
+    awaitsNextRun: options.awaitsNextRun,
   });
   const bottleneckReporter = new BottleneckReporter({
     job,

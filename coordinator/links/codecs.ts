@@ -15,6 +15,9 @@ export interface LinkCodecs {
 /** Fixed codecs for all links, or codecs that are selected for each link during the run. */
 export type CodecRule = LinkCodecs | 'auto';
 
+/** Name of --codec, or the codecs themselves. */
+export type CodecChoice = string | LinkCodecs;
+
 /** Values of --codec beside auto, the least lossy first, with the codecs that they select. */
 export const LINK_CODECS: Readonly<Record<string, LinkCodecs>> = {
   float32: { up: 'float32', down: 'float32' },
@@ -50,8 +53,10 @@ export function negotiateCodecs(requested: LinkCodecs, supported: readonly strin
 export const parseCodecRule = (name: string): CodecRule => LINK_CODECS[name] ?? 'auto';
 
 /** The same for a job. An exact run adds float32 values; a lossy codec would round them on the way. */
-export const codecRuleFor = ({ microShard }: Pick<Job, 'microShard'>, name: string): CodecRule =>
-  parseCodecRule(microShard === undefined ? name : 'float32');
+export function codecRuleFor({ microShard }: Pick<Job, 'microShard'>, codec: CodecChoice): CodecRule {
+  if (microShard !== undefined) return FLOAT32_LINK;
+  return typeof codec === 'string' ? parseCodecRule(codec) : codec;
+}
 
 /** 'int4/int8': the codec of gradients, then the codec of weights. */
 export const codecLabel = ({ codec, updateCodec }: { codec: string; updateCodec: string | null }): string =>

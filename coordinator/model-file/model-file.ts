@@ -101,6 +101,18 @@ export async function readModelFile(file: string, weightsFile?: string): Promise
   return { ...model, weights, optimizerState: null };
 }
 
+/**
+ * Model of JSON in memory: a topology of Keras or TensorFlow.js, with its compile settings if it has any.
+ * @param name name of the model in errors
+ * @throws Error with a sentence if it is no model, or names weights in files
+ */
+export function modelFromJson(name: string, json: unknown): ModelFile {
+  const model = readTopology(name, json);
+  if (asRecord(json).weightsManifest !== undefined)
+    throw new Error(`${name} names weights in files. Name the path of its model.json as the model.`);
+  return { ...model, weights: null, optimizerState: null };
+}
+
 async function readBytes(file: string, option: '--model' | '--weights'): Promise<Buffer> {
   try {
     return await readRegularFile(file);

@@ -52,11 +52,7 @@ export async function checkModel(
  */
 export function warnOfShardStatistics(
   { topology, microShard }: Job,
-  {
-    command,
-    workers,
-    host,
-  }: { readonly command: 'train' | 'coordinator'; readonly workers: number; readonly host: string },
+  { workers, host }: { readonly workers: number; readonly host: string },
   report: Reporter,
 ): void {
   if (!usesBatchNormalization(topology)) return;
@@ -67,7 +63,7 @@ export function warnOfShardStatistics(
     );
     return;
   }
-  if (command === 'train' && workers === 1 && isLoopback(host)) return;
+  if (workers === 1 && isLoopback(host)) return;
   report.warn(
     "The model has BatchNormalization, and each worker's shard is normalized by itself (per-shard statistics), so the result " +
       'depends on the number of workers. LayerNormalization, frozen layers or train --workers 1 avoid it.',

@@ -32,6 +32,7 @@ import { MAX_METRIC_SUMS } from '../../shared/protocol/messages.ts';
 import { checkOutputSettings, metricLabels, type OutputSettings } from './output-settings.ts';
 import { resolveOutputs, type ModelOutput } from './outputs.ts';
 import { checkData } from './check-data.ts';
+import { withCpuBackend } from './cpu-backend.ts';
 import { explainModelError, withLayerNames } from './model-errors.ts';
 
 export interface JobSettings extends OutputSettings {
@@ -107,16 +108,16 @@ export function checkSettings(settings: OutputSettings & Pick<JobSettings, 'opti
  * Prepares the job that trains a model on a data set. tfjs builds the model once, for its layout and initial weights.
  * @throws Error with a sentence if gradcast cannot build or train the topology
  */
-export async function prepareJob(dataset: Dataset, settings: JobSettings): Promise<PreparedJob> {
+export const prepareJob = (dataset: Dataset, settings: JobSettings): Promise<PreparedJob> =>
+  withCpuBackend(() => buildJob(dataset, settings));
+
+async function buildJob(dataset: Dataset, settings: JobSettings): Promise<PreparedJob> {
   const { batchSize, epochs, seed, microShard } = settings;
   const extracted = extractTensorRules(await fitModel(dataset, settings.topology));
   const { topology: fitted, outputs } = moveSoftmaxLast(extracted.topology);
   // Workers rewrite the topology like this. An error is thrown here, before a worker joins.
   withKeyedDropout(fitted);
 
-  // Suppresses tfjs' advice against its CPU backend, which only makes the initial weights here.
-  tf.enableProdMode();
-  await tf.setBackend('cpu');
   const topology = withSeededInitializers(fitted, seed);
   const built = await buildInitialModel(topology);
   try {

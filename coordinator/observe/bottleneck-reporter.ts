@@ -35,6 +35,8 @@ export class BottleneckReporter implements TrainingListener {
   readonly #wholeGradientFor: string | null;
   /** Durations of the last MIN_STEPS steps with these workers. */
   readonly #stepsMs: number[] = [];
+  /** Time that each of these steps waited for its samples. */
+  readonly #dataWaitsMs: number[] = [];
   #workers: readonly WorkerId[] = [];
   #lastMs: number | null = null;
   #isReported = false;
@@ -56,13 +58,20 @@ export class BottleneckReporter implements TrainingListener {
     this.#lastMs = null;
   }
 
-  stepFinished({ batch }: Parameters<TrainingListener['stepFinished']>[0]): void {
+  stepFinished({ batch, dataWaitMs }: Parameters<TrainingListener['stepFinished']>[0]): void {
     const nowMs = this.#options.clock.now();
-    if (this.#haveWorkersChanged()) this.#stepsMs.length = 0;
+    if (this.#haveWorkersChanged()) {
+      this.#stepsMs.length = 0;
+      this.#dataWaitsMs.length = 0;
+    }
     // The last batch of an epoch is often smaller.
     else if (this.#lastMs !== null && batch.samples === this.#options.job.batchSize) {
       this.#stepsMs.push(nowMs - this.#lastMs);
-      if (this.#stepsMs.length > MIN_STEPS) this.#stepsMs.shift();
+      this.#dataWaitsMs.push(dataWaitMs);
+      if (this.#stepsMs.length > MIN_STEPS) {
+        this.#stepsMs.shift();
+        this.#dataWaitsMs.shift();
+      }
     }
     this.#lastMs = nowMs;
   }
@@ -84,6 +93,7 @@ export class BottleneckReporter implements TrainingListener {
     const payloadShape = this.#payloadShape;
     return describeBottleneck({
       stepMs,
+      dataWaitMs: median(this.#dataWaitsMs) ?? 0,
       workers,
       batchSize: job.batchSize,
       payloadShape,

@@ -21,6 +21,8 @@ export interface MeasuredWorker extends WorkerCosts {
 /** Recent measurements of a run. */
 export interface MeasuredRun {
   readonly stepMs: number;
+  /** Time that a step waits for its samples to be read. @default 0 */
+  readonly dataWaitMs?: number;
   readonly batchSize: number;
   readonly payloadShape: PayloadShape;
   readonly sampleBytes: number;
@@ -35,6 +37,8 @@ export interface Bottleneck {
   readonly computeMs: number;
   /** Transfers that the computation did not hide. */
   readonly linkMs: number;
+  /** Waiting for samples that are read from a disk. */
+  readonly dataMs: number;
   /** Sums, optimizer, encoding and sending, and waiting for a busy machine. */
   readonly coordinatorMs: number;
 }
@@ -46,7 +50,7 @@ const MAX_TURNAROUND_RATIO = 1.1;
 
 /** Parts of a step's duration, derived from measurements; null if the measurements contradict each other. */
 export function findBottleneck(run: MeasuredRun): Bottleneck | null {
-  const { stepMs, workers } = run;
+  const { stepMs, workers, dataWaitMs = 0 } = run;
   const [slowest] = workers.toSorted((a, b) => b.turnaroundMs - a.turnaroundMs);
   if (slowest === undefined || slowest.turnaroundMs > MAX_TURNAROUND_RATIO * stepMs) return null;
   const { samples, rttMs, codecs, turnaroundMs } = slowest;
@@ -54,7 +58,8 @@ export function findBottleneck(run: MeasuredRun): Bottleneck | null {
   const exposedMs = Math.max(0, Math.min(turnaroundMs, stepMs) - computeMs);
   const payload = payloadShapeFor(slowest.acceptsBuckets, effectiveShape(run));
   const linkMs = Math.min(exposedMs, fullTransferMs(codecs, payload, samples, slowest) + rttMs);
-  return { slowest, computeMs, linkMs, coordinatorMs: stepMs - computeMs - linkMs };
+  const dataMs = Math.min(dataWaitMs, stepMs - computeMs - linkMs);
+  return { slowest, computeMs, linkMs, dataMs, coordinatorMs: stepMs - computeMs - linkMs - dataMs };
 }
 
 /**
@@ -64,11 +69,12 @@ export function findBottleneck(run: MeasuredRun): Bottleneck | null {
 export function describeBottleneck(run: MeasuredRun): string | null {
   const bottleneck = findBottleneck(run);
   if (bottleneck === null) return null;
-  const { slowest, computeMs, linkMs, coordinatorMs } = bottleneck;
+  const { slowest, computeMs, linkMs, dataMs, coordinatorMs } = bottleneck;
   const { name, samples, codecs } = slowest;
   const link = codecLabel({ codec: codecs.up, updateCodec: codecs.down });
   const parts = [
     { ms: computeMs, text: `${name} computes its ${samples} samples in ${formatMs(computeMs)}` },
+    { ms: dataMs, text: `it waits ${formatMs(dataMs)} for its samples to be read` },
     { ms: linkMs, text: `the connection of ${name} (${link}) takes ${formatMs(linkMs)}` },
     {
       ms: coordinatorMs,
@@ -88,7 +94,7 @@ const effectiveShape = ({ payloadShape, wholeGradientFor = null }: MeasuredRun):
   wholeGradientFor === null ? payloadShape : withWholeGradient(payloadShape);
 
 /** Suggested changes, a sentence each, with what they need. */
-function suggestChanges(run: MeasuredRun, { slowest, linkMs, coordinatorMs }: Bottleneck): string[] {
+function suggestChanges(run: MeasuredRun, { slowest, linkMs, dataMs, coordinatorMs }: Bottleneck): string[] {
   const { batchSize, sampleBytes, workers, wholeGradientFor = null } = run;
   const payloadShape = effectiveShape(run);
   // About half of the coordinator's work grows with the number of workers (docs/benchmarks.md).
@@ -112,6 +118,12 @@ function suggestChanges(run: MeasuredRun, { slowest, linkMs, coordinatorMs }: Bo
   const fastest = workers.reduce((a, b) => (b.perSampleMs < a.perSampleMs ? b : a));
   const withOneMore = speedupOf(repartition(batchSize, [...workers, fastest]));
   const suggestions: string[] = [];
+  const withFasterData = run.stepMs / (run.stepMs - dataMs);
+  if (withFasterData >= MIN_SPEEDUP) {
+    suggestions.push(
+      `If the data were read in time, from a faster disk or with smaller images, steps would be up to ${formatSpeedup(withFasterData)} faster.`,
+    );
+  }
   const withBuckets =
     forecastStep(base).stepMs / forecastStep({ ...base, payloadShape: run.payloadShape }).stepMs;
   if (wholeGradientFor !== null && withBuckets >= MIN_SPEEDUP) {

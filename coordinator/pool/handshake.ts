@@ -42,7 +42,8 @@ export class Handshake {
     };
     const refuse = (error: ProtocolError): void => {
       closeWith(error);
-      handler.onRefused(error.message);
+      // A worker that comes between two runs is no news.
+      if (error.code !== CloseCode.noRun) handler.onRefused(error.message);
     };
     const cancelDeadline = this.#clock.after(HELLO_TIMEOUT_MS, () =>
       refuse(new ProtocolError(CloseCode.timeout, `No hello within ${HELLO_TIMEOUT_MS / 1000} s.`)),

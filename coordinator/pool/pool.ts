@@ -74,6 +74,8 @@ export interface PoolOptions {
    * @throws ProtocolError with the reason for the observer
    */
   readonly acceptObserver: (connection: Connection) => ConnectionHandler;
+  /** Whether workers that join after the end wait for another run. @default false: they end */
+  readonly awaitsNextRun?: boolean | undefined;
   /** Time between two pings. @default 5000 */
   readonly heartbeatMs?: number;
   /** Time after which a silent worker is dropped. @default 60000 */
@@ -270,9 +272,11 @@ export class WorkerPool {
     this.#handshake.close(reason);
   }
 
-  /** Sends `finished` to a worker that joins after the end of the run. @throws ProtocolError (unauthorized) */
+  /** Sends `finished` to a worker that joins after the end of the last run. @throws ProtocolError (unauthorized, noRun) */
   #rejectAfterFinish(hello: Hello, connection: Connection, reason: string): ConnectionHandler {
     checkToken(hello.token, this.#options.rules);
+    if (this.#options.awaitsNextRun === true)
+      throw new ProtocolError(CloseCode.noRun, 'The next run has not begun yet.');
     connection.send(frameFromCoordinator({ type: 'finished', reason }));
     connection.close(CloseCode.normal, closeReason(reason));
     return { onFrame: () => undefined, onClose: () => undefined };

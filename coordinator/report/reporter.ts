@@ -26,6 +26,8 @@ export interface TestScores {
 export interface StepReport extends Progress {
   /** Sums over the step's samples. */
   readonly batch: Score & { readonly samples: number };
+  /** Time that the step waited for its samples to be read. */
+  readonly dataWaitMs: number;
   /** Weights after the step; `source` has the newest committed ones. */
   readonly weights: { readonly step: Step; readonly source: { readonly averagedWeights: Float32Array } };
 }

@@ -7,6 +7,7 @@ export interface SummaryFlags {
   readonly command: 'train' | 'coordinator';
   readonly data?: string | undefined;
   readonly testData?: string | undefined;
+  readonly validationSplit?: number | undefined;
   readonly format?: string | undefined;
   readonly target?: string | readonly string[] | undefined;
   readonly ignore?: readonly string[] | undefined;
@@ -18,6 +19,8 @@ export interface SummaryFlags {
   readonly audit?: number;
   readonly https?: boolean;
   readonly token?: string;
+  /** Task file of the run. */
+  readonly task?: string | undefined;
 }
 
 type InfoReporter = Pick<Reporter, 'info'>;
@@ -62,10 +65,11 @@ export function printResumeHint(
   { commandLine }: CommandLineNames,
   report: InfoReporter,
 ): void {
-  const { command, codec, audit, https, token } = flags;
+  const { command, codec, audit, https, token, task } = flags;
+  const source = task === undefined ? dataFlag(flags) : '';
   report.info(token === undefined ? 'Resume it:' : 'Resume it, with the same --token:');
   report.info(
-    `  ${commandLine} ${command} --resume ${quoteForShell(dir)}${dataFlag(flags)}` +
+    `  ${commandLine} ${command}${task === undefined ? '' : ` ${quoteForShell(task)}`} --resume ${quoteForShell(dir)}${source}` +
       (codec === 'auto' ? '' : ` --codec ${codec}`) +
       (audit === undefined ? '' : ` --audit ${audit}`) +
       (https === true ? ' --https' : ''),
@@ -74,7 +78,7 @@ export function printResumeHint(
 
 /** Options about the data. A checkpoint does not have them, and its digest finds other data. */
 function dataFlag(flags: SummaryFlags): string {
-  const { data, format, testData, target, ignore, types, tokenizer, sequenceLength } = flags;
+  const { data, format, testData, validationSplit, target, ignore, types, tokenizer, sequenceLength } = flags;
   const listed = (list: string | readonly string[] | undefined): string | undefined =>
     list === undefined ? undefined : [list].flat().join(',');
   const typesList = types && Object.entries(types).map((entry) => entry.join(':'));
@@ -82,6 +86,7 @@ function dataFlag(flags: SummaryFlags): string {
     ['--data', data],
     ['--format', format],
     ['--test-data', testData],
+    ['--validation-split', validationSplit?.toString()],
     ['--target', listed(target)],
     ['--ignore', listed(ignore)],
     ['--types', listed(typesList)],

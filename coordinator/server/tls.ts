@@ -25,9 +25,9 @@ const MIN_REMAINING_DAYS = 14;
 
 /** Command line options for HTTPS. */
 export interface HttpsFlags {
-  readonly https?: boolean;
-  readonly cert?: string;
-  readonly key?: string;
+  readonly https?: boolean | undefined;
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
   readonly host: string;
 }
 

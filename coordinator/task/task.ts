@@ -5,6 +5,7 @@ import type { OptimizerName } from '../../shared/model/optimizer-settings.ts';
 import type { TF } from '../../shared/util/tf.ts';
 import type { Callback } from '../callbacks/callback.ts';
 import type { ClassWeights } from '../data/class-weights.ts';
+import type { DataOptions } from '../data/data-options.ts';
 import type { OutputSettings } from '../model/output-settings.ts';
 import type { OptimizerOptions } from '../optimizer/hyperparameters.ts';
 
@@ -94,14 +95,7 @@ export interface ArrayData {
  * const data: DataFiles = { source: 'fashion-mnist/', limit: 6_000 };
  * ```
  */
-export interface DataFiles {
-  /** Folder, file, archive, or a name such as 'fashion-mnist'. @default MNIST */
-  readonly source?: string | undefined;
-  /** Number of training samples to keep: the first ones. @default all */
-  readonly limit?: number | undefined;
-  /** Whether rows and columns of each image are exchanged. @default false */
-  readonly transpose?: boolean | undefined;
-}
+export type DataFiles = Omit<DataOptions, 'seed'>;
 
 /**
  * The data to train on: a name or path, how files are read, arrays, or a data set of a program's own.

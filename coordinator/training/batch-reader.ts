@@ -1,5 +1,6 @@
 import { isLazy, wholeSplit, type Split } from '../../shared/data/dataset.ts';
 import { pickSamples, type Shard } from '../../shared/data/shard.ts';
+import type { Clock } from '../../shared/util/clock.ts';
 
 /** Batches that are read ahead: as many as these bytes hold, but at least one and at most MAX_AHEAD. */
 const AHEAD_BYTES = 2 ** 26;
@@ -16,10 +17,13 @@ export class BatchReader {
   readonly #batches: readonly Uint32Array[];
   /** Batches that are read or being read. */
   readonly #known = new Map<number, Shard | Promise<Shard>>();
+  readonly #clock: Clock;
   #ahead = 1;
+  #waitedMs = 0;
 
   /** @param batches sample numbers of each batch */
-  constructor(split: Split, batches: readonly Uint32Array[]) {
+  constructor(split: Split, batches: readonly Uint32Array[], clock: Clock) {
+    this.#clock = clock;
     const isStored = !isLazy(split);
     this.#read = isStored ? (numbers) => pickSamples(split, numbers) : (numbers) => split.read(numbers);
     this.#maxAhead = isStored ? 1 : MAX_AHEAD;
@@ -36,7 +40,9 @@ export class BatchReader {
    * @throws DataError if a sample cannot be read
    */
   async batch(index: number): Promise<Shard> {
+    const startedMs = this.#clock.now();
     const batch = await this.#start(index);
+    this.#waitedMs = this.#clock.now() - startedMs;
     this.#ahead = Math.min(this.#maxAhead, Math.max(1, Math.floor(AHEAD_BYTES / shardSize(batch))));
     for (const known of this.#known.keys()) {
       if (known < index || known > index + this.#ahead) this.#known.delete(known);
@@ -44,6 +50,11 @@ export class BatchReader {
     const last = Math.min(index + this.#ahead, this.count - 1);
     for (let next = index + 1; next <= last; next++) void this.#start(next);
     return batch;
+  }
+
+  /** Time that the last batch took beyond the computation of the one before it. */
+  get waitedMs(): number {
+    return this.#waitedMs;
   }
 
   /** Batch `index` if it is in memory already. */

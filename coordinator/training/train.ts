@@ -65,7 +65,7 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
   try {
     for (let { epoch } = start; epoch <= job.epochs && !isStopping(); epoch++) {
       const order = epochOrder(job.seed, epoch, dataset.train.count);
-      const reader = new BatchReader(dataset.train, [...batches(order, job.batchSize)]);
+      const reader = new BatchReader(dataset.train, [...batches(order, job.batchSize)], clock);
       let index = epoch === start.epoch ? start.step : 0;
       const sums = { ...((index > 0 ? resumeFrom?.tally : undefined) ?? noTotals) };
       const startedMs = clock.now() - sums.seconds * 1000;
@@ -109,6 +109,7 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
           ...averagesOf(totals()),
           workers: pool.workers.size,
           batch: { lossSum: result.lossSum, metrics: result.metrics, samples },
+          dataWaitMs: reader.waitedMs,
           weights: { step: trained.steps as Step, source: optimizer },
         });
         await checkpoint(isStopping() ? 'stop' : 'step');

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PNG } from 'pngjs';
@@ -10,7 +11,7 @@ const { scratch, data, dataset, gradcast, train, history, remove } = await makeR
 afterAll(remove);
 
 test('a run reports its progress and saves history, config and a usable model', async () => {
-  const run = train('first', '--epochs', '2');
+  const run = train('first', '--epochs', '2', '--export', 'onnx', 'digits.keras');
   expect(await run.ended, run.output()).toBe(0);
   const output = run.output();
   expect(output).toContain('x_train shape: (640, 28, 28, 1)');
@@ -37,6 +38,13 @@ test('a run reports its progress and saves history, config and a usable model', 
   const accuracy = Number(/Test accuracy: ([\d.]+)/.exec(evaluated.output())?.[1]);
   expect(accuracy).toBe(records[1]!.val_accuracy);
 
+  for (const file of ['model.onnx', 'digits.keras'])
+    expect(run.output()).toMatch(
+      new RegExp(`Wrote .*first/${file}: the model after 2 epochs, for .* in Python\\.`),
+    );
+  const exported = gradcast('export', join(scratch, 'first'), '--format', 'savedmodel');
+  expect(await exported.ended, exported.output()).toBe(0);
+  expect(existsSync(join(scratch, 'first/saved_model/saved_model.pb'))).toBe(true);
   const picture = join(scratch, 'digit.png');
   await writePng(picture, imagesOf(dataset.test).subarray(0, 784));
   const predicted = gradcast('predict', join(scratch, 'first/model'), picture, '--engine', 'wasm');
@@ -45,7 +53,7 @@ test('a run reports its progress and saves history, config and a usable model', 
 });
 
 test('Ctrl-C finishes the step, saves and exits with code 130', async () => {
-  const run = train('stopped', '--epochs', '10000');
+  const run = train('stopped', '--epochs', '10000', '--export', 'safetensors');
   await waitForOutput(run, /Epoch 2\/10000: 5 steps/);
   run.kill('SIGINT');
   expect(await run.ended, run.output()).toBe(130);
@@ -53,6 +61,7 @@ test('Ctrl-C finishes the step, saves and exits with code 130', async () => {
   expect(run.output()).toMatch(/Resume it:\n.* train --resume .*stopped/);
   const evaluated = gradcast('evaluate', join(scratch, 'stopped/model'), '--data', data, '--engine', 'wasm');
   expect(await evaluated.ended, evaluated.output()).toBe(0);
+  expect(existsSync(join(scratch, 'stopped/model.safetensors'))).toBe(true);
   // The printed scores are those of the saved weights, not of the end of the last epoch.
   const scores = (output: string): string[] => output.match(/Test (?:loss|accuracy): [\d.]+/g) ?? [];
   expect(scores(run.output())).toHaveLength(2);
@@ -80,6 +89,7 @@ test.each<[string, string[], RegExp]>([
   ['an argument that is no address', ['worker', 'localhost'], /looks like http:/],
   ['an unknown option', ['train', '--epoch', '3'], /unknown option.*--epoch/],
   ['an empty token', ['coordinator', '--token', ''], /1 to 200 characters/],
+  ['an unknown format', ['train', '--export', 'tflite'], /--export tflite is neither a format/],
   ['an argument that is no number', ['train', '--epochs', 'many'], /whole number/],
 ])('%s ends with exit code 1 and a message without a stack trace', async (_, args, sentence) => {
   const run = gradcast(...args);

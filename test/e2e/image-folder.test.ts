@@ -55,4 +55,24 @@ it('trains on folders of images, resumes the run with its options, and evaluates
   const history = lines.map((line) => JSON.parse(line) as EpochRecord);
   expect(history.map(({ epoch }) => epoch)).toEqual([1, 2]);
   expect(history[1]?.val_accuracy).toBe(1);
+  // The model has its size and its classes; the same images are held back.
+  const evaluate = gradcast(
+    'evaluate',
+    run,
+    '--data',
+    join(root, 'pets'),
+    '--validation-split',
+    '0.25',
+    '--engine',
+    'wasm',
+  );
+  expect(await evaluate.ended).toBe(0);
+  expect(evaluate.output()).toContain('30 test samples');
+  expect(evaluate.output()).toContain('Test accuracy: 1.0000');
+  const one = gradcast('evaluate', run, '--test-data', join(root, 'pets'), '--engine', 'wasm');
+  expect(await one.ended).toBe(0);
+  expect(one.output()).toContain('120 test samples');
+  const predict = gradcast('predict', run, join(root, 'pets/dogs/7.jpg'), '--engine', 'wasm');
+  expect(await predict.ended).toBe(0);
+  expect(predict.output()).toMatch(/7\.jpg: dogs \(\d+\.\d%\) {3}then cats/);
 });

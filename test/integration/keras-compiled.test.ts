@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
-import { createJob, loadModelFile, saveKerasModel, type JobOptions } from '../../coordinator/index.ts';
+import { prepareRun, type PrepareRunFlags } from '../../coordinator/commands/prepare-run.ts';
+import { writeFileAtomic } from '../../coordinator/files/write-file.ts';
 import { OPTIMIZER_NAMES } from '../../coordinator/optimizer/hyperparameters.ts';
-import { readCompileConfig } from '../../coordinator/model-file/keras-file.ts';
+import { kerasArchive } from '../../coordinator/model-file/save-keras.ts';
+import { nameWeights } from '../../coordinator/model-file/weights-file.ts';
 import { compileConfigOf } from '../../coordinator/model/compile-export.ts';
 import { createOptimizer } from '../../coordinator/optimizer/optimizer.ts';
 import type { StoredDataset } from '../../shared/data/dataset.ts';
@@ -12,7 +14,7 @@ import { Scoring } from '../../shared/model/scoring.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { hashedPixels } from '../support/hashed-values.ts';
 import { kerasFolder } from '../support/keras-files.ts';
-import { tinyTopology } from '../support/test-coordinator.ts';
+import { recordingReport, tinyTopology } from '../support/test-coordinator.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
 
 /** Figures of test/reference/keras_compiled.py, whose header describes them. */
@@ -52,18 +54,24 @@ function data(outputs: number): StoredDataset {
   };
 }
 
-const open = async (name: string, more: JobOptions = {}) => {
-  const file = await loadModelFile(await folder.unpack(`compiled-${name}`));
-  const outputs = /dict|lists/.test(name) ? 2 : 1;
-  return createJob(data(outputs), { ...file, batchSize: batch, epochs: 5, ...more });
-};
+type Settings = Partial<PrepareRunFlags>;
+
+/** Prepares a run of five epochs. */
+async function prepare(outputs: number, settings: Settings) {
+  const report = recordingReport();
+  const given = { data: data(outputs), batchSize: batch, epochs: 5, ...settings };
+  return { ...(await prepareRun(given, report, new AbortController().signal)), lines: report.lines };
+}
+
+const open = async (name: string) =>
+  prepare(/dict|lists/.test(name) ? 2 : 1, { model: await folder.unpack(`compiled-${name}`) });
 
 /** Losses of steps, and metrics of the first one, as a run computes them with the settings of a file. */
-async function train(name: string, steps: number, first: number, more: JobOptions = {}) {
-  const { job, initialWeights, notes, optimizerState } = await open(name, more);
-  const optimizer = createOptimizer(job.optimizer, layoutOf(job.layout));
+async function train(name: string, steps: number, first: number, isAnew = false) {
+  const { job, initialWeights, lines, optimizer: continued } = await open(name);
+  const anew = createOptimizer({ ...job.optimizer, earlierSteps: undefined }, layoutOf(job.layout));
+  const optimizer = isAnew ? anew : continued;
   optimizer.weights.set(initialWeights);
-  for (const [vector, values] of Object.entries(optimizerState)) optimizer.state[vector]!.set(values);
   const scoring = new Scoring(job);
   const { train: split } = data(job.outputs.length);
   const numbers = Uint32Array.from({ length: samples }, (_, i) => i);
@@ -82,7 +90,7 @@ async function train(name: string, steps: number, first: number, more: JobOption
     optimizer.apply({ step, samples: batch });
   }
   computer.dispose();
-  return { losses, metrics, notes };
+  return { losses, metrics, lines };
 }
 
 /** Largest difference of the losses. */
@@ -108,11 +116,11 @@ test.each(['trained-3.keras', 'trained-3.h5', 'trained-2.keras', 'trained-2.h5']
   'training goes on from the state of the optimizer in %s as in Keras',
   async (name) => {
     const { first, losses: expected, metrics: figures } = models[name.replace(/\..*/, '')]!;
-    const { losses, metrics, notes } = await train(name, expected.length, first);
+    const { losses, metrics, lines } = await train(name, expected.length, first);
     expect(difference(losses, expected)).toBeLessThan(1e-6);
     expect(metrics.accuracy).toBeCloseTo(figures.accuracy!, 6);
-    expect(notes).toContain("The optimizer of the model's file goes on after its 7 steps.");
-    const anew = await train(name, expected.length, first, { optimizerState: null });
+    expect(lines).toContain("The optimizer of the model's file goes on after its 7 steps.");
+    const anew = await train(name, expected.length, first, true);
     expect(difference(anew.losses, expected)).toBeGreaterThan(1e-3);
   },
 );
@@ -121,13 +129,10 @@ describe('a job that is written for Keras and read again is the same job', () =>
   const again = async (name: string) => {
     const { job, initialWeights: weights, weightNames } = await open(name);
     const file = await folder.write('again.keras', '');
-    await saveKerasModel(file, { job, weights, weightNames });
-    const read = await loadModelFile(file);
-    const { job: found } = await createJob(data(job.outputs.length), {
-      ...read,
-      batchSize: batch,
-      epochs: 5,
-    });
+    const compiled = compileConfigOf(job, weightNames);
+    const named = nameWeights(weights, weightNames, job.layout);
+    await writeFileAtomic(file, await kerasArchive(job, named, new Date(), compiled));
+    const { job: found } = await prepare(job.outputs.length, { model: file });
     return { job, found };
   };
 
@@ -137,9 +142,9 @@ describe('a job that is written for Keras and read again is the same job', () =>
     expect(found.outputs).toMatchObject(job.outputs);
   });
 
-  const sgd = (schedule: object) => ({ optimizer: { name: 'sgd', schedule } }) as JobOptions;
-  test.each<[string, JobOptions]>([
-    ...OPTIMIZER_NAMES.map((name): [string, JobOptions] => [name, { optimizer: { name } }]),
+  const sgd = (schedule: object) => ({ optimizer: { name: 'sgd', schedule } }) as Settings;
+  test.each<[string, Settings]>([
+    ...OPTIMIZER_NAMES.map((name): [string, Settings] => [name, { optimizer: { name } }]),
     ['a cosine with a warm-up', sgd({ name: 'cosine', warmupSteps: 3, warmupFrom: 0.001, alpha: 0.1 })],
     ['restarts', sgd({ name: 'cosineRestarts', decaySteps: 4, periodFactor: 3, rateFactor: 0.5 })],
     ['an exponential decay', sgd({ name: 'exponential', decaySteps: 4, staircase: true })],
@@ -200,11 +205,9 @@ describe('a job that is written for Keras and read again is the same job', () =>
     ],
   ])('with %s', async (_, more) => {
     const topology = tinyTopology([4], 3);
-    const settings = { topology, batchSize: batch, epochs: 5 };
-    const { job, weightNames } = await createJob(data(1), { ...settings, ...more });
+    const { job, weightNames } = await prepare(1, { model: topology, ...more });
     const written: unknown = JSON.parse(JSON.stringify(compileConfigOf(job, weightNames)));
-    const compileConfig = readCompileConfig(written);
-    const { job: found } = await createJob(data(1), { ...settings, compileConfig });
+    const { job: found } = await prepare(1, { model: { ...topology, compile_config: written } });
     expect(found.optimizer).toEqual(job.optimizer);
     const [output, expected] = [found.outputs[0]!, job.outputs[0]!];
     expect(output.loss).toMatchObject(expected.loss);

@@ -1,13 +1,9 @@
 import { readSamples } from '../../shared/data/dataset.ts';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import type { Coordinator } from '../../coordinator/hosting/coordinator.ts';
+import { CoordinatorHost, type HostedRun } from '../../coordinator/hosting/coordinator.ts';
 import { prepareJob } from '../../coordinator/model/model.ts';
-import {
-  withCoordinator,
-  type AfterRun,
-  type RunSessionOptions,
-} from '../../coordinator/commands/run-session.ts';
+import { withCoordinator, type RunSessionOptions } from '../../coordinator/commands/run-session.ts';
 import { systemClock } from '../../shared/util/clock.ts';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
@@ -27,9 +23,8 @@ const silent = { joined: nothing, computed: nothing, waiting: nothing, note: not
 /** Starts a run whose local workers are a Node script. */
 async function run(
   script: readonly string[],
-  work: (coordinator: Coordinator, weights: Float32Array) => Promise<unknown>,
-  more: Partial<Pick<RunSessionOptions, 'onOpen' | 'clock' | 'interrupt'>> = {},
-  afterwards?: AfterRun<unknown>,
+  work: (run: HostedRun, weights: Float32Array) => Promise<unknown>,
+  more: Partial<Pick<RunSessionOptions, 'onOpen' | 'clock' | 'interrupt' | 'coordinator'>> = {},
 ): Promise<unknown> {
   const { job, initialWeights } = await prepareJob(dataset, {
     batchSize: 64,
@@ -55,8 +50,7 @@ async function run(
       },
       ...more,
     },
-    (coordinator) => work(coordinator, initialWeights),
-    afterwards,
+    (hosted) => work(hosted, initialWeights),
   );
 }
 
@@ -106,18 +100,19 @@ test('a run notices that its local workers have ended before their connections a
   await worker;
 });
 
-test('a run that is stopped while its local workers leave does not serve its page', async () => {
-  const stop = new AbortController();
-  let isServed = false;
-  const finish = ({ pool }: Coordinator): Promise<string> => {
-    pool.subscribe({ left: () => stop.abort() });
+test('a run on an existing coordinator ends when its local workers have left, and its page is served on', async () => {
+  const coordinator = new CoordinatorHost({ clock, maxWorkers: 4, pageDir: 'dist/page' });
+  let left = 0;
+  const finish = ({ pool }: HostedRun): Promise<string> => {
+    pool.subscribe({ left: () => left++ });
     return Promise.resolve('trained');
   };
-  const serve = (): Promise<void> => {
-    isServed = true;
-    return Promise.resolve();
-  };
-  expect(await run(NAN_WORKER, finish, { interrupt: { signal: stop.signal } }, serve)).toBe('trained');
-  expect(stop.signal.aborted).toBe(true);
-  expect(isServed).toBe(false);
+  expect(await run(NAN_WORKER, finish, { coordinator })).toBe('trained');
+  expect(left).toBe(1);
+  const [url = ''] = coordinator.urls;
+  const page = url.replace('ws:', 'http:');
+  expect((await fetch(page)).status).toBe(200);
+  expect(coordinator.workerCount).toBe(0);
+  await coordinator.close('done');
+  await expect(fetch(page)).rejects.toThrow();
 });

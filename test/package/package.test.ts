@@ -44,12 +44,17 @@ describe('the package', () => {
         'bin/cli.cjs',
         'bin/gradcast.js',
         'dist/coordinator/model-file/hdf5-thread.js',
+        'dist/coordinator/task/task-file-hooks.js',
+        'templates/common/gitignore',
+        'templates/images/task.ts',
         'dist/page/index.html',
         'dist/worker-node/thread/engine-thread.js',
         'dist/types/coordinator/index.d.ts',
       ]),
     );
-    expect(files.filter((path) => /(?<!\.d)\.ts$/.test(path))).toEqual([]);
+    // Templates are programs of their own.
+    const isSource = (path: string): boolean => /(?<!\.d)\.ts$/.test(path) && !path.startsWith('templates/');
+    expect(files.filter(isSource)).toEqual([]);
   });
 
   test('Node imports every entry', () => {
@@ -59,7 +64,7 @@ describe('the package', () => {
       names.map((name) => `console.log(Object.keys(await import('${name}')).sort().join(' '));`).join('\n'),
     );
     expect(output.trim().split('\n')).toEqual([
-      'createJob csvLog earlyStopping evaluate learningRateSchedule lineReporter loadDataset loadModelFile modelCheckpoint reduceLROnPlateau saveKerasModel saveModel silentReporter startCoordinator tensorBoard train webhook',
+      'createJob csvLog defineTask earlyStopping evaluate learningRateSchedule lineReporter loadDataset loadModelFile modelCheckpoint reduceLROnPlateau saveKerasModel saveModel silentReporter startCoordinator tensorBoard train webhook',
       'runNodeWorker',
       'contribute',
       'CloseCode FATAL_CLOSE_CODES PROTOCOL_VERSION ProtocolError decodeFrame encodeFrame formatCoordinatorLink ' +
@@ -87,6 +92,7 @@ describe('the package', () => {
     writeFileSync(
       join(packed.folder, 'program.ts'),
       `import { createJob, loadDataset, startCoordinator, train, type Optimizer, type Reporter } from 'gradcast';
+import { defineTask, earlyStopping, type Callback } from 'gradcast';
 import { contribute, type ContributionStatus } from 'gradcast/browser';
 import { parseFromCoordinator, PROTOCOL_VERSION } from 'gradcast/protocol';
 import { runNodeWorker } from 'gradcast/worker';
@@ -105,6 +111,12 @@ if (message.type === 'welcome') console.log(message.job.epochs, accuracy, versio
 await startCoordinator({ job, codec: 'int3' });
 contribute({ link: '', onStatus: (status: ContributionStatus) => console.log(status.state) });
 export const reporter: Partial<Reporter> = {};
+const own: Callback = { onEpochEnd: ({ epoch, logs, stop }) => (logs.loss === epoch ? stop('enough') : undefined) };
+export const task = defineTask({ data: 'digits/', epochs: 2, callbacks: [earlyStopping({ patience: 2 }), own] });
+// @ts-expect-error There is no such setting.
+defineTask({ epoch: 2 });
+// @ts-expect-error There is no such option.
+earlyStopping({ patients: 2 });
 `,
     );
     const options = ['--noEmit', '--strict', '--target', 'es2023', '--module', 'nodenext', '--types', 'node'];

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { DataError, invalidFileError } from '../../../shared/data/data-error.ts';
 import type { Dataset, LazySplit, Split } from '../../../shared/data/dataset.ts';
+import { pickSamples } from '../../../shared/data/shard.ts';
 import {
   BYTE_SCALE,
   createTensor,
@@ -392,21 +393,14 @@ interface Source {
 /** @param numbers samples of the part; null for all */
 function toSplit({ inputs, targets, size, targetSize }: Source, numbers: Uint32Array | null): Split {
   const count = numbers?.length ?? targets.length / targetSize;
-  const own = numbers === null ? targets : takeRows(targets, numbers, targetSize);
-  if ('values' in inputs) {
-    return {
-      count,
-      inputs: [numbers === null ? inputs.values : takeRows(inputs.values, numbers, size)],
-      targets: [own],
-    };
-  }
-  return lazySplit(inputs.array, own, { count, size, targetSize, numbers });
-}
-
-function takeRows(values: TensorValues, rows: Uint32Array, size: number): TensorValues {
-  const taken = values.slice(0, rows.length * size);
-  for (const [i, row] of rows.entries()) taken.set(values.subarray(row * size, (row + 1) * size), i * size);
-  return taken;
+  const whole = {
+    inputs: 'values' in inputs ? [inputs.values] : [],
+    targets: [targets],
+    count: targets.length / targetSize,
+  };
+  const part = numbers === null ? whole : pickSamples(whole, numbers);
+  if ('values' in inputs) return { count, inputs: part.inputs, targets: part.targets };
+  return lazySplit(inputs.array, part.targets[0] as TensorValues, { count, size, targetSize, numbers });
 }
 
 function lazySplit(
@@ -442,7 +436,7 @@ function lazySplit(
           values.set(read.subarray(from, from + size), place * size);
         }
       }
-      return { sampleNumbers: wanted, inputs: [values], targets: [takeRows(targets, wanted, targetSize)] };
+      return { ...pickSamples({ inputs: [], targets: [targets], count }, wanted), inputs: [values] };
     },
   };
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { DataError } from '../../../shared/data/data-error.ts';
 import type { Dataset, LazySplit, Split } from '../../../shared/data/dataset.ts';
 import type { ImagePreprocessing, Preprocessing, Target } from '../../../shared/data/preprocessing.ts';
+import { pickSamples } from '../../../shared/data/shard.ts';
 import { BYTE_SCALE, type TensorSpec, type TensorValues } from '../../../shared/model/tensors.ts';
 import { chooseTargetColumns, type ColumnChoice } from './choose-columns.ts';
 import { shown } from './column-builder.ts';
@@ -353,14 +354,7 @@ async function makeSplit(
         Uint32Array.from(numbers, (number) => rows[number] ?? 0),
         values,
       );
-      const own = targets.map((all) => {
-        const each = all.length / count;
-        const taken = all.slice(0, numbers.length * each);
-        for (const [i, number] of numbers.entries())
-          taken.set(all.subarray(number * each, (number + 1) * each), i * each);
-        return taken;
-      });
-      return { sampleNumbers: numbers, inputs: [values], targets: own };
+      return { ...pickSamples({ inputs: [], targets, count }, numbers), inputs: [values] };
     },
   };
   return lazy;

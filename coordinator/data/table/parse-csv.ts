@@ -188,12 +188,20 @@ const startsCharacter = (bytes: Buffer, at: number): boolean =>
   [2, 3, 4].some((length) => at + length <= bytes.length && isUtf8(bytes.subarray(at, at + length)));
 
 function explainParseError(error: unknown, path: string): unknown {
-  const { code, lines = 1 } = error as { readonly code?: unknown; readonly lines?: number };
+  const {
+    code,
+    lines = 1,
+    records = 0,
+  } = error as {
+    readonly code?: unknown;
+    readonly lines?: number;
+    readonly records?: number;
+  };
   if (code === 'CSV_QUOTE_NOT_CLOSED' || code === 'CSV_MAX_RECORD_SIZE') {
     return invalidFileError(
       path,
       `rows of at most ${MAX_ROW_BYTES} bytes with each quote closed`,
-      `a quote that is not closed, or a row that does not end, before line ${lines}`,
+      `a quote in row ${records + 1} that is not closed, or a row that does not end`,
       'Close the quote, or double it where it is part of the text.',
     );
   }

@@ -59,7 +59,8 @@ export function inMemory(bytes: Uint8Array, path: string, stamp: string): Random
     path,
     length: bytes.length,
     stamp,
-    read: (offset, length) => Promise.resolve(bytes.slice(offset, offset + length)),
+    // A copy: the slice of a Buffer is a view of all of it.
+    read: (offset, length) => Promise.resolve(new Uint8Array(bytes.subarray(offset, offset + length))),
   };
 }
 

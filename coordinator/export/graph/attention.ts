@@ -1,5 +1,13 @@
 import type { Graph, Tensor } from './graph.ts';
-import { isOn, nameOf, numberOf, type LayerCall, type LayerWriter, type LayerWriters } from './layer-call.ts';
+import {
+  boundedSize,
+  isOn,
+  nameOf,
+  numberOf,
+  type LayerCall,
+  type LayerWriter,
+  type LayerWriters,
+} from './layer-call.ts';
 
 /** Values of a layer's inputs by their names: one input serves as query, value and key. */
 interface Named<T> {
@@ -31,7 +39,7 @@ function attentionMask(
     if (mask) found.push(graph.reshape(mask, [mask.shape[0] ?? null, 1, mask.shape[1] ?? null]));
   if (call.layer.config.use_causal_mask === true) {
     const [rows, columns] = steps;
-    const lower = Float32Array.from({ length: rows * columns }, (_, i) =>
+    const lower = Float32Array.from({ length: boundedSize(rows, columns) }, (_, i) =>
       i % columns <= Math.floor(i / columns) ? 1 : 0,
     );
     found.push(graph.constant(lower, [1, rows, columns]));

@@ -52,7 +52,7 @@ export type CellKind = 'SimpleRNN' | 'LSTM' | 'GRU';
 /** Numbers before and after each axis of an image. */
 export type Pads = readonly (readonly [number, number])[];
 
-/** What a node computes. Images have their channels last, kernels are [...sides, inputs, outputs] as in Keras. */
+/** Computation of a node. Images have their channels last, kernels are [...sides, inputs, outputs] as in Keras. */
 export type Operation =
   | { readonly op: 'unary'; readonly fn: UnaryFunction }
   | { readonly op: 'binary'; readonly fn: BinaryFunction }
@@ -127,7 +127,7 @@ export type Node = Operation & {
   readonly layer: string;
 };
 
-/** What a format has operations for; layers are composed of others where it has none. */
+/** Operations that only some formats have; layers are composed of others where it has none. */
 export interface Dialect {
   readonly hasRecurrent: boolean;
   readonly hasLayerNorm: boolean;

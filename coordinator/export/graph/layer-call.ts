@@ -73,6 +73,19 @@ export function sidesOf({ shape }: Tensor): number[] {
   });
 }
 
+/** Largest number of elements of a constant that a layer's settings make. */
+const MAX_ELEMENTS = 2 ** 26;
+
+/**
+ * Number of elements, checked before a constant is made for them: a damaged file may have any settings.
+ * @throws Error if there are too many
+ */
+export function boundedSize(...sides: readonly number[]): number {
+  const size = sides.reduce((product, side) => product * side, 1);
+  if (!(size <= MAX_ELEMENTS)) throw new Error(`its settings make ${size} elements of one constant`);
+  return size;
+}
+
 /** Layer that passes its input on. */
 export const passOn: LayerWriter = (call) => inputOf(call);
 

@@ -53,7 +53,7 @@ const USES_MASKS: ReadonlySet<string> = new Set([
   'SimpleRNN',
 ]);
 
-/** What a graph needs to know of a job. */
+/** Part of a job that a graph needs. */
 export type ExportedJob = Pick<Job, 'topology' | 'inputs' | 'outputs'>;
 
 /**

@@ -1,5 +1,14 @@
 import type { Graph, Tensor } from './graph.ts';
-import { axesOf, inputOf, isOn, nameOf, numberOf, type LayerCall, type LayerWriters } from './layer-call.ts';
+import {
+  axesOf,
+  boundedSize,
+  inputOf,
+  isOn,
+  nameOf,
+  numberOf,
+  type LayerCall,
+  type LayerWriters,
+} from './layer-call.ts';
 
 /** 1 / sqrt(x). */
 const rsqrt = (graph: Graph, x: Tensor): Tensor => graph.unary('Reciprocal', graph.unary('Sqrt', x));
@@ -108,7 +117,7 @@ type Mode = 'int' | 'one_hot' | 'multi_hot' | 'count';
 function encode(graph: Graph, x: Tensor, depth: number, mode: Mode): Tensor {
   if (mode === 'int') return x;
   const categories = graph.constant(
-    Float32Array.from({ length: depth }, (_, i) => i),
+    Float32Array.from({ length: boundedSize(depth) }, (_, i) => i),
     [depth],
   );
   const hot = graph.compare('Equal', graph.reshape(x, [...x.shape, 1]), categories);

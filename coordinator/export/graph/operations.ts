@@ -1,7 +1,7 @@
 import { isRecord, ownEntry } from '../../../shared/model/keras-layer.ts';
 import type { Index, Operand } from '../../../shared/model/operations.ts';
 import { fromFirst, type Graph, type Reduction, type Tensor, type UnaryFunction } from './graph.ts';
-import { sidesOf, type LayerWriters } from './layer-call.ts';
+import { boundedSize, sidesOf, type LayerWriters } from './layer-call.ts';
 import {
   activate,
   alongLast,
@@ -163,7 +163,7 @@ function split(call: OperationCall, x: Tensor): Tensor[] {
 const pick = ({ graph }: OperationCall, x: Tensor, axis: number, positions: readonly number[]): Tensor =>
   graph.gather(x, graph.integers(positions), axis);
 
-const count = (length: number): number[] => Array.from({ length }, (_, i) => i);
+const count = (length: number): number[] => Array.from({ length: boundedSize(length) }, (_, i) => i);
 
 /** Operations that pick and move elements. */
 const SHAPES: Readonly<Record<string, Write>> = {

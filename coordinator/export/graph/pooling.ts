@@ -1,5 +1,6 @@
 import type { Graph, Tensor } from './graph.ts';
 import {
+  boundedSize,
   inputOf,
   nameOf,
   numbersOf,
@@ -51,6 +52,7 @@ const windowsOf = (length: number, outputs: number): [number, number][] =>
 /** Pool of windows of different sizes along an axis. */
 function poolWindows(graph: Graph, x: Tensor, kind: Kind, axis: number, outputs: number): Tensor {
   const length = Number(x.shape[axis]);
+  boundedSize(length, outputs);
   const windows = windowsOf(length, outputs);
   if (kind === 'Max') {
     const parts = windows.map(([from, to]) =>

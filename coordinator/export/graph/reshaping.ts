@@ -1,6 +1,7 @@
 import { interpolationMatrix, resizeMatrix } from '../../../shared/engine/layers/resizing.ts';
 import type { Graph, Pads, Side, Tensor } from './graph.ts';
 import {
+  boundedSize,
   inputOf,
   nameOf,
   numberOf,
@@ -57,7 +58,8 @@ const cropping =
 
 /** Repeats each element of an axis. */
 function repeat(graph: Graph, x: Tensor, axis: number, times: number): Tensor {
-  const indices = Array.from({ length: Number(x.shape[axis]) * times }, (_, i) => Math.floor(i / times));
+  const length = boundedSize(Number(x.shape[axis]), times);
+  const indices = Array.from({ length }, (_, i) => Math.floor(i / times));
   return times === 1 ? x : graph.gather(x, graph.integers(indices), axis);
 }
 
@@ -70,6 +72,7 @@ const upSampling =
       const axis = firstAxis(call) + i;
       if (interpolation === 'nearest') return repeat(graph, x, axis, factor);
       const length = Number(x.shape[axis]);
+      boundedSize(length, length, factor);
       const weights = interpolationMatrix(length, factor, interpolation);
       return alongAxis(graph, x, axis, graph.constant(weights, [length, length * factor]));
     }, inputOf(call));
@@ -124,6 +127,7 @@ export const reshapingLayers: LayerWriters = {
     const name = nameOf(call, 'interpolation', 'bilinear');
     return sizedAxes(call).reduce((x, [axis, length]) => {
       const from = Number(x.shape[axis]);
+      boundedSize(from, length);
       const matrix = call.graph.constant(resizeMatrix(from, length, name), [from, length]);
       return alongAxis(call.graph, x, axis, matrix);
     }, inputOf(call));

@@ -13,6 +13,7 @@ import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
 import { writeDigits } from '../../support/idx-bytes.ts';
 import { kerasFolder } from '../../support/keras-files.ts';
 import { manualClock } from '../../support/manual-clock.ts';
+import { flagName } from '../../../shared/util/option-names.ts';
 import { recordingReport } from '../../support/test-coordinator.ts';
 
 let scratch = '';
@@ -24,7 +25,7 @@ const files = (seed: number, ...path: string[]): Promise<string> =>
 
 const prepare = (data: string, more: Partial<PrepareRunFlags>): Promise<PreparedRun> =>
   prepareRun(
-    { batchSize: 10, seed: 1, epochs: 2, microShard: 16, data, ...more },
+    { batchSize: 10, seed: 1, epochs: 2, microShard: 16, optionName: flagName, data, ...more },
     recordingReport(),
     new AbortController().signal,
   );
@@ -38,7 +39,7 @@ async function startRun({
   optimizer,
   checkpointEvery,
 }: PreparedRun): Promise<void> {
-  const folder = await openFolder();
+  const folder = await openFolder!();
   await folder.writeConfig({ seed: 1, checkpointEvery });
   await new CheckpointWriter({
     dir: folder.checkpointDir,
@@ -151,7 +152,7 @@ it('says what it takes from the file of a model, and options replace each of it'
   const report = recordingReport();
   const open = (more: Partial<PrepareRunFlags>) =>
     prepareRun(
-      { batchSize: 10, seed: 1, epochs: 2, microShard: 16, data, model, ...more },
+      { batchSize: 10, seed: 1, epochs: 2, microShard: 16, optionName: flagName, data, model, ...more },
       report,
       new AbortController().signal,
     );
@@ -191,7 +192,7 @@ it.each<[Partial<PrepareRunFlags>, string]>([
   ],
 ])('rejects %j before it loads the data', async (more, message) => {
   const data = join(scratch, 'nothing');
-  const flags = { batchSize: 10, seed: 1, epochs: 2, microShard: 16, data, ...more };
+  const flags = { batchSize: 10, seed: 1, epochs: 2, microShard: 16, optionName: flagName, data, ...more };
   await expect(prepareRun(flags, recordingReport(), new AbortController().signal)).rejects.toThrow(message);
 });
 

@@ -6,15 +6,17 @@ import { parseRole } from '../../../coordinator/data/file-names.ts';
 import { DataError } from '../../../shared/data/data-error.ts';
 import { checkProperty } from '../../support/property.ts';
 
-const choose = (...names: string[]) =>
+const chooseIn = (folder: string, ...names: string[]) =>
   chooseFiles(
     names.map((name) => memoryFile(new Uint8Array(), name)),
-    '/own',
+    folder,
     '--data',
   );
-const refusal = (...names: string[]): string => {
+const choose = (...names: string[]) => chooseIn('/own', ...names);
+const refusal = (...names: string[]): string => refuseIn('/own', ...names);
+const refuseIn = (folder: string, ...names: string[]): string => {
   try {
-    choose(...names);
+    chooseIn(folder, ...names);
   } catch (error) {
     expect(error).toBeInstanceOf(DataError);
     return (error as Error).message;
@@ -82,6 +84,9 @@ describe('chooseFiles', () => {
         'Put train-labels-idx1-ubyte, t10k-images-idx3-ubyte beside them, bare or packed (names with test or val are read too).',
     );
     expect(refusal()).toContain('holds no files');
+    expect(refuseIn('/own.zip', 'a/1.png', 'b/2.png')).toBe(
+      '/own.zip (from --data) holds 2 images, which are read from folders only. Unpack it, and point --data at the folder.',
+    );
     expect(refusal('a.parquet', 'b.parquet', 'c')).toContain('2 .parquet, 1 without an extension');
   });
 

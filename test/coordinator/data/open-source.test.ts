@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { openSource, type OpenSourceOptions } from '../../../coordinator/data/open-source.ts';
 import { isLazy, type StoredSplit } from '../../../shared/data/dataset.ts';
 import { RecordingDataReport } from '../../support/data-mirror.ts';
+import { idxBytes } from '../../support/idx-bytes.ts';
 import { imagesOf, labelsOf } from '../../support/images.ts';
 import { png } from './images/picture-files.ts';
 import {
@@ -12,6 +13,7 @@ import {
   pixelOf,
   refusalOf,
   SIDE,
+  typedIdx,
   useScratch,
   writeFiles,
 } from './scratch-folder.ts';
@@ -73,6 +75,59 @@ describe('IDX files', () => {
   });
 });
 
+describe('IDX files of samples that are no images', () => {
+  const count = 20;
+  const classes = idxBytes(
+    [count],
+    Array.from({ length: count }, (_, i) => i % 3),
+  );
+  const vectors = Array.from({ length: 5 * count }, (_, i) => i / 8 - 3);
+
+  it('of float32 are vectors, with classes', async () => {
+    const { dataset, report } = await open({
+      'train-images': typedIdx('float32', [count, 5], vectors),
+      'train-labels': classes,
+      'test-images': typedIdx('float32', [2, 5], vectors.slice(0, 10)),
+      'test-labels': idxBytes([2], [2, 1]),
+    });
+    expect(dataset.inputs).toEqual([{ name: 'x', shape: [5], dtype: 'float32' }]);
+    expect(dataset.targets[0]).toMatchObject({ shape: [], classes: 3 });
+    expect((dataset.test as StoredSplit).inputs[0]).toEqual(Float32Array.from(vectors.slice(0, 10)));
+    expect([...(dataset.test as StoredSplit).targets[0]!]).toEqual([2, 1]);
+    expect(report.infos.join('\n')).toContain(
+      'samples of 5 numbers are no images; they are read as they are.',
+    );
+  });
+
+  it('of many dimensions keep their shape, and are divided without a test part', async () => {
+    const cubes = Array.from({ length: 16 * count }, (_, i) => i - 100);
+    const { dataset } = await open({
+      'train-images': typedIdx('int16', [count, 2, 2, 2, 2], cubes),
+      'train-labels': classes,
+    });
+    expect(dataset.inputs).toEqual([{ name: 'x', shape: [2, 2, 2, 2], dtype: 'int32' }]);
+    expect([dataset.train.count, dataset.test.count]).toEqual([16, 4]);
+    const { inputs, targets } = dataset.test as StoredSplit;
+    targets[0]!.forEach((label, i) => {
+      const sample = (inputs[0]![16 * i]! + 100) / 16;
+      expect(sample % 3).toBe(label);
+      expect([...inputs[0]!.subarray(16 * i, 16 * i + 16)]).toEqual(
+        cubes.slice(16 * sample, 16 * sample + 16),
+      );
+    });
+  });
+
+  it('are refused if samples and labels differ in number', async () => {
+    const files = {
+      'train-images': typedIdx('float32', [count, 5], vectors),
+      'train-labels': idxBytes([3], [0, 1, 2]),
+    };
+    expect(await refusalOf(open(files))).toMatch(
+      /train-labels: expected 20 targets, one for each sample of .*train-images/,
+    );
+  });
+});
+
 describe('folders of images', () => {
   it('are recognized, unless data files lie above them', async () => {
     const red = await png(6, 6, [200, 0, 0]);
@@ -83,6 +138,12 @@ describe('folders of images', () => {
     expect([isLazy(mixed.train), mixed.train.count]).toEqual([false, COUNT]);
     const { dataset: forced } = await open({}, { format: 'images' });
     expect(forced.train.count).toBe(3);
+  });
+
+  it('without folders of classes are refused with what to do', async () => {
+    expect(await refusalOf(open({ '1.png': 'x', '2.jpg': 'x' }))).toMatch(
+      /own holds 2 images and no folders, which would say the classes\. Put the images of each class into a folder/,
+    );
   });
 
   it('are divided only if no test folder is named', async () => {

@@ -63,7 +63,7 @@ describe('an IDX file', () => {
     ['no images', idxBytes([0, 3, 2]), 'at least one sample', '0 x 3 x 2'],
     ['a web page', new TextEncoder().encode('<!DOCTYPE html>'), 'IDX', 'a web page (HTML)'],
     ['an unknown type', Uint8Array.of(0, 0, 0x0a, 1, 0, 0, 0, 1, 7), 'IDX file', 'type 0x0a'],
-    ['five dimensions', idxBytes([1, 1, 1, 2, 2]), '1 to 4 dimensions', '5 of uint8'],
+    ['nine dimensions', idxBytes([1, 1, 1, 2, 2, 1, 1, 1, 1]), '1 to 8 dimensions', '9 of uint8'],
     ['sizes in the other byte order', swapped([256, 4, 3]), 'header says 65536 x', 'written little-endian?'],
     [
       'a header in reverse order',

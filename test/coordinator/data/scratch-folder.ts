@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
-import { loadDataset } from '../../../coordinator/data/load-dataset.ts';
+import { loadDataset, type LoadDatasetOptions } from '../../../coordinator/data/load-dataset.ts';
 import { DataError } from '../../../shared/data/data-error.ts';
 import type { Dataset } from '../../../shared/data/dataset.ts';
 import { RecordingDataReport } from '../../support/data-mirror.ts';
@@ -57,17 +57,17 @@ export interface Loaded {
 /** Loads the data set of a folder, as a run does. */
 export async function loadFolder(
   dataDir: string,
-  options: { readonly transpose?: boolean; readonly limit?: number } = {},
+  options: Partial<LoadDatasetOptions> = {},
 ): Promise<Loaded> {
   const lines = new RecordingDataReport();
   const dataset = await loadDataset({
-    ...options,
     dataDir,
     env: {},
     cacheDir: join(dataDir, 'no-cache'),
     fetch: () => Promise.reject(new Error('a folder needs no network')),
     report: lines,
     seed: 1,
+    ...options,
   });
   return { dataset, lines };
 }

@@ -35,7 +35,7 @@ function testReporter() {
       for (const { link } of workers.values()) {
         link.meter.recordAnswer({ samples: 2, computeMs: stepMs - 20, turnaroundMs: stepMs - 10 });
       }
-      reporter.stepFinished({ batch: { samples: batchSize } } as StepReport);
+      reporter.stepFinished({ batch: { samples: batchSize }, dataWaitMs: 0 } as StepReport);
     }
   };
   return { reporter, join, steps, reported };

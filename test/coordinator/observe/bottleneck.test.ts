@@ -36,6 +36,16 @@ describe('advice on a bottleneck', () => {
     );
   });
 
+  it('names data that is read more slowly than it is computed', () => {
+    const run = { ...measuredRun(120, [measured('ann')]), dataWaitMs: 45 };
+    expect(describeBottleneck(run)).toBe(
+      'A step takes 120 ms: ann computes its 64 samples in 64 ms, it waits 45 ms for its samples to be read. ' +
+        'If the data were read in time, from a faster disk or with smaller images, steps would be up to 1.6x faster. ' +
+        'One more worker would hardly make a difference.',
+    );
+    expect(findBottleneck(run)).toMatchObject({ dataMs: 45, coordinatorMs: 11 });
+  });
+
   it('names a slow link, and the gain from a faster one', () => {
     const ann = measured('ann', { ...linked, turnaroundMs: 450 });
     const advice = describeBottleneck(measuredRun(455, [ann]));

@@ -31,6 +31,7 @@ export async function testFeed() {
       samplesPerSecond: 40,
       workers: 1,
       batch: { samples, lossSum, metrics: [Math.min(3, samples)] },
+      dataWaitMs: 0,
       weights: { step: step((epoch - 1) * 2 + stepOfEpoch), source: { averagedWeights: weights } },
     });
   };

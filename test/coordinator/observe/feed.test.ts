@@ -149,6 +149,7 @@ describe('the feed', () => {
       samplesPerSecond: 40,
       workers: 1,
       batch: { samples: 4, lossSum: 1, metrics: [3] },
+      dataWaitMs: 0,
       weights: { step: step(2), source: { averagedWeights } },
     });
     const observer = watch();

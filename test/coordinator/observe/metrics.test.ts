@@ -28,6 +28,7 @@ it('shows metrics whose names are those of other figures, or the same without sp
     samplesPerSecond: 1,
     workers: 1,
     batch: { lossSum: 1, metrics: [], samples: 1 },
+    dataWaitMs: 0,
     weights: { step: step(1), source: { averagedWeights: new Float32Array(0) } },
   });
   const lines = (await metrics.text()).body.split('\n');

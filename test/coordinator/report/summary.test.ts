@@ -25,6 +25,13 @@ it('printed commands are quoted for a shell', () => {
   );
 });
 
+it('the command that evaluates a model holds back the same samples', () => {
+  const flags = { command: 'train', codec: 'auto', data: 'photos', validationSplit: 0.1 } as const;
+  expect(
+    linesOf((report) => printSummary(null, folder, flags, { commandLine: 'gradcast' }, report)),
+  ).toContain('  gradcast evaluate /runs/plain/model --data photos --validation-split 0.1');
+});
+
 it('the command that resumes a run has the options that a checkpoint does not store', () => {
   const flags = { command: 'coordinator', codec: 'int8', audit: 0.02, https: true, token: 's3cret' } as const;
   expect(

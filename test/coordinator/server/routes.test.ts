@@ -36,6 +36,7 @@ test('/metrics returns figures in Prometheus format, if the request has the toke
     samplesPerSecond: 10,
     workers: 0,
     batch: { samples: 8, lossSum: 4, metrics: [6] },
+    dataWaitMs: 0,
     weights: { step: 1 as Step, source: { averagedWeights: new Float32Array(1) } },
   });
   metrics.epochFinished({

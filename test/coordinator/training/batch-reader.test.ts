@@ -4,22 +4,22 @@ import { batches } from '../../../coordinator/training/sampler.ts';
 import { DataError } from '../../../shared/data/data-error.ts';
 import { imageSplit, readSamples, wholeSplit } from '../../../shared/data/dataset.ts';
 import { lazySplit } from '../../support/lazy-split.ts';
-import { settle } from '../../support/manual-clock.ts';
+import { manualClock, settle } from '../../support/manual-clock.ts';
 
-/** Samples of `bytes` bytes, each with the last byte of its number. */
-const stored = (count: number, bytes = 1) =>
-  imageSplit({
-    images: Uint8Array.from({ length: count * bytes }, (_, i) => Math.floor(i / bytes)),
-    labels: new Uint8Array(count),
-    count,
-  });
+/** Samples of `bytes` bytes, each of which begins with the last byte of its number. */
+function stored(count: number, bytes = 1) {
+  const images = new Uint8Array(count * bytes);
+  for (let i = 0; i < count; i++) images[i * bytes] = i;
+  return imageSplit({ images, labels: new Uint8Array(count), count });
+}
+const clock = manualClock();
 const order = (count: number): Uint32Array => Uint32Array.from({ length: count }, (_, i) => count - 1 - i);
 
 test('batches have their samples in the order of the epoch, from memory and from a disk', async () => {
   const split = stored(10);
   const parts = [...batches(order(10), 4)];
   for (const source of [split, lazySplit(split)]) {
-    const reader = new BatchReader(source, parts);
+    const reader = new BatchReader(source, parts, clock);
     expect(reader.count).toBe(3);
     for (const [index, numbers] of parts.entries()) {
       expect(await reader.batch(index)).toEqual(readSamples(split, numbers));
@@ -29,7 +29,7 @@ test('batches have their samples in the order of the epoch, from memory and from
 
 test('batches are read while the one before is computed, eight at most', async () => {
   const split = lazySplit(stored(40));
-  const reader = new BatchReader(split, [...batches(order(40), 2)]);
+  const reader = new BatchReader(split, [...batches(order(40), 2)], clock);
   await reader.batch(0);
   await settle();
   expect(split.reads).toEqual([39, 37, 35, 33, 31, 29, 27, 25, 23]);
@@ -43,10 +43,26 @@ test('batches are read while the one before is computed, eight at most', async (
 
 test('batches that fill the memory are read one ahead', async () => {
   const split = lazySplit(stored(8, 2 ** 25));
-  const reader = new BatchReader(split, [...batches(order(8), 1)]);
+  const reader = new BatchReader(split, [...batches(order(8), 1)], clock);
   await reader.batch(0);
   await settle();
   expect(split.reads).toEqual([7, 6]);
+});
+
+test('the time that a step waits for its batch is measured', async () => {
+  let isSlow = true;
+  const split = lazySplit(stored(6), async () => {
+    if (isSlow) await new Promise<void>((resolve) => void clock.after(40, resolve));
+  });
+  const reader = new BatchReader(split, [...batches(order(6), 2)], clock);
+  const first = reader.batch(0);
+  await clock.advance(40);
+  await first;
+  expect(reader.waitedMs).toBe(40);
+  isSlow = false;
+  await clock.advance(100);
+  await reader.batch(1);
+  expect(reader.waitedMs).toBe(0);
 });
 
 test('a sample that cannot be read fails its own batch only, and is read again', async () => {
@@ -56,7 +72,7 @@ test('a sample that cannot be read fails its own batch only, and is read again',
       ? Promise.reject(new DataError('sample 2 is damaged'))
       : Promise.resolve(),
   );
-  const reader = new BatchReader(split, [...batches(order(6), 2)]);
+  const reader = new BatchReader(split, [...batches(order(6), 2)], clock);
   await reader.batch(0);
   await settle();
   await expect(reader.batch(1)).rejects.toThrow('sample 2 is damaged');

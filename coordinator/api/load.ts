@@ -1,0 +1,94 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Dataset } from '../../shared/data/dataset.ts';
+import { readModelFile } from '../model-file/model-file.ts';
+import { loadModel as loadSavedModel } from '../run/model-folder.ts';
+import { loadDataset as loadAnyDataset, userCacheDir } from '../data/load-dataset.ts';
+import type { Reporter } from '../report/reporter.ts';
+import type { DataFiles } from '../task/task.ts';
+import { completeReporter } from './reporters.ts';
+import { thisPackage } from './this-package.ts';
+import { computingModel, exportModel, type TrainedModel } from './trained-model.ts';
+
+/**
+ * Options of {@link loadDataset}.
+ * @example
+ * ```ts
+ * const options: DatasetOptions = { source: 'fashion-mnist/', limit: 6_000 };
+ * ```
+ */
+export interface DatasetOptions extends DataFiles {
+  /** Whether synthetic digits take the place of MNIST. @default 'whenOffline' */
+  readonly syntheticDigits?: 'always' | 'whenOffline' | 'never' | undefined;
+  /** Seed of synthetic digits. @default 1337 */
+  readonly seed?: number | undefined;
+  /** Receives lines about files and downloads. @default none */
+  readonly reporter?: Partial<Reporter> | undefined;
+  /** Cancels a download. @default never */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const DEFAULT_SEED = 1337;
+
+/**
+ * Loads a data set, to look at it or change it before it is the data of a task.
+ * @throws DataError with a sentence if a file is missing or damaged
+ * @example
+ * ```ts
+ * const dataset = await loadDataset({ source: 'fashion-mnist/', limit: 6_000 });
+ * const run = train({ data: dataset });
+ * ```
+ */
+export function loadDataset(options: DatasetOptions = {}): Promise<Dataset> {
+  const { source, syntheticDigits, seed = DEFAULT_SEED, reporter, ...others } = options;
+  return loadAnyDataset({
+    ...others,
+    dataDir: source,
+    useSyntheticDigits: syntheticDigits,
+    seed,
+    report: completeReporter(reporter),
+    env: process.env,
+    cacheDir: userCacheDir(),
+    fetch: globalThis.fetch,
+  });
+}
+
+/**
+ * A saved model. It computes in this process, with WebAssembly.
+ * @example
+ * ```ts
+ * const { predict }: SavedModel = await loadModel('model/');
+ * ```
+ */
+export type SavedModel = Pick<
+  TrainedModel,
+  'job' | 'weights' | 'weightNames' | 'evaluate' | 'predict' | 'export'
+>;
+
+/**
+ * Loads a model that {@link TrainedModel.save} or a run has saved.
+ * @param folder folder of the model or of the run
+ * @throws Error with a sentence if there is no model
+ * @example
+ * ```ts
+ * const model = await loadModel('runs/2026-01-31-k3v9qd');
+ * console.log(await model.predict([pixels]));
+ * ```
+ */
+export async function loadModel(folder: string): Promise<SavedModel> {
+  const { job, weights, metadata } = await loadSavedModel(folder);
+  const inside = join(folder, 'model/model.json');
+  const file = await readModelFile(existsSync(inside) ? inside : join(folder, 'model.json'));
+  const weightNames = [...(file.weights?.keys() ?? [])];
+  const model = { job, weights, weightNames };
+  const { gradcast, epochs, preprocessing, classNames } = metadata;
+  const about = { gradcast, epochs, preprocessing };
+  return {
+    ...model,
+    ...computingModel(job, weights, () => thisPackage().openCoordinatorEngine('wasm'), {
+      ...(preprocessing === undefined ? {} : { preprocessing }),
+      ...(classNames === undefined ? {} : { classNames }),
+    }),
+    export: (path, options) => exportModel({ ...model, ...about }, path, options),
+  };
+}

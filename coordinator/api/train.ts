@@ -1,0 +1,288 @@
+import * as v from 'valibot';
+import { registerCodec } from '../../shared/codec/registry.ts';
+import type { Codec } from '../../shared/codec/codec.ts';
+import type { EngineChoice, InstallNative } from '../../shared/engine/engine-choice.ts';
+import type { Engine } from '../../shared/engine/engine.ts';
+import type { Job } from '../../shared/model/job.ts';
+import { keyName, type OptionName } from '../../shared/util/option-names.ts';
+import { runTraining, type RunSettings } from '../commands/run-training.ts';
+import { LINK_CODECS, type CodecChoice } from '../links/codecs.ts';
+import type { Reporter } from '../report/reporter.ts';
+import type { CheckpointInterval } from '../run/checkpoint-writer.ts';
+import { defaultRunDir } from '../run/run-folder.ts';
+import { describeTaskData } from '../task/data.ts';
+import { describeTaskModel } from '../task/model.ts';
+import { checkSettings, checkTask, type Task } from '../task/task.ts';
+import { hostOf, type Coordinator } from './create-coordinator.ts';
+import { clock, completeReporter } from './reporters.ts';
+import { startRun, type Run, type RunControls } from './run.ts';
+import { thisPackage } from './this-package.ts';
+import { trainedModel, type TrainedModel } from './trained-model.ts';
+
+/**
+ * Encoding of gradients and weights on a link: `auto` chooses for each link, `float32` is exact. A codec of your own encodes
+ * gradients, for workers that have it too; others use float32.
+ * @example
+ * ```ts
+ * const codec: CodecOption = { up: 'int8', down: 'float16' };
+ * ```
+ */
+export type CodecOption =
+  | 'auto'
+  | 'float32'
+  | 'factors'
+  | 'float16'
+  | 'int8'
+  | 'int4'
+  | 'int4/int4'
+  | Codec
+  | { readonly up: string | Codec; readonly down: string | Codec };
+
+/**
+ * Options of {@link train}.
+ * @example
+ * ```ts
+ * const options: TrainOptions = { workers: 2, out: 'runs/first', reporter: lineReporter((line) => console.log(line)) };
+ * ```
+ */
+export interface TrainOptions {
+  /**
+   * Number of workers in processes of their own on this machine. `auto` takes what computes fastest, a function chooses once the job
+   * is known. @default 'auto'; 0 with a coordinator or an engine of your own
+   */
+  readonly workers?: number | 'auto' | ((job: Job) => number | Promise<number>) | undefined;
+  /** Engine of these workers; or an engine of your own, which computes in this process. @default 'auto' */
+  readonly engine?: EngineChoice | Engine | undefined;
+  /** When these workers install native TensorFlow during the run. @default 'never' */
+  readonly installNative?: InstallNative | undefined;
+  /** Encoding of gradients and weights; an exact run always uses float32. @default 'auto' */
+  readonly codec?: CodecOption | undefined;
+  /** A coordinator of yours, which goes on after the run. @default one that closes at the end of the run */
+  readonly coordinator?: Coordinator | undefined;
+  /** Address to listen on. @default '127.0.0.1' */
+  readonly host?: string | undefined;
+  /** Port to listen on; 0 takes a free one. @default 0; none with a coordinator, or with your engine as the only worker */
+  readonly port?: number | undefined;
+  /** Secret that workers need to join. @default every worker may join */
+  readonly token?: string | undefined;
+  /** Whether to serve https and wss: with a self-signed certificate, or with files in PEM. @default false */
+  readonly https?:
+    boolean | { readonly cert?: string | undefined; readonly key?: string | undefined } | undefined;
+  /** Number of workers to wait for before the first step. @default as many as there are local ones */
+  readonly minWorkers?: number | undefined;
+  /**
+   * Part of the answers that are recomputed before they count, besides the few that always are; false trusts all workers.
+   * @default 0; false with your engine as the only worker
+   */
+  readonly audit?: number | false | undefined;
+  /** Folder for model, history, config and checkpoints; true for runs/<date>-<id>. @default none: nothing is written */
+  readonly out?: string | true | undefined;
+  /** Formats and files in which the trained model is written besides, such as onnx; it needs a folder. @default none */
+  readonly export?: readonly string[] | undefined;
+  /** Folder of a run to resume from its last checkpoint, with its model and settings. @default a new run */
+  readonly resume?: string | undefined;
+  /** Time between two checkpoints. @default five minutes; of a resumed run, as before */
+  readonly checkpointEvery?: CheckpointInterval | undefined;
+  /** Receives lines and progress. @default none */
+  readonly reporter?: Partial<Reporter> | undefined;
+  /** Aborted to stop: the step in progress is finished. @default never */
+  readonly signal?: AbortSignal | undefined;
+  /** Called when workers can join. */
+  readonly onListening?: ((at: ListeningAt) => void) | undefined;
+  /** Settings that config.json records. @default those of the task and these options */
+  readonly config?: object | undefined;
+  /** Names of options in errors. @default their keys */
+  readonly optionName?: OptionName | undefined;
+}
+
+/**
+ * Addresses at which workers can join.
+ * @example
+ * ```ts
+ * train(task, { onListening: ({ urls }) => console.log(`gradcast worker ${urls[0]}`) });
+ * ```
+ */
+export interface ListeningAt {
+  /** Addresses with ws:// or wss://, the nearest first. */
+  readonly urls: readonly string[];
+  /** Certificate of https; workers trust a self-signed one by its fingerprint. */
+  readonly certificate: { readonly fingerprint: string; readonly selfSigned: boolean } | undefined;
+}
+
+const text = v.pipe(v.string(), v.minLength(1));
+const whole = (min: number, max = Number.MAX_SAFE_INTEGER) =>
+  v.pipe(v.number(), v.safeInteger(), v.minValue(min), v.maxValue(max));
+const object = v.looseObject({});
+const optionFields = {
+  workers: v.optional(v.union([whole(0, 1_000), v.literal('auto'), v.function()])),
+  engine: v.optional(
+    v.union([v.picklist(['auto', 'native', 'wasm']), v.looseObject({ load: v.function() })]),
+  ),
+  installNative: v.optional(v.picklist(['auto', 'always', 'never'])),
+  codec: v.optional(v.union([v.picklist(['auto', ...Object.keys(LINK_CODECS)]), object])),
+  coordinator: v.optional(object),
+  host: v.optional(text),
+  port: v.optional(whole(0, 65_535)),
+  token: v.optional(text),
+  https: v.optional(v.union([v.boolean(), object])),
+  minWorkers: v.optional(whole(1, 1_000)),
+  audit: v.optional(v.union([v.literal(false), v.pipe(v.number(), v.minValue(0), v.maxValue(1))])),
+  out: v.optional(v.union([text, v.literal(true)])),
+  export: v.optional(v.array(text)),
+  resume: v.optional(text),
+  checkpointEvery: v.optional(
+    v.union([v.object({ steps: whole(1) }), v.object({ ms: v.pipe(v.number(), v.minValue(1)) })]),
+  ),
+  reporter: v.optional(object),
+  signal: v.optional(v.instance(AbortSignal)),
+  onListening: v.optional(v.function()),
+  config: v.optional(object),
+  optionName: v.optional(v.function()),
+};
+
+const DEFAULT_HOST = '127.0.0.1';
+
+/**
+ * Starts a run: opens the data, builds the model, starts workers on this machine and trains. Other machines and browsers may join.
+ * @returns the run, at once. Errors come from `await run`, also those of wrong options: TypeError with a sentence, DataError for
+ *   data, TrainingDiverged if the loss or the gradient is not finite, RunFinishedError if a resumed run has no step left
+ * @example
+ * ```ts
+ * const run = train({ data: 'fashion-mnist/', optimizer: 'adam', epochs: 3 }, { workers: 2 });
+ * for await (const event of run) if (event.type === 'epoch') console.log(event.epoch, event.val_accuracy);
+ * await (await run).save('model/');
+ * ```
+ */
+export function train(task: Task, options: TrainOptions = {}): Run {
+  return startRun((controls) => runTask(task, options, controls), options.signal);
+}
+
+async function runTask(task: Task, options: TrainOptions, controls: RunControls): Promise<TrainedModel> {
+  const { signal, listener, setUrls, setSteps } = controls;
+  checkTask(task);
+  checkSettings(options, optionFields, 'train');
+  const program = thisPackage();
+  const settings = settingsOf(task, options);
+  const { coordinator, engine = 'auto', onListening } = options;
+  const report = completeReporter(options.reporter);
+  const host = coordinator === undefined ? undefined : hostOf(coordinator);
+  const release = host?.claim();
+  const outcome = await runTraining(settings, {
+    program,
+    coordinator: host,
+    clock,
+    report,
+    listener,
+    callbacks: task.callbacks,
+    signal,
+    async chooseWorkerCount(job) {
+      const { workers = typeof engine === 'string' && coordinator === undefined ? 'auto' : 0 } = options;
+      if (typeof workers === 'function') return workers(job);
+      if (workers !== 'auto') return workers;
+      const threads = job.microShard === undefined ? undefined : 1;
+      const note = (line: string): void => report.info(line);
+      return program.chooseWorkerCount({ engine: settings.engine, threads, note, signal });
+    },
+    onListening(urls, certificate) {
+      setUrls(urls);
+      onListening?.({ urls, certificate });
+    },
+    onSteps: setSteps,
+  }).finally(release);
+  if (outcome === null || outcome.steps === 0) {
+    signal.throwIfAborted();
+    throw new Error('The run has ended before its first step.');
+  }
+  return trainedModel(outcome, {
+    version: program.version,
+    isStopped: signal.aborted,
+    openEngine:
+      typeof engine === 'string'
+        ? () => program.openCoordinatorEngine('wasm')
+        : () => Promise.resolve({ engine, close: () => Promise.resolve() }),
+  });
+}
+
+/** @throws TypeError with a sentence if options contradict each other */
+function settingsOf(task: Task, options: TrainOptions): RunSettings {
+  const { optimizer, ...others } = task;
+  const { engine = 'auto', https, out, codec = 'auto', audit, coordinator, optionName = keyName } = options;
+  const { host = DEFAULT_HOST, port, token, resume } = options;
+  if (coordinator !== undefined && token !== undefined)
+    throw new TypeError('The token belongs to the coordinator: createCoordinator({ token }).');
+  if (options.export !== undefined && out === undefined && resume === undefined)
+    throw new TypeError(
+      `${optionName('export')} needs ${optionName('out')}: files are written in its folder.`,
+    );
+  if (resume !== undefined && out !== undefined)
+    throw new TypeError(`A resumed run keeps its folder. Leave out ${optionName('out')}.`);
+  const ownEngine = typeof engine === 'string' ? undefined : engine;
+  const isAlone =
+    ownEngine !== undefined && coordinator === undefined && port === undefined && options.host === undefined;
+  const opensPort = port !== undefined || (coordinator === undefined && !isAlone);
+  const isWithoutProcesses = options.workers === undefined || options.workers === 0;
+  const certificate = typeof https === 'object' ? https : {};
+  return {
+    ...withoutUndefined(others),
+    ...(resume === undefined ? {} : { resume }),
+    ...(https === undefined || https === false ? {} : { https: true, ...withoutUndefined(certificate) }),
+    ...(optimizer === undefined
+      ? {}
+      : { optimizer: typeof optimizer === 'string' ? { name: optimizer } : optimizer }),
+    // Only an exact run computes that many samples at a time.
+    exact: task.exact ?? (task.microShard === undefined ? undefined : true),
+    out: out === true ? defaultRunDir(new Date()) : out,
+    checkpointEvery: options.checkpointEvery,
+    export: options.export,
+    host: coordinator !== undefined && port === undefined ? '0.0.0.0' : host,
+    port: opensPort ? (port ?? 0) : null,
+    token,
+    codec: codecChoice(codec),
+    engine: typeof engine === 'string' ? engine : 'auto',
+    ownEngine,
+    installNative: options.installNative ?? 'never',
+    minWorkers: options.minWorkers,
+    audit: audit === false ? undefined : audit,
+    trustsWorkers: audit === false || (audit === undefined && isAlone && isWithoutProcesses),
+    config: options.config ?? describeSettings(task, options),
+    optionName,
+  };
+}
+
+const withoutUndefined = <Options extends object>(options: Options): Options =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Options;
+
+/** Codecs by name. Those of a program's own are known by theirs from now on. */
+function codecChoice(codec: CodecOption): CodecChoice {
+  if (typeof codec === 'string') return codec;
+  const nameOf = (one: string | Codec): string => {
+    if (typeof one === 'string') return one;
+    registerCodec(one);
+    return one.name;
+  };
+  return 'encode' in codec
+    ? { up: nameOf(codec), down: 'float32' }
+    : { up: nameOf(codec.up), down: nameOf(codec.down) };
+}
+
+/** Settings for config.json that are data. */
+function describeSettings(task: Task, options: TrainOptions): object {
+  const { engine, codec, installNative, host, port, https, minWorkers, audit, out, checkpointEvery } =
+    options;
+  return {
+    ...task,
+    model: describeTaskModel(task.model),
+    ...describeTaskData(task.data),
+    callbacks: task.callbacks?.map(({ name = 'callback' }) => name),
+    engine: typeof engine === 'object' ? engine.info : engine,
+    codec: typeof codec === 'object' ? codecChoice(codec) : codec,
+    installNative,
+    host,
+    port,
+    https,
+    minWorkers,
+    audit,
+    out,
+    checkpointEvery,
+  };
+}

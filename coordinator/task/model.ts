@@ -1,0 +1,88 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Dataset } from '../../shared/data/dataset.ts';
+import type { Topology } from '../../shared/model/job.ts';
+import { isRecord } from '../../shared/model/keras-layer.ts';
+import { withCpuBackend } from '../model/cpu-backend.ts';
+import { modelFromJson, readModelFile, type ModelFile } from '../model-file/model-file.ts';
+import type { NamedWeights } from '../model-file/weights-file.ts';
+import type { LayersModel, ModelFunction, TaskModel } from './task.ts';
+
+/**
+ * Reads the model of a task. Training starts from the weights of a file or a model; a function's model gets its initial weights
+ * from the seed, unless the function has set any.
+ * @param weightsFile file whose weights take the place of the model's
+ * @param openData opens the data of the task, for a function
+ * @returns null if the task has no model
+ * @throws Error with a sentence if it is no model
+ */
+export async function readTaskModel(
+  model: TaskModel | undefined,
+  weightsFile: string | undefined,
+  openData: () => Promise<Dataset>,
+): Promise<ModelFile | null> {
+  if (model === undefined) return null;
+  if (typeof model === 'string') return readModelFile(model, weightsFile);
+  if (weightsFile !== undefined)
+    throw new Error('A file of weights needs a file with its model. Name that file as the model.');
+  if (typeof model === 'function') {
+    const dataset = await openData();
+    return withCpuBackend(() => callFunction(model, dataset));
+  }
+  return isLayersModel(model) ? readLayersModel(model, true) : modelFromJson('The model', model);
+}
+
+const isLayersModel = (model: unknown): model is LayersModel =>
+  isRecord(model) && typeof model.toJSON === 'function' && Array.isArray(model.weights);
+
+async function callFunction(create: ModelFunction, dataset: Dataset): Promise<ModelFile> {
+  const { prototype } = tf.Variable;
+  const original = Object.getOwnPropertyDescriptor(prototype, 'assign') as PropertyDescriptor;
+  let hasSetWeights = false;
+  let created: LayersModel | Topology;
+  // Layers assign values only for setWeights, which loaders of saved models call too.
+  Object.defineProperty(prototype, 'assign', {
+    ...original,
+    value(this: tf.Variable, value: tf.Tensor) {
+      hasSetWeights = true;
+      (original.value as (this: tf.Variable, value: tf.Tensor) => void).call(this, value);
+    },
+  });
+  try {
+    created = await create(tf, dataset);
+  } finally {
+    Object.defineProperty(prototype, 'assign', original);
+  }
+  if (!isRecord(created))
+    throw new Error('The function of the model returned no model. Return a tf.LayersModel or a topology.');
+  if (!isLayersModel(created)) return modelFromJson("The function's model", created);
+  try {
+    return await readLayersModel(created, hasSetWeights);
+  } finally {
+    (created as Partial<tf.LayersModel>).dispose?.();
+  }
+}
+
+async function readLayersModel(model: LayersModel, keepsWeights: boolean): Promise<ModelFile> {
+  const file = modelFromJson('The model', model.toJSON(null, false));
+  if (!keepsWeights) return file;
+  const weights: NamedWeights = new Map(
+    await Promise.all(
+      model.weights.map(async (weight) => {
+        const { originalName } = weight;
+        const tensor = weight.read();
+        return [
+          originalName,
+          { shape: tensor.shape, values: Float32Array.from(await tensor.data()) },
+        ] as const;
+      }),
+    ),
+  );
+  return { ...file, weights };
+}
+
+/** Name of a model for config.json: a file as it is, another model by its kind. */
+export function describeTaskModel(model: TaskModel | undefined): string | undefined {
+  if (model === undefined || typeof model === 'string') return model;
+  if (typeof model === 'function') return 'a function';
+  return isLayersModel(model) ? 'a model of TensorFlow.js' : 'a topology';
+}
