@@ -1,13 +1,13 @@
 import { errorMessage } from '../../shared/util/error-message.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import type { GradientComputer } from '../../shared/engine/engine.ts';
-import type { LoadedModel } from '../../shared/model/saved-model.ts';
+import { parsePreprocessing } from '../../shared/data/preprocessing.ts';
 import { readAllText } from '../data/load-text.ts';
 import { plainFile } from '../data/data-file.ts';
 import { hasImageName } from '../data/images/image-type.ts';
 import type { CoordinatorEngine } from '../integrity/reference-engine.ts';
 import { generateText, nextTokenPreprocessing } from '../predict/generate-text.ts';
-import { describePlace, otherKindError, type SampleSource } from '../predict/inputs.ts';
+import { describePlace, otherKindError, type PredictingModel, type SampleSource } from '../predict/inputs.ts';
 import { openInputs } from '../predict/open-inputs.ts';
 import {
   describePrediction,
@@ -62,7 +62,10 @@ export async function predictModel(
   flags: PredictFlags,
   options: PredictOptions,
 ): Promise<boolean> {
-  const model = await loadModel(modelDir);
+  const { job, weights, metadata } = await loadModel(modelDir);
+  const { classNames, epochs } = metadata;
+  const preprocessing = parsePreprocessing(metadata.preprocessing);
+  const model = { job, weights, epochs, metadata: { preprocessing, classNames } };
   if (paths.length === 0 && (flags.text ?? []).length === 0)
     throw new Error('There is nothing to predict. Name files or folders of images, or give --text "...".');
   if (nextTokenPreprocessing(model) !== null) return continueTexts(model, paths, flags, options);
@@ -80,6 +83,11 @@ export async function predictModel(
   );
 }
 
+interface ModelToPredict extends PredictingModel {
+  readonly weights: Float32Array;
+  readonly epochs: number;
+}
+
 interface Parts {
   readonly source: SampleSource;
   readonly readers: readonly OutputReader[];
@@ -88,14 +96,14 @@ interface Parts {
 
 async function predictAll(
   modelDir: string,
-  { job, metadata }: LoadedModel,
+  { job, epochs }: ModelToPredict,
   { source, readers, computer }: Parts,
   { out, json = false }: PredictFlags,
   { write, report, signal, showsProgress }: PredictOptions,
 ): Promise<boolean> {
   const file = out === undefined ? null : await openPredictionFile(out, source, readers);
   try {
-    if (!json && file === null) write(describeModel(modelDir, job.data.name, metadata.epochs));
+    if (!json && file === null) write(describeModel(modelDir, job.data.name, epochs));
     const hasProgress = showsProgress || file !== null;
     for await (const batch of predictBatches(computer, job, source)) {
       if (signal.aborted) return false;
@@ -148,7 +156,7 @@ function printBatch(
 
 /** Generates text after prompts of the command line and of files. */
 async function continueTexts(
-  model: LoadedModel,
+  model: ModelToPredict,
   paths: readonly string[],
   flags: PredictFlags,
   { report, write, signal, openEngine }: PredictOptions,
@@ -188,7 +196,7 @@ async function continueTexts(
 
 /** Opens the engine for some work. @throws Error with a sentence if the model cannot be computed here */
 async function withComputer<Result>(
-  { job, weights }: LoadedModel,
+  { job, weights }: ModelToPredict,
   openEngine: PredictOptions['openEngine'],
   work: (computer: GradientComputer) => Promise<Result>,
 ): Promise<Result> {

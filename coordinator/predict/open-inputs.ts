@@ -100,7 +100,9 @@ async function open(part: Found, model: PredictingModel, report: DataReporter): 
       );
       return textInputs(texts, model);
     }
-    default:
+    case 'csv':
+    case 'tsv':
+    case 'parquet':
       return tableInputs(part.files, model, report);
   }
 }
