@@ -33,7 +33,9 @@ function imageSize(text: string): [number, number] {
   const [, height = '', width = height] = /^(\d{1,4})(?:x(\d{1,4}))?$/i.exec(text) ?? [];
   const size: [number, number] = [Number(height), Number(width)];
   if (size.every((side) => side >= 1 && side <= MAX_SIDE)) return size;
-  throw new InvalidArgumentError(`It takes height and width from 1 to ${MAX_SIDE}, such as 48x64, or one number for both.`);
+  throw new InvalidArgumentError(
+    `It takes height and width from 1 to ${MAX_SIDE}, such as 48x64, or one number for both.`,
+  );
 }
 
 function channels(text: string): number {

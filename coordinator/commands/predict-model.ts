@@ -1,4 +1,3 @@
-import { errorMessage } from '../../shared/util/error-message.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import type { GradientComputer } from '../../shared/engine/engine.ts';
 import { parsePreprocessing } from '../../shared/data/preprocessing.ts';
@@ -15,7 +14,7 @@ import {
   predictionJson,
   type OutputReader,
 } from '../predict/output-reader.ts';
-import { predictBatches, type PredictedBatch } from '../predict/predict-batches.ts';
+import { predictBatches, withComputer, type PredictedBatch } from '../predict/predict-batches.ts';
 import { checkPredictionFile, openPredictionFile } from '../predict/write-predictions.ts';
 import { pluralize, type Reporter } from '../report/reporter.ts';
 import { loadModel } from '../run/model-folder.ts';
@@ -192,22 +191,4 @@ async function continueTexts(
     }
     return true;
   });
-}
-
-/** Opens the engine for some work. @throws Error with a sentence if the model cannot be computed here */
-async function withComputer<Result>(
-  { job, weights }: ModelToPredict,
-  openEngine: PredictOptions['openEngine'],
-  work: (computer: GradientComputer) => Promise<Result>,
-): Promise<Result> {
-  const { engine, close } = await openEngine();
-  try {
-    const computer = await engine.load(job).catch((error: unknown) => {
-      throw new Error(`The model cannot be computed here: ${errorMessage(error)}`, { cause: error });
-    });
-    computer.setWeights(weights);
-    return await work(computer);
-  } finally {
-    await close();
-  }
 }

@@ -34,6 +34,7 @@ import type { StepRunner } from '../training/step.ts';
 import type { TrainingOptions } from '../training/train.ts';
 import { certificateFor, type Certificate, type HttpsFlags } from '../server/tls.ts';
 import { checkRunExports, exportRun } from './export-model.ts';
+import { describeSource } from '../task/data.ts';
 import { prepareRun, type PreparedRun, type PrepareRunFlags } from './prepare-run.ts';
 import { withCoordinator, type RunProgram } from './run-session.ts';
 
@@ -170,7 +171,7 @@ async function trainPrepared(
         opened.output = output;
         const { files } = output;
         if (files !== null && resumeFrom === undefined) {
-          const config = { ...settings.config, workers };
+          const config = { ...settings.config, workers, source: describeSource(settings.data, settings) };
           await files.folder.writeConfig(createRunConfig(config, prepared, settings.token, program));
           await files.checkpoints.writeInitial();
         }

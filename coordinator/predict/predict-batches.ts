@@ -1,6 +1,8 @@
 import type { GradientComputer } from '../../shared/engine/engine.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { sampleSize, type TensorValues } from '../../shared/model/tensors.ts';
+import { errorMessage } from '../../shared/util/error-message.ts';
+import type { CoordinatorEngine } from '../integrity/reference-engine.ts';
 
 /** Samples of a forward pass, if they are small. */
 const MAX_BATCH = 256;
@@ -57,4 +59,24 @@ function batchSize({ inputs, outputs }: Pick<Job, 'inputs' | 'outputs'>): number
     1,
     Math.min(MAX_BATCH, Math.floor(MAX_BATCH_BYTES / (Float32Array.BYTES_PER_ELEMENT * values))),
   );
+}
+
+/** Opens an engine for some work with a model. @throws Error with a sentence if the model cannot be computed here */
+export async function withComputer<Result>(
+  { job, weights }: { readonly job: Job; readonly weights: Float32Array },
+  openEngine: () => Promise<CoordinatorEngine>,
+  work: (computer: GradientComputer) => Promise<Result>,
+): Promise<Result> {
+  const { engine, close } = await openEngine();
+  try {
+    const computer = await engine.load(job).catch((error: unknown) => {
+      throw new Error(`The model cannot be computed here: ${errorMessage(error)}`, { cause: error });
+    });
+    computer.setWeights(weights);
+    const result = await work(computer);
+    computer.dispose();
+    return result;
+  } finally {
+    await close();
+  }
 }
