@@ -4,17 +4,13 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { integer } from '../cli/options.ts';
-import { createJob, startCoordinator, train } from '../coordinator/index.ts';
+import { train, type Task } from '../coordinator/index.ts';
 import { chooseTarget, EXPORT_FORMATS } from '../coordinator/export/formats.ts';
 import { signatureNames, tensorNames } from '../coordinator/export/describe-model.ts';
-import { writeModelFile } from '../coordinator/export/write-model.ts';
-import { nameWeights } from '../coordinator/model-file/weights-file.ts';
-import { startLocalWorkers } from '../coordinator/pool/local-workers.ts';
 import { limitTrainSamples, type StoredDataset } from '../shared/data/dataset.ts';
 import type { Job } from '../shared/model/job.ts';
 import { convertTensor } from '../shared/model/tensors.ts';
-import { layoutOf } from '../shared/model/layout.ts';
-import { freshWeights, kerasRuns, settingsOf } from '../test/support/keras-runs.ts';
+import { kerasRuns, settingsOf } from '../test/support/keras-runs.ts';
 import { runDataset } from '../test/support/run-data.ts';
 import { wasmEngine } from '../test/support/wasm-engine.ts';
 
@@ -40,40 +36,27 @@ const [dir = ''] = program.args;
 const { samples, workers } = program.opts<{ readonly samples: number; readonly workers: number }>();
 
 const mnist = await runDataset('mnist', samples, reference.diabetes);
-await exportTrained('cnn', mnist, await createJob(mnist, { batchSize: 128, epochs: 1, seed: 1 }));
+await exportTrained('cnn', mnist, { batchSize: 128, seed: 1 });
 for (const name of TASKS) {
   const task = reference.tasks.find((each) => each.name === name);
   if (task === undefined) throw new Error(`The figures of Keras have no task ${name}.`);
   const dataset = limitTrainSamples(await runDataset(task.data, task.samples, reference.diabetes), samples);
-  const settings = { ...settingsOf(task, 1), epochs: 1 };
-  await exportTrained(name.replaceAll(' ', '-'), dataset, await createJob(dataset, settings));
+  const { topology, ...settings } = settingsOf(task, 1);
+  await exportTrained(name.replaceAll(' ', '-'), dataset, { ...settings, model: topology });
 }
 
 /** Trains a model for an epoch and writes its files and predictions. */
-async function exportTrained(
-  name: string,
-  dataset: StoredDataset,
-  { job, weightNames }: { readonly job: Job; readonly weightNames: readonly string[] },
-): Promise<void> {
-  const coordinator = await startCoordinator({ job, codec: 'float32' });
-  const local = startLocalWorkers({
-    count: workers,
-    command: [process.execPath, 'bin/gradcast.js'],
-    url: coordinator.urls[0] ?? '',
-    engine: 'wasm',
-    onLine: () => undefined,
-  });
-  const initial = freshWeights(layoutOf(job.layout), weightNames, 1);
-  const { weights, history } = await train(coordinator, { dataset, weights: initial, minWorkers: workers });
-  await coordinator.close();
-  await local.stop();
+async function exportTrained(name: string, dataset: StoredDataset, task: Omit<Task, 'data'>): Promise<void> {
+  const options = { workers, engine: 'wasm', codec: 'float32' } as const;
+  const trained = await train({ ...task, epochs: 1, data: dataset }, options);
+  const { job, weights, weightNames, history } = trained;
   const folder = join(dir, name);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const model = { job, weights: nameWeights(weights, weightNames, job.layout), gradcast: '0', epochs: 1 };
-  for (const format of EXPORT_FORMATS) await writeModelFile(model, chooseTarget({ format }, folder));
+  for (const format of EXPORT_FORMATS)
+    await trained.export(chooseTarget({ format }, folder).file, { format });
   await keepPredictions(folder, dataset, job, weights);
-  process.stdout.write(`${name}: ${JSON.stringify(history.at(-1))}\n`);
+  process.stdout.write(`${name}, ${weightNames.length} tensors: ${JSON.stringify(history.at(-1))}\n`);
 }
 
 /** Keeps the inputs of the test samples and what the WebAssembly engine predicts. */

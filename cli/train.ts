@@ -295,7 +295,9 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
     report.close();
     const modelDir = join(folder ?? '', 'model');
     const { isTransposed } = dataset;
-    summary.printSummary(scores, { modelDir }, { ...flags, transpose: isTransposed }, context, report);
+    const takesPictures = dataset.inputs[0]?.shape.length === 3;
+    const settings = { ...flags, transpose: isTransposed, takesPictures };
+    summary.printSummary(scores, { modelDir }, settings, context, report);
   };
 
   try {

@@ -31,12 +31,12 @@ export {
   type ArrayData,
   type ArrayValues,
   type DataFiles,
-  type LayersModel,
   type ModelFunction,
   type Task,
   type TaskData,
   type TaskModel,
 } from './task/task.ts';
+export type { Layer, LayersModel, SymbolicTensor, TensorFlow } from './task/tensorflow.ts';
 export { RunFinishedError } from './commands/prepare-run.ts';
 export { TrainingDiverged } from './training/errors.ts';
 export { DataError } from '../shared/data/data-error.ts';

@@ -32,9 +32,16 @@ export async function buildPage(root, outdir) {
   for (const name of (await readdir(folder)).filter((file) => WASM_NAME.test(file))) {
     wasm[name] = await put(name, await readFile(join(folder, name)));
   }
-  const engine = await bundle('worker-browser/engine/engine-worker.ts', { WASM_FILES: wasm });
-  const tab = await bundle('worker-browser/tab-worker.ts', { ENGINE_WORKER_FILE: engine.name });
+  const engine = await bundle('worker-browser/engine/engine-worker.ts', {
+    WASM_FILES: wasm,
+    IS_SERVED: true,
+  });
+  const tab = await bundle('worker-browser/tab-worker.ts', {
+    ENGINE_WORKER_FILE: engine.name,
+    IS_SERVED: true,
+  });
   const page = await bundle('worker-browser/page/page.ts', { TAB_WORKER_FILE: tab.name });
+  await bundleLibrary(root, outdir, tab.name);
   const style = await bundle('worker-browser/page/style.css');
 
   const source = join(root, 'worker-browser/page');
@@ -52,13 +59,79 @@ export async function buildPage(root, outdir) {
     (whole, attribute, name) => (assets.has(name) ? `${attribute}="${assets.get(name)}"` : whole),
   );
   // index.html is written last: it names all other files and marks the build as complete.
-  const files = new Set([...Object.values(wasm), ...assets.values()]);
+  const files = new Set([...Object.values(wasm), ...assets.values(), ...LIBRARY_FILES]);
   for (const { outputs } of [engine, tab, page, style]) outputs.forEach((name) => files.add(name));
+  for (const name of LIBRARY_FILES) await compress(join(outdir, name), await readFile(join(outdir, name)));
   await Promise.all([...files].map((name) => compress(join(outdir, name))));
   await compress(join(outdir, 'index.html'), Buffer.from(html));
   await writeFile(join(outdir, 'index.html'), html);
   sweep(outdir, files);
   return { tab: tab.name };
+}
+
+/** Names under which pages load contribute() from a coordinator: a module, and a script that defines `gradcast`. */
+const LIBRARY_FILES = ['gradcast.js', 'gradcast.global.js'];
+
+/** Bundles contribute() for pages without a bundler. */
+async function bundleLibrary(root, outdir, tabWorker) {
+  const [module, script] = LIBRARY_FILES;
+  const options = {
+    absWorkingDir: root,
+    entryPoints: ['worker-browser/index.ts'],
+    bundle: true,
+    minify: true,
+    platform: 'browser',
+    target: BROWSERS,
+    logLevel: 'warning',
+  };
+  const define = { TAB_WORKER_FILE: JSON.stringify(tabWorker), IS_SERVED: 'true' };
+  await esbuild({ ...options, outfile: join(outdir, module), format: 'esm', define });
+  await esbuild({
+    ...options,
+    outfile: join(outdir, script),
+    format: 'iife',
+    globalName: 'gradcast',
+    banner: { js: 'var gradcastScript = document.currentScript.src;' },
+    define: { ...define, 'import.meta.url': 'gradcastScript' },
+  });
+}
+
+/**
+ * Bundles contribute() and its Web Workers for the package. Each Web Worker is one file beside the module, so that bundlers find all
+ * of them.
+ */
+export async function buildBrowserLibrary(root, outdir, tabWorker) {
+  const shared = {
+    absWorkingDir: root,
+    bundle: true,
+    format: 'esm',
+    platform: 'browser',
+    target: BROWSERS,
+    logLevel: 'warning',
+  };
+  const define = {
+    IS_SERVED: 'false',
+    TAB_WORKER_FILE: JSON.stringify(tabWorker),
+    ENGINE_WORKER_FILE: '""',
+    WASM_FILES: '{}',
+  };
+  const workers = {
+    'tab-worker': 'worker-browser/tab-worker.ts',
+    'engine-worker': 'worker-browser/engine/engine-worker.ts',
+  };
+  await esbuild({
+    ...shared,
+    entryPoints: { index: 'worker-browser/index.ts' },
+    outdir,
+    define,
+    sourcemap: true,
+    // Bundlers must not see the files of the branch that is never taken.
+    minifySyntax: true,
+  });
+  await esbuild({ ...shared, entryPoints: workers, outdir, define, minify: true });
+  const folder = dirname(resolve('@tensorflow/tfjs-backend-wasm'));
+  for (const name of (await readdir(folder)).filter((file) => WASM_NAME.test(file)))
+    await writeFile(join(outdir, name), await readFile(join(folder, name)));
 }
 
 /** Writes a file under a name with a hash, like esbuild's. @returns the name */

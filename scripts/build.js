@@ -1,7 +1,7 @@
 import { readFileSync, realpathSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { BROWSERS, buildPage } from './build-page.js';
+import { buildBrowserLibrary, buildPage } from './build-page.js';
 import { buildTypes } from './build-types.js';
 import { isBuilt, stamp } from './is-built.js';
 import { ensureInstalled, esbuild, lockFile, root } from './install.js';
@@ -98,19 +98,7 @@ async function buildCli() {
 
 async function buildForBrowser() {
   const { tab } = await buildPage(root, `${dist}/page`);
-  await esbuild({
-    absWorkingDir: root,
-    entryPoints: ['worker-browser/index.ts'],
-    outdir: dist,
-    outbase: '.',
-    bundle: true,
-    format: 'esm',
-    platform: 'browser',
-    target: BROWSERS,
-    sourcemap: true,
-    define: { TAB_WORKER_FILE: JSON.stringify(tab) },
-    logLevel: 'warning',
-  });
+  await buildBrowserLibrary(root, `${dist}/worker-browser`, tab);
 }
 
 async function buildForNode() {

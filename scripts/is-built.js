@@ -9,7 +9,9 @@ const SOURCES = ['cli', 'shared', 'coordinator', 'worker-node', 'worker-browser'
 const TARGETS = [
   'dist/coordinator/index.js',
   'dist/shared/protocol/index.js',
+  'dist/worker-browser/engine-worker.js',
   'dist/worker-browser/index.js',
+  'dist/worker-browser/tab-worker.js',
   'dist/worker-node/index.js',
   'dist/coordinator/model-file/hdf5-thread.js',
   'dist/worker-node/thread/engine-thread.js',

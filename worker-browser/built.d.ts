@@ -1,10 +1,16 @@
-// File names with content hashes: scripts/build-page.js defines them.
+// scripts/build-page.js defines these.
+
+/**
+ * Whether the coordinator serves the files, whose names have content hashes; else they lie beside each other in the package, where
+ * bundlers find them.
+ */
+declare const IS_SERVED: boolean;
 
 /** The tab's Web Worker: session and socket. */
 declare const TAB_WORKER_FILE: string;
 /** The Web Worker of one engine. */
 declare const ENGINE_WORKER_FILE: string;
-/** Built .wasm files of tfjs, by the names under which tfjs loads them. */
+/** Served .wasm files of tfjs, by the names under which tfjs loads them. */
 declare const WASM_FILES: Readonly<Record<string, string>>;
 
 // Modules of tfjs that are imported for what they register.

@@ -1,13 +1,14 @@
 /**
- * A browser tab as a worker: joins a coordinator from a page of yours and computes gradients for it. The coordinator accepts
- * pages of its own host and port only, so both are usually behind one reverse proxy.
+ * A browser tab as a worker: joins a coordinator from a page of yours and computes gradients for it. Pages of other origins than
+ * the coordinator's need its permission: `createCoordinator({ allowedOrigins })`.
+ *
+ * With a bundler, import it from the package; without one, from the coordinator itself, which serves it as `gradcast.js`.
  *
  * @example
  * ```js
  * import { contribute } from 'gradcast/browser';
  *
- * const contribution = contribute({
- *   link: 'https://train.example/gradcast/#s3cret',
+ * const contribution = contribute('https://train.example/gradcast/#s3cret', {
  *   onStatus: ({ state }) => console.log(state),
  * });
  * document.querySelector('#leave').onclick = () => contribution.stop();
@@ -19,18 +20,17 @@ import {
   invalidLinkMessage,
   parseCoordinatorLink,
 } from '../shared/protocol/coordinator-link.ts';
+import { startWorker } from './start-worker.ts';
 import type { FromPage, FromTab } from './tab-messages.ts';
 
 /**
  * Options of {@link contribute}.
  * @example
  * ```ts
- * const options: ContributionOptions = { link: 'https://train.example/gradcast/', name: 'Kitchen tablet', share: 0.5 };
+ * const options: ContributionOptions = { name: 'Kitchen tablet', share: 0.5 };
  * ```
  */
 export interface ContributionOptions {
-  /** Link to the coordinator: the one that it prints, http(s)://, ws(s):// or host:port. */
-  readonly link: string;
   /** Token of the coordinator. @default the token of the link, if it has one */
   readonly token?: string;
   /** Name of the tab in the run. @default 'Browser' */
@@ -38,8 +38,8 @@ export interface ContributionOptions {
   /** Part of the time that the tab may compute, above 0 to 1. @default 1 */
   readonly share?: number;
   /**
-   * Folder on the page's own origin with the files of the package's `dist/page/`, whose Web Workers compute.
-   * @default the coordinator's address: it serves them itself, if it has the version of this package
+   * Folder with the files of the package's `dist/page/`, whose Web Workers compute.
+   * @default the files that a bundler has found beside this module; without them those of the coordinator, if it has this version
    */
   readonly filesUrl?: string | URL;
   /** Called when the state of the contribution changes. @default none */
@@ -79,7 +79,7 @@ export type ContributionStatus =
  * A tab's part in a run.
  * @example
  * ```ts
- * const contribution: Contribution = contribute({ link });
+ * const contribution: Contribution = contribute(link);
  * document.addEventListener('visibilitychange', () => contribution.setShare(document.hidden ? 0.2 : 1));
  * ```
  */
@@ -99,41 +99,64 @@ export interface Contribution {
 /** Time that a worker has to say goodbye before it is ended. */
 const GOODBYE_MS = 1_000;
 
+/** Starts the Web Worker beside this module. Bundlers find the file of the package by these very words. */
+const startOwnWorker = (): Worker =>
+  IS_SERVED
+    ? startWorker(new URL(TAB_WORKER_FILE, import.meta.url), location.origin)
+    : new Worker(new URL('./tab-worker.js', import.meta.url), { type: 'module' });
+
 /**
- * Starts a tab's contribution to a run, in Web Workers of its own. It reconnects whenever it loses the connection.
+ * Starts a tab's contribution to a run, in Web Workers of its own. It reconnects whenever it loses the connection, and waits if no
+ * run has begun.
+ * @param url link to the coordinator: the one that it prints, http(s)://, ws(s):// or host:port; or a path on the page's own origin
  * @throws Error if the link is not the address of a coordinator
  * @example
  * ```ts
- * const contribution = contribute({ link: 'https://train.example/gradcast/#s3cret', share: 0.5 });
+ * const contribution = contribute('/train', { share: 0.5 });
  * ```
  */
-export function contribute(options: ContributionOptions): Contribution {
-  const { link, name = 'Browser', share = 1, onStatus, onProblem } = options;
-  const parsed = parseCoordinatorLink(link);
-  if (parsed === null) throw new Error(invalidLinkMessage(link));
-  const { url } = parsed;
+export function contribute(url: string | URL, options: ContributionOptions = {}): Contribution {
+  const { name = 'Browser', share = 1, onStatus, onProblem, filesUrl } = options;
+  const text = String(url);
+  const parsed = parseCoordinatorLink(text.startsWith('/') ? new URL(text, location.href).href : text);
+  if (parsed === null) throw new Error(invalidLinkMessage(text));
   const token = options.token ?? parsed.token;
-  const filesUrl = new URL(options.filesUrl ?? formatCoordinatorLink({ url }), location.href);
-  const worker = new Worker(new URL(TAB_WORKER_FILE, filesUrl), { type: 'module' });
+  const served = (folder: string | URL): Worker =>
+    startWorker(new URL(TAB_WORKER_FILE, new URL(folder, location.href)), location.origin);
   let status: ContributionStatus = { state: 'connecting' };
+  let worker: Worker;
+  let currentShare = share;
+  let hasWorked = false;
 
   const post = (message: FromPage): void => worker.postMessage(message);
   const setStatus = (next: ContributionStatus): void => {
     status = next;
     onStatus?.(next);
   };
-  worker.onmessage = ({ data }: MessageEvent<FromTab>) => {
-    if (data.type === 'note') onProblem?.(data.line);
-    const next = toStatus(data);
-    if (next !== null) setStatus(next);
+  const setShare = (value: number): void => {
+    currentShare = value;
+    post({ type: 'share', share: value });
   };
-  worker.onerror = ({ message }) =>
-    setStatus({ state: 'failed', reason: message || 'The browser could not load the Web Worker.' });
-  const setShare = (value: number): void => post({ type: 'share', share: value });
-  const resume = (): void => post({ type: 'join', url, name, token });
+  const resume = (): void => post({ type: 'join', url: parsed.url, name, token });
+  const use = (started: Worker, onMissing: (() => void) | null): void => {
+    worker = started;
+    worker.onmessage = ({ data }: MessageEvent<FromTab>) => {
+      hasWorked = true;
+      if (data.type === 'note') onProblem?.(data.line);
+      const next = toStatus(data);
+      if (next !== null) setStatus(next);
+    };
+    worker.onerror = ({ message }) => {
+      worker.terminate();
+      if (onMissing !== null && !hasWorked) onMissing();
+      else setStatus({ state: 'failed', reason: message || 'The browser could not load the Web Worker.' });
+    };
+    setShare(currentShare);
+    resume();
+  };
 
-  setShare(share);
-  resume();
+  if (filesUrl !== undefined) use(served(filesUrl), null);
+  else use(startOwnWorker(), () => use(served(formatCoordinatorLink({ url: parsed.url })), null));
   return {
     get status() {
       return status;

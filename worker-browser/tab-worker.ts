@@ -7,6 +7,7 @@ import { TabEngines } from './engine/tab-engines.ts';
 import { watchForSleep } from './lifecycle/policies.ts';
 import { PictureReader } from './picture-reader.ts';
 import { indexedDbStorage } from './sample-storage.ts';
+import { startWorker } from './start-worker.ts';
 import type { FromPage, FromTab } from './tab-messages.ts';
 import type { FromEngine, Port } from '../shared/engine/remote-engine/messages.ts';
 
@@ -26,9 +27,10 @@ const SMOKE_TEST_SAMPLES = 4;
 // Older browsers lack these, contrary to their types.
 const { OffscreenCanvas } = scope as { readonly OffscreenCanvas?: object };
 const { hardwareConcurrency = 1, gpu } = scope.navigator as Partial<WorkerNavigator>;
-const override = parseOverride(scope.location.search);
+// The address of this file, since a page of another site starts it from one without a query.
+const override = parseOverride(new URL(import.meta.url).search);
 const engines = new TabEngines({
-  startWorker: () => startEngineWorker(new URL(ENGINE_WORKER_FILE, scope.location.href)),
+  startWorker: () => portOf(startEngineWorker()),
   allocateShared: scope.crossOriginIsolated ? (bytes) => new SharedArrayBuffer(bytes) : null,
   capabilities: {
     cores: hardwareConcurrency,
@@ -101,9 +103,13 @@ scope.onmessage = ({ data: message }: MessageEvent<FromPage>) => {
   }
 };
 
-/** Starts the Web Worker of an engine. */
-function startEngineWorker(url: URL): Port {
-  const worker = new Worker(url, { type: 'module' });
+/** Starts the Web Worker of an engine. Bundlers find the file of the package by these very words. */
+const startEngineWorker = (): Worker =>
+  IS_SERVED
+    ? startWorker(new URL(ENGINE_WORKER_FILE, import.meta.url), scope.location.origin)
+    : new Worker(new URL('./engine-worker.js', import.meta.url), { type: 'module' });
+
+function portOf(worker: Worker): Port {
   return {
     post: (message, transfer) => worker.postMessage(message, transfer),
     end: () => worker.terminate(),

@@ -3,9 +3,9 @@
  *
  * @example
  * ```js
- * import { runNodeWorker } from 'gradcast/worker';
+ * import { runWorker } from 'gradcast/worker';
  *
- * const reason = await runNodeWorker({
+ * const reason = await runWorker({
  *   link: 'http://192.168.1.20:2718/#s3cret',
  *   onEvent: (event) => console.log(event),
  * });
@@ -14,21 +14,26 @@
  * @packageDocumentation
  */
 import { fileURLToPath } from 'node:url';
+import { registerCodec } from '../shared/codec/registry.ts';
+import type { Codec } from '../shared/codec/codec.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
+import type { Engine } from '../shared/engine/engine.ts';
 import { invalidLinkMessage, parseCoordinatorLink } from '../shared/protocol/coordinator-link.ts';
 import type { WorkerProcessMessage } from './processes/messages.ts';
-import { runNodeWorker as runWorkerUntilEnd } from './run-node-worker.ts';
+import { runNodeWorker } from './run-node-worker.ts';
 
+export type { Codec } from '../shared/codec/codec.ts';
 export type { EngineChoice } from '../shared/engine/engine-choice.ts';
+export type { Engine, GradientComputer } from '../shared/engine/engine.ts';
 
 /**
- * Options of {@link runNodeWorker}.
+ * Options of {@link runWorker}.
  * @example
  * ```ts
- * const options: NodeWorkerOptions = { link: 'lab-7:2718', token: 's3cret', engine: 'wasm' };
+ * const options: WorkerOptions = { link: 'lab-7:2718', token: 's3cret', engine: 'wasm' };
  * ```
  */
-export interface NodeWorkerOptions {
+export interface WorkerOptions {
   /** Link to the coordinator: the one that it prints, http(s)://, ws(s):// or host:port. */
   readonly link: string;
   /** Token of the coordinator. @default the token of the link, if it has one */
@@ -37,8 +42,13 @@ export interface NodeWorkerOptions {
   readonly fingerprint?: string;
   /** Name of the worker in the run. @default the name of this machine */
   readonly name?: string;
-  /** Engine that computes: native TensorFlow if it is installed, else WebAssembly. @default 'auto' */
-  readonly engine?: EngineChoice;
+  /**
+   * Engine that computes: native TensorFlow if it is installed, else WebAssembly, each in a thread; or one of your own, in this thread.
+   * @default 'auto'
+   */
+  readonly engine?: EngineChoice | Engine;
+  /** Codecs of your own, which the coordinator has too. @default none */
+  readonly codecs?: readonly Codec[];
   /** Aborted to leave the run; the current shard is finished first. @default never */
   readonly signal?: AbortSignal;
   /** Receives the worker's progress. @default none */
@@ -80,14 +90,15 @@ const NEVER = new AbortController().signal;
  * ```ts
  * const leave = new AbortController();
  * process.once('SIGINT', () => leave.abort());
- * await runNodeWorker({ link: 'lab-7:2718', token: 's3cret', signal: leave.signal });
+ * await runWorker({ link: 'lab-7:2718', token: 's3cret', signal: leave.signal });
  * ```
  */
-export function runNodeWorker(options: NodeWorkerOptions): Promise<string> {
+export function runWorker(options: WorkerOptions): Promise<string> {
   const { link, fingerprint, name, engine = 'auto', signal = NEVER, onEvent, onProblem } = options;
+  options.codecs?.forEach(registerCodec);
   const parsed = parseCoordinatorLink(link);
   if (parsed === null) return Promise.reject(new Error(invalidLinkMessage(link)));
-  return runWorkerUntilEnd({
+  return runNodeWorker({
     url: parsed.url,
     token: options.token ?? parsed.token,
     fingerprint,

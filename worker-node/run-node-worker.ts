@@ -6,9 +6,10 @@ import type { WorkerReport } from '../shared/worker/options.ts';
 import { createGarbageCollector } from './util/collect-garbage.ts';
 import { connectPinned } from './connect-websocket.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
+import type { Engine } from '../shared/engine/engine.ts';
 import { totalSteps, type WorkerProcessMessage } from './processes/messages.ts';
 import type { EngineLostError } from '../shared/engine/remote-engine/client.ts';
-import { openThreadedEngine } from './thread/threaded-engine.ts';
+import { openThreadedEngine, type ThreadedEngine } from './thread/threaded-engine.ts';
 
 export interface NodeWorkerOptions {
   readonly url: string;
@@ -16,7 +17,8 @@ export interface NodeWorkerOptions {
   /** Fingerprint of the coordinator's certificate if it is self-signed. */
   readonly fingerprint?: string | undefined;
   readonly name?: string | undefined;
-  readonly engine: EngineChoice;
+  /** Engine to open in a thread, or one that computes in this thread. */
+  readonly engine: EngineChoice | Engine;
   /** Memory for samples, so that they travel once. @default 512 MiB; 0 for a coordinator on this machine */
   readonly sampleCacheBytes?: number | undefined;
   /** Built program of the engine's thread. */
@@ -39,13 +41,17 @@ const defaultSampleCache = (url: string): number => (isLoopback(new URL(url).hos
 export async function runNodeWorker(options: NodeWorkerOptions): Promise<string> {
   const { url, token, signal, onMessage, note } = options;
   const name = options.name ?? hostname();
-  const threaded = await openThreadedEngine({
-    file: options.threadFile,
-    choice: options.engine,
-    note: (line) => note(`${name}: ${line}`),
-    // Neither process.exit() nor the end of the program ends a process with such a thread.
-    onStuck: () => void process.kill(process.pid, 'SIGKILL'),
-  });
+  const { engine: choice } = options;
+  const threaded =
+    typeof choice === 'object'
+      ? unthreaded(choice)
+      : await openThreadedEngine({
+          file: options.threadFile,
+          choice,
+          note: (line) => note(`${name}: ${line}`),
+          // Neither process.exit() nor the end of the program ends a process with such a thread.
+          onStuck: () => void process.kill(process.pid, 'SIGKILL'),
+        });
   const { engine, why, lost } = threaded;
   const { backend, device, threads } = engine.info;
   const text = `${backend} on ${device}, ${threads} thread${threads === 1 ? '' : 's'} (${why})`;
@@ -88,3 +94,12 @@ export async function runNodeWorker(options: NodeWorkerOptions): Promise<string>
     await threaded.close();
   }
 }
+
+/** Engine of a program's own, which computes in this thread. */
+const unthreaded = (engine: Engine): ThreadedEngine => ({
+  engine,
+  why: "the program's own",
+  lost: new AbortController().signal,
+  collectGarbage: () => undefined,
+  close: () => Promise.resolve(),
+});

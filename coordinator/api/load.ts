@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Dataset } from '../../shared/data/dataset.ts';
+import { parsePreprocessing } from '../../shared/data/preprocessing.ts';
 import { readModelFile } from '../model-file/model-file.ts';
 import { loadModel as loadSavedModel } from '../run/model-folder.ts';
 import { loadDataset as loadAnyDataset, userCacheDir } from '../data/load-dataset.ts';
@@ -81,7 +82,8 @@ export async function loadModel(folder: string): Promise<SavedModel> {
   const file = await readModelFile(existsSync(inside) ? inside : join(folder, 'model.json'));
   const weightNames = [...(file.weights?.keys() ?? [])];
   const model = { job, weights, weightNames };
-  const { gradcast, epochs, preprocessing, classNames } = metadata;
+  const { gradcast, epochs, classNames } = metadata;
+  const preprocessing = parsePreprocessing(metadata.preprocessing);
   const about = { gradcast, epochs, preprocessing };
   return {
     ...model,

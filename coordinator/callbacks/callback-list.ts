@@ -7,7 +7,8 @@ import type { CallbackStates } from '../run/checkpoint.ts';
 import type { ResumePoint } from '../training/progress.ts';
 import { stepsPerEpoch } from '../training/sampler.ts';
 import type { Callback, CallbackContext, CallbackState, Logs } from './callback.ts';
-import { callbackModel, type FinalModel, type TrainedBy } from './callback-model.ts';
+import type { TrainedBy } from '../run/model-folder.ts';
+import { callbackModel, type FinalModel } from './callback-model.ts';
 
 export interface CallbackListOptions {
   readonly callbacks: readonly Callback[];

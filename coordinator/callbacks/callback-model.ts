@@ -1,17 +1,13 @@
 import { dirname } from 'node:path';
 import type { Job } from '../../shared/model/job.ts';
-import type { ModelMetadata } from '../../shared/model/saved-model.ts';
 import { writeFileAtomic } from '../files/write-file.ts';
 import { makeFolder } from '../files/make-folder.ts';
 import { nameWeights } from '../model-file/weights-file.ts';
 import { compileConfigOf } from '../model/compile-export.ts';
 import type { Optimizer } from '../optimizer/optimizer.ts';
 import type { TestScores } from '../report/reporter.ts';
-import { modelToSave, saveModel } from '../run/model-folder.ts';
+import { modelToSave, saveModel, type TrainedBy } from '../run/model-folder.ts';
 import type { CallbackModel, Logs } from './callback.ts';
-
-/** Part of a saved model's metadata that is the same for the whole run. */
-export type TrainedBy = Pick<ModelMetadata, 'gradcast' | 'dataDescription'>;
 
 /** Weights that a callback has chosen for the run's model. */
 export interface FinalModel {

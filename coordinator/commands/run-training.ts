@@ -27,7 +27,7 @@ import { printDataset } from '../report/summary.ts';
 import { removeEarlierCheckpoints } from '../run/checkpoint.ts';
 import { CheckpointWriter } from '../run/checkpoint-writer.ts';
 import { writeModelCard, type DescribedRun } from '../run/model-card.ts';
-import { modelToSave, saveModel } from '../run/model-folder.ts';
+import { modelToSave, saveModel, trainedBy } from '../run/model-folder.ts';
 import { EpochSaver, type RunFolder } from '../run/run-folder.ts';
 import { Interrupted } from '../training/errors.ts';
 import { testScores, type TrainingResult } from '../training/progress.ts';
@@ -199,7 +199,7 @@ async function openOutput(
   const callbacks = new CallbackList({
     ...prepared,
     callbacks: called,
-    trainedBy: { gradcast: program.version, dataDescription: dataset.description },
+    trainedBy: trainedBy(dataset, program.version),
     runDir: folder?.dir ?? null,
     report,
   });
@@ -412,14 +412,7 @@ function saveWeights(
   version: string,
   { weights, epochs, scores }: TrainedWeights,
 ): Promise<void> {
-  const { description: dataDescription, preprocessing, classNames } = dataset;
-  const training = {
-    gradcast: version,
-    dataDescription,
-    epochs,
-    ...(preprocessing === undefined ? {} : { preprocessing }),
-    ...(classNames === undefined ? {} : { classNames: [...classNames] }),
-  };
+  const training = { ...trainedBy(dataset, version), epochs };
   const model = modelToSave(job, { weights, names }, training, scores);
   return saveModel(folder.modelDir, model, { beforeReplace: () => folder.lock.check() });
 }

@@ -15,6 +15,8 @@ export interface SummaryFlags {
   readonly tokenizer?: string | undefined;
   readonly sequenceLength?: number | undefined;
   readonly transpose?: boolean | undefined;
+  /** Whether `predict` has a picture to read. @default true */
+  readonly takesPictures?: boolean;
   readonly codec: string;
   readonly audit?: number;
   readonly https?: boolean;
@@ -55,6 +57,7 @@ export function printSummary(
   report.info(
     `  ${commandLine} evaluate ${quoteForShell(modelDir)}${dataFlag(flags)}${transposeFlag(flags)}`,
   );
+  if (flags.takesPictures === false) return;
   report.info(`  ${commandLine} predict ${quoteForShell(modelDir)} ${quoteForShell(samplePicture)}`);
 }
 

@@ -1,5 +1,6 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Preprocessing } from '../../shared/data/preprocessing.ts';
 import type { Job } from '../../shared/model/job.ts';
 import {
@@ -24,6 +25,22 @@ export interface ModelToSave {
   readonly names: readonly string[];
 }
 
+/** Metadata of a model that is the same for its whole run. */
+export type TrainedBy = Pick<ModelMetadata, 'gradcast' | 'dataDescription' | 'classNames'> & {
+  readonly preprocessing?: Preprocessing;
+};
+
+/** Metadata of a model of a data set. @param gradcast version of the program */
+export const trainedBy = (
+  { description, preprocessing, classNames }: Pick<Dataset, 'description' | 'preprocessing' | 'classNames'>,
+  gradcast: string,
+): TrainedBy => ({
+  gradcast,
+  dataDescription: description,
+  ...(preprocessing === undefined ? {} : { preprocessing }),
+  ...(classNames === undefined ? {} : { classNames: [...classNames] }),
+});
+
 /**
  * A job's trained model.
  * @param scores scores on the test data; null if they were not measured
@@ -31,9 +48,7 @@ export interface ModelToSave {
 export function modelToSave(
   { topology, ...job }: Job,
   { weights, names }: Pick<ModelToSave, 'weights' | 'names'>,
-  training: Pick<ModelMetadata, 'gradcast' | 'dataDescription' | 'epochs' | 'classNames'> & {
-    readonly preprocessing?: Preprocessing;
-  },
+  training: TrainedBy & Pick<ModelMetadata, 'epochs'>,
   scores: TestScores | null,
 ): ModelToSave {
   const metrics = new Scoring({ ...job, topology }).names.map((name) => `val_${name}`);

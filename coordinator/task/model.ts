@@ -5,7 +5,8 @@ import { isRecord } from '../../shared/model/keras-layer.ts';
 import { withCpuBackend } from '../model/cpu-backend.ts';
 import { modelFromJson, readModelFile, type ModelFile } from '../model-file/model-file.ts';
 import type { NamedWeights } from '../model-file/weights-file.ts';
-import type { LayersModel, ModelFunction, TaskModel } from './task.ts';
+import type { ModelFunction, TaskModel } from './task.ts';
+import type { LayersModel, TensorFlow } from './tensorflow.ts';
 
 /**
  * Reads the model of a task. Training starts from the weights of a file or a model; a function's model gets its initial weights
@@ -48,7 +49,7 @@ async function callFunction(create: ModelFunction, dataset: Dataset): Promise<Mo
     },
   });
   try {
-    created = await create(tf, dataset);
+    created = await create(tf as unknown as TensorFlow, dataset);
   } finally {
     Object.defineProperty(prototype, 'assign', original);
   }

@@ -3,11 +3,10 @@ import { register } from 'node:module';
 import { dirname, extname, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { errorMessage } from '../../shared/util/error-message.ts';
-import { callbacksFromJson } from '../callbacks/from-json.ts';
+import { callbacksFromJson } from '../callbacks/from-options.ts';
 import { describeDiskError } from '../files/disk-error.ts';
 import { readRegularFile } from '../files/read-file.ts';
 import { stripTypes } from './strip-types.ts';
-import type { TaskFileHooksData } from './task-file-hooks.ts';
 import { checkTask, type Task, type TaskData } from './task.ts';
 
 const MODULES: ReadonlySet<string> = new Set(['.ts', '.mts', '.js', '.mjs']);
@@ -97,8 +96,7 @@ function registerHooks(): void {
     const file = typeof target === 'string' ? target : target.default;
     return [`${name}${path.slice(1)}`, pathToFileURL(join(root, file)).href] as const;
   });
-  const data: TaskFileHooksData = { entries: Object.fromEntries(entries) };
-  register(pathToFileURL(join(root, HOOKS)).href, { data });
+  register(pathToFileURL(join(root, HOOKS)).href, { data: { entries: Object.fromEntries(entries) } });
 }
 
 const HOOKS = 'dist/coordinator/task/task-file-hooks.js';

@@ -2,29 +2,12 @@ import * as v from 'valibot';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Topology } from '../../shared/model/job.ts';
 import type { OptimizerName } from '../../shared/model/optimizer-settings.ts';
-import type { TF } from '../../shared/util/tf.ts';
 import type { Callback } from '../callbacks/callback.ts';
 import type { ClassWeights } from '../data/class-weights.ts';
 import type { DataOptions } from '../data/data-options.ts';
 import type { OutputSettings } from '../model/output-settings.ts';
 import type { OptimizerOptions } from '../optimizer/hyperparameters.ts';
-
-/**
- * A model of TensorFlow.js: the part of a `tf.LayersModel` that is read. It may come from another copy of TensorFlow.js.
- * @example
- * ```ts
- * const model: LayersModel = tf.sequential({ layers: [tf.layers.dense({ units: 1, inputShape: [4] })] });
- * ```
- */
-export interface LayersModel {
-  /** Topology as Keras writes it. */
-  toJSON(unused: unknown, returnString: false): unknown;
-  /** Weights with their names, in the order of the layers. */
-  readonly weights: readonly {
-    readonly originalName: string;
-    read(): { readonly shape: readonly number[]; data(): Promise<ArrayLike<number>> };
-  }[];
-}
+import type { LayersModel, TensorFlow } from './tensorflow.ts';
 
 /**
  * The model to train: a file of Keras or TensorFlow.js, a topology as JSON, a model of TensorFlow.js, or a function that
@@ -45,7 +28,7 @@ export type TaskModel = string | Topology | LayersModel | ModelFunction;
  * ```
  */
 export type ModelFunction = (
-  tf: TF,
+  tf: TensorFlow,
   dataset: Dataset,
 ) => LayersModel | Topology | Promise<LayersModel | Topology>;
 

@@ -9,8 +9,7 @@ const PAGE = `<!doctype html>
 <script type="module">
   import { contribute } from './gradcast-browser.js';
   globalThis.statuses = [];
-  globalThis.contribution = contribute({
-    link: location.origin + '/' + location.hash,
+  globalThis.contribution = contribute(location.origin + '/' + location.hash, {
     name: 'Own page',
     onStatus: (status) => statuses.push(status),
   });

@@ -105,7 +105,7 @@ describe('a task file', () => {
       imageSize: [8, 8],
     } as const;
     expect(run({ data: options }, '--target z --validation-split 0.1')).toMatchObject({
-      ...{ data: 'a.csv', testData: 'b.csv', format: 'csv', target: 'z', imageSize: [8, 8] },
+      ...{ data: 'a.csv', testData: 'b.csv', format: 'csv', target: ['z'], imageSize: [8, 8] },
       validationSplit: 0.1,
     });
   });

@@ -76,7 +76,7 @@ test('a run ends early with the weights of its best epoch, and callbacks have re
   ]);
   expect(received.at(-1)?.stopReason).toBe('val_loss has not improved for 1 epoch');
   expect(await readFile(join(scratch, 'early', 'config.json'), 'utf8')).not.toContain('s3cret');
-});
+}, 180_000);
 
 test('a run that ended early is resumed with more patience, and its CSV file is continued', async () => {
   const resume = (...more: string[]) =>
@@ -93,7 +93,7 @@ test('a run that ended early is resumed with more patience, and its CSV file is 
   expect(longer.output()).toContain('The saved model has the weights of epoch 1, the best one.');
   expect((await rows()).map(([epoch]) => epoch)).toEqual(['epoch', '0', '1', '2', '3']);
   expect((await readdir(join(scratch, 'early', 'model'))).length).toBe(2);
-});
+}, 180_000);
 
 test('wrong settings of early stopping end the command with a sentence', async () => {
   for (const [settings, problem] of [

@@ -50,7 +50,9 @@ test('a run reports its progress and saves history, config and a usable model', 
   expect(own.output()).toMatch(/precision +recall +F1 +support\n0 +[\d.]+ +[\d.]+ +[\d.]+ +\d+\n/);
   const figures = JSON.parse(await readFile(json, 'utf8')) as {
     readonly metrics: { readonly accuracy: number };
-    readonly reports: readonly [{ readonly report: { readonly accuracy: number; readonly matrix: number[][] } }];
+    readonly reports: readonly [
+      { readonly report: { readonly accuracy: number; readonly matrix: number[][] } },
+    ];
   };
   const [{ report }] = figures.reports;
   expect(report.matrix.flat().reduce((sum, count) => sum + count, 0)).toBe(200);

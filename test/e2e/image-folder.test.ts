@@ -72,6 +72,10 @@ it('trains on folders of images, resumes the run with its options, and evaluates
   const one = gradcast('evaluate', run, '--test-data', join(root, 'pets'), '--engine', 'wasm');
   expect(await one.ended).toBe(0);
   expect(one.output()).toContain('120 test samples');
+  const inspect = gradcast('data', 'inspect', join(root, 'pets'), '--image-size', '8');
+  expect(await inspect.ended).toBe(0);
+  expect(inspect.output()).toMatch(/^pets: Images from .*pets, one folder a class\.$/m);
+  expect(inspect.output()).toMatch(/^ {2}cats +48 +12$/m);
   const predict = gradcast('predict', run, join(root, 'pets/dogs/7.jpg'), '--engine', 'wasm');
   expect(await predict.ended).toBe(0);
   expect(predict.output()).toMatch(/7\.jpg: dogs \(\d+\.\d%\) {3}then cats/);

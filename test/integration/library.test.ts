@@ -169,11 +169,11 @@ describe('train() with an engine of its own', () => {
     const y = x.map(([a, b]) => a! ^ b!);
     const run = train(
       {
-        model: ({ sequential, layers }) =>
-          sequential({
+        model: (given) =>
+          given.sequential({
             layers: [
-              layers.dense({ units: 8, activation: 'tanh', inputShape: [2] }),
-              layers.dense({ units: 2, activation: 'softmax' }),
+              given.layers.dense({ units: 8, activation: 'tanh', inputShape: [2] }),
+              given.layers.dense({ units: 2, activation: 'softmax' }),
             ],
           }),
         data: { x, y, xTest: x.slice(0, 4), yTest: y.slice(0, 4) },
@@ -205,8 +205,8 @@ describe('train() with an engine of its own', () => {
       ...data,
     ]);
     expect([...(await trained(own))]).toEqual(values);
-    const set = await trained((given) => {
-      const model = given.sequential({ layers: layers() });
+    const set = await trained(() => {
+      const model = tf.sequential({ layers: layers() });
       model.setWeights(own.getWeights());
       return model;
     });

@@ -52,7 +52,11 @@ it('a run describes its model: data, layers, training, figures and use', async (
     expect(card.split('\n')).toContain(line);
   expect(card).toMatch(/\n- Optimizer: adam \(.*learningRate 0\.001/);
   // 3 x 128, 128 x 64 and 64 x 3 weights, with biases.
-  expect([...card.matchAll(/\| \w+ \| Dense \| (\d+) \|/g)].map(([, size]) => size)).toEqual(['512', '8256', '195']);
+  expect([...card.matchAll(/\| \w+ \| Dense \| (\d+) \|/g)].map(([, size]) => size)).toEqual([
+    '512',
+    '8256',
+    '195',
+  ]);
   expect(card).toContain('8963 parameters.');
   const { val_loss, val_accuracy } = model.history[1]!;
   expect(card).toContain(`| loss | ${val_loss.toFixed(4)} |\n| accuracy | ${val_accuracy!.toFixed(4)} |`);

@@ -13,8 +13,8 @@ const versionOf = (file: string): string =>
 describe('npm create gradcast', () => {
   let packed: PackedPackage;
   let create: (...args: string[]) => string;
-  beforeAll(() => {
-    packed = packAndInstall();
+  beforeAll(async () => {
+    packed = await packAndInstall();
     const installed = join(packed.folder, 'node_modules/create-gradcast');
     cpSync(join(root, 'create-gradcast'), installed, { recursive: true });
     create = (...args) => runProgram([process.execPath, join(installed, 'index.js'), ...args], packed.folder);

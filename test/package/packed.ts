@@ -12,6 +12,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildTypes } from '../../scripts/build-types.js';
+import { withLock } from '../../scripts/lock.js';
+
+/** The compiler keeps the holder of the lock from updating it. */
+const LOCK_POLL_MS = 2_000;
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -29,7 +33,11 @@ export interface PackedPackage {
 }
 
 /** Packs this clone's build and installs it. Its dependencies are links to those of the clone, so that no registry is needed. */
-export function packAndInstall(): PackedPackage {
+export const packAndInstall = (): Promise<PackedPackage> =>
+  // Test files run at the same time, and the types have one folder.
+  withLock(join(root, 'dist/.packing'), () => undefined, packUnlocked, LOCK_POLL_MS);
+
+function packUnlocked(): PackedPackage {
   buildTypes();
   const folder = mkdtempSync(join(tmpdir(), 'gradcast-package-'));
   const npm = ['npm', 'pack', '--ignore-scripts', '--json', '--pack-destination', folder];

@@ -7,13 +7,15 @@ import { startBackend, tf } from './tf.ts';
 
 /** WebAssembly on one thread: several cores are used by several Web Workers (docs/decisions/0021-tab-engines.md). */
 export async function openWasm(): Promise<OpenedBackend> {
-  const paths = Object.entries(WASM_FILES).map(
-    ([name, file]) => [name, new URL(file, location.href).href] as const,
-  );
+  const paths = IS_SERVED
+    ? Object.fromEntries(
+        Object.entries(WASM_FILES).map(([name, file]) => [name, new URL(file, import.meta.url).href]),
+      )
+    : packagedFiles();
   // tfjs requires an entry for each of its builds; the threaded one is not loaded.
   setWasmPaths({
     'tfjs-backend-wasm-threaded-simd.wasm': '',
-    ...(Object.fromEntries(paths) as Record<string, string>),
+    ...paths,
   });
   setThreadsCount(1);
   tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
@@ -24,3 +26,9 @@ export async function openWasm(): Promise<OpenedBackend> {
   const info = { backend: 'wasm', version: tf.version.tfjs, device, threads: 1 };
   return { engine: createEngine(tf, info, readFromHeap(tf)), onLost: () => undefined };
 }
+
+/** Addresses of the files in the package, as bundlers find them. */
+const packagedFiles = (): Record<string, string> => ({
+  'tfjs-backend-wasm.wasm': new URL('./tfjs-backend-wasm.wasm', import.meta.url).href,
+  'tfjs-backend-wasm-simd.wasm': new URL('./tfjs-backend-wasm-simd.wasm', import.meta.url).href,
+});

@@ -1,3 +1,9 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import {
@@ -113,6 +119,37 @@ describe('decodeImage', () => {
     expect((await sharp(await gif).metadata()).pages).toBe(2);
     expect(await values(gif, as(1))).toEqual([255, 255, 255, 255]);
   });
+});
+
+it('says how to get the decoder if it is not installed', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'gradcast-no-sharp-'));
+  try {
+    const outfile = join(folder, 'decode.mjs');
+    const source = fileURLToPath(
+      new URL('../../../../coordinator/data/images/decode-image.ts', import.meta.url),
+    );
+    await build({
+      entryPoints: [source],
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      external: ['sharp'],
+      outfile,
+    });
+    const png = (await color.clone().png().toBuffer()).toString('base64');
+    const program = `
+      const { decodeImage } = await import(${JSON.stringify(outfile)});
+      const options = { size: [2, 2], channels: 3, fit: 'crop' };
+      await decodeImage(Buffer.from(${JSON.stringify(png)}, 'base64'), options).catch((error) => console.log(error.message));
+    `;
+    const args = ['--input-type=module', '-e', program];
+    const { stdout } = spawnSync(process.execPath, args, { encoding: 'utf8', cwd: folder });
+    expect(stdout).toBe(
+      'Images are decoded by the package sharp, which is not installed. Install it beside gradcast: npm install sharp.\n',
+    );
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 const noise = Buffer.from(Array.from({ length: 64 * 64 * 3 }, (_, i) => (i * i) % 251));

@@ -248,9 +248,15 @@ describe('a broken Parquet file is refused with its name and reason', () => {
     ],
     [
       'lists of different lengths',
-      parquet([{ name: 'v', data: [[1, 2], [3]] } as never, { name: 'y', data: [0.5, 1], type: 'DOUBLE' }], {
-        schema: listSchema('v', ['y', 'DOUBLE']),
-      }),
+      parquet(
+        [
+          { name: 'v', data: [[1, 2], [3]] },
+          { name: 'y', data: [0.5, 1], type: 'DOUBLE' },
+        ],
+        {
+          schema: listSchema('v', ['y', 'DOUBLE']),
+        },
+      ),
       'a.parquet: row 2 of v has 1 numbers, and row 1 has 2. Write lists of one length.',
     ],
     [
