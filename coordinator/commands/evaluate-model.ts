@@ -163,7 +163,7 @@ function checkMatrixFile(file: string | undefined, job: Job, readers: readonly O
  * lack the last ones.
  * @throws Error with a sentence if the model was trained on other samples
  */
-function fitToJob(dataset: Dataset, job: Job): Dataset {
+export function fitToJob(dataset: Dataset, job: Job): Dataset {
   checkDataFits(job, dataset);
   const isOther = job.targets.map(({ dtype }, i) => dataset.targets[i]?.dtype !== dtype);
   if (!isOther.includes(true)) return dataset;
@@ -185,7 +185,7 @@ function fitToJob(dataset: Dataset, job: Job): Dataset {
 }
 
 /** @throws Error with a sentence if the model was trained on other samples */
-export function checkDataFits(job: Job, dataset: Dataset): void {
+function checkDataFits(job: Job, dataset: Dataset): void {
   const { data } = job;
   const { name } = dataset;
   const trained = describeSamples(job);

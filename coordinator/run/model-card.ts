@@ -191,10 +191,10 @@ function layerTable({ job, weightNames }: DescribedRun): string {
   const count = (list: readonly { readonly size: number }[]): number =>
     list.reduce((sum, { size }) => sum + size, 0);
   const rows = (Array.isArray(layers) ? (layers as TopologyLayer[]) : []).map((layer) => {
-    const name = String(layer.config?.name ?? '');
+    const name = stringOf(layer.config?.name);
     return [
       name,
-      String(layer.class_name ?? ''),
+      stringOf(layer.class_name),
       String(count(sizes.filter((each) => each.name.startsWith(`${name}/`)))),
     ];
   });
@@ -205,6 +205,8 @@ function layerTable({ job, weightNames }: DescribedRun): string {
     `${count(sizes)} parameters${fixed === 0 ? '' : `, of which ${fixed} are not trained`}.`,
   ].join('\n\n');
 }
+
+const stringOf = (value: unknown): string => (typeof value === 'string' ? value : '');
 
 function describeMachines({ history, engines }: DescribedRun): string[] {
   const seconds = history.reduce((sum, record) => sum + record.seconds, 0);
