@@ -52,8 +52,8 @@ export interface ModelStep {
    * @param targets as gradient() takes them; without them, there are no values of custom functions
    */
   outputs(inputs: readonly tfjs.Tensor[], targets?: readonly tfjs.Tensor[]): tfjs.Tensor[];
-  /** Class probabilities or values of the first output. @param outputs as outputs() returns them */
-  predictions(outputs: readonly tfjs.Tensor[]): tfjs.Tensor;
+  /** Class probabilities or values of an output. @param outputs as outputs() returns them */
+  predictions(outputs: readonly tfjs.Tensor[], index: number): tfjs.Tensor;
 }
 
 /**
@@ -193,11 +193,11 @@ export async function createModelStep(
       return targets === undefined ? outputs : [...outputs, ...customValues(outputs, targets)];
     },
 
-    predictions([output]) {
-      const [spec] = job.outputs;
-      const values = output as tfjs.Tensor;
-      const isLogits = spec !== undefined && terms[0]?.isLogits === true;
-      const activation = activations[0] ?? (isLogits ? lossDefinition(spec.loss.name).activation : null);
+    predictions(outputs, index) {
+      const spec = job.outputs[index];
+      const values = outputs[index] as tfjs.Tensor;
+      const isLogits = spec !== undefined && terms[index]?.isLogits === true;
+      const activation = activations[index] ?? (isLogits ? lossDefinition(spec.loss.name).activation : null);
       if (activation === 'softmax') return tf.softmax(values);
       return activation === 'sigmoid' ? tf.sigmoid(values) : values;
     },
