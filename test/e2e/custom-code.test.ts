@@ -49,6 +49,12 @@ test('the example trains on workers of this machine, and its model runs only wit
   const trusted = await finish(gradcast(...evaluate, '--trust', hash));
   expect(trusted.output).toMatch(/Test loss: \d+\.\d+\nTest withinHalf: \d\.\d+/);
 
+  const predict = ['predict', out, file('houses.csv'), '--json', '--engine', 'wasm'];
+  expect((await finish(gradcast(...predict))).output).toContain(`then use --trust ${hash}`);
+  const predicted = await finish(gradcast(...predict, '--trust', hash));
+  expect(predicted.code).toBe(0);
+  expect(predicted.output.match(/^\{.*\}$/gm)).toHaveLength(240);
+
   const exported = await finish(gradcast('export', out, '--out', join(out, 'm.onnx')));
   expect(exported.output).toContain(
     'Layer residual (ScaledResidualDense) is custom code, which the format onnx cannot express.',
