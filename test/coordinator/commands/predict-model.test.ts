@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { zipSync } from 'fflate';
+import { parquetWriteBuffer } from 'hyparquet-writer';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { predictModel, type PredictFlags } from '../../../coordinator/commands/predict-model.ts';
@@ -112,6 +113,29 @@ describe('predictions of a table', () => {
     const without = join(scratch, 'new.csv');
     await writeFile(without, text.replaceAll(/,[^,\n]*(?=\n)/g, ''));
     expect(probabilitiesOf(await json(model, [without]), 'kind')).toEqual(expected);
+  });
+
+  it('are the same for the same rows as TSV and Parquet', async () => {
+    const path = join(scratch, 'flowers.csv');
+    const text = flowers((i) => kinds[i % 3]!);
+    await writeFile(path, text);
+    const model = await saveUntrained(scratch, await load(path));
+    const expected = (await json(model, [path])).map(({ outputs }) => outputs);
+    const tsv = join(scratch, 'new.tsv');
+    await writeFile(tsv, text.replaceAll(',', '\t'));
+    expect((await json(model, [tsv])).map(({ outputs }) => outputs)).toEqual(expected);
+    const [names = [], ...rows] = text
+      .trim()
+      .split('\n')
+      .map((line) => line.split(','));
+    const column = (i: number): (string | number)[] =>
+      rows.map((row) => (i < 2 ? Number(row[i]) : (row[i] ?? '')));
+    const columnData = names.slice(0, 3).map((name, i) => ({ name, data: column(i) }));
+    const parquet = join(scratch, 'new.parquet');
+    await writeFile(parquet, Buffer.from(parquetWriteBuffer({ columnData })));
+    const records = await json(model, [parquet]);
+    expect(records.map(({ outputs }) => outputs)).toEqual(expected);
+    expect(records[0]).toMatchObject({ file: parquet, row: 1 });
   });
 
   it('have class names, one line a row, and fill columns of a CSV file', async () => {
