@@ -193,7 +193,9 @@ describe('predictions of a table', () => {
     await writeFile(path, text.replace('height', 'size'));
     await expect(predict(model, [path])).rejects.toThrow('has no column height. It has width, size, region');
     await writeFile(path, text.replace(/\n7,/, '\nseven,'));
-    await expect(predict(model, [path])).rejects.toThrow(/row 3 of the column width has "seven"/);
+    await expect(predict(model, [path])).rejects.toThrow(
+      /row 3 of the column width has "seven" among numbers\. Correct it\.$/,
+    );
     await writeFile(join(scratch, 'a.txt'), 'some words');
     await expect(predict(model, [join(scratch, 'a.txt')])).rejects.toThrow(
       'a.txt is text, but the model takes rows with the columns width, height, region. Name data of that kind.',
