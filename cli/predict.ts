@@ -32,9 +32,10 @@ export function addPredict(cli: Command, context: CliContext): void {
     .argument('<model-dir>', 'folder of a run, or its model/')
     .argument('[input...]', 'images, folders of images, CSV, TSV, Parquet, .npy, .npz or .txt files')
     .addOption(
-      new Option('--text <text...>', 'text to classify, or to continue by a model of next tokens').argParser(
-        (text: string, before: readonly string[] | undefined) => [...(before ?? []), text],
-      ),
+      new Option(
+        '--text <text>',
+        'text to classify, or to continue by a model of next tokens; may be repeated',
+      ).argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), text]),
     )
     .addOption(
       new Option('--tokens <n>', 'tokens that a model of next tokens generates (default: 200)').argParser(

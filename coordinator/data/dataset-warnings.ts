@@ -34,6 +34,7 @@ export function describeDatasetProblems(dataset: Dataset, limited = false): stri
   return [
     ...describeTransposition(dataset),
     ...(labels === null ? [] : describeLabelProblems(labels, dataset, limited)),
+    ...describeDuplicates(dataset),
     ...(images === null ? [] : describeImageProblems(images)),
   ];
 }
@@ -93,13 +94,17 @@ function describeLabelProblems(
   return lines;
 }
 
+/** A line if many test images in memory are training images too. */
+export function describeDuplicates(dataset: Dataset): string[] {
+  const images = asImages(dataset);
+  const duplicates = images === null ? 0 : duplicateFraction(images);
+  if (duplicates <= MAX_DUPLICATE_FRACTION) return [];
+  const percent = Math.floor(100 * duplicates);
+  return [`${percent}% of the test images are training images too, so accuracy on new images is lower.`];
+}
+
 function describeImageProblems(dataset: ImageDataset): string[] {
   const lines: string[] = [];
-  const duplicates = duplicateFraction(dataset);
-  if (duplicates > MAX_DUPLICATE_FRACTION) {
-    const percent = Math.floor(100 * duplicates);
-    lines.push(`${percent}% of the test images are training images too, so accuracy on new images is lower.`);
-  }
   if (!dataset.train.images.some((pixel) => pixel >= MIN_BRIGHTEST)) lines.push(NEARLY_BLACK);
   return lines;
 }

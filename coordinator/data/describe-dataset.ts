@@ -4,7 +4,13 @@ import type { Preprocessing } from '../../shared/data/preprocessing.ts';
 import type { Shard } from '../../shared/data/shard.ts';
 import { sampleSize, type TensorSpec, type TensorValues } from '../../shared/model/tensors.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
-import { describeDatasetProblems, labelCounts, MIN_BRIGHTEST, NEARLY_BLACK } from './dataset-warnings.ts';
+import {
+  describeDatasetProblems,
+  describeDuplicates,
+  labelCounts,
+  MIN_BRIGHTEST,
+  NEARLY_BLACK,
+} from './dataset-warnings.ts';
 import { besideEachOther, drawImage, drawnWidth, isDrawable } from './draw-sample.ts';
 
 /** Samples that are read of each part, spread over it. */
@@ -204,7 +210,7 @@ function describeTarget(
 function describeSampledProblems(dataset: Dataset, sampled: Sampled): string[] {
   return [
     ...describeImbalance(dataset),
-    ...describeLeak(dataset, sampled),
+    ...(describeDuplicates(dataset).length > 0 ? [] : describeLeak(dataset, sampled)),
     ...describeConstants(dataset, sampled.train),
     ...describeDarkness(dataset, sampled.train),
   ];

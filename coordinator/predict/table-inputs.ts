@@ -1,3 +1,4 @@
+import { DataError } from '../../shared/data/data-error.ts';
 import type { DataReporter } from '../data/data-reporter.ts';
 import type { TableFiles } from '../data/find-tables.ts';
 import { readTable } from '../data/load-tables.ts';
@@ -19,7 +20,9 @@ export async function tableInputs(
 ): Promise<SampleSource> {
   const preprocessing = tabularOf(model, files[0]?.path ?? '');
   const { types, only } = typesOfModel({ ...preprocessing, targets: [] });
-  const table = await readTable(files, format, { types, only }, report);
+  const table = await readTable(files, format, { types, only }, report).catch((error: unknown) => {
+    throw withoutIgnore(error);
+  });
   for (const name of only) columnOf(table, name);
   for (const line of describeUnknown(preprocessing, table)) report.warn(line);
   const encode = await rowEncoder(preprocessing);
@@ -34,6 +37,14 @@ export async function tableInputs(
       return Promise.resolve([encode({ table, rows }, []).values]);
     },
   };
+}
+
+/** Same error without the advice to leave a column out: the model takes all of these. */
+function withoutIgnore(error: unknown): unknown {
+  if (!(error instanceof DataError)) return error;
+  return new DataError(error.message.replace(/, or leave the column out with --ignore .*\.$/, '.'), {
+    cause: error,
+  });
 }
 
 function tabularOf(model: PredictingModel, path: string): TabularPreprocessing {

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { zipSync } from 'fflate';
+import { parquetWriteBuffer } from 'hyparquet-writer';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { predictModel, type PredictFlags } from '../../../coordinator/commands/predict-model.ts';
@@ -114,6 +115,29 @@ describe('predictions of a table', () => {
     expect(probabilitiesOf(await json(model, [without]), 'kind')).toEqual(expected);
   });
 
+  it('are the same for the same rows as TSV and Parquet', async () => {
+    const path = join(scratch, 'flowers.csv');
+    const text = flowers((i) => kinds[i % 3]!);
+    await writeFile(path, text);
+    const model = await saveUntrained(scratch, await load(path));
+    const expected = (await json(model, [path])).map(({ outputs }) => outputs);
+    const tsv = join(scratch, 'new.tsv');
+    await writeFile(tsv, text.replaceAll(',', '\t'));
+    expect((await json(model, [tsv])).map(({ outputs }) => outputs)).toEqual(expected);
+    const [names = [], ...rows] = text
+      .trim()
+      .split('\n')
+      .map((line) => line.split(','));
+    const column = (i: number): (string | number)[] =>
+      rows.map((row) => (i < 2 ? Number(row[i]) : (row[i] ?? '')));
+    const columnData = names.slice(0, 3).map((name, i) => ({ name, data: column(i) }));
+    const parquet = join(scratch, 'new.parquet');
+    await writeFile(parquet, Buffer.from(parquetWriteBuffer({ columnData })));
+    const records = await json(model, [parquet]);
+    expect(records.map(({ outputs }) => outputs)).toEqual(expected);
+    expect(records[0]).toMatchObject({ file: parquet, row: 1 });
+  });
+
   it('have class names, one line a row, and fill columns of a CSV file', async () => {
     const path = join(scratch, 'flowers.csv');
     await writeFile(
@@ -169,7 +193,9 @@ describe('predictions of a table', () => {
     await writeFile(path, text.replace('height', 'size'));
     await expect(predict(model, [path])).rejects.toThrow('has no column height. It has width, size, region');
     await writeFile(path, text.replace(/\n7,/, '\nseven,'));
-    await expect(predict(model, [path])).rejects.toThrow(/row 3 of the column width has "seven"/);
+    await expect(predict(model, [path])).rejects.toThrow(
+      /row 3 of the column width has "seven" among numbers\. Correct it\.$/,
+    );
     await writeFile(join(scratch, 'a.txt'), 'some words');
     await expect(predict(model, [join(scratch, 'a.txt')])).rejects.toThrow(
       'a.txt is text, but the model takes rows with the columns width, height, region. Name data of that kind.',
