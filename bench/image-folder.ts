@@ -1,5 +1,6 @@
 // Reads an epoch of small JPEGs in shuffled order, in batches of 128: one by one without a cache, then cold (the cache is filled) and
-// warm. Arguments: [images = 100000] [side = 64]
+// warm. Then trains an epoch, cold and warm, with a worker in this process that needs a fixed time for a sample, and counts how
+// long steps wait for their samples. Arguments: [images = 100000] [side = 64] [milliseconds a sample = 1]
 import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,9 +8,12 @@ import sharp from 'sharp';
 import { openImageFolder } from '../coordinator/data/image-folder.ts';
 import { decodeImageFile } from '../coordinator/data/image-source.ts';
 import { epochOrder } from '../coordinator/training/sampler.ts';
-import type { LazySplit } from '../shared/data/dataset.ts';
+import type { Dataset, LazySplit } from '../shared/data/dataset.ts';
+import { stubEngine } from '../test/support/stub-engine.ts';
+import { testCoordinator, tinyTopology, waitForWorkersReady } from '../test/support/test-coordinator.ts';
+import { attachWorker, trainToEnd } from '../test/support/training-run.ts';
 
-const [, , countText = '100000', sideText = '64'] = process.argv;
+const [, , countText = '100000', sideText = '64', sampleText = '1'] = process.argv;
 const count = Number(countText);
 const side = Number(sideText);
 const BATCH = 128;
@@ -52,6 +56,9 @@ try {
       `${name}: ${Math.round(dataset.train.count / epoch)} samples/s, ${epoch.toFixed(1)} s an epoch, at most ${Math.round(peak / 2 ** 20)} MB resident`,
     );
   }
+  await rm(join(root, 'cache'), { recursive: true });
+  dataset = await open();
+  for (const name of ['cold', 'warm']) await trainEpoch(name, dataset);
 } finally {
   await rm(root, { recursive: true });
 }
@@ -94,6 +101,32 @@ async function readEpoch(train: LazySplit): Promise<void> {
     if (batches.length > AHEAD) await batches.shift();
   }
   await Promise.all(batches);
+}
+
+/** An epoch of steps and its evaluation, with one worker that takes the same time for every sample. */
+async function trainEpoch(name: string, dataset: Dataset): Promise<void> {
+  const topology = tinyTopology([side, side, 3], CLASSES);
+  const coordinator = await testCoordinator(dataset, { topology, batchSize: BATCH, epochs: 1 });
+  const engine = stubEngine({ perSampleMs: Number(sampleText), tamper: (value) => value });
+  attachWorker(coordinator.url, 'worker', engine);
+  await waitForWorkersReady(coordinator, 1);
+  let waitedMs = 0;
+  let steps = 0;
+  let peak = 0;
+  const watch = setInterval(() => (peak = Math.max(peak, process.memoryUsage().rss)), 20);
+  const seconds = await timed(async () => {
+    await trainToEnd(coordinator, dataset, {
+      onStep({ dataWaitMs }) {
+        // The first batch of an epoch has nothing to hide behind.
+        if (steps++ > 0) waitedMs += dataWaitMs;
+      },
+    });
+  });
+  clearInterval(watch);
+  await coordinator.close('done');
+  console.log(
+    `training, ${name}: ${steps} steps and an evaluation in ${seconds.toFixed(1)} s, of which steps waited ${(waitedMs / 1000).toFixed(2)} s for samples, at most ${Math.round(peak / 2 ** 20)} MB resident`,
+  );
 }
 
 /** One image after the other, without a cache and without reading ahead. */

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import type { GradientComputer } from '../shared/engine/engine.ts';
 import type { Topology } from '../shared/model/job.ts';
 import type { Step } from '../shared/protocol/messages.ts';
-import { chooseEngine } from '../worker-node/engine/choose-engine.ts';
+import { chooseEngine } from '../worker-node/engine/open/choose-engine.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import { openThreadedEngine } from '../worker-node/thread/threaded-engine.ts';
 import { syntheticShard } from './support/synthetic-shard.ts';

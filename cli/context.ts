@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
+import type { CoordinatorEngine } from '../coordinator/integrity/reference-engine.ts';
 import type { RunProgram } from '../coordinator/commands/run-session.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 
@@ -22,6 +23,8 @@ export interface CliContext extends CliEnvironment, RunProgram {
   readonly samplePicture: string | undefined;
   /** Program of an engine's thread. */
   readonly threadFile: string;
+  /** Opens an engine of the person's choice in a thread of this process. */
+  readonly openEngine: (choice: EngineChoice) => Promise<CoordinatorEngine>;
 }
 
 export function createContext(environment: CliEnvironment): CliContext {
@@ -36,11 +39,14 @@ export function createContext(environment: CliEnvironment): CliContext {
     samplePicture: existsSync(picture) ? relative(process.cwd(), picture) : undefined,
     pageDir: join(distDir, 'page'),
     threadFile,
-    async openCoordinatorEngine(choice) {
-      const { openThreadedEngine } = await import('../worker-node/thread/threaded-engine.ts');
-      return openThreadedEngine({ file: threadFile, choice, note: () => undefined });
-    },
+    openCoordinatorEngine: (choice) => openInThread(threadFile, choice),
+    openEngine: (choice) => openInThread(threadFile, choice),
   };
+}
+
+async function openInThread(file: string, choice: EngineChoice | 'cpu'): Promise<CoordinatorEngine> {
+  const { openThreadedEngine } = await import('../worker-node/thread/threaded-engine.ts');
+  return openThreadedEngine({ file, choice, note: () => undefined });
 }
 
 export interface WorkerCountOptions {

@@ -10,18 +10,28 @@ interface EvaluateFlags extends EvaluateModelFlags {
   readonly workers: number | 'auto';
 }
 
+const EXAMPLES = `
+Examples:
+  gradcast evaluate runs/2026-01-31-k3v9qd                  the data of the run, read as it was
+  gradcast evaluate runs/iris --data new-flowers.csv        all rows of other data
+  gradcast evaluate runs/pets --csv confusion.csv --json figures.json`;
+
 /** `gradcast evaluate`: loss and accuracy of a saved model. */
 export function addEvaluate(cli: Command, context: CliContext): void {
   const command = cli
     .command('evaluate')
-    .summary('loss and accuracy of a trained model')
-    .description('Loss and accuracy of a trained model on the test samples of a data set.')
+    .summary('loss, metrics and confusion matrix of a trained model')
+    .description(
+      'Loss and metrics of a trained model on test samples; for classes also a confusion matrix, precision, recall and F1, for numbers MAE, RMSE, R2 and the largest errors.',
+    )
     .argument('<model-dir>', 'folder of a run, or its model/')
     .addOption(dataOption())
     .addOption(transposeOption())
     .addOption(localWorkersOption())
     .addOption(engineOption('engine of the local workers'))
-    .addHelpText('after', '\nExample:\n  gradcast evaluate runs/2026-01-31-k3v9qd --data mnist/')
+    .option('--json <file>', 'write all figures, with the confusion matrix, to a file')
+    .option('--csv <file>', 'write the confusion matrix to a file')
+    .addHelpText('after', EXAMPLES)
     .action(async (modelDir: string, flags: EvaluateFlags) => {
       await context.prepare();
       process.exitCode = await runEvaluate(modelDir, flags, context);
@@ -32,10 +42,11 @@ export function addEvaluate(cli: Command, context: CliContext): void {
 
 /** @returns the exit code */
 async function runEvaluate(modelDir: string, flags: EvaluateFlags, context: CliContext): Promise<number> {
-  const [{ evaluateModel }, { createReporter }, { formatMetric }] = await Promise.all([
+  const [{ evaluateModel }, { createReporter }, { formatMetric }, { describeReports }] = await Promise.all([
     import('../coordinator/commands/evaluate-model.ts'),
     import('../coordinator/report/create-reporter.ts'),
     import('../coordinator/report/reporter.ts'),
+    import('../coordinator/predict/measure-outputs.ts'),
   ]);
   const clock = systemClock(globalThis);
   const report = createReporter(process.stdout, clock, 'text');
@@ -48,12 +59,14 @@ async function runEvaluate(modelDir: string, flags: EvaluateFlags, context: CliC
       clock,
       report,
       signal,
+      openEngine: () => context.openEngine(flags.engine),
       chooseWorkerCount: () => resolveWorkerCount({ ...flags, note, signal }, context),
     });
     if (scores === null) return EXIT_INTERRUPTED;
     report.info(`Test loss: ${formatMetric(scores.loss)}`);
     for (const [name, value] of Object.entries(scores.metrics))
       report.info(`Test ${name}: ${formatMetric(value)}`);
+    for (const line of describeReports(scores.reports)) report.info(line);
     return 0;
   } finally {
     report.close();

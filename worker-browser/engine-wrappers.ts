@@ -50,7 +50,7 @@ function throttledGradientComputer(
       busyMs += clock.now() - startedMs;
     },
     evaluate: async (shard) => idle(await timed(() => computer.evaluate(shard))),
-    predict: (images, samples) => computer.predict(images, samples),
+    predict: (...prediction) => computer.predict(...prediction),
     dispose: () => computer.dispose(),
   };
 }

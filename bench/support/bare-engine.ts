@@ -1,6 +1,6 @@
 // A single engine without a network: answers every message with the milliseconds of one gradient step.
 import type { Step } from '../../shared/protocol/messages.ts';
-import { chooseEngine } from '../../worker-node/engine/choose-engine.ts';
+import { chooseEngine } from '../../worker-node/engine/open/choose-engine.ts';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import { syntheticShard } from './synthetic-shard.ts';
 

@@ -4,12 +4,13 @@ import type { Job } from '../../shared/model/job.ts';
 import { addScores, Scoring } from '../../shared/model/scoring.ts';
 import { sampleSize } from '../../shared/model/tensors.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
-import { checkDataFits } from '../commands/evaluate-model.ts';
+import { fitToJob } from '../commands/evaluate-model.ts';
 import type { TrainingRunOutcome } from '../commands/run-training.ts';
 import { chooseTarget, type ExportFormat } from '../export/formats.ts';
 import { writeModelFile, type ExportedModel } from '../export/write-model.ts';
 import { nameWeights } from '../model-file/weights-file.ts';
 import { modelPenalty } from '../optimizer/tensor-rules.ts';
+import { predictBatches, type ReadInputs } from '../predict/predict-batches.ts';
 import type { TestScores } from '../report/reporter.ts';
 import { modelToSave, saveModel } from '../run/model-folder.ts';
 import { readInputs, readSplit } from '../task/arrays.ts';
@@ -256,8 +257,7 @@ async function testSplit(job: Job, own: TrainedOn, data: TaskData | undefined): 
     { seed: job.seed, preprocessing, classNames, isMeasured: true },
     silentReporter,
   );
-  checkDataFits(job, dataset);
-  return dataset.test;
+  return fitToJob(dataset, job).test;
 }
 
 async function predict(
@@ -269,14 +269,14 @@ async function predict(
   const shape = job.outputs[0]?.shape ?? [];
   const size = sampleSize({ shape });
   const predicted = new Float32Array(count * size);
-  for (let from = 0; from < count; from += BATCH_SIZE) {
-    const to = Math.min(count, from + BATCH_SIZE);
-    const batch = inputs.map((values) => {
+  const read: ReadInputs = (from, to) =>
+    inputs.map((values) => {
       const sample = values.length / count;
       return values.slice(from * sample, to * sample);
     });
-    predicted.set(await computer.predict(batch, to - from), from * size);
-  }
+  const first = { ...job, outputs: job.outputs.slice(0, 1) };
+  for await (const { from, outputs } of predictBatches(computer, first, { count, read }))
+    predicted.set(outputs[0] ?? [], from * size);
   const isList = Array.isArray(given) || Object.values(given).every((values) => Array.isArray(values));
   return isList ? nest(predicted, [count, ...shape]) : predicted;
 }

@@ -5,6 +5,7 @@ import type { Job } from '../../shared/model/job.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import { Scoring, type ScoredJob } from '../../shared/model/scoring.ts';
 import type { EpochRecord, Step } from '../../shared/protocol/messages.ts';
+import { errorMessage } from '../../shared/util/error-message.ts';
 import { keyName } from '../../shared/util/option-names.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import type { Callback } from '../callbacks/callback.ts';
@@ -25,6 +26,7 @@ import {
 import { printDataset } from '../report/summary.ts';
 import { removeEarlierCheckpoints } from '../run/checkpoint.ts';
 import { CheckpointWriter } from '../run/checkpoint-writer.ts';
+import { writeModelCard, type DescribedRun } from '../run/model-card.ts';
 import { modelToSave, saveModel, trainedBy } from '../run/model-folder.ts';
 import { EpochSaver, type RunFolder } from '../run/run-folder.ts';
 import { Interrupted } from '../training/errors.ts';
@@ -34,6 +36,7 @@ import type { StepRunner } from '../training/step.ts';
 import type { TrainingOptions } from '../training/train.ts';
 import { certificateFor, type Certificate, type HttpsFlags } from '../server/tls.ts';
 import { checkRunExports, exportRun } from './export-model.ts';
+import { describeSource } from '../task/data.ts';
 import { prepareRun, type PreparedRun, type PrepareRunFlags } from './prepare-run.ts';
 import { withCoordinator, type RunProgram } from './run-session.ts';
 
@@ -170,7 +173,7 @@ async function trainPrepared(
         opened.output = output;
         const { files } = output;
         if (files !== null && resumeFrom === undefined) {
-          const config = { ...settings.config, workers };
+          const config = { ...settings.config, workers, source: describeSource(settings.data, settings) };
           await files.folder.writeConfig(createRunConfig(config, prepared, settings.token, program));
           await files.checkpoints.writeInitial();
         }
@@ -240,6 +243,10 @@ async function trainAndSave(
           warn: (line) => report.warn(line),
         });
   const history = [...(prepared.history ?? [])];
+  const engines = new Set<string>();
+  const noteEngines = (): void => {
+    for (const { engine } of pool.workers.values()) engines.add(engine.backend);
+  };
   onSteps?.(resumeFrom?.position.steps ?? 0);
   const listeners = listener === undefined ? [] : [listener];
   const training: TrainingOptions = {
@@ -253,6 +260,7 @@ async function trainAndSave(
     signal,
     async save(record) {
       history.push(record);
+      noteEngines();
       await saver?.save(record);
     },
     ...(resumeFrom === undefined ? {} : { resumeFrom }),
@@ -295,6 +303,13 @@ async function trainAndSave(
       save: (measured) => save({ weights, epochs: epoch, scores: measured }),
     });
   }
+  noteEngines();
+  if (files !== null && trained.steps > 0) {
+    const { version: gradcast } = program;
+    const steps = trained.steps;
+    const about = { gradcast, job, weightNames, dataset, history, scores, steps, isStopped, engines };
+    await addModelCard(files.folder, about, report);
+  }
   return {
     job,
     weightNames,
@@ -306,6 +321,21 @@ async function trainAndSave(
     scores,
     canResume: files !== null && (files.checkpoints.hasWritten || resumeFrom !== undefined),
   };
+}
+
+/** Describes the model beside its files. A run does not fail for want of its description. */
+async function addModelCard(
+  { modelDir, lock }: RunFolder,
+  run: DescribedRun,
+  report: Pick<Reporter, 'info' | 'warn'>,
+): Promise<void> {
+  try {
+    const isWritten = await writeModelCard(modelDir, run, { beforeReplace: () => lock.check() });
+    if (!isWritten)
+      report.info(`README.md in ${modelDir} is left as it is: gradcast did not write it like that.`);
+  } catch (error) {
+    report.warn(`The model is saved without a description: ${errorMessage(error)}`);
+  }
 }
 
 export interface StoppedRun {

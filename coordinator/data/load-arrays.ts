@@ -30,15 +30,22 @@ export async function loadArrays(
   return arraysDataset(arrays, test, { divide, types }, about);
 }
 
-/** Opens arrays on disk, or reads those in an archive. @throws DataError */
-async function openArrays(files: readonly DataFile[], format: TableFiles['format']): Promise<NamedArray[]> {
+/**
+ * Opens arrays on disk, or reads those in an archive.
+ * @param isUsed whether an array of several in an archive is opened, by its name; others may be of any type
+ * @throws DataError
+ */
+export async function openArrays(
+  files: readonly DataFile[],
+  format: TableFiles['format'],
+  isUsed = (name: string): boolean => roleOfArray(name) !== null,
+): Promise<NamedArray[]> {
   const arrays: NamedArray[] = [];
   for (const file of files) {
     const entries = format === 'npz' ? await listArchive(file) : [file];
     for (const entry of entries) {
       const name = (entry.name.split('/').pop() ?? '').replace(/\.npy.*$/i, '');
-      // Other arrays may be of any type.
-      if (roleOfArray(name) === null && entries.length > 1) continue;
+      if (!isUsed(name) && entries.length > 1) continue;
       arrays.push({ name, array: await openNpy(await openBytes(entry)) });
     }
   }

@@ -164,12 +164,15 @@ async function loadTable(
   );
 }
 
-/** @throws DataError with file, row and reason */
-async function readTable(
+/**
+ * Reads the files of one table.
+ * @throws DataError with file, row and reason
+ */
+export async function readTable(
   files: readonly DataFile[],
   format: TableFiles['format'],
   options: TableOptions,
-  report: DataReporter,
+  report: Pick<DataReporter, 'progress'>,
 ): Promise<Table> {
   if (format === 'parquet') return readParquetTable(await openAll(files), options, options.only);
   const sizes = files.map(({ bytes }) => bytes);

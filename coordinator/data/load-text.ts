@@ -66,6 +66,25 @@ async function* readText(files: readonly DataFile[]): AsyncGenerator<string> {
   }
 }
 
+/** Characters of a text that is one sample, or the beginning of one that a model continues. */
+const MAX_SAMPLE_TEXT = 2 ** 24;
+
+/** Reads files as one text. @throws DataError if it is longer than a sample can be */
+export async function readAllText(files: readonly DataFile[]): Promise<string> {
+  let text = '';
+  for await (const part of readText(files)) {
+    text += part;
+    if (text.length > MAX_SAMPLE_TEXT)
+      throw invalidFileError(
+        listFiles(files),
+        `a text of at most ${MAX_SAMPLE_TEXT} characters`,
+        'a longer one',
+        'Use a part of it.',
+      );
+  }
+  return text;
+}
+
 /** A tokenizer.json of a large model has 20 MB. */
 const MAX_TOKENIZER_BYTES = 2 ** 27;
 

@@ -65,6 +65,58 @@ export async function writeFileAtomic(
   }
 }
 
+/** File that is written part by part. It has its name, in the place of an older one, once it is complete. */
+export interface GrowingFile {
+  readonly append: (part: Uint8Array | string) => Promise<void>;
+  readonly complete: () => Promise<void>;
+  /** Removes what was written; the older file stays. Does nothing after complete(). */
+  readonly abandon: () => Promise<void>;
+}
+
+/**
+ * Opens a file that is too large to be in memory as a whole.
+ * @throws Error with a sentence that names the file and the reason, as its methods do
+ */
+export async function openGrowingFile(path: string): Promise<GrowingFile> {
+  const fail = (error: unknown): Error =>
+    new Error(`${path} could not be written: ${describeDiskError(error)}.`, { cause: error });
+  const target = await resolveTarget(path);
+  const temporary = `${target}.${randomInt(1e9, 1e14)}`;
+  const file = await open(temporary, 'wx', 0o666).catch((error: unknown) => {
+    throw fail(error);
+  });
+  const removeAtExit = (): void => rmSync(temporary, { force: true });
+  process.once('exit', removeAtExit);
+  let isOpen = true;
+  const abandon = async (): Promise<void> => {
+    if (!isOpen) return;
+    isOpen = false;
+    process.off('exit', removeAtExit);
+    await file.close().catch(() => undefined);
+    await rm(temporary, { force: true }).catch(() => undefined);
+  };
+  const orAbandon = async (work: () => Promise<void>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      await abandon();
+      throw fail(error);
+    }
+  };
+  return {
+    append: (part) => orAbandon(() => file.writeFile(part)),
+    complete: () =>
+      orAbandon(async () => {
+        await file.sync();
+        await file.close();
+        await rename(temporary, target);
+        isOpen = false;
+        process.off('exit', removeAtExit);
+      }),
+    abandon,
+  };
+}
+
 /** Removes temporary files that killed processes have left. @param names names of the files that were written */
 export async function removeTemporaryFiles(dir: string, names: readonly string[]): Promise<void> {
   const files = await readdir(dir).catch((): string[] => []);

@@ -1,5 +1,6 @@
 import { readdir, rm, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { customAlphabet } from 'nanoid';
 import * as v from 'valibot';
 import { errorMessage } from '../../shared/util/error-message.ts';
@@ -112,6 +113,24 @@ export async function readCheckpointInterval(dir: string): Promise<CheckpointInt
 export async function readDataFlags(dir: string): Promise<RecordedDataOptions> {
   const { success, output } = v.safeParse(recordedDataOptions, await readConfig(dir));
   return success ? output : {};
+}
+
+const recordedSource = v.object({ data: v.optional(v.string()), ...recordedDataOptions.entries });
+/** Data of a run and how it is read, by the names of the command line. */
+export type RecordedSource = v.InferOutput<typeof recordedSource>;
+
+/**
+ * Data that a model was trained on, from the config.json of its run.
+ * @param modelDir folder of the run, or of its model
+ * @returns null if it was not files or a named data set, or cannot be read
+ */
+export async function readRecordedSource(modelDir: string): Promise<RecordedSource | null> {
+  const dir = existsSync(configPath(modelDir)) ? modelDir : dirname(resolve(modelDir));
+  const config = await readConfig(dir);
+  // Early runs have their options at the top, with a path that may be relative to another folder.
+  if (config.source === null || Object.keys(config).length === 0) return null;
+  const { success, output } = v.safeParse(recordedSource, config.source ?? config);
+  return success ? output : null;
 }
 
 /** Settings in a run's config.json; empty if it cannot be read. */

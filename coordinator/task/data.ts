@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { DataReporter } from '../data/data-reporter.ts';
-import { openDataset, type DataFlags } from '../data/load-dataset.ts';
+import { openDataset, pickDataFlags, type DataFlags } from '../data/load-dataset.ts';
 import type { MeasuredModel } from '../data/open-source.ts';
 import { arrayDataset } from './arrays.ts';
 import type { DataFiles, TaskData } from './task.ts';
@@ -41,6 +43,18 @@ export const isLimitedData = (data: TaskData | undefined): boolean =>
 export function asResumed(data: TaskData | undefined, limit: number): TaskData | undefined {
   if (typeof data !== 'object' || 'train' in data || 'x' in data) return data;
   return { ...data, limit, transpose: undefined };
+}
+
+/**
+ * Files and options of files for config.json, with absolute paths, so that the model can be measured on them from any folder.
+ * @returns null for arrays and data sets in memory
+ */
+export function describeSource(data: TaskData | undefined, flags: object): object | null {
+  if (typeof data === 'object' && ('x' in data || 'train' in data)) return null;
+  const options = { ...pickDataFlags({ ...flags, data: undefined }), ...dataFlagsOf(data) };
+  const absolute = (path: string | undefined): string | undefined =>
+    path !== undefined && existsSync(resolve(path)) ? resolve(path) : path;
+  return withoutUndefined({ ...options, data: absolute(options.data), testData: absolute(options.testData) });
 }
 
 /** Data for config.json: options of files by the names of the command line, other data by its name. */

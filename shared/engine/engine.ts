@@ -59,11 +59,12 @@ export interface GradientComputer {
   /** Forward pass without dropout. */
   evaluate(shard: Shard): Promise<ShardResult>;
   /**
-   * Values of the first output: class probabilities for a classification, even if the model's outputs are logits.
+   * Values of an output: class probabilities for a classification, even if the model's outputs are logits.
    * @param inputs stored values of each input of the job: [samples, ...shape]
+   * @param output number of the output @default 0
    * @returns [samples, ...shape]
    */
-  predict(inputs: readonly TensorValues[], samples: number): Promise<Float32Array>;
+  predict(inputs: readonly TensorValues[], samples: number, output?: number): Promise<Float32Array>;
   /** Frees the engine's memory. */
   dispose(): void;
 }

@@ -71,7 +71,7 @@ export function withMicroShards(computer: GradientComputer, job: Job): GradientC
       return scores.total();
     },
 
-    predict: (inputs, samples) => computer.predict(inputs, samples),
+    predict: (...prediction) => computer.predict(...prediction),
     dispose: () => computer.dispose(),
   };
 }

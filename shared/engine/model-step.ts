@@ -48,8 +48,8 @@ export interface ModelStep {
   ): { outputs: tfjs.Tensor[]; parts: tfjs.Tensor[] };
   /** Outputs of a forward pass without random layers, as gradient() returns them. */
   outputs(inputs: readonly tfjs.Tensor[]): tfjs.Tensor[];
-  /** Class probabilities or values of the first output. @param outputs as outputs() returns them */
-  predictions(outputs: readonly tfjs.Tensor[]): tfjs.Tensor;
+  /** Class probabilities or values of an output. @param outputs as outputs() returns them */
+  predictions(outputs: readonly tfjs.Tensor[], index: number): tfjs.Tensor;
 }
 
 /** Builds a job's model. @throws Error with a sentence if it cannot be built */
@@ -150,11 +150,11 @@ export async function createModelStep(tf: TF, job: Job): Promise<ModelStep> {
 
     outputs: (inputs) => apply(inputs, false),
 
-    predictions([output]) {
-      const [spec] = job.outputs;
-      const values = output as tfjs.Tensor;
-      const isLogits = spec !== undefined && terms[0]?.isLogits === true;
-      const activation = activations[0] ?? (isLogits ? lossDefinition(spec.loss.name).activation : null);
+    predictions(outputs, index) {
+      const spec = job.outputs[index];
+      const values = outputs[index] as tfjs.Tensor;
+      const isLogits = spec !== undefined && terms[index]?.isLogits === true;
+      const activation = activations[index] ?? (isLogits ? lossDefinition(spec.loss.name).activation : null);
       if (activation === 'softmax') return tf.softmax(values);
       return activation === 'sigmoid' ? tf.sigmoid(values) : values;
     },

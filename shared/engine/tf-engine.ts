@@ -151,9 +151,9 @@ export function createGradientComputer(
       }
     },
 
-    async predict(stored, samples) {
+    async predict(stored, samples, output = 0) {
       const probabilities = tf.tidy(() =>
-        modelStep.predictions(modelStep.outputs(inputsOf(inputs.convert(stored), samples))),
+        modelStep.predictions(modelStep.outputs(inputsOf(inputs.convert(stored), samples)), output),
       );
       try {
         return (await probabilities.data()) as Float32Array;

@@ -8,6 +8,7 @@ export const Purpose = {
   syntheticDigits: 4,
   engineFingerprint: 5,
   validationSplit: 6,
+  textGeneration: 7,
 } as const;
 export type Purpose = (typeof Purpose)[keyof typeof Purpose];
 

@@ -29,7 +29,11 @@ test('a run reports its progress and saves history, config and a usable model', 
     seed: 1337,
     token: 'none',
   });
-  expect((await readdir(join(scratch, 'first/model'))).length).toBe(2);
+  expect((await readdir(join(scratch, 'first/model'))).toSorted()).toEqual([
+    'README.md',
+    'model.json',
+    expect.stringMatching(/^weights-.*\.bin$/),
+  ]);
   // Only the last checkpoint stays, so that the run can be trained longer: 10 steps are two epochs.
   expect(await readdir(join(scratch, 'first/checkpoints'))).toEqual(['checkpoint-000000010.bin']);
 
@@ -37,6 +41,26 @@ test('a run reports its progress and saves history, config and a usable model', 
   expect(await evaluated.ended, evaluated.output()).toBe(0);
   const accuracy = Number(/Test accuracy: ([\d.]+)/.exec(evaluated.output())?.[1]);
   expect(accuracy).toBe(records[1]!.val_accuracy);
+
+  // The data of the run is found without naming it again; each sample is in the confusion matrix.
+  const [json, csv] = [join(scratch, 'figures.json'), join(scratch, 'matrix.csv')];
+  const own = gradcast('evaluate', join(scratch, 'first'), '--engine', 'wasm', '--json', json, '--csv', csv);
+  expect(await own.ended, own.output()).toBe(0);
+  expect(own.output()).toContain('Rows are the true classes, columns the predicted ones:');
+  expect(own.output()).toMatch(/precision +recall +F1 +support\n0 +[\d.]+ +[\d.]+ +[\d.]+ +\d+\n/);
+  const figures = JSON.parse(await readFile(json, 'utf8')) as {
+    readonly metrics: { readonly accuracy: number };
+    readonly reports: readonly [
+      { readonly report: { readonly accuracy: number; readonly matrix: number[][] } },
+    ];
+  };
+  const [{ report }] = figures.reports;
+  expect(report.matrix.flat().reduce((sum, count) => sum + count, 0)).toBe(200);
+  expect(report.accuracy).toBeCloseTo(figures.metrics.accuracy, 9);
+  expect(figures.metrics.accuracy).toBe(records[1]!.val_accuracy);
+  const rows = (await readFile(csv, 'utf8')).trim().split('\n');
+  expect(rows[0]).toBe('true class,0,1,2,3,4,5,6,7,8,9');
+  expect(rows[1]).toBe(`0,${report.matrix[0]!.join(',')}`);
 
   for (const file of ['model.onnx', 'digits.keras'])
     expect(run.output()).toMatch(

@@ -1,6 +1,7 @@
 import { createOptimizer } from '../../coordinator/optimizer/optimizer.ts';
 import type { ResumePoint } from '../../coordinator/training/progress.ts';
 import { train } from '../../coordinator/training/train.ts';
+import type { StepReport } from '../../coordinator/report/reporter.ts';
 import type { EpochTotals, Position } from '../../coordinator/run/checkpoint.ts';
 import { systemClock, type Clock } from '../../shared/util/clock.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
@@ -29,6 +30,7 @@ export interface RunOptions {
   readonly shouldStop?: (steps: number) => boolean;
   readonly start?: ResumePoint;
   readonly onEpoch?: () => void;
+  readonly onStep?: (report: StepReport) => void;
   readonly checkpoint?: (position: Position, tally: EpochTotals, weights: Float32Array) => void;
   /** @default the platform's clock */
   readonly clock?: Clock;
@@ -42,6 +44,7 @@ export async function trainToEnd(
     beforeStep,
     shouldStop,
     onEpoch,
+    onStep,
     start: resumeFrom,
     checkpoint,
     clock = systemClock(globalThis),
@@ -63,8 +66,9 @@ export async function trainToEnd(
     optimizer,
     report: {
       epochStarted: () => undefined,
-      stepFinished: ({ batch }) => {
-        samples.push(batch.samples);
+      stepFinished: (report) => {
+        onStep?.(report);
+        samples.push(report.batch.samples);
         step++;
         beforeStep?.(step);
         if (shouldStop?.(step) === true) stop.abort();

@@ -86,10 +86,10 @@ class ParallelGradientComputer implements GradientComputer {
     return sumResults(results);
   }
 
-  async predict(inputs: readonly TensorValues[], samples: number): Promise<Float32Array> {
+  async predict(inputs: readonly TensorValues[], samples: number, output = 0): Promise<Float32Array> {
     const [computer] = this.#computers;
     if (computer === undefined) throw new Error('There is no engine.');
-    const probabilities = await computer.predict(inputs, samples);
+    const probabilities = await computer.predict(inputs, samples, output);
     this.#weights?.releaseOlder();
     return probabilities;
   }

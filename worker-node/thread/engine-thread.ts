@@ -1,8 +1,7 @@
 // Program of the engine's thread, started by threaded-engine.ts.
 import { parentPort } from 'node:worker_threads';
 import { serveEngine } from '../../shared/engine/remote-engine/server.ts';
-import { chooseEngine } from '../engine/choose-engine.ts';
-import { openCpuEngine } from '../engine/tfjs/tfjs-engines.ts';
+import { chooseEngine, openCpuEngine } from '../engine/open/choose-engine.ts';
 import { createGarbageCollector } from '../util/collect-garbage.ts';
 import type { ThreadEngine } from './threaded-engine.ts';
 

@@ -126,19 +126,7 @@ export async function encodeLikeModel(
     );
   }
   const part = { table, rows };
-  let samples: { spec: TensorSpec; values: TensorValues };
-  if (preprocessing.kind === 'table') {
-    const { columns } = preprocessing;
-    samples = { spec: vectorSpec(columns), values: encodeInputs(columns, part, lines) };
-  } else {
-    const { tokenizer, length, column = '' } = preprocessing;
-    const encoder = await openTokenizer(tokenizer);
-    const values = encodeTexts(textsOf(columnOf(table, column), rows), rows.length, length, encoder);
-    samples = {
-      spec: { name: column, shape: [length], dtype: 'int32', classes: encoder.vocabulary },
-      values,
-    };
-  }
+  const samples = (await rowEncoder(preprocessing))(part, lines);
   const whole = split(samples.values, encodeTargets(part, targets), rows.length);
   const dataset: Dataset = {
     ...about,
@@ -150,6 +138,34 @@ export async function encodeLikeModel(
     preprocessing,
   };
   return { dataset, lines };
+}
+
+/** Encodes the inputs of rows. @param lines receives a line about values that the training part lacks */
+export type RowEncoder = (
+  rows: TableRows,
+  lines: string[],
+) => { readonly spec: TensorSpec; readonly values: TensorValues };
+
+/**
+ * Opens the encoder of a saved model.
+ * @example
+ * ```ts
+ * const { values } = (await rowEncoder(preprocessing))({ table, rows: Uint32Array.of(0, 1) }, lines);
+ * ```
+ */
+export async function rowEncoder(preprocessing: TabularPreprocessing): Promise<RowEncoder> {
+  if (preprocessing.kind === 'table') {
+    const { columns } = preprocessing;
+    const spec = vectorSpec(columns);
+    return (part, lines) => ({ spec, values: encodeInputs(columns, part, lines) });
+  }
+  const { tokenizer, length, column = '' } = preprocessing;
+  const encoder = await openTokenizer(tokenizer);
+  const spec: TensorSpec = { name: column, shape: [length], dtype: 'int32', classes: encoder.vocabulary };
+  return ({ table, rows }) => ({
+    spec,
+    values: encodeTexts(textsOf(columnOf(table, column), rows), rows.length, length, encoder),
+  });
 }
 
 /** Columns of a saved model with their types, for reading a table. */

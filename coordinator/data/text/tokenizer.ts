@@ -10,6 +10,10 @@ export interface TextEncoder {
   readonly unit: 'characters' | 'words' | 'tokens';
   /** @returns the ids of a text's tokens, without special tokens */
   readonly encode: (text: string) => ArrayLike<number>;
+  /** @returns the text of tokens, as far as their ids say it */
+  readonly decode: (ids: readonly number[]) => string;
+  /** First id that stands for a token of its own; those below are padding and unknown tokens. */
+  readonly firstToken: number;
 }
 
 /** The part of @huggingface/tokenizers that is used. */
@@ -20,6 +24,7 @@ interface TokenizersLibrary {
   ) => {
     get_vocab(withAddedTokens: boolean): Map<string, number>;
     encode(text: string, options: { readonly add_special_tokens: boolean }): { readonly ids: number[] };
+    decode(ids: readonly number[], options: { readonly skip_special_tokens: boolean }): string;
   };
 }
 
@@ -50,14 +55,18 @@ export async function openTokenizer(tokenizer: Tokenizer): Promise<TextEncoder> 
       const ids = new Map(characters.map((character, i) => [character, i + 1]));
       const encode = (text: string): number[] =>
         Array.from(text, (character) => ids.get(character) ?? NO_TOKEN);
-      return { vocabulary: characters.length + 1, unit: 'characters', encode };
+      const decode = (tokens: readonly number[]): string =>
+        tokens.map((id) => characters[id - 1] ?? '').join('');
+      return { vocabulary: characters.length + 1, unit: 'characters', encode, decode, firstToken: 1 };
     }
     case 'words': {
       const { words } = tokenizer;
       const ids = new Map(words.map((word, i) => [word, i + FIRST_WORD]));
       const encode = (text: string): number[] =>
         splitWords(text).map((word) => ids.get(word) ?? UNKNOWN_WORD);
-      return { vocabulary: words.length + FIRST_WORD, unit: 'words', encode };
+      const decode = (tokens: readonly number[]): string =>
+        tokens.map((id) => words[id - FIRST_WORD] ?? '').join(' ');
+      return { vocabulary: words.length + FIRST_WORD, unit: 'words', encode, decode, firstToken: FIRST_WORD };
     }
     case 'huggingface': {
       const { Tokenizer: Model } = (await import('@huggingface/tokenizers')) as unknown as TokenizersLibrary;
@@ -66,7 +75,10 @@ export async function openTokenizer(tokenizer: Tokenizer): Promise<TextEncoder> 
       for (const id of model.get_vocab(true).values()) vocabulary = Math.max(vocabulary, id + 1);
       if (vocabulary === 0 || vocabulary > MAX_IDS) throw new Error(`It has ${vocabulary} tokens.`);
       const encode = (text: string): number[] => model.encode(text, { add_special_tokens: false }).ids;
-      return { vocabulary, unit: 'tokens', encode };
+      // A model may have more ids than the tokenizer has tokens.
+      const decode = (tokens: readonly number[]): string =>
+        tokens.length === 0 ? '' : model.decode(tokens, { skip_special_tokens: true });
+      return { vocabulary, unit: 'tokens', encode, decode, firstToken: 0 };
     }
   }
 }

@@ -56,6 +56,8 @@ export type EngineRequest =
       readonly jobId: JobId;
       readonly inputs: readonly TensorValues[];
       readonly samples: number;
+      /** Number of the output. */
+      readonly output: number;
     };
 
 /** Answers, by the type of the request. */

@@ -159,10 +159,10 @@ export function createRemoteGradientComputer(options: RemoteGradientComputerOpti
       return result;
     },
 
-    async predict(inputs, samples) {
+    async predict(inputs, samples, output = 0) {
       const copies = inputs.map(copyOf);
       const probabilities = await connection.request(
-        { type: 'predict', jobId, inputs: copies, samples },
+        { type: 'predict', jobId, inputs: copies, samples, output },
         copies.map(({ buffer }) => buffer),
       );
       channel.releaseOlder();

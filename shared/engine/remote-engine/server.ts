@@ -121,7 +121,7 @@ class EngineServer<Choice> {
       }
       case 'predict': {
         const computer = readyComputer(this.#find(request.jobId));
-        answer(await computer.predict(request.inputs, request.samples));
+        answer(await computer.predict(request.inputs, request.samples, request.output));
         return;
       }
     }

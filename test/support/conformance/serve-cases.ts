@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Engine } from '../../../shared/engine/engine.ts';
 import { openNativeEngine } from '../../../worker-node/engine/native/open-native.ts';
-import { openWasmEngine } from '../../../worker-node/engine/tfjs/tfjs-engines.ts';
+import { openWasmEngine } from '../../../worker-node/engine/open/choose-engine.ts';
 import { measureCase, type CaseResult, type StepCase } from './measure-case.ts';
 
 /** Description of an engine, or the reason why this machine has none. */

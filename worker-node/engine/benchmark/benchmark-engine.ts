@@ -7,7 +7,7 @@ import { packageName } from '../locate/target.ts';
 import { openNativeEngine } from '../native/open-native.ts';
 import { manualIdle, type IdleScheduler } from '../native/idle-scheduler.ts';
 import { benchmarkJob } from '../../../shared/engine/benchmark-job.ts';
-import { openWasmEngine } from '../tfjs/tfjs-engines.ts';
+import { openWasmEngine } from '../open/choose-engine.ts';
 
 const WARM_UP_STEPS = 2;
 const TIMED_STEPS = 5;

@@ -122,17 +122,17 @@ export function createCapturedGradientComputer(
       return result;
     },
 
-    async predict(stored, samples) {
+    async predict(stored, samples, output = 0) {
       const outputs = replayOutputs(stored, samples);
       if (outputs !== null) {
         return tf.tidy(() => {
           const tensors = outputs.map((values, i) =>
             tf.tensor(values, [samples, ...(job.outputs[i]?.shape ?? [])]),
           );
-          return modelStep.predictions(tensors).dataSync<'float32'>();
+          return modelStep.predictions(tensors, output).dataSync<'float32'>();
         });
       }
-      const probabilities = await eager.predict(stored, samples);
+      const probabilities = await eager.predict(stored, samples, output);
       graphs.request('outputs', samples);
       return probabilities;
     },

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
-import { sampleFromPicture, type Picture } from '../../../worker-node/predict/sample-from-image.ts';
+import { sampleFromPicture, type Picture } from '../../../coordinator/predict/digit-image.ts';
 import { imagesOf } from '../../support/images.ts';
 
 const SIDE = 28;

@@ -1,8 +1,34 @@
 import { cpus } from 'node:os';
 import type { Engine } from '../../../shared/engine/engine.ts';
+import type { EngineChoice } from '../../../shared/engine/engine-choice.ts';
 import { createEngine } from '../../../shared/engine/tf-engine.ts';
 import { readFromHeap } from '../../../shared/kernels/wasm/read-from-heap.ts';
 import { registerWasmKernels } from '../../../shared/kernels/wasm/register.ts';
+import { openNativeEngine } from '../native/open-native.ts';
+
+export interface ChosenEngine {
+  readonly engine: Engine;
+  /** Why no better engine was taken. */
+  readonly why: string;
+}
+
+/**
+ * Opens the best engine of this machine: native TensorFlow on a GPU, on the CPU, else WebAssembly.
+ * @param note receives the lines that the engine logs
+ * @throws Error with a sentence if the requested engine cannot be opened
+ */
+export async function chooseEngine(
+  choice: EngineChoice,
+  note: (line: string) => void = () => undefined,
+): Promise<ChosenEngine> {
+  if (choice === 'wasm') return { engine: await openWasmEngine(), why: 'asked for' };
+  const native = await openNativeEngine({ note });
+  if ('engine' in native) return { engine: native.engine, why: 'the fastest here' };
+  if (choice === 'native') {
+    throw new Error(`No native TensorFlow here: ${native.missing}. Use --engine wasm, which needs nothing.`);
+  }
+  return { engine: await openWasmEngine(), why: `no native TensorFlow here: ${native.missing}` };
+}
 
 /**
  * Opens WebAssembly with SIMD on one thread, which works wherever Node does. tfjs' wasm backend has no threads in Node, so

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { describePrediction } from '../../../worker-node/predict/predict.ts';
+import {
+  describePrediction as describeOutput,
+  outputReaders,
+} from '../../../coordinator/predict/output-reader.ts';
 import type { LossSpec } from '../../../shared/model/outputs.ts';
 import type { TensorSpec } from '../../../shared/model/tensors.ts';
 
@@ -8,6 +11,11 @@ const jobOf = (target: TensorSpec, shape: number[], name: LossSpec['name']) => (
   targets: [target],
   outputs: [{ name: 'out', shape, loss: { name }, metrics: [] }],
 });
+
+function describePrediction(job: ReturnType<typeof jobOf>, values: ArrayLike<number>): string {
+  const [reader] = outputReaders(job);
+  return describeOutput(reader!, reader!.read(Float32Array.from(values)));
+}
 
 describe('the line of a prediction', () => {
   it('ranks the classes of a softmax', () => {
