@@ -294,10 +294,8 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
   const printSummary = ({ scores, folder, dataset }: TrainedModel): void => {
     report.close();
     const modelDir = join(folder ?? '', 'model');
-    const { isTransposed } = dataset;
-    const takesPictures = dataset.inputs[0]?.shape.length === 3;
-    const settings = { ...flags, transpose: isTransposed, takesPictures };
-    summary.printSummary(scores, { modelDir }, settings, context, report);
+    const settings = { ...flags, transpose: dataset.isTransposed };
+    summary.printSummary(scores, { modelDir, dataset }, settings, context, report);
   };
 
   try {

@@ -131,10 +131,7 @@ async function buildForNode() {
     external: Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies }),
     alias: { '@tensorflow/tfjs': `${root}/scripts/tfjs-for-node.js` },
     mainFields: ['module', 'main'],
-    // The loader of tfjs' WebAssembly is CommonJS and reads the file beside it.
-    banner: {
-      js: "import { createRequire as __createRequire } from 'node:module';const require = __createRequire(import.meta.url);",
-    },
+    plugins: [{ name: 'modules of Node', setup: useModulesOfNode }],
     define: { __dirname: 'import.meta.dirname', __filename: 'import.meta.filename' },
     sourcemap: true,
     // Stack traces name files and lines; the sources themselves would double the package.
@@ -145,6 +142,13 @@ async function buildForNode() {
   copyFileSync(`${root}/node_modules/@tensorflow/tfjs-backend-wasm/dist/${WASM}`, `${dist}/${WASM}`);
   writeFileSync(`${dist}/${LICENSES}`, licensesOf(metafile));
   sweep(dist, new Set(Object.keys(metafile.outputs).map((path) => basename(path))));
+}
+
+/** Files of tfjs in CommonJS get modules of Node without `require`, which modules do not have. */
+function useModulesOfNode(build) {
+  build.onLoad({ filter: /wasm-out.*\.js$|tfjs-core.dist.platforms.platform_node\.js$/ }, ({ path }) => ({
+    contents: readFileSync(path, 'utf8').replace(/\brequire\(/g, 'process.getBuiltinModule('),
+  }));
 }
 
 /** Licenses of the packages that a bundle contains. */

@@ -15,8 +15,6 @@ export interface SummaryFlags {
   readonly tokenizer?: string | undefined;
   readonly sequenceLength?: number | undefined;
   readonly transpose?: boolean | undefined;
-  /** Whether `predict` has a picture to read. @default true */
-  readonly takesPictures?: boolean;
   readonly codec: string;
   readonly audit?: number;
   readonly https?: boolean;
@@ -25,6 +23,8 @@ export interface SummaryFlags {
   readonly task?: string | undefined;
 }
 
+/** The data of a model, as far as a summary needs it. */
+type TrainedOn = Pick<Dataset, 'inputs' | 'preprocessing'>;
 type InfoReporter = Pick<Reporter, 'info'>;
 interface CommandLineNames {
   readonly commandLine: string;
@@ -38,7 +38,7 @@ interface CommandLineNames {
  */
 export function printSummary(
   measured: TestScores | null,
-  { modelDir }: { readonly modelDir: string },
+  { modelDir, dataset }: { readonly modelDir: string; readonly dataset: TrainedOn },
   flags: SummaryFlags,
   { commandLine, samplePicture = 'YOUR-PICTURE.png' }: CommandLineNames,
   report: InfoReporter,
@@ -57,8 +57,21 @@ export function printSummary(
   report.info(
     `  ${commandLine} evaluate ${quoteForShell(modelDir)}${dataFlag(flags)}${transposeFlag(flags)}`,
   );
-  if (flags.takesPictures === false) return;
-  report.info(`  ${commandLine} predict ${quoteForShell(modelDir)} ${quoteForShell(samplePicture)}`);
+  report.info(`  ${commandLine} predict ${quoteForShell(modelDir)} ${exampleInput(dataset, samplePicture)}`);
+}
+
+/** Example of an input that `predict` reads for a model of such data. */
+function exampleInput({ inputs, preprocessing }: TrainedOn, samplePicture: string): string {
+  switch (preprocessing?.kind) {
+    case 'image':
+      return 'YOUR-PICTURE.jpg';
+    case 'table':
+      return 'YOUR-TABLE.csv';
+    case 'text':
+      return '--text "YOUR TEXT"';
+    case undefined:
+      return inputs[0]?.shape.length === 3 ? quoteForShell(samplePicture) : 'YOUR-SAMPLES.npy';
+  }
 }
 
 /** Prints the command that resumes a stopped run. */
