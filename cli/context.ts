@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { join, relative, sep } from 'node:path';
+import { delimiter, join, relative, sep } from 'node:path';
 import type { CoordinatorEngine } from '../coordinator/integrity/reference-engine.ts';
 import type { RunProgram } from '../coordinator/commands/run-session.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
@@ -17,7 +17,7 @@ export interface CliEnvironment {
 
 /** The environment of every command. */
 export interface CliContext extends CliEnvironment, RunProgram {
-  /** The command as a person types it: gradcast, or node and the program's path. */
+  /** The command as a person types it: gradcast, npx gradcast, or node and the program's path. */
   readonly commandLine: string;
   /** A picture of a digit, relative to the working directory; missing in a package. */
   readonly samplePicture: string | undefined;
@@ -35,13 +35,21 @@ export function createContext(environment: CliEnvironment): CliContext {
   return {
     ...environment,
     command: [process.execPath, programFile],
-    commandLine: isInstalled ? 'gradcast' : `node ${relative(process.cwd(), programFile)}`,
+    commandLine: isInstalled ? installedCommand() : `node ${relative(process.cwd(), programFile)}`,
     samplePicture: existsSync(picture) ? relative(process.cwd(), picture) : undefined,
     pageDir: join(distDir, 'page'),
     threadFile,
     openCoordinatorEngine: (choice) => openInThread(threadFile, choice),
     openEngine: (choice) => openInThread(threadFile, choice),
   };
+}
+
+/** The command of an installed package. A project's own programs are not on the PATH of a person's shell, where npx finds them. */
+function installedCommand(): string {
+  const folders = (process.env.PATH ?? '')
+    .split(delimiter)
+    .filter((folder) => !folder.includes('node_modules'));
+  return folders.some((folder) => existsSync(join(folder, 'gradcast'))) ? 'gradcast' : 'npx gradcast';
 }
 
 async function openInThread(file: string, choice: EngineChoice | 'cpu'): Promise<CoordinatorEngine> {

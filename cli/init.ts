@@ -1,4 +1,4 @@
-import { join, sep } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { Option, type Command } from 'commander';
 import type { Template } from '../coordinator/commands/example-data.ts';
@@ -53,7 +53,7 @@ Examples:
       });
       print(`Made in ${dir}: ${names.join(', ')}`);
       print('Train it:');
-      print(`  ${commandOf(context)} train ${quote(join(dir, 'task.ts'))}`);
+      print(`  ${context.commandLine} train ${quote(join(dir, 'task.ts'))}`);
     });
 }
 
@@ -74,11 +74,6 @@ async function ask(): Promise<Template> {
   } finally {
     prompt.close();
   }
-}
-
-/** The program as a person types it. One that npx or npm create runs is not in the PATH. */
-function commandOf({ programFile, commandLine }: Pick<CliContext, 'programFile' | 'commandLine'>): string {
-  return programFile.includes(`${sep}_npx${sep}`) ? 'npx gradcast' : commandLine;
 }
 
 const quote = (path: string): string => (/^[\w./\\-]+$/.test(path) ? path : `'${path}'`);

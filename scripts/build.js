@@ -1,4 +1,12 @@
-import { readFileSync, realpathSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildBrowserLibrary, buildPage } from './build-page.js';
@@ -11,7 +19,13 @@ import { sweep } from './sweep.js';
 const dist = `${root}/dist`;
 /** File with the licenses of the packages that bundles for Node contain. */
 const LICENSES = 'LICENSES.txt';
-const { dependencies, optionalDependencies } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8'));
+/** A copy of the Apache License 2.0, which is the license of tfjs. */
+const APACHE = 'node_modules/@huggingface/tokenizers/LICENSE';
+/** WebAssembly of tfjs' backend, which its loader reads beside the bundle. */
+const WASM = 'tfjs-backend-wasm-simd.wasm';
+const { dependencies, optionalDependencies, peerDependencies } = JSON.parse(
+  readFileSync(`${root}/package.json`, 'utf8'),
+);
 /** Public entries that run in Node, and the programs of threads. */
 const NODE_ENTRIES = [
   'coordinator/index.ts',
@@ -113,14 +127,28 @@ async function buildForNode() {
     format: 'esm',
     platform: 'node',
     target: 'node20.19',
-    // What users install. Of other packages, the bundle contains what is used: protobufjs would be 4 MB.
-    external: [...Object.keys(dependencies), ...Object.keys(optionalDependencies)],
+    // What users install. Of other packages, the bundle contains what is used: tfjs would be 300 MB, protobufjs 4 MB.
+    external: Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies }),
+    alias: { '@tensorflow/tfjs': `${root}/scripts/tfjs-for-node.js` },
+    mainFields: ['module', 'main'],
+    plugins: [{ name: 'modules of Node', setup: useModulesOfNode }],
+    define: { __dirname: 'import.meta.dirname', __filename: 'import.meta.filename' },
     sourcemap: true,
+    // Stack traces name files and lines; the sources themselves would double the package.
+    sourcesContent: false,
     metafile: true,
     logLevel: 'warning',
   });
+  copyFileSync(`${root}/node_modules/@tensorflow/tfjs-backend-wasm/dist/${WASM}`, `${dist}/${WASM}`);
   writeFileSync(`${dist}/${LICENSES}`, licensesOf(metafile));
   sweep(dist, new Set(Object.keys(metafile.outputs).map((path) => basename(path))));
+}
+
+/** Files of tfjs in CommonJS get modules of Node without `require`, which modules do not have. */
+function useModulesOfNode(build) {
+  build.onLoad({ filter: /wasm-out.*\.js$|tfjs-core.dist.platforms.platform_node\.js$/ }, ({ path }) => ({
+    contents: readFileSync(path, 'utf8').replace(/\brequire\(/g, 'process.getBuiltinModule('),
+  }));
 }
 
 /** Licenses of the packages that a bundle contains. */
@@ -129,10 +157,15 @@ function licensesOf({ inputs }) {
     (path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(path) ?? [],
   );
   const texts = [...new Set(packages)].sort().map((folder) => {
-    const { name, version } = JSON.parse(readFileSync(`${root}/${folder}/package.json`, 'utf8'));
-    return `${name} ${version}\n\n${readFileSync(`${root}/${folder}/LICENSE`, 'utf8').trim()}\n`;
+    const { name, version, license } = JSON.parse(readFileSync(`${root}/${folder}/package.json`, 'utf8'));
+    const file = `${root}/${folder}/LICENSE`;
+    // Packages of tfjs have their notices in their files, which the bundles keep, and no text.
+    const text = existsSync(file)
+      ? readFileSync(file, 'utf8').trim()
+      : `${license}, see the notices in its files`;
+    return `${name} ${version}\n\n${text}\n`;
   });
-  return texts.join('\n');
+  return [...texts, readFileSync(`${root}/${APACHE}`, 'utf8')].join('\n');
 }
 
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {

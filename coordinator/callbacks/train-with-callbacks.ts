@@ -44,14 +44,11 @@ function withHooks(options: TrainingOptions, callbacks: CallbackList): TrainingO
   return {
     ...options,
     signal,
-    report: {
-      ...combineListeners(report, {
-        epochStarted: () => undefined,
-        stepFinished: (event) => (finished = event),
-        epochFinished: () => undefined,
-      }),
-      warn: (line, event) => report.warn?.(line, event),
-    },
+    report: combineListeners(report, {
+      epochStarted: () => undefined,
+      stepFinished: (event) => (finished = event),
+      epochFinished: () => undefined,
+    }),
     async save(record) {
       // A failure must not keep the epoch from being saved.
       await callbacks.endEpoch(record, steps).catch((error: unknown) => (failure = { error }));

@@ -47,6 +47,8 @@ export interface Reporter extends Log {
 
 /** Receiver of training events. */
 export interface TrainingListener {
+  /** Receives what the person must know, such as that a worker was banned. */
+  warn?(...message: Parameters<Reporter['warn']>): void;
   epochStarted(epoch: number, epochs: number, steps: number): void;
   stepFinished(event: StepReport): void;
   /** Progress of an evaluation, in test samples. */
@@ -67,6 +69,9 @@ export const combineListeners = (...listeners: readonly TrainingListener[]): Tra
   },
   epochFinished(...event) {
     for (const listener of listeners) listener.epochFinished(...event);
+  },
+  warn(...message) {
+    for (const listener of listeners) listener.warn?.(...message);
   },
 });
 

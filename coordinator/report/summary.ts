@@ -16,8 +16,6 @@ export interface SummaryFlags {
   readonly tokenizer?: string | undefined;
   readonly sequenceLength?: number | undefined;
   readonly transpose?: boolean | undefined;
-  /** Whether `predict` has a picture to read. @default true */
-  readonly takesPictures?: boolean;
   readonly codec: string;
   readonly audit?: number;
   readonly https?: boolean;
@@ -28,6 +26,8 @@ export interface SummaryFlags {
   readonly task?: string | undefined;
 }
 
+/** The data of a model, as far as a summary needs it. */
+type TrainedOn = Pick<Dataset, 'inputs' | 'preprocessing'>;
 type InfoReporter = Pick<Reporter, 'info'>;
 interface CommandLineNames {
   readonly commandLine: string;
@@ -41,7 +41,7 @@ interface CommandLineNames {
  */
 export function printSummary(
   measured: TestScores | null,
-  { modelDir }: { readonly modelDir: string },
+  { modelDir, dataset }: { readonly modelDir: string; readonly dataset: TrainedOn },
   flags: SummaryFlags,
   { commandLine, samplePicture = 'YOUR-PICTURE.png' }: CommandLineNames,
   report: InfoReporter,
@@ -60,10 +60,28 @@ export function printSummary(
   report.info(
     `  ${commandLine} evaluate ${quoteForShell(modelDir)}${dataFlag(flags)}${transposeFlag(flags)}${trustFlag(flags)}`,
   );
+<<<<<<< HEAD
   if (flags.takesPictures === false) return;
   report.info(
     `  ${commandLine} predict ${quoteForShell(modelDir)} ${quoteForShell(samplePicture)}${trustFlag(flags)}`,
   );
+=======
+  report.info(`  ${commandLine} predict ${quoteForShell(modelDir)} ${exampleInput(dataset, samplePicture)}`);
+}
+
+/** Example of an input that `predict` reads for a model of such data. */
+function exampleInput({ inputs, preprocessing }: TrainedOn, samplePicture: string): string {
+  switch (preprocessing?.kind) {
+    case 'image':
+      return 'YOUR-PICTURE.jpg';
+    case 'table':
+      return 'YOUR-TABLE.csv';
+    case 'text':
+      return '--text "YOUR TEXT"';
+    case undefined:
+      return inputs[0]?.shape.length === 3 ? quoteForShell(samplePicture) : 'YOUR-SAMPLES.npy';
+  }
+>>>>>>> examples
 }
 
 /** Prints the command that resumes a stopped run. */

@@ -6,7 +6,7 @@ import type { EpochRecord, Step } from '../../shared/protocol/messages.ts';
 import type { AbortSignalLike, Clock } from '../../shared/util/clock.ts';
 import type { Optimizer } from '../optimizer/optimizer.ts';
 import type { WorkerPool } from '../pool/pool.ts';
-import type { Reporter, TrainingListener } from '../report/reporter.ts';
+import type { TrainingListener } from '../report/reporter.ts';
 import type { EpochTotals, Position } from '../run/checkpoint.ts';
 import type { CheckpointReason } from '../run/checkpoint-writer.ts';
 import { BatchReader } from './batch-reader.ts';
@@ -25,7 +25,7 @@ export interface TrainingOptions {
   readonly stepRunner: Pick<StepRunner, 'run' | 'evaluate'> &
     Partial<Pick<StepRunner, 'waitForChecks' | 'consumeRewindRequest' | 'rewind' | 'validateAllUntil'>>;
   readonly pool: WorkerPool;
-  readonly report: TrainingListener & Partial<Pick<Reporter, 'warn'>>;
+  readonly report: TrainingListener;
   readonly clock: Clock;
   /** Stops the run after the step in progress. */
   readonly signal: AbortSignalLike;

@@ -24,7 +24,7 @@ describe('npm create gradcast', () => {
   test.each(TEMPLATES)('makes a project of the template %s, whose task has types', (template) => {
     const name = `My ${template}`;
     const output = create(name, '--template', template);
-    expect(output).toContain(`gradcast train 'My ${template}/task.ts'`);
+    expect(output).toContain(`npx gradcast train 'My ${template}/task.ts'`);
     const project = join(packed.folder, name);
     expect(readdirSync(project).sort()).toEqual([
       ...['.gitignore', 'README.md', 'data', 'package.json', 'task.ts', 'tsconfig.json'],
@@ -38,7 +38,7 @@ describe('npm create gradcast', () => {
 
   test('the task of a table is trained by the command that is printed', () => {
     const output = create('table', '--template', 'table');
-    const [, command = ''] = /Train it:\n {2}gradcast (.*)\n/.exec(output) ?? [];
+    const [, command = ''] = /Train it:\n {2}npx gradcast (.*)\n/.exec(output) ?? [];
     const args = [
       ...command.split(' '),
       '--epochs',

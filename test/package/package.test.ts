@@ -139,7 +139,7 @@ earlyStopping({ patients: 2 });
         [process.execPath, compilerFile(), ...options, '--module', ...module, 'program.ts'],
         packed.folder,
       );
-  });
+  }, 180_000);
 
   test('a program trains on processes and on a worker of its own, saves the model and loads it again', () => {
     const output = packed.run(

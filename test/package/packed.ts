@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import {
+  chmodSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -51,6 +52,10 @@ function packUnlocked(): PackedPackage {
       symlinkSync(join(root, 'node_modules', name), join(modules, name));
     }
   }
+  // npm makes programs executable.
+  chmodSync(join(modules, 'gradcast/bin/gradcast.js'), 0o755);
+  mkdirSync(join(modules, '.bin'));
+  symlinkSync('../gradcast/bin/gradcast.js', join(modules, '.bin/gradcast'));
   writeFileSync(join(folder, 'package.json'), '{ "name": "importer", "type": "module", "private": true }');
   return {
     tarball,

@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import {
+  combineListeners,
   formatDuration,
   formatEpoch,
   pluralize,
   remainingSeconds,
   formatProgress,
   type Progress,
+  type TrainingListener,
 } from '../../../coordinator/report/reporter.ts';
 import type { EpochRecord } from '../../../shared/protocol/messages.ts';
 
@@ -29,6 +31,23 @@ const record: EpochRecord = {
   workers: 3,
   data: 'mnist',
 };
+
+it('a warning reaches every listener that takes it', () => {
+  const lines: string[] = [];
+  const silent = {
+    epochStarted: () => undefined,
+    stepFinished: () => undefined,
+    epochFinished: () => undefined,
+  };
+  const listener = (name: string): TrainingListener => ({
+    ...silent,
+    warn: (line, fields) => lines.push(`${name}: ${line} ${JSON.stringify(fields)}`),
+  });
+  combineListeners(silent, listener('one'), combineListeners(listener('two'))).warn?.('The run rewinds.', {
+    from: 3,
+  });
+  expect(lines).toEqual(['one: The run rewinds. {"from":3}', 'two: The run rewinds. {"from":3}']);
+});
 
 describe('a duration', () => {
   it.each([

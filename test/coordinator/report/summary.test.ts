@@ -1,8 +1,12 @@
 import { expect, it } from 'vitest';
 import { printSummary, printResumeHint } from '../../../coordinator/report/summary.ts';
+import type { TensorSpec } from '../../../shared/model/tensors.ts';
+import type { Preprocessing } from '../../../shared/data/preprocessing.ts';
 import { quoteForShell } from '../../../coordinator/report/quote-for-shell.ts';
 
-const folder = { dir: "/runs/my run's", modelDir: '/runs/plain/model' };
+const inputOf = (...shape: number[]): TensorSpec => ({ name: 'x', shape, dtype: 'uint8' });
+const digits = { inputs: [inputOf(28, 28, 1)] };
+const folder = { dir: "/runs/my run's", modelDir: '/runs/plain/model', dataset: digits };
 
 function linesOf(print: (report: { info(line: string): void }) => void): string[] {
   const lines: string[] = [];
@@ -23,6 +27,33 @@ it('printed commands are quoted for a shell', () => {
   expect(linesOf((report) => printSummary(null, folder, flags, program, report))).toContain(
     "  gradcast predict /runs/plain/model 'my seven.png'",
   );
+});
+
+it.each([
+  ['pictures', { kind: 'image', size: [64, 64], channels: 3, fit: 'crop' }, 'YOUR-PICTURE.jpg'],
+  [
+    'a table',
+    {
+      kind: 'table',
+      columns: [{ name: 'a', type: 'category', values: ['x'] }],
+      targets: [{ name: 'b', type: 'category', values: ['y'] }],
+    },
+    'YOUR-TABLE.csv',
+  ],
+  [
+    'text',
+    { kind: 'text', tokenizer: { kind: 'characters', characters: ['a'] }, length: 8 },
+    '--text "YOUR TEXT"',
+  ],
+  ['arrays', undefined, 'YOUR-SAMPLES.npy'],
+] as const)('the command that predicts is one for %s', (_, preprocessing, input) => {
+  const dataset = { inputs: [inputOf(4)], preprocessing: preprocessing as Preprocessing };
+  const flags = { command: 'train', codec: 'auto' } as const;
+  expect(
+    linesOf((report) =>
+      printSummary(null, { ...folder, dataset }, flags, { commandLine: 'gradcast' }, report),
+    ).at(-1),
+  ).toBe(`  gradcast predict /runs/plain/model ${input}`);
 });
 
 it('the command that evaluates a model holds back the same samples', () => {
