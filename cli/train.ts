@@ -304,16 +304,9 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
   const printSummary = ({ scores, folder, dataset, job }: TrainedModel): void => {
     report.close();
     const modelDir = join(folder ?? '', 'model');
-<<<<<<< HEAD
-    const { isTransposed } = dataset;
-    const takesPictures = dataset.inputs[0]?.shape.length === 3;
     const customCode = job.customCode?.hash;
-    const settings = { ...flags, transpose: isTransposed, takesPictures, customCode };
-    summary.printSummary(scores, { modelDir }, settings, context, report);
-=======
-    const settings = { ...flags, transpose: dataset.isTransposed };
+    const settings = { ...flags, transpose: dataset.isTransposed, customCode };
     summary.printSummary(scores, { modelDir, dataset }, settings, context, report);
->>>>>>> examples
   };
 
   try {

@@ -60,13 +60,9 @@ export function printSummary(
   report.info(
     `  ${commandLine} evaluate ${quoteForShell(modelDir)}${dataFlag(flags)}${transposeFlag(flags)}${trustFlag(flags)}`,
   );
-<<<<<<< HEAD
-  if (flags.takesPictures === false) return;
   report.info(
-    `  ${commandLine} predict ${quoteForShell(modelDir)} ${quoteForShell(samplePicture)}${trustFlag(flags)}`,
+    `  ${commandLine} predict ${quoteForShell(modelDir)} ${exampleInput(dataset, samplePicture)}${trustFlag(flags)}`,
   );
-=======
-  report.info(`  ${commandLine} predict ${quoteForShell(modelDir)} ${exampleInput(dataset, samplePicture)}`);
 }
 
 /** Example of an input that `predict` reads for a model of such data. */
@@ -81,7 +77,6 @@ function exampleInput({ inputs, preprocessing }: TrainedOn, samplePicture: strin
     case undefined:
       return inputs[0]?.shape.length === 3 ? quoteForShell(samplePicture) : 'YOUR-SAMPLES.npy';
   }
->>>>>>> examples
 }
 
 /** Prints the command that resumes a stopped run. */
