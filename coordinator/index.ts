@@ -37,8 +37,7 @@ export {
   type TaskModel,
 } from './task/task.ts';
 export type { Layer, LayersModel, SymbolicTensor, TensorFlow } from './task/tensorflow.ts';
-export { RunFinishedError } from './commands/prepare-run.ts';
-export { TrainingDiverged } from './training/errors.ts';
+export { RunFinishedError, TrainingDiverged } from './training/errors.ts';
 export { DataError } from '../shared/data/data-error.ts';
 
 export type { Codec } from '../shared/codec/codec.ts';

@@ -6,6 +6,7 @@ import { keyName } from '../../shared/util/option-names.ts';
 import { CoordinatorHost, MAX_WORKERS } from '../hosting/coordinator.ts';
 import { parseOrigins } from '../server/headers.ts';
 import { checkSettings } from '../task/task.ts';
+import { registerHost } from './hosts.ts';
 import { clock } from './reporters.ts';
 import { thisPackage } from './this-package.ts';
 
@@ -109,8 +110,6 @@ const listenFields = {
 };
 const DEFAULT_HOST = '127.0.0.1';
 
-const hosts = new WeakMap<Coordinator, CoordinatorHost>();
-
 /**
  * Creates a coordinator without a port: attach it to a server of yours with `handleRequest` and `handleUpgrade`, or call `listen`.
  * Pass it to {@link train}. With a token, only workers that know it may join; without one, browsers may use only this machine's
@@ -154,15 +153,8 @@ export function createCoordinator(options: CoordinatorOptions = {}): Coordinator
     },
     close: (reason = 'The coordinator has closed.') => host.close(reason),
   };
-  hosts.set(coordinator, host);
+  registerHost(coordinator, host);
   return coordinator;
-}
-
-/** @throws TypeError if the coordinator is another object */
-export function hostOf(coordinator: Coordinator): CoordinatorHost {
-  const host = hosts.get(coordinator);
-  if (host === undefined) throw new TypeError('The coordinator was not made by createCoordinator.');
-  return host;
 }
 
 /** Path with a slash at both ends. @throws TypeError with a sentence if it is none */

@@ -9,7 +9,8 @@ import type { Reporter } from '../report/reporter.ts';
 import type { DataFiles } from '../task/task.ts';
 import { completeReporter } from './reporters.ts';
 import { thisPackage } from './this-package.ts';
-import { computingModel, exportModel, type TrainedModel } from './trained-model.ts';
+import { computingModel, exportModel } from './compute-model.ts';
+import type { TrainedModel } from './trained-model.ts';
 
 /**
  * Options of {@link loadDataset}.

@@ -13,11 +13,13 @@ import { defaultRunDir } from '../run/run-folder.ts';
 import { describeTaskData } from '../task/data.ts';
 import { describeTaskModel } from '../task/model.ts';
 import { checkSettings, checkTask, type Task } from '../task/task.ts';
-import { hostOf, type Coordinator } from './create-coordinator.ts';
+import type { Coordinator } from './create-coordinator.ts';
+import { hostOf } from './hosts.ts';
 import { clock, completeReporter } from './reporters.ts';
 import { startRun, type Run, type RunControls } from './run.ts';
 import { thisPackage } from './this-package.ts';
-import { trainedModel, type TrainedModel } from './trained-model.ts';
+import { trainedModel } from './compute-model.ts';
+import type { TrainedModel } from './trained-model.ts';
 
 /**
  * Encoding of gradients and weights on a link: `auto` chooses for each link, `float32` is exact. A codec of your own encodes

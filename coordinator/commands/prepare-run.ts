@@ -36,6 +36,7 @@ import { openBundle, readCustomFile } from '../task/custom-bundle.ts';
 import { asResumed, isLimitedData, openTaskData } from '../task/data.ts';
 import { readTaskModel } from '../task/model.ts';
 import type { TaskData, TaskModel } from '../task/task.ts';
+import { RunFinishedError } from '../training/errors.ts';
 import type { ResumePoint } from '../training/progress.ts';
 import { checkRepeatedFlags } from './resumed-settings.ts';
 
@@ -108,16 +109,6 @@ export interface PreparedRun extends PreparedJob {
   readonly openFolder: (() => Promise<RunFolder>) | null;
   /** Releases the folder's lock. Call after the last write. */
   readonly release: () => Promise<void>;
-}
-
-/** The run to resume has no step left. */
-export class RunFinishedError extends Error {
-  constructor(dir: string, epochs: number) {
-    super(
-      `The run in ${dir} is finished (${epochs} of ${epochs} epochs). To train it longer, use --epochs ${2 * epochs}.`,
-    );
-    this.name = 'RunFinishedError';
-  }
 }
 
 /** @throws Error with a sentence if the data, the model or the checkpoint cannot be used, or another process runs it */

@@ -17,3 +17,13 @@ export class Interrupted extends Error {
     this.name = 'Interrupted';
   }
 }
+
+/** The run to resume has no step left. */
+export class RunFinishedError extends Error {
+  constructor(dir: string, epochs: number) {
+    super(
+      `The run in ${dir} is finished (${epochs} of ${epochs} epochs). To train it longer, use --epochs ${2 * epochs}.`,
+    );
+    this.name = 'RunFinishedError';
+  }
+}

@@ -37,6 +37,25 @@ describe('the package', () => {
     expect(names.toSorted()).toEqual(['.', './browser', './protocol', './worker']);
   });
 
+  test('its types need no package but its dependencies', () => {
+    const manifest = JSON.parse(readSource('package.json')) as Record<string, Record<string, string>>;
+    const installed = Object.keys({
+      ...manifest.dependencies,
+      ...manifest.optionalDependencies,
+      ...manifest.peerDependencies,
+    });
+    const names = new Set<string>();
+    for (const path of packed.files.filter((file) => file.endsWith('.d.ts'))) {
+      const text = readFileSync(join(packed.folder, 'node_modules/gradcast', path), 'utf8');
+      // Imports at the beginning of a line: examples in comments are others.
+      for (const [, name = ''] of text.matchAll(/^(?:import|export)[^'"\n]*from ?["']([^.'"][^'"]*)["']/gm)) {
+        names.add(name.startsWith('node:') ? 'node:' : name.replace(/^((?:@[^/]+\/)?[^/]+).*$/, '$1'));
+      }
+    }
+    expect([...names].filter((name) => name !== 'node:' && !installed.includes(name)).toSorted()).toEqual([]);
+    expect([...names]).toContain('valibot');
+  });
+
   test('it contains the program, the page and the entries, and no sources', () => {
     const { files } = packed;
     expect(files).toEqual(
