@@ -85,6 +85,16 @@ test('custom-loop: the loop stops the run', async () => {
   expect(existsSync(join(folderOf('custom-loop'), 'model/model.json'))).toBe(true);
 }, 120_000);
 
+test('custom-layer: a layer, a loss and a metric of its own are trained and measured', async () => {
+  const output = await runAsDocumented('custom-layer');
+  const losses = [...output.matchAll(/ loss: (\d+\.\d+)/g)].map(([, loss]) => Number(loss));
+  expect(losses.at(-1)).toBeLessThan(losses[0]! / 2);
+  expect(output).toMatch(/Test withinHalf: 0\.\d+/);
+  expect(readdirSync(join(folderOf('custom-layer'), 'run/model'))).toContainEqual(
+    expect.stringMatching(/^custom-[0-9a-f]{64}\.js$/),
+  );
+}, 120_000);
+
 test('own-engine: an engine in plain JavaScript trains', async () => {
   const output = await runAsDocumented('own-engine');
   expect(accuracyIn(output)).toBeGreaterThan(0.85);
