@@ -36,6 +36,7 @@ export function indexedDbStorage(maxBytes: number, now: () => number): SampleSto
 
   return {
     async load(dataset) {
+      await writing;
       const database = await open();
       const blocks = await database.getAllFromIndex('blocks', 'dataset', dataset);
       const known = await database.get('datasets', dataset);

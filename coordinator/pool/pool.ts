@@ -443,12 +443,13 @@ export class WorkerPool {
         this.drop(worker, CloseCode.normal, message.reason);
         return;
       case 'missing':
-        if (worker.keptSamples === null) {
+        if (!worker.outstanding.isPartial(message.shard)) {
           throw new ProtocolError(
             CloseCode.unexpected,
-            'Samples are missing that this worker does not keep.',
+            `Samples of shard ${message.shard} are missing, but all of them were sent.`,
           );
         }
+        // Other shards without their samples may be on the way.
         worker.keptSamples = null;
         this.#emit((listener) => listener.samplesMissing?.(worker, message.shard));
         return;

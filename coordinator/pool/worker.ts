@@ -126,6 +126,8 @@ const MAX_OUTSTANDING = 64;
 /** Shards that a worker has not answered, each with the codec for the answer. */
 export class OutstandingShards {
   readonly #encodings = new Map<ShardId, string | null>();
+  /** Shards of which the worker has to have samples. */
+  readonly #partial = new Set<ShardId>();
 
   get size(): number {
     return this.#encodings.size;
@@ -135,7 +137,18 @@ export class OutstandingShards {
   add(shard: ShardId, encoding: string | null): void {
     this.#encodings.set(shard, encoding);
     const [oldest] = this.#encodings.keys();
-    if (this.#encodings.size > MAX_OUTSTANDING && oldest !== undefined) this.#encodings.delete(oldest);
+    if (this.#encodings.size > MAX_OUTSTANDING && oldest !== undefined) this.delete(oldest);
+  }
+
+  /** Records whether a shard was sent without samples that the worker keeps. */
+  setPartial(shard: ShardId, isPartial: boolean): void {
+    if (isPartial) this.#partial.add(shard);
+    else this.#partial.delete(shard);
+  }
+
+  /** Whether a shard was sent without samples that the worker keeps. */
+  isPartial(shard: ShardId): boolean {
+    return this.#partial.has(shard);
   }
 
   has(shard: ShardId): boolean {
@@ -149,5 +162,6 @@ export class OutstandingShards {
 
   delete(shard: ShardId): void {
     this.#encodings.delete(shard);
+    this.#partial.delete(shard);
   }
 }

@@ -126,7 +126,8 @@ export function describeClasses(report: ClassReport): string[] {
 
 function describeMatrix({ matrix, classes }: ClassReport, names: readonly string[]): string[] {
   const width = Math.max(...names.map(({ length }) => length));
-  const digits = Math.max(...matrix.flat().map((count) => String(count).length));
+  // Spread arguments would overflow the stack for some hundred classes.
+  const digits = String(matrix.flat().reduce((a, b) => Math.max(a, b), 0)).length;
   const room = Math.floor((WIDTH - width - 1) / classes.length) - 1;
   if (room >= Math.max(digits, 3)) {
     const cell = Math.min(room, Math.max(digits, ...names.map(({ length }) => length)));

@@ -289,4 +289,4 @@ const text = (raw: string): string => sanitizeForTerminal(raw).replaceAll(/[|<>`
 
 /** Description without the folders around a file, which name a person's account. */
 const hideFolders = (description: string): string =>
-  description.replace(/(?<= from )(?:[A-Za-z]:)?[\\/].*[\\/]/, '');
+  description.replace(/(?<= (?:from|downloaded to) )(?:[A-Za-z]:)?[\\/].*[\\/]/, '');

@@ -238,8 +238,16 @@ export class RunningRound implements AsyncIterable<ReceivedPart> {
       },
       answered: (worker, answer, payload) => this.#onAnswer(worker, answer, payload),
       samplesMissing: (worker, id) => {
+        const { sender } = this.#options;
+        sender.forgetPrefetched(worker.id);
         const shard = this.#round.assigned.find((each) => each.id === id && each.worker === worker.id);
-        if (shard !== undefined) this.#options.sender.send(worker, this.#request.task, this.#request, shard);
+        if (shard !== undefined) {
+          sender.send(worker, this.#request.task, this.#request, shard);
+          return;
+        }
+        // Another worker has answered meanwhile: this one has dropped its shard and is idle.
+        worker.outstanding.delete(id);
+        this.#dispatch({ type: 'answered', shard: id });
       },
     });
     const onAbort = (): void => this.#stopWithoutWorkers();

@@ -33,7 +33,7 @@ export interface ShardSenderOptions {
 export class ShardSender {
   readonly #options: ShardSenderOptions;
   /** Samples that each worker has prefetched. */
-  readonly #prefetched = new Map<WorkerId, Range & { readonly step: Step }>();
+  readonly #prefetched = new Map<WorkerId, Range & { readonly step: Step; readonly isPartial: boolean }>();
 
   constructor(options: ShardSenderOptions) {
     this.#options = options;
@@ -61,7 +61,8 @@ export class ShardSender {
       prefetched.from === shard.from &&
       prefetched.to === shard.to;
     const own = isPrefetched ? null : sliceShard(batch, shard.from, shard.to);
-    this.#sendSamples(worker, message, own, isJobData === true ? task : null);
+    const isPartial = this.#sendSamples(worker, message, own, isJobData === true ? task : null);
+    worker.outstanding.setPartial(shard.id, isPrefetched ? prefetched.isPartial : isPartial);
   }
 
   /**
@@ -76,10 +77,16 @@ export class ShardSender {
     for (const { worker: id, from, to } of assignments) {
       const worker = workers.get(id);
       if (worker?.supportsPrefetch !== true) continue;
-      this.#prefetched.set(id, { step: next, from, to });
       const message: FromCoordinator = { type: 'prefetch', step: next, samples: to - from };
-      this.#sendSamples(worker, message, sliceShard(batch, from, to), isJobData === true ? 'train' : null);
+      const samples = sliceShard(batch, from, to);
+      const isPartial = this.#sendSamples(worker, message, samples, isJobData === true ? 'train' : null);
+      this.#prefetched.set(id, { step: next, from, to, isPartial });
     }
+  }
+
+  /** Forgets the prefetched samples of a worker, which is sent the next shard with its samples. */
+  forgetPrefetched(worker: WorkerId): void {
+    this.#prefetched.delete(worker);
   }
 
   /** Forgets all prefetched samples. */
@@ -98,12 +105,18 @@ export class ShardSender {
   /**
    * @param samples null if the worker has prefetched them
    * @param keptFor task that the worker may keep the samples for; null if it may not
+   * @returns whether samples were left out that the worker keeps
    */
-  #sendSamples(worker: Worker, message: FromCoordinator, samples: Shard | null, keptFor: Task | null): void {
+  #sendSamples(
+    worker: Worker,
+    message: FromCoordinator,
+    samples: Shard | null,
+    keptFor: Task | null,
+  ): boolean {
     const { format } = this.#options;
     if (samples === null) {
       worker.connection.send(openFrame(message, 0).bytes);
-      return;
+      return false;
     }
     const { sampleNumbers } = samples;
     const kept = keptFor === null ? undefined : worker.keptSamples?.send(keptFor, sampleNumbers);
@@ -114,7 +127,7 @@ export class ShardSender {
       const frame = openFrame(header, shardBytes(count, format));
       writeShard(frame.payload, samples, format);
       worker.connection.send(frame.bytes);
-      return;
+      return false;
     }
     const whole = new Uint8Array(shardBytes(count, format));
     writeShard(whole, samples, format);
@@ -126,5 +139,6 @@ export class ShardSender {
     );
     writeShard(frame.payload, { ...present, sampleNumbers }, format, positions.length);
     worker.connection.send(frame.bytes);
+    return true;
   }
 }

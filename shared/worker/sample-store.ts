@@ -61,6 +61,9 @@ export class SampleStore {
   /** Samples of the block that is being filled. */
   #unsaved: { readonly task: Task; readonly number: number; readonly place: number }[] = [];
   #records = 0;
+  /** Whether there is no memory for another block. */
+  #isOutOfMemory = false;
+  #hasFailed = false;
 
   private constructor(job: Job, key: string, { maxBytes, storage }: SampleStoreOptions) {
     const counts = countsOf(job);
@@ -92,7 +95,13 @@ export class SampleStore {
     if (!outlives) return new SampleStore(job, sampleKey(job, digest), own);
     const store = new SampleStore(job, sampleKey(job, digest), options);
     const blocks = (await storage?.load(store.#key).catch(() => [])) ?? [];
-    for (const block of blocks) store.#restore(block);
+    try {
+      for (const block of blocks) store.#restore(block);
+    } catch {
+      // Blocks of another form: the data set is stored anew.
+      storage?.remove(store.#key);
+      return new SampleStore(job, sampleKey(job, digest), options);
+    }
     return store;
   }
 
@@ -103,6 +112,11 @@ export class SampleStore {
       job.data.digest !== undefined &&
       sampleKey(job, job.data.digest) === this.#key
     );
+  }
+
+  /** Whether a sample was missing or damaged, so that no sample of this store can be relied on. */
+  get hasFailed(): boolean {
+    return this.#hasFailed;
   }
 
   /** Number of samples that it keeps beside those that it has. */
@@ -124,7 +138,8 @@ export class SampleStore {
     shard.sampleNumbers.forEach((number, position) => {
       if (number >= this.#places[task].length) throw malformed(`There is no sample ${number}.`);
       if (isKeptAt(kept, position)) return;
-      if (this.#kept.add(task, number)) this.#write(task, number, shard, source, present);
+      if (this.#kept.add(task, number) && !this.#isOutOfMemory)
+        this.#write(task, number, shard, source, present);
       source++;
     });
   }
@@ -152,6 +167,8 @@ export class SampleStore {
   }
 
   #fail(): null {
+    this.#hasFailed = true;
+    this.#unsaved = [];
     this.#storage?.remove(this.#key);
     return null;
   }
@@ -175,16 +192,25 @@ export class SampleStore {
   }
 
   #write(task: Task, number: number, shard: Shard, position: number, present: number): void {
-    const place = this.#records++;
+    const place = this.#records;
+    let record: Uint8Array;
+    try {
+      record = this.#record(place);
+    } catch (error) {
+      // The sample is missing when it is needed, and is sent again.
+      if (!(error instanceof RangeError)) throw error;
+      this.#isOutOfMemory = true;
+      return;
+    }
+    this.#records++;
     this.#places[task][number] = place;
-    const record = this.#record(place);
     let at = 0;
     for (const values of tensorsOf(shard)) {
       const bytes = bytesOf(values, position, present);
       record.set(bytes, at);
       at += bytes.length;
     }
-    if (this.#storage === undefined) return;
+    if (this.#storage === undefined || this.#hasFailed) return;
     this.#unsaved.push({ task, number, place });
     if (this.#unsaved.length >= this.#recordsPerBlock) this.flush();
   }
@@ -239,7 +265,7 @@ export class SampleStores {
 
   /** See SampleStore.open. */
   async open(job: Job): Promise<SampleStore | null> {
-    if (this.#last?.isFor(job) !== true) {
+    if (this.#last?.isFor(job) !== true || this.#last.hasFailed) {
       this.flush();
       this.#last = await SampleStore.open(job, this.#options);
     }

@@ -8,9 +8,9 @@ import { testCoordinator, tinyTopology, waitForWorkersReady } from '../support/t
 import { attachWorker, trainToEnd, type RunResult } from '../support/training-run.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
 
-const dataset = syntheticDigits({ seed: 1, trainCount: 500, testCount: 200 });
+const dataset = syntheticDigits({ seed: 1, trainCount: 500, testCount: 600 });
 const SAMPLE_BYTES = 785;
-const ALL_SAMPLES = 700 * SAMPLE_BYTES;
+const ALL_SAMPLES = 1100 * SAMPLE_BYTES;
 
 /** Three epochs with one worker. @returns the result, and the bytes of all messages with samples in each epoch */
 async function run(sampleStore?: SampleStoreOptions): Promise<RunResult & { readonly epochBytes: number[] }> {
@@ -63,7 +63,7 @@ test('from the second epoch on only sample numbers travel, and no bit of the res
 
 test('a worker with little memory keeps what fits', async () => {
   const sent = await run();
-  const kept = await run({ maxBytes: 350 * SAMPLE_BYTES });
+  const kept = await run({ maxBytes: 550 * SAMPLE_BYTES });
   expect(kept.weights).toEqual(sent.weights);
   expect(kept.epochBytes[1]).toBeGreaterThan(0.45 * ALL_SAMPLES);
   expect(kept.epochBytes[1]).toBeLessThan(0.55 * ALL_SAMPLES);
@@ -82,7 +82,8 @@ test('stored samples that are damaged are removed, and sent again', async () => 
   const storage = memoryStorage();
   const first = await run({ maxBytes: 2 ** 20, storage });
   const [[key, [block]]] = [...storage.blocks] as [[string, [SampleBlock]]];
-  block.bytes[100 * SAMPLE_BYTES] = 99;
+  // Samples of several shards, of which a worker has two at a time in an evaluation.
+  for (let sample = 0; sample < 1100; sample += 50) block.bytes[sample * SAMPLE_BYTES] = 99;
   const second = await run({ maxBytes: 2 ** 20, storage });
   expect(second.weights).toEqual(first.weights);
   expect(second.epochBytes.at(-1)).toBeGreaterThan(ALL_SAMPLES);

@@ -227,6 +227,7 @@ describe('predictions of images', () => {
     expect(records[0]).toMatchObject({ file: join(folder, 'green/0.png') });
     expect(probabilitiesOf(records, 'label')).toEqual(await ofTraining(model, [dataset.train, dataset.test]));
     const { lines } = await predict(model, [join(folder, 'red/1.jpg'), join(folder, 'red/2.webp')]);
+    expect(lines).toHaveLength(3);
     expect(lines.slice(1).every((line) => /(red|green) \(.*%\) {3}then (red|green)/.test(line))).toBe(true);
   });
 

@@ -57,6 +57,54 @@ test('a worker that has lost samples is sent the same shard with all of them, an
   expect(client.closed).toMatchObject({ code: 4409 });
 });
 
+test('a worker with two shards may have lost samples of both', async () => {
+  const runner = testRunner(600);
+  const ann = runner.connect();
+  await ann.hello({ name: 'ann', prefetch: false });
+  await ann.say({ type: 'ready', keeps: 0 }, new Uint8Array(150).fill(255));
+  const evaluation = await runner.evaluate(1);
+  const [first, second] = ann.messages('shard');
+  expect(first!.kept!.length).toBeGreaterThan(0);
+  for (const { shard, step } of [first!, second!]) await ann.say({ type: 'missing', step, shard });
+  expect(ann.closed).toBeNull();
+  expect(ann.messages('shard').slice(2)).toMatchObject([{ shard: first!.shard }, { shard: second!.shard }]);
+  for (const { shard } of [first!, second!]) await ann.answer({ shard });
+  while (evaluation.result === null) await ann.answer();
+  expect(evaluation.result).toMatchObject({ lossSum: 600 });
+});
+
+test('a worker that has lost the samples of a shard which another worker has answered is idle again', async () => {
+  const runner = testRunner();
+  const [ann, bob] = [runner.connect(), runner.connect()];
+  for (const [client, name] of [
+    [ann, 'ann'],
+    [bob, 'bob'],
+  ] as const) {
+    await client.hello({ name, prefetch: false });
+    await client.say({ type: 'ready', keeps: 0 }, new Uint8Array(2).fill(255));
+  }
+  // Steps from which the time of a shard is known.
+  for (let number = 1; number <= 4; number++) {
+    await runner.gradient(number);
+    await runner.clock.advance(10);
+    await ann.answer();
+    await bob.answer();
+  }
+  const before = [ann, bob].map((client) => client.messages('shard').length);
+  const step = await runner.gradient(5);
+  const { shard } = ann.messages('shard').at(-1)!;
+  await bob.answer();
+  // Ann is late: bob computes her samples too.
+  for (let i = 0; i < 100 && bob.messages('shard').length < before[1]! + 2; i++)
+    await runner.clock.advance(10);
+  await bob.answer();
+  expect(step.result).toMatchObject({ lossSum: 8 });
+  await ann.say({ type: 'missing', step: ann.messages('shard').at(-1)!.step, shard });
+  expect(ann.closed).toBeNull();
+  await runner.gradient(6);
+  expect(ann.messages('shard')).toHaveLength(before[0]! + 2);
+});
+
 test('bitmaps of another length are refused', async () => {
   const { client } = await join(8, new Uint8Array(1));
   expect(client.closed).toMatchObject({

@@ -97,7 +97,7 @@ export function testRunner(
       return watch(runner.run(input, prefetches ? batch : undefined));
     },
     evaluate: (stepNumber = 1, onProgress) =>
-      watch(runner.evaluate({ step: step(stepNumber), weights, split }, onProgress)),
+      watch(runner.evaluate({ step: step(stepNumber), weights, split, isJobData: true }, onProgress)),
     abort() {
       stop.abort();
       return settle();
