@@ -51,14 +51,11 @@ export function csvLog(path: string, { separator = ',', append = false }: CsvLog
       await writeFileAtomic(path, lines.map((values) => `${row(values)}\r\n`).join(''));
     },
     async onEpochEnd({ epoch, logs, warn }) {
-      const isNew = columns === null;
-      columns ??= columnsOf(logs);
-      const lines = [
-        ...(isNew ? [row(['epoch', ...columns])] : []),
-        row([epoch - 1, ...columns.map((name) => logs[name] ?? 'NA')]),
-      ];
+      const own = columns ?? columnsOf(logs);
       try {
-        for (const line of lines) await appendLine(path, `${line}\r`);
+        if (columns === null) await appendLine(path, `${row(['epoch', ...own])}\r`);
+        columns = own;
+        await appendLine(path, `${row([epoch - 1, ...own.map((name) => logs[name] ?? 'NA')])}\r`);
         hasFailed = false;
       } catch (error) {
         // A full disk must not end the run.

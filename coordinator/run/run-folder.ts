@@ -18,6 +18,7 @@ const CONFIG_FILE = 'config.json';
 const HISTORY_FILE = 'history.jsonl';
 /** Files of a run that has not finished a step. */
 const INITIAL_FILES: ReadonlySet<string> = new Set([CONFIG_FILE, 'checkpoints', ...LOCK_FILES]);
+const CUSTOM_CODE = /^custom-[0-9a-f]{64}\.js$/;
 const INITIAL_CHECKPOINT = /^checkpoint-0+\.bin$/;
 
 /** Folder of a run's model, checkpoints, configuration and history. */
@@ -179,7 +180,9 @@ const runFolder = (dir: string, lock: RunLock): RunFolder => ({
     const files = await readdir(dir).catch((): string[] => []);
     const checkpoints = await readdir(join(dir, 'checkpoints')).catch((): string[] => []);
     const isUnused =
-      files.every((file) => INITIAL_FILES.has(file.replace(TEMPORARY_NAME, ''))) &&
+      files
+        .map((file) => file.replace(TEMPORARY_NAME, ''))
+        .every((file) => INITIAL_FILES.has(file) || CUSTOM_CODE.test(file)) &&
       checkpoints.every((file) => INITIAL_CHECKPOINT.test(file));
     if (isUnused) await rm(dir, { recursive: true, force: true });
   },

@@ -167,10 +167,8 @@ export class Endpoint {
   }
 
   /** Path below the endpoint's, from its slash on; '' for the path without its slash; null for any other path. */
-  #relativePath(request: IncomingMessage & { readonly originalUrl?: unknown }): string | null {
-    // Express removes the path of a mounted handler from the address.
-    const { originalUrl, url = '' } = request;
-    const path = (typeof originalUrl === 'string' ? originalUrl : url).split(/[?#]/, 1)[0] ?? '';
+  #relativePath(request: IncomingMessage): string | null {
+    const path = addressOf(request).split(/[?#]/, 1)[0] ?? '';
     if (path.startsWith(this.path)) return path.slice(this.path.length - 1);
     return `${path}/` === this.path ? '' : null;
   }
@@ -282,9 +280,15 @@ const rejectWithoutRun: ServedRun['connect'] = (connection) => {
   return { authenticated: false, onFrame: () => undefined, onClose: () => undefined };
 };
 
+/** Path and query as the client asked for them: Express removes the path of a mounted handler from `url`. */
+function addressOf(request: IncomingMessage & { readonly originalUrl?: unknown }): string {
+  const { originalUrl, url = '' } = request;
+  return typeof originalUrl === 'string' ? originalUrl : url;
+}
+
 /** Redirects to the path with its slash, relative to the request, since a proxy may have removed a prefix. */
-const redirectToFolder: Answer = ({ url = '' }, response) => {
-  const [path = '', query] = url.split('?', 2);
+const redirectToFolder: Answer = (request, response) => {
+  const [path = '', query] = addressOf(request).split('?', 2);
   const folder = path.slice(path.lastIndexOf('/') + 1);
   response.writeHead(308, { Location: `${folder}/${query === undefined ? '' : `?${query}`}` }).end();
 };

@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, readFile, rm, rmdir } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -40,6 +41,10 @@ it('the folder of a run is removed only if the run has finished no epoch', async
   const dir = await mkdtemp(join(tmpdir(), 'gradcast-epochs-'));
   const path = join(dir, 'run');
   await (await createRunFolder(path)).discardIfUnused();
+  const unused = await createRunFolder(path);
+  await writeFile(join(path, `custom-${'a'.repeat(64)}.js`), 'export default () => ({});');
+  await unused.discardIfUnused();
+  expect(existsSync(path)).toBe(false);
   const folder = await createRunFolder(path);
   await folder.appendHistory(record(1));
   await folder.discardIfUnused();
