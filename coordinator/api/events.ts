@@ -84,7 +84,7 @@ class EventQueue implements AsyncIterableIterator<RunEvent, undefined> {
     // The error is thrown once.
     this.#end = { hasFailed: false };
     if (end.hasFailed) {
-      // eslint-disable-next-line -- the error of the run, whatever it is
+      // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- the error of the run, whatever it is
       return Promise.reject(end.error);
     }
     return Promise.resolve({ value: undefined, done: true });

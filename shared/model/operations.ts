@@ -27,6 +27,20 @@ export type Index =
   | 'ellipsis'
   | 'newaxis';
 
+/** Positions of a range of Python: the first one, the step, and their number. */
+export function rangeOf(
+  { start, stop, step: given }: Exclude<Index, number | string>,
+  length: number,
+): [number, number, number] {
+  const step = given ?? 1;
+  const [low, high] = step > 0 ? [0, length] : [-1, length - 1];
+  const clamp = (at: number | null, standard: number): number =>
+    at === null ? standard : Math.min(high, Math.max(low, at < 0 ? at + length : at));
+  const from = clamp(start, step > 0 ? low : high);
+  const to = clamp(stop, step > 0 ? high : low);
+  return [from, step, Math.max(0, Math.ceil((to - from) / step))];
+}
+
 type Check = (value: unknown) => boolean;
 
 /** Operation that gradcast computes. */

@@ -1,5 +1,5 @@
 import { isRecord, ownEntry } from '../../../shared/model/keras-layer.ts';
-import type { Index, Operand } from '../../../shared/model/operations.ts';
+import { rangeOf, type Index, type Operand } from '../../../shared/model/operations.ts';
 import { fromFirst, type Graph, type Reduction, type Tensor, type UnaryFunction } from './graph.ts';
 import { boundedSize, sidesOf, type LayerWriters } from './layer-call.ts';
 import {
@@ -86,20 +86,6 @@ const sqrt = (graph: Graph, x: Tensor): Tensor => graph.unary('Sqrt', x);
 function product(graph: Graph, left: Tensor, right: Tensor): Tensor {
   if (right.constant !== undefined) return graph.dense(left, right, null);
   return graph.matmul(left, right);
-}
-
-/** Part of a tensor along an axis as a Python range: the first position, the step, and their number. */
-function rangeOf(
-  { start, stop, step: given }: Exclude<Index, number | string>,
-  length: number,
-): [number, number, number] {
-  const step = given ?? 1;
-  const [low, high] = step > 0 ? [0, length] : [-1, length - 1];
-  const clamp = (at: number | null, standard: number): number =>
-    at === null ? standard : Math.min(high, Math.max(low, at < 0 ? at + length : at));
-  const from = clamp(start, step > 0 ? low : high);
-  const to = clamp(stop, step > 0 ? high : low);
-  return [from, step, Math.max(0, Math.ceil((to - from) / step))];
 }
 
 function getItem({ graph, settings }: OperationCall, x: Tensor): Tensor {

@@ -1,5 +1,5 @@
 import type * as tfjs from '@tensorflow/tfjs';
-import type { Index } from '../../model/operations.ts';
+import { rangeOf, type Index } from '../../model/operations.ts';
 import type { TF } from '../../util/tf.ts';
 import { axesOf, cumsumAlong } from './axes.ts';
 import { axesFor, axisFor, mixes, number, type Compute, type OperationCall } from './operation-call.ts';
@@ -36,20 +36,6 @@ function stride(
   const size = (sides: number[]): number => sides.reduce((total, side) => total * side, 1);
   const split = tf.reshape(groups, [size(before), count, step, size(after)]);
   return tf.reshape(between(tf, split, 2, 0, 1), [...before, count, ...after]);
-}
-
-/** Positions of a range of Python: the first one, the step, and their number. */
-function rangeOf(
-  { start, stop, step: given }: Exclude<Index, number | string>,
-  length: number,
-): [number, number, number] {
-  const step = given ?? 1;
-  const [low, high] = step > 0 ? [0, length] : [-1, length - 1];
-  const clamp = (at: number | null, standard: number): number =>
-    at === null ? standard : Math.min(high, Math.max(low, at < 0 ? at + length : at));
-  const from = clamp(start, step > 0 ? low : high);
-  const to = clamp(stop, step > 0 ? high : low);
-  return [from, step, Math.max(0, Math.ceil((to - from) / step))];
 }
 
 function getItem({ tf, settings }: OperationCall, x: tfjs.Tensor): tfjs.Tensor {
