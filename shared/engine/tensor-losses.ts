@@ -10,6 +10,7 @@ import {
 } from '../model/losses.ts';
 import type { LossSpec } from '../model/outputs.ts';
 import { CUSTOM } from '../model/custom-code.ts';
+import { softmaxCrossEntropyGrad } from '../kernels/fused-ops.ts';
 import type { TF } from '../util/tf.ts';
 
 /** Loss of each row: reduced over the last axis. Target and output have the same shape. */
@@ -151,7 +152,8 @@ export interface LossTerm {
 }
 
 /**
- * Sum over the samples of an output's loss. Only its gradient counts: values come from Scoring, in double precision.
+ * Sum over the samples of an output's loss. Only its gradient counts: values come from Scoring, in double precision, and where tfjs does
+ * not need the value for the gradient, it is 0.
  * @param target one-hot for classes; [samples, ...shape] like the output
  * @param weights of the samples, or null
  */
@@ -187,7 +189,8 @@ export function lossSum(
 }
 
 /**
- * Sum of the cross-entropies of softmax(logits) with targets whose rows add up to 1; its gradient is softmax(logits) - target.
+ * Sum of the cross-entropies of softmax(logits) with targets whose rows add up to 1; its gradient is softmax(logits) - target. The value is
+ * not computed.
  * @param logits and target: [samples, ..., classes]
  */
 function softmaxEntropySum(
@@ -198,15 +201,16 @@ function softmaxEntropySum(
 ): tfjs.Scalar {
   const loss = tf.customGrad((input, save) => {
     const x = input as tfjs.Tensor;
-    const shifted = tf.sub(x, tf.max(x, -1, true));
-    const logSum = tf.log(tf.sum(tf.exp(shifted), -1, true));
     // Only what is saved exists in the backward pass.
     (save as tfjs.GradSaveFunc)(factors === null ? [x, target] : [x, target, factors]);
     return {
-      value: tf.sum(tf.mul(target, tf.sub(logSum, shifted))),
+      value: tf.scalar(0),
       gradFunc: (dy, saved) => {
-        const [logitsOfLoss, targets, scales] = saved;
-        const gradient = tf.mul(dy, tf.sub(tf.softmax(logitsOfLoss as tfjs.Tensor), targets as tfjs.Tensor));
+        const [logitsOfLoss, targets, scales] = saved as [tfjs.Tensor, tfjs.Tensor, tfjs.Tensor | undefined];
+        const scale = scales === undefined ? dy : tf.mul(dy, scales);
+        const fused = softmaxCrossEntropyGrad(tf, logitsOfLoss, targets, scale);
+        if (fused !== null) return fused;
+        const gradient = tf.mul(dy, tf.sub(tf.softmax(logitsOfLoss), targets));
         return scales === undefined ? gradient : tf.mul(gradient, scales);
       },
     };
@@ -216,7 +220,7 @@ function softmaxEntropySum(
 
 /**
  * Sum of the means over the last axis of the cross-entropies of sigmoid(logits); the gradient of the mean's terms is
- * sigmoid(logits) - target.
+ * sigmoid(logits) - target. The value is not computed.
  */
 function sigmoidEntropySum(
   tf: TF,
@@ -229,7 +233,7 @@ function sigmoidEntropySum(
     const x = input as tfjs.Tensor;
     (save as tfjs.GradSaveFunc)(factors === null ? [x, target] : [x, target, factors]);
     return {
-      value: tf.sum(logitsEntropy(tf, target, x)),
+      value: tf.scalar(0),
       gradFunc: (dy, saved) => {
         const [logitsOfLoss, targets, scales] = saved;
         const difference = tf.sub(tf.sigmoid(logitsOfLoss as tfjs.Tensor), targets as tfjs.Tensor);

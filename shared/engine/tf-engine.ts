@@ -17,6 +17,8 @@ import { ShardInputs } from './shard-inputs.ts';
 /** Reads float32 tensors back into `target`, which has the tensor's number of values. */
 export interface TensorReader {
   read(tensor: tfjs.Tensor, target: Float32Array): Promise<void>;
+  /** Reads several tensors with one transfer, for backends on a device. */
+  readTogether?(tensors: readonly tfjs.Tensor[], targets: readonly Float32Array[]): Promise<void>;
   /** Synchronous read, for backends with the values in this process's memory. */
   readSync?(tensor: tfjs.Tensor, target: Float32Array): void;
 }
@@ -55,9 +57,15 @@ export async function loadCustomObjects(
   throw new Error(`The custom code of this job (${describeCode(customCode)}) is not here.`);
 }
 
-/** Reads all outputs of a model. */
-const readAll = (outputs: readonly tfjs.Tensor[]): Promise<Float32Array[]> =>
-  Promise.all(outputs.map((output) => output.data() as Promise<Float32Array>));
+/** Reads tensors, each into the array of the same number. */
+async function readInto(
+  reader: TensorReader,
+  tensors: readonly tfjs.Tensor[],
+  targets: readonly Float32Array[],
+): Promise<void> {
+  if (reader.readTogether !== undefined) return reader.readTogether(tensors, targets);
+  await Promise.all(tensors.map((tensor, i) => reader.read(tensor, targets[i] as Float32Array)));
+}
 
 /** Creates a gradient computer that runs every step op by op. */
 export function createGradientComputer(
@@ -138,19 +146,24 @@ export function createGradientComputer(
         }
       });
       try {
-        await Promise.all(
-          slices.map(async ({ offset, size }, i) => {
-            if (alreadyRead.has(i)) return;
-            if (received.factors !== undefined && i === factoredIndex) {
-              const [x, g] = factorTargets(gradient, received.factors);
-              await reader.read(received.factors.inputs, x);
-              await reader.read(received.factors.outputGradient, g);
-              return;
-            }
-            await reader.read(parts[i] as tfjs.Tensor, gradient.subarray(offset, offset + size));
-          }),
+        const { factors } = received;
+        const isInFactors = (i: number): boolean => factors !== undefined && i === factoredIndex;
+        const missing = slices.flatMap(({ offset, size }, i) =>
+          alreadyRead.has(i) || isInFactors(i)
+            ? []
+            : [{ tensor: parts[i] as tfjs.Tensor, target: gradient.subarray(offset, offset + size) }],
         );
-        return { ...scoring.score(await readAll(outputs), shard), isFactored };
+        if (factors !== undefined && factoredIndex !== null && !alreadyRead.has(factoredIndex)) {
+          const [x, g] = factorTargets(gradient, factors);
+          missing.push({ tensor: factors.inputs, target: x }, { tensor: factors.outputGradient, target: g });
+        }
+        const values = outputs.map(({ size }) => new Float32Array(size));
+        await readInto(
+          reader,
+          [...missing.map(({ tensor }) => tensor), ...outputs],
+          [...missing.map(({ target }) => target), ...values],
+        );
+        return { ...scoring.score(values, shard), isFactored };
       } finally {
         tf.dispose([outputs, parts]);
         received.factors?.outputGradient.dispose();
@@ -169,7 +182,9 @@ export function createGradientComputer(
         );
       });
       try {
-        return scoring.score(await readAll(outputs), shard);
+        const values = outputs.map(({ size }) => new Float32Array(size));
+        await readInto(reader, outputs, values);
+        return scoring.score(values, shard);
       } finally {
         tf.dispose(outputs);
       }

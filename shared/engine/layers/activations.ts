@@ -18,7 +18,12 @@ import {
 /** Activation of tfjs-layers. */
 export interface Activation {
   apply(x: tfjs.Tensor): tfjs.Tensor;
+  /** Its name in camelCase. */
+  getClassName(): string;
 }
+
+/** Whether an activation is ReLU, which kernels can fuse. */
+export const isRelu = (activation: Activation | null): boolean => activation?.getClassName() === 'relu';
 
 type Compute = (tf: TF, x: tfjs.Tensor) => tfjs.Tensor;
 

@@ -1,6 +1,7 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import type { TF } from '../../util/tf.ts';
-import { activationOf, type Activation } from './activations.ts';
+import { biasedConv2d, fusesBias } from '../../kernels/fused-ops.ts';
+import { activationOf, isRelu, type Activation } from './activations.ts';
 import {
   convolve,
   convolveDepthwise,
@@ -107,8 +108,9 @@ function convolutionLayer(tf: TF, axes: 1 | 2 | 3): LayerClass {
     override call(inputs: Inputs, kwargs: CallArguments): Inputs {
       const dilations = forEachAxis(this.dilationRate, axes);
       const isCausal = this.padding === 'causal';
-      if (this.#groups === 1 && !isCausal && (axes === 1 || dilations.every((rate) => rate === 1)))
-        return super.call(inputs, kwargs);
+      const isPlain = this.#groups === 1 && !isCausal;
+      if (isPlain && (axes === 1 || dilations.every((rate) => rate === 1)))
+        return tf.tidy(() => this.#fused(inputs) ?? super.call(inputs, kwargs));
       return tf.tidy(() => {
         const channelsFirst = this.dataFormat === 'channelsFirst';
         const input = channelsLast(tf, singleInput(inputs), channelsFirst);
@@ -119,6 +121,18 @@ function convolutionLayer(tf: TF, axes: 1 | 2 | 3): LayerClass {
         const product = convolve(tf, x, this.kernel.read(), how, this.#groups);
         return finish(tf, product, this.bias, this.activation, channelsFirst);
       });
+    }
+
+    /** The output as one op, if this is a convolution of images and the backend has the kernel. */
+    #fused(inputs: Inputs): tfjs.Tensor | null {
+      const { bias, activation, padding } = this;
+      if (axes !== 2 || bias === null || !fusesBias(tf) || this.dataFormat === 'channelsFirst') return null;
+      if (padding !== 'same' && padding !== 'valid') return null;
+      const [down = 1, right = 1] = this.strides;
+      const relu = isRelu(activation);
+      const how = { strides: [down, right], padding, relu } as const;
+      const output = biasedConv2d(tf, singleInput(inputs), this.kernel.read(), bias.read(), how);
+      return activation === null || relu ? output : activation.apply(output);
     }
 
     override computeOutputShape(inputShape: tfjs.Shape): tfjs.Shape | tfjs.Shape[] {

@@ -6,6 +6,7 @@ import { categoryLayers } from './categories.ts';
 import { convLstmLayers } from './conv-lstm.ts';
 import { augmentationLayers } from './augmentation.ts';
 import { convolutionLayers } from './convolution.ts';
+import { denseLayers } from './dense.ts';
 import { maskLayers } from './masks.ts';
 import { mergingLayers } from './merging.ts';
 import { noiseLayers } from './noise.ts';
@@ -25,6 +26,7 @@ const FACTORIES = [
   ...convLstmLayers,
   ...augmentationLayers,
   ...convolutionLayers,
+  ...denseLayers,
   ...maskLayers,
   ...mergingLayers,
   ...noiseLayers,

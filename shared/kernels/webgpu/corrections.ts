@@ -1,5 +1,5 @@
 import type { KernelConfig, NamedAttrMap, NamedTensorInfoMap, TensorInfo } from '@tensorflow/tfjs';
-import type { TF } from '../../../shared/util/tf.ts';
+import type { TF } from '../../util/tf.ts';
 
 // Kernels of tfjs' WebGPU backend (4.22) that compute something else than its other backends. Their shaders do not compile, which
 // WebGPU reports only as an event while the outputs keep what their memory contained, or they have a wrong index.
