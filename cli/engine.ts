@@ -18,6 +18,7 @@ interface EngineFlags {
 
 interface InstallFlags {
   readonly gpu?: boolean;
+  readonly webgpu?: boolean;
   /** Do not retry soon after a failure, and exit with 0 after one. */
   readonly ifPossible?: boolean;
   /** Install at low priority, for a process that computes meanwhile; ends when stdin closes. */
@@ -66,6 +67,12 @@ Examples:
     )
     .option('--gpu', 'with CUDA, for NVIDIA GPUs')
     .addOption(
+      new Option(
+        '--webgpu',
+        'install WebGPU instead, for GPUs of any vendor: 132 MB, nothing to compile',
+      ).conflicts('gpu'),
+    )
+    .addOption(
       new Option('--if-possible', 'do not retry soon after a failure; a failure is no error')
         .conflicts('gpu')
         .hideHelp(),
@@ -76,6 +83,7 @@ Examples:
       `
 Examples:
   gradcast engine install
+  gradcast engine install --webgpu
   gradcast engine install --gpu`,
     )
     .action(async (flags: InstallFlags) => {
@@ -84,9 +92,23 @@ Examples:
     });
 
   engine
+    .command('remove')
+    .summary('remove WebGPU')
+    .description("Remove the package of WebGPU from this user's cache.")
+    .action(async () => {
+      await context.prepare();
+      const [{ removeWebGpu }, { engineCacheDir }] = await Promise.all([
+        import('../worker-node/engine/webgpu/install-webgpu.ts'),
+        import('../worker-node/engine/locate/cache.ts'),
+      ]);
+      const wasThere = await removeWebGpu(engineCacheDir());
+      process.stderr.write(wasThere ? 'Removed WebGPU.\n' : 'WebGPU is not installed in the cache.\n');
+    });
+
+  engine
     .command('probe', { hidden: true })
     .description('Measure one engine in this process and print the result.')
-    .addOption(new Option('--engine <engine>').choices(['native', 'wasm']).default('native'))
+    .addOption(new Option('--engine <engine>').choices(['native', 'wasm', 'webgpu']).default('native'))
     .option('--package <name>', 'package of a native engine')
     .option('--folder <dir>', 'folder of a native engine')
     .option('--batch <n>', 'samples a step', integer(1, 65536), 64)
@@ -136,11 +158,19 @@ async function runInstall(flags: InstallFlags, context: CliContext): Promise<num
   // The compiler and pip inherit it.
   if (isBackground) setPriority(constants.priority.PRIORITY_LOW);
   const install = (signal: AbortSignal): Promise<boolean> =>
-    flags.ifPossible === true
-      ? ensureNativeEngine(context, signal, false).then(() => true)
-      : installNativeEngine(flags, context, signal);
+    flags.webgpu === true
+      ? installWebGpuEngine(context, signal)
+      : flags.ifPossible === true
+        ? ensureNativeEngine(context, signal, false).then(() => true)
+        : installNativeEngine(flags, context, signal);
   const isInstalled = await runInterruptible(install, { stopsWithStdin: isBackground });
   return isInstalled === null ? EXIT_INTERRUPTED : isInstalled ? 0 : 1;
+}
+
+async function installWebGpuEngine(context: InstallContext, signal: AbortSignal): Promise<boolean> {
+  const { installWebGpu } = await import('../worker-node/engine/webgpu/install-webgpu.ts');
+  await installWebGpu(await installOptions(context, signal));
+  return true;
 }
 
 /** @returns false if a background installation has failed: its parent process reports the last line on stderr */

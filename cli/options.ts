@@ -8,7 +8,7 @@ import type { LogFormat } from '../coordinator/report/log.ts';
 import type { Devices } from '../worker-node/engine/native/nvidia-gpus.ts';
 
 const LOG_FORMATS: readonly LogFormat[] = ['text', 'json'];
-const ENGINE_CHOICES: readonly EngineChoice[] = ['auto', 'native', 'wasm'];
+const ENGINE_CHOICES: readonly EngineChoice[] = ['auto', 'native', 'wasm', 'webgpu'];
 const INSTALL_NATIVE: readonly InstallNative[] = ['auto', 'always', 'never'];
 
 /** `--log` of long-running commands. */

@@ -9,7 +9,7 @@ import { connectPinned } from './connect-websocket.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import type { Engine } from '../shared/engine/engine.ts';
 import { totalSteps, type WorkerProcessMessage } from './processes/messages.ts';
-import type { EngineLostError } from '../shared/engine/remote-engine/client.ts';
+import { EngineLostError } from '../shared/engine/remote-engine/client.ts';
 import { openThreadedEngine, type ThreadedEngine } from './thread/threaded-engine.ts';
 
 export interface NodeWorkerOptions {
@@ -36,12 +36,33 @@ export interface NodeWorkerOptions {
 /** Samples from this machine come as fast as from a memory of their own. */
 const defaultSampleCache = (url: string): number => (isLoopback(new URL(url).hostname) ? 0 : 2 ** 29);
 
+/** Losses of a GPU after which it is opened again. Another loss may be due to an operation that it cannot compute. */
+const MAX_REOPENED_LOSSES = 1;
+
 /**
- * Runs one worker in this process until the run is over or `signal` is aborted.
+ * Runs one worker in this process until the run is over or `signal` is aborted. If its GPU is lost, it joins again with the same
+ * engine, and after another loss with the best one that uses no WebGPU.
  * @returns the reason why it ended
- * @throws EngineLostError if the engine's thread ends before
+ * @throws EngineLostError if the thread of another engine ends before
  */
 export async function runNodeWorker(options: NodeWorkerOptions): Promise<string> {
+  const name = options.name ?? hostname();
+  for (let losses = 0; options.engine === 'webgpu'; losses++) {
+    try {
+      return await runWithEngine(options);
+    } catch (error) {
+      if (!(error instanceof EngineLostError)) throw error;
+      const isReopened = losses < MAX_REOPENED_LOSSES;
+      options.note(
+        `${name}: ${error.message}. ${isReopened ? 'It is opened again.' : 'Another engine is used.'}`,
+      );
+      if (!isReopened) return runWithEngine({ ...options, engine: 'auto' });
+    }
+  }
+  return runWithEngine(options);
+}
+
+async function runWithEngine(options: NodeWorkerOptions): Promise<string> {
   const { url, token, signal, onMessage, note } = options;
   const name = options.name ?? hostname();
   const { engine: choice } = options;

@@ -1,3 +1,4 @@
+import { GRADIENT_TOLERANCE } from '../../shared/engine/gradient-tolerance.ts';
 import type { BackendName } from './backend-candidates.ts';
 
 /** Result of benchmarking an engine. */
@@ -13,12 +14,6 @@ export type BenchmarkResult = {
   | { readonly problem: string }
 );
 
-/**
- * Largest difference of a correct gradient from WebAssembly's, relative to its norm. Rounding causes 1e-6; a max-pool or a ReLU
- * whose choice depends on rounding causes up to 2e-3.
- */
-export const TOLERANCE = 5e-3;
-
 /** Speedup that justifies a change of engines, which costs the run a shard. */
 export const MIN_SPEEDUP = 1.1;
 
@@ -33,7 +28,7 @@ export function correctSpeed(result: BenchmarkResult): number | null {
   if ('problem' in result) return null;
   const { difference, samplesPerSecond } = result;
   // Comparison with NaN is false.
-  return difference === null || difference <= TOLERANCE ? samplesPerSecond : null;
+  return difference === null || difference <= GRADIENT_TOLERANCE ? samplesPerSecond : null;
 }
 
 /** Chooses the fastest engine, but keeps the current one unless another is faster by MIN_SPEEDUP. */
@@ -71,16 +66,4 @@ function describeResult(result: BenchmarkResult): string {
   if (correctSpeed(result) === null)
     return `computes wrong gradients (off by ${(difference ?? NaN).toPrecision(2)})`;
   return `${Math.round(result.samplesPerSecond).toLocaleString('en-US')} samples/s`;
-}
-
-/** Relative difference |a - b| / |b|. */
-export function relativeDifference(a: Float32Array, b: Float32Array): number {
-  let difference = 0;
-  let norm = 0;
-  for (let i = 0; i < b.length; i++) {
-    const expected = b[i] ?? NaN;
-    difference += ((a[i] ?? NaN) - expected) ** 2;
-    norm += expected ** 2;
-  }
-  return Math.sqrt(difference / norm);
 }

@@ -2,6 +2,7 @@ import type { Clock, AbortSignalLike } from '../../shared/util/clock.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { BenchmarkCase } from '../../shared/engine/benchmark-job.ts';
 import { errorMessage } from '../../shared/util/error-message.ts';
+import { relativeDifference } from '../../shared/engine/gradient-tolerance.ts';
 import { openRemoteEngine, type RemoteEngine } from '../../shared/engine/remote-engine/client.ts';
 import type { Port } from '../../shared/engine/remote-engine/messages.ts';
 import type { AllocateShared } from '../../shared/engine/remote-engine/weights-channel.ts';
@@ -15,13 +16,7 @@ import {
 } from './backend-candidates.ts';
 import { parallelEngine } from './parallel-engine.ts';
 import { benchmarkEngine, withTimeout, type EngineTiming } from './benchmark-engine.ts';
-import {
-  rankEngines,
-  relativeDifference,
-  correctSpeed,
-  explainChoice,
-  type BenchmarkResult,
-} from './rank-engines.ts';
+import { rankEngines, correctSpeed, explainChoice, type BenchmarkResult } from './rank-engines.ts';
 
 export interface TabEnginesOptions {
   readonly startWorker: () => Port;

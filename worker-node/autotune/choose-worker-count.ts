@@ -1,4 +1,4 @@
-import { statSync, readFileSync, writeFileSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { availableParallelism, cpus, freemem, loadavg } from 'node:os';
 import { dirname, join } from 'node:path';
 import { errorMessage } from '../../shared/util/error-message.ts';
@@ -7,8 +7,7 @@ import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import { engineCacheDir } from '../engine/locate/cache.ts';
 import { threadsPerWorker } from '../engine/native/load-native.ts';
 import { compareConfigs, type Comparison, type Config } from './compare-configs.ts';
-import * as v from 'valibot';
-import { makeFolder } from '../util/make-folder.ts';
+import { loadChoice, saveChoice } from './saved-choices.ts';
 
 /** Samples of a step, divided among the processes. */
 const BATCH_SIZE = 128;
@@ -66,7 +65,7 @@ export async function chooseWorkerCount(options: MachineProfile): Promise<number
 
   const key = `${engineKey}, ${cores} cores`;
   const cached = loadChoice(cacheFile, key);
-  if (cached !== null) {
+  if (cached !== null && cached.workers > 0) {
     note(`${cached.line} (measured before)`);
     return cached.workers;
   }
@@ -118,34 +117,4 @@ function nativeEngineKey(): string | null {
   const addon = findAddon(best.package, best.folder);
   const built = addon === null ? '' : String(Math.round(statSync(addon).mtimeMs));
   return [best.package, best.folder ?? 'installed', built, cpus()[0]?.model.trim() ?? 'CPU'].join(', ');
-}
-
-const count = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
-const choicesSchema = v.record(v.string(), v.object({ workers: count, line: v.string() }));
-
-/** Saved number of workers, and the line that was printed about it. */
-export type CachedChoice = v.InferOutput<typeof choicesSchema>[string];
-
-/** @returns null if there is no measurement, or the file cannot be read */
-export function loadChoice(file: string, key: string): CachedChoice | null {
-  return readChoices(file)[key] ?? null;
-}
-
-/** Saves a choice. If that fails or the file is truncated, it will be measured again. */
-export function saveChoice(file: string, key: string, choice: CachedChoice): void {
-  try {
-    makeFolder(dirname(file));
-    writeFileSync(file, `${JSON.stringify({ ...readChoices(file), [key]: choice }, null, 2)}\n`);
-  } catch {
-    // Measured again next time.
-  }
-}
-
-function readChoices(file: string): Record<string, CachedChoice> {
-  try {
-    const { success, output } = v.safeParse(choicesSchema, JSON.parse(readFileSync(file, 'utf8')) as unknown);
-    return success ? output : {};
-  } catch {
-    return {};
-  }
 }

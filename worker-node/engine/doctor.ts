@@ -6,11 +6,12 @@ import {
   type EngineBenchmark,
   type BenchmarkTarget,
 } from './benchmark/benchmark-child.ts';
+import { findWebGpuPackage, WEBGPU_PACKAGE } from './webgpu/webgpu-package.ts';
 import { installAdvice } from './ensure-native.ts';
 
 /** Result of the doctor for one engine. */
 export interface Finding {
-  readonly engine: 'native' | 'wasm';
+  readonly engine: 'native' | 'wasm' | 'webgpu';
   readonly package: string;
   readonly folder: string | null;
   readonly benchmark: EngineBenchmark | null;
@@ -41,6 +42,14 @@ export async function diagnose(programFile: string, signal: AbortSignal): Promis
           },
     );
   }
+  const file = findWebGpuPackage();
+  const webgpu = { engine: 'webgpu', package: WEBGPU_PACKAGE, folder: null } as const;
+  findings.push({
+    ...webgpu,
+    ...(file === null
+      ? { benchmark: null, reason: 'not installed' }
+      : await tryBenchmark(programFile, { engine: 'webgpu' }, signal)),
+  });
   const wasm = { engine: 'wasm', package: '@tensorflow/tfjs-backend-wasm', folder: null } as const;
   findings.push({ ...wasm, ...(await tryBenchmark(programFile, { engine: 'wasm' }, signal)) });
   return { node: nodeVersion, platform: `${process.platform} ${process.arch}`, findings };

@@ -5,13 +5,19 @@ import { bufferOf, BufferUsage, type WebGpuBackend } from './backend.ts';
 /** GPUMapMode.READ. */
 const MAP_READ = 1;
 
-/** Reads float32 tensors from the GPU, any number of them with one transfer. */
-export function webGpuReader(tf: TF): {
+/**
+ * Reads float32 tensors from the GPU, any number of them with one transfer.
+ * @param watch called with each transfer's promise
+ */
+export function webGpuReader(
+  tf: TF,
+  watch: <T>(transfer: Promise<T>) => Promise<T> = (transfer) => transfer,
+): {
   read(tensor: Tensor, target: Float32Array): Promise<void>;
   readTogether(tensors: readonly Tensor[], targets: readonly Float32Array[]): Promise<void>;
 } {
   const readTogether = (tensors: readonly Tensor[], targets: readonly Float32Array[]): Promise<void> =>
-    readTensors(tf.backend() as unknown as WebGpuBackend, tensors, targets);
+    watch(readTensors(tf.backend() as unknown as WebGpuBackend, tensors, targets));
   return { readTogether, read: (tensor, target) => readTogether([tensor], [target]) };
 }
 

@@ -1,3 +1,4 @@
+import { relativeDifference } from '../../../shared/engine/gradient-tolerance.ts';
 import { describe, expect, it } from 'vitest';
 import {
   describeInsecureContext,
@@ -8,7 +9,6 @@ import {
 } from '../../../worker-browser/engine/backend-candidates.ts';
 import {
   rankEngines,
-  relativeDifference,
   explainChoice,
   type BenchmarkResult,
 } from '../../../worker-browser/engine/rank-engines.ts';

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { GRADIENT_TOLERANCE } from '../../../shared/engine/gradient-tolerance.ts';
 import { parseJson } from '../../util/parse-json.ts';
 import { runProgram, type ProgramResult } from '../../util/run-program.ts';
 
@@ -14,6 +15,8 @@ const benchmarkSchema = v.object({
   lossAfter: v.number(),
   batch: v.number(),
   msPerSample: v.number(),
+  /** Difference of the gradient from WebAssembly's relative to its norm; null if it was not compared. */
+  difference: v.nullable(v.number()),
 });
 export type EngineBenchmark = v.InferOutput<typeof benchmarkSchema>;
 
@@ -21,9 +24,9 @@ export type VerifyResult =
   | { readonly ok: true; readonly benchmark: EngineBenchmark }
   | { readonly ok: false; readonly reason: string };
 
-/** Engine to benchmark: 'wasm', or a native one by the folder that its package is resolved from. */
+/** Engine to benchmark: 'wasm', or another by the folder that its package is resolved from. */
 export interface BenchmarkTarget {
-  readonly engine: 'wasm' | 'native';
+  readonly engine: 'wasm' | 'native' | 'webgpu';
   readonly package?: string;
   /** Undefined for the packages that gradcast is installed with. */
   readonly folder?: string | undefined;
@@ -66,8 +69,14 @@ export function parseBenchmark({ code, lines }: ProgramResult): VerifyResult {
   const line = lines.find((each) => each.startsWith(OUTPUT_PREFIX));
   if (line !== undefined) {
     const { success, output } = v.safeParse(benchmarkSchema, parseJson(line.slice(OUTPUT_PREFIX.length)));
-    if (success && output.lossAfter < output.lossBefore) return { ok: true, benchmark: output };
-    return { ok: false, reason: 'its training step does not lower the loss' };
+    if (!success || !(output.lossAfter < output.lossBefore))
+      return { ok: false, reason: 'its training step does not lower the loss' };
+    if (output.difference !== null && !(output.difference <= GRADIENT_TOLERANCE))
+      return {
+        ok: false,
+        reason: `its gradient is wrong: off by ${output.difference.toPrecision(2)} of its norm`,
+      };
+    return { ok: true, benchmark: output };
   }
   const error = lines.findLast((each) => each.startsWith('gradcast: '))?.slice('gradcast: '.length);
   const text = error ?? lines.findLast((each) => each.trim() !== '') ?? 'it printed nothing';

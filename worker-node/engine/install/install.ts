@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { errorMessage } from '../../../shared/util/error-message.ts';
 import { engineCacheKey, clearFailure, recordFailure } from './failure.ts';
 import { withLock } from './lock.ts';
-import { findNodeHeaders, runNpm, npmErrorMessage, writeEnginePackage } from './npm.ts';
+import { findNodeHeaders, NPM_INSTALL, runNpm, npmErrorMessage, writeEnginePackage } from './npm.ts';
 import { checkDiskSpace, diskFullMessage, isDiskFull, ensureWritable } from './prerequisites.ts';
 import { formatTimeProgress, withProgress, type InstallReport } from './progress.ts';
 import {
@@ -54,13 +54,6 @@ export class InstallError extends Error {
 }
 
 const TYPICAL_NPM_MS = 20_000;
-/** Offline, npm would retry each package for minutes while the user waits for training to start. */
-const NPM_FETCH_OPTIONS = [
-  '--prefer-offline',
-  '--fetch-retries=2',
-  '--fetch-retry-mintimeout=1000',
-  '--fetch-retry-maxtimeout=3000',
-];
 
 /**
  * Provides a native engine by the first method that works: an installed engine, the package's own download, TensorFlow's
@@ -111,10 +104,9 @@ async function buildEngine(
     const headers = findNodeHeaders(process.execPath, process.versions.node, process.env.npm_config_nodedir);
     await writeEnginePackage(staging, variant, headers);
     report.print(`Installing ${packageName(variant)} ${TFJS_VERSION} with npm ...`);
-    const args = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
     const result = await withProgress(
       (elapsedMs) => report.update(formatTimeProgress(elapsedMs, TYPICAL_NPM_MS)),
-      () => runNpm(staging, [...args, ...NPM_FETCH_OPTIONS], { signal }),
+      () => runNpm(staging, NPM_INSTALL, { signal }),
     );
     if (result.code !== 0) throw new Error(npmErrorMessage(packageName(variant), result));
 

@@ -37,6 +37,12 @@ export async function writeEnginePackage(
   await writeFile(join(folder, 'package.json'), JSON.stringify(manifest, null, 2));
 }
 
+/** Arguments that install the packages of an engine's folder. Offline, npm would retry each for minutes while the user waits. */
+export const NPM_INSTALL: readonly string[] = [
+  ...['install', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', '--prefer-offline'],
+  ...['--fetch-retries=2', '--fetch-retry-mintimeout=1000', '--fetch-retry-maxtimeout=3000'],
+];
+
 /** Runs npm in an engine's folder, with the user's own configuration. */
 export function runNpm(folder: string, args: readonly string[], options: RunOptions): Promise<ProgramResult> {
   const env: NodeJS.ProcessEnv = { ...process.env, npm_config_update_notifier: 'false' };

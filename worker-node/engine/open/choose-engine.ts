@@ -5,9 +5,15 @@ import { createEngine } from '../../../shared/engine/tf-engine.ts';
 import { readFromHeap } from '../../../shared/kernels/wasm/read-from-heap.ts';
 import { registerWasmKernels } from '../../../shared/kernels/wasm/register.ts';
 import { openNativeEngine } from '../native/open-native.ts';
+import { gpuOfEnv, openWebGpuEngine } from '../webgpu/open-webgpu.ts';
+
+const WEBGPU_ADVICE =
+  'Install it with: gradcast engine install --webgpu. Or use --engine wasm, which needs nothing.';
 
 export interface ChosenEngine {
   readonly engine: Engine;
+  /** Registers a callback for the loss of the device. */
+  readonly onLost?: (callback: (reason: string) => void) => void;
   /** Why no better engine was taken. */
   readonly why: string;
 }
@@ -22,6 +28,11 @@ export async function chooseEngine(
   note: (line: string) => void = () => undefined,
 ): Promise<ChosenEngine> {
   if (choice === 'wasm') return { engine: await openWasmEngine(), why: 'asked for' };
+  if (choice === 'webgpu') {
+    const opened = await openWebGpuEngine(gpuOfEnv(process.env));
+    if ('missing' in opened) throw new Error(`No WebGPU here: ${opened.missing}. ${WEBGPU_ADVICE}`);
+    return { ...opened, why: opened.isSoftware ? 'on the processor, in place of a GPU' : 'the fastest here' };
+  }
   const native = await openNativeEngine({ note });
   if ('engine' in native) return { engine: native.engine, why: 'the fastest here' };
   if (choice === 'native') {

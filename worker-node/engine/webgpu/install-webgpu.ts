@@ -1,0 +1,92 @@
+import { mkdir, rename, statfs, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { benchmarkInChild, describeBenchmark } from '../benchmark/benchmark-child.ts';
+import { withLock } from '../install/lock.ts';
+import { NPM_INSTALL, npmErrorMessage, runNpm } from '../install/npm.ts';
+import { diskFullMessage, diskSpaceMessage, ensureWritable, isDiskFull } from '../install/prerequisites.ts';
+import { formatTimeProgress, withProgress, type InstallReport } from '../install/progress.ts';
+import { createStaging, removeFolder, removeStaleStaging } from '../install/staging.ts';
+import { findWebGpuPackage, WEBGPU_PACKAGE, WEBGPU_VERSION, webGpuFolder } from './webgpu-package.ts';
+
+export interface WebGpuInstallOptions {
+  readonly cacheDir: string;
+  /** Program of gradcast, which verifies the engine in a child process. */
+  readonly programFile: string;
+  readonly signal: AbortSignal;
+  readonly report: InstallReport;
+}
+
+/** Disk space of the package, with what npm needs while it unpacks. */
+const REQUIRED_BYTES = 400 * 2 ** 20;
+const TYPICAL_NPM_MS = 15_000;
+/** Samples of the training step that verifies an engine: a software device needs seconds for each. */
+const VERIFY_BATCH_SIZE = 2;
+
+/**
+ * Installs the package webgpu into the cache of engines and verifies that a training step works.
+ * @throws Error with a sentence if it cannot be installed or finds no GPU
+ */
+export async function installWebGpu(options: WebGpuInstallOptions): Promise<void> {
+  const { cacheDir, report, signal } = options;
+  if (findWebGpuPackage(cacheDir) !== null) {
+    report.print('The package webgpu is installed already. Trying a training step ...');
+    return verify(options, undefined);
+  }
+  await ensureWritable(cacheDir);
+  const onWaiting = (): void => report.print('Another installation is running; waiting for it to end ...');
+  await withLock(cacheDir, { signal, onWaiting }, async (lockSignal) => {
+    await removeStaleStaging(cacheDir);
+    const { bavail, bsize } = await statfs(cacheDir);
+    const diskProblem = diskSpaceMessage(cacheDir, bavail * bsize, REQUIRED_BYTES);
+    if (diskProblem !== null) throw new Error(diskProblem);
+    const staging = await createStaging(cacheDir);
+    try {
+      await installPackage(staging, { ...options, signal: lockSignal });
+      report.print('Trying a training step ...');
+      await verify({ ...options, signal: lockSignal }, staging);
+      const folder = webGpuFolder(cacheDir);
+      await removeFolder(folder);
+      await rename(staging, folder);
+      report.print(`Installed: ${folder}`);
+    } finally {
+      await removeFolder(staging);
+    }
+  });
+}
+
+/** Removes the package from the cache of engines. @returns whether it was there */
+export async function removeWebGpu(cacheDir: string): Promise<boolean> {
+  const wasThere = findWebGpuPackage(cacheDir)?.startsWith(webGpuFolder(cacheDir)) === true;
+  await removeFolder(webGpuFolder(cacheDir));
+  return wasThere;
+}
+
+async function installPackage(
+  staging: string,
+  { cacheDir, report, signal }: WebGpuInstallOptions,
+): Promise<void> {
+  await mkdir(staging, { recursive: true });
+  const manifest = {
+    name: 'gradcast-engine',
+    private: true,
+    dependencies: { [WEBGPU_PACKAGE]: WEBGPU_VERSION },
+  };
+  await writeFile(join(staging, 'package.json'), JSON.stringify(manifest, null, 2));
+  report.print(`Installing ${WEBGPU_PACKAGE} ${WEBGPU_VERSION} with npm (132 MB) ...`);
+  const result = await withProgress(
+    (elapsedMs) => report.update(formatTimeProgress(elapsedMs, TYPICAL_NPM_MS)),
+    () => runNpm(staging, NPM_INSTALL, { signal }),
+  );
+  if (result.code === 0) return;
+  const reason = npmErrorMessage(WEBGPU_PACKAGE, result);
+  throw new Error(isDiskFull(reason) ? diskFullMessage(cacheDir) : reason);
+}
+
+async function verify(
+  { programFile, signal, report }: WebGpuInstallOptions,
+  folder: string | undefined,
+): Promise<void> {
+  const result = await benchmarkInChild(programFile, { engine: 'webgpu', folder }, VERIFY_BATCH_SIZE, signal);
+  if (!result.ok) throw new Error(`WebGPU does not work here: ${result.reason}.`);
+  report.print(`Verified: ${describeBenchmark(result.benchmark)}`);
+}

@@ -1,0 +1,105 @@
+import { createWebGpuEngine, type WebGpuEngine } from '../../../shared/engine/webgpu-engine.ts';
+import { systemClock } from '../../../shared/util/clock.ts';
+import { errorMessage } from '../../../shared/util/error-message.ts';
+import {
+  loadDawn,
+  resolvePackage,
+  type Dawn,
+  type Gpu,
+  type GpuAdapter,
+  type PowerPreference,
+} from './webgpu-package.ts';
+
+export interface WebGpuOptions {
+  /** Name of the GPU, or a part of it, as `listGpus()` names it. @default the one that WebGPU prefers */
+  readonly gpu?: string | undefined;
+  /** Folder from which the package is resolved. @default where findWebGpuPackage() looks */
+  readonly folder?: string | undefined;
+  /** @default 'high-performance' */
+  readonly powerPreference?: PowerPreference | undefined;
+}
+
+/** Variables of the environment that name the GPU of a process and its power preference. */
+const GPU_VARIABLE = 'GRADCAST_GPU';
+const POWER_VARIABLE = 'GRADCAST_GPU_POWER';
+
+/** Reads the choice of a GPU from the environment. */
+export function gpuOfEnv(env: NodeJS.ProcessEnv): WebGpuOptions {
+  const { [GPU_VARIABLE]: gpu, [POWER_VARIABLE]: power } = env;
+  return {
+    gpu: gpu === '' ? undefined : gpu,
+    powerPreference: power === 'low' ? 'low-power' : 'high-performance',
+  };
+}
+
+/** Environment in which a process uses one GPU. @param name as listGpus() returns it */
+export const gpuEnv = (name: string): NodeJS.ProcessEnv => ({ [GPU_VARIABLE]: name });
+
+/** Opened engine, or a sentence's end that says why there is none. */
+export type OpenedWebGpu = (WebGpuEngine & { readonly isSoftware: boolean }) | { readonly missing: string };
+
+/** Opens the engine WebGPU: tfjs' backend on Dawn. It needs no window and no display. */
+export async function openWebGpuEngine({
+  gpu: name,
+  folder,
+  powerPreference = 'high-performance',
+}: WebGpuOptions = {}): Promise<OpenedWebGpu> {
+  let gpu: Gpu;
+  let adapter: GpuAdapter | null;
+  try {
+    const dawn = await loadDawn(folder === undefined ? undefined : resolvePackage(folder));
+    gpu = dawn.create(name === undefined ? [] : [`adapter=${name}`]);
+    adapter = await gpu.requestAdapter({ powerPreference });
+    if (adapter === null) return { missing: 'WebGPU finds no GPU with a driver here' };
+    provideGlobals(dawn, gpu);
+  } catch (error) {
+    return { missing: errorMessage(error).split('\n')[0] ?? '' };
+  }
+  const tf = await import('@tensorflow/tfjs');
+  // Registers the backend only where navigator.gpu exists.
+  await import('@tensorflow/tfjs-backend-webgpu');
+  tf.enableProdMode();
+  tf.env().set('WEBGPU_USE_LOW_POWER_GPU', powerPreference === 'low-power');
+  if (!(await tf.setBackend('webgpu'))) return { missing: 'tfjs cannot start its WebGPU backend' };
+  const engine = createWebGpuEngine(
+    tf,
+    describeGpu(adapter),
+    'the driver has reset it',
+    systemClock(globalThis),
+  );
+  return { ...engine, isSoftware: adapter.info.isFallbackAdapter === true };
+}
+
+/** Name of a GPU: vendor, architecture, then driver. */
+export function describeGpu({ info }: GpuAdapter): string {
+  const { vendor, architecture, device, description } = info;
+  const name = [vendor, architecture || device].filter((part) => part !== '').join(' ') || 'GPU';
+  return description === '' ? name : `${name} (${description})`;
+}
+
+/** Names of this machine's GPUs as Dawn knows them. */
+export async function listGpus(): Promise<string[]> {
+  const { create } = await loadDawn();
+  try {
+    // Dawn lists all adapters if it does not find the named one.
+    await create(['adapter=\0']).requestAdapter();
+    return [];
+  } catch (error) {
+    return [...errorMessage(error).matchAll(/name: '([^']*)'/g)].map(([, name = '']) => name);
+  }
+}
+
+/** Defines what tfjs' backend takes from a browser. */
+function provideGlobals({ globals }: Dawn, gpu: Gpu): void {
+  Object.assign(globalThis, globals);
+  Object.defineProperty(globalThis, 'navigator', {
+    value: { gpu, userAgent: 'node' },
+    configurable: true,
+  });
+  // tfjs asks for its class, and uses it for pictures and synchronous reads alone.
+  (globalThis as { OffscreenCanvas?: unknown }).OffscreenCanvas ??= class {
+    getContext(): null {
+      return null;
+    }
+  };
+}
