@@ -72,8 +72,8 @@ const padBefore = (tf: TF, x: tfjs.Tensor, zeros: number): tfjs.Tensor =>
   ]);
 
 /**
- * Convolution that also computes groups, dilations and padding 'causal'. tfjs-layers has no groups, no gradient of dilations, and
- * accepts but does not compute 'causal'.
+ * Convolution that also computes groups, dilations and padding 'causal'. tfjs-layers has no groups, no gradient of dilations,
+ * accepts but does not compute 'causal', and shifts windows of volumes that are smaller than the stride.
  */
 function convolutionLayer(tf: TF, axes: 1 | 2 | 3): LayerClass {
   const className = `Conv${axes}D`;
@@ -107,7 +107,11 @@ function convolutionLayer(tf: TF, axes: 1 | 2 | 3): LayerClass {
     override call(inputs: Inputs, kwargs: CallArguments): Inputs {
       const dilations = forEachAxis(this.dilationRate, axes);
       const isCausal = this.padding === 'causal';
-      if (this.#groups === 1 && !isCausal && (axes === 1 || dilations.every((rate) => rate === 1)))
+      if (
+        this.#groups === 1 &&
+        !isCausal &&
+        (axes === 1 || (axes === 2 && dilations.every((rate) => rate === 1)))
+      )
         return super.call(inputs, kwargs);
       return tf.tidy(() => {
         const channelsFirst = this.dataFormat === 'channelsFirst';
