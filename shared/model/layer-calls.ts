@@ -144,6 +144,12 @@ function assignNames(model: LayerConfig, taken: Set<string>): void {
       throw new Error(`The model has two layers named ${original}. Give each layer its own name.`);
     }
     const preferred = original ?? snakeCase(layer.class_name).toLowerCase();
+    if (preferred in Object.prototype) {
+      throw new Error(
+        `${layerLabel(layer)} has a name that every object of JavaScript has, so that calls of it cannot be found. ` +
+          'Give it another name.',
+      );
+    }
     let unique = preferred;
     for (let i = 1; taken.has(unique); i++) unique = `${preferred}_${i}`;
     taken.add(unique);
