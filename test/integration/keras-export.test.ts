@@ -147,7 +147,11 @@ describe('settings that Keras reads otherwise without them', () => {
     config,
     inbound_nodes: from === undefined ? [] : [[[from, 0, 0, {}]]],
   });
-  type Written = { class_name: string; config: Record<string, unknown>; inbound_nodes: unknown };
+  interface Written {
+    class_name: string;
+    config: Record<string, unknown>;
+    inbound_nodes: unknown;
+  }
   const dataset = kerasDataset(reference);
 
   /** Layers of the written file. */
