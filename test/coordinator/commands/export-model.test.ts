@@ -133,6 +133,9 @@ test('names of inputs and outputs differ, and those of a signature are arguments
   const job = { inputs: named('x', 'my input'), outputs: named('x', '2nd') } as unknown as Job;
   expect(tensorNames(job)).toEqual({ inputs: ['x', 'my input'], outputs: ['x_1', '2nd'] });
   expect(signatureNames(job)).toEqual({ inputs: ['x', 'my_input'], outputs: ['x', 'x_2nd'] });
+  // TensorFlow does not load a signature with such names.
+  const words = { inputs: named('in', 'self', 'x_in'), outputs: named('class') } as unknown as Job;
+  expect(signatureNames(words)).toEqual({ inputs: ['x_in', 'x_self', 'x_in_1'], outputs: ['x_class'] });
 });
 
 test.each([
