@@ -203,6 +203,7 @@ async function openOutput(
     ...prepared,
     callbacks: called,
     trainedBy: trainedBy(dataset, program.version),
+    customCode: prepared.custom,
     runDir: folder?.dir ?? null,
     report,
   });
