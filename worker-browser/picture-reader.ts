@@ -5,6 +5,7 @@ import { errorMessage } from '../shared/util/error-message.ts';
 import type { Job } from '../shared/model/job.ts';
 import { sampleSize } from '../shared/model/tensors.ts';
 import { layoutOf } from '../shared/model/layout.ts';
+import { LOAD_LIMIT_MS, withinLimit } from '../shared/worker/custom-code-access.ts';
 import type { OpenedEngine } from './engine/tab-engines.ts';
 
 /** Twelve predictions a second are enough to look live. More would slow the shards. */
@@ -169,7 +170,10 @@ export class PictureReader {
       this.#weightsStale = false;
       computer.setWeights(latest.weights);
     }
-    const probabilities = await computer.predict([picture], 1);
+    const predicting = computer.predict([picture], 1);
+    const probabilities = await (module === undefined
+      ? predicting
+      : withinLimit(this.#options.clock, predicting, LOAD_LIMIT_MS, 'did not predict'));
     if (this.#picture !== null) this.#options.onPrediction([...probabilities]);
   }
 
@@ -177,7 +181,10 @@ export class PictureReader {
     if (this.#loaded?.key === key) return this.#loaded.computer;
     const { engine } = await this.#open();
     this.#unload();
-    const computer = await engine.load(job, module);
+    const loading = engine.load(job, module);
+    const computer = await (module === undefined
+      ? loading
+      : withinLimit(this.#options.clock, loading, LOAD_LIMIT_MS, 'was not loaded'));
     this.#loaded = { key, computer };
     this.#weightsStale = true;
     return computer;

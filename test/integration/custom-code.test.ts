@@ -147,7 +147,7 @@ describe('code in the thread of an engine', () => {
     const clock = manualClock();
     const loading = threaded.engine.load(job, 'data:text/javascript,for (;;);');
     loading.catch(() => undefined);
-    const limited = withinLimit(clock, loading);
+    const limited = withinLimit(clock, loading, LOAD_LIMIT_MS, 'was not loaded');
     const failed = expect(limited).rejects.toThrow('was not loaded within 30 s');
     await clock.advance(LOAD_LIMIT_MS);
     await failed;
