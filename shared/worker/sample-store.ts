@@ -98,19 +98,19 @@ export class SampleStore {
     const { storage, ...own } = options;
     if (!outlives) return new SampleStore(job, sampleKey(job, digest), own);
     const store = new SampleStore(job, sampleKey(job, digest), options);
-    let isDamaged = false;
+    const found = { isDamaged: false };
     const take = (block: SampleBlock): boolean => {
       try {
         store.#restore(block);
         return store.room > 0;
       } catch {
-        isDamaged = true;
+        found.isDamaged = true;
         return false;
       }
     };
     // Blocks that cannot be read are sent again.
     await storage?.load(store.#key, take).catch(() => undefined);
-    if (!isDamaged) return store;
+    if (!found.isDamaged) return store;
     // Blocks of another form: the data set is stored anew.
     storage?.remove(store.#key);
     return new SampleStore(job, sampleKey(job, digest), options);
