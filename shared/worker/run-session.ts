@@ -19,7 +19,13 @@ import {
   type SessionEnd,
   type SessionEvent,
 } from './session.ts';
-import { trustedCode, withinLimit } from './custom-code-access.ts';
+import {
+  COMPUTE_LIMIT_MS,
+  LOAD_LIMIT_MS,
+  StuckCodeError,
+  trustedCode,
+  withinLimit,
+} from './custom-code-access.ts';
 import type { CachedComputer, GradientComputerCache } from './gradient-computer-cache.ts';
 import type { ReceivedSamples, SampleStores } from './sample-store.ts';
 import { watchLiveness } from './liveness.ts';
@@ -54,6 +60,9 @@ export function runSession(
     let loaded: LoadedJob | null = null;
     let computing: Promise<void> = Promise.resolve();
     let abandoned = false;
+    let hasCustomCode = false;
+    /** Why the engine does not answer any more; null if it does. */
+    let stuck: SessionEnd | null = null;
 
     const send = (message: FromWorker, payload?: Uint8Array): void =>
       connection.send(frameFromWorker(message, payload));
@@ -118,7 +127,7 @@ export function runSession(
       const done = (): void => {
         signal.removeEventListener('abort', abandon);
         const left = end.outcome === 'lost' && signal.aborted;
-        resolve({ end: left ? SESSION_LEFT : end, isAnswerAccepted: state.isAnswerAccepted });
+        resolve({ end: left ? SESSION_LEFT : (stuck ?? end), isAnswerAccepted: state.isAnswerAccepted });
       };
       const abandon = (): void => {
         abandoned = true;
@@ -136,8 +145,11 @@ export function runSession(
     /** Closes the connection with the reason, because this worker cannot take part in the job. */
     const giveUp = (error: unknown): void => {
       const code = error instanceof ProtocolError ? error.code : CloseCode.cannotCompute;
-      connection.close(code, closeReason(errorMessage(error)));
-      dispatch({ type: 'closed', code, reason: errorMessage(error) });
+      const reason = errorMessage(error);
+      // Also if the connection has been lost meanwhile: the next one would find the engine stuck.
+      if (error instanceof StuckCodeError) stuck = { outcome: 'refused', reason, code };
+      connection.close(code, closeReason(reason));
+      dispatch({ type: 'closed', code, reason });
     };
 
     const load = async (welcome: Welcome, payload: Uint8Array): Promise<void> => {
@@ -157,7 +169,8 @@ export function runSession(
     const loadJob = async (job: Job, payload: Uint8Array): Promise<CachedComputer> => {
       if (job.customCode === undefined) return computers.load(job);
       const module = await customCode.open(job.customCode, payload);
-      return withinLimit(clock, computers.load(job, module));
+      hasCustomCode = true;
+      return withinLimit(clock, computers.load(job, module), LOAD_LIMIT_MS, 'was not loaded');
     };
 
     const setWeights = (vector: ReceivedVector): void => {
@@ -200,13 +213,16 @@ export function runSession(
       const { task, step, shard: id, samples: count } = shard.message;
       try {
         const startedAt = clock.now();
-        const answer = await loaded.answer(shard, () => clock.now() - startedAt);
+        const answering = loaded.answer(shard, () => clock.now() - startedAt);
+        const answer = await (hasCustomCode
+          ? withinLimit(clock, answering, COMPUTE_LIMIT_MS, 'did not compute a shard')
+          : answering);
         if (state.phase !== 'ended') {
           connection.send(answer);
           report.computed(task, step, count, clock.now() - startedAt);
         }
       } catch (error) {
-        if (error instanceof ProtocolError) {
+        if (error instanceof ProtocolError || error instanceof StuckCodeError) {
           giveUp(error);
           return;
         }
