@@ -67,7 +67,7 @@ const HEADERS_AT_ONCE = 16;
  */
 export async function openImageFolder(options: ImageFolderOptions): Promise<LazyDataset> {
   const { folder, option, name, testFolder, cacheDir, maxCacheBytes, report, signal } = options;
-  const { progress, warn } = { progress: listProgress(report), warn: (line: string) => report.warn(line) };
+  const progress = listProgress(report);
   const { classNames, train, test, notes } = await listImages(folder, testFolder, {
     option,
     progress: progress.update,
@@ -77,25 +77,23 @@ export async function openImageFolder(options: ImageFolderOptions): Promise<Lazy
   progress.end();
   const look = await lookAtImages(train, options);
   const { image } = look;
-  const source = {
+  const parts = test !== null && options.validationSplit === undefined ? [train, test] : [train];
+  const sources = await ImageSource.open(parts, {
     image,
     classes: classNames.length,
     cacheFolder: join(cacheDir, 'samples'),
     maxCacheBytes,
-    warn,
-  };
-  const trainSource = await ImageSource.open({ ...source, files: train });
+    warn: (line) => report.warn(line),
+  });
+  const [trainSource, testSource] = sources as [ImageSource, ImageSource?];
   const order = mixedOrder(train);
   const whole = trainSource.split(order);
   const splits =
-    options.isTest === true && test === null
-      ? { train: whole, test: whole }
-      : test === null || options.validationSplit !== undefined
-        ? divide(trainSource, train, order, options)
-        : {
-            train: whole,
-            test: (await ImageSource.open({ ...source, files: test })).split(mixedOrder(test)),
-          };
+    testSource !== undefined && test !== null
+      ? { train: whole, test: testSource.split(mixedOrder(test)) }
+      : options.isTest === true && test === null
+        ? { train: whole, test: whole }
+        : divide(trainSource, train, order, options);
   const [height, width] = image.size;
   report.info(
     `Images: ${splits.train.count} to train on, ${splits.test.count} to validate on, in ${classNames.length} classes; ${look.description}.`,
@@ -107,9 +105,12 @@ export async function openImageFolder(options: ImageFolderOptions): Promise<Lazy
     );
   }
   for (const line of notes) report.warn(line);
-  if (maxCacheBytes !== 0 && trainSource.cachedCount < train.paths.length && trainSource.cachedCount > 0)
+  const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0);
+  const files = sum(parts.map(({ paths }) => paths.length));
+  const cached = sum(sources.map(({ cachedCount }) => cachedCount));
+  if (cached < files && cached > 0)
     report.info(
-      `The disk has room for ${trainSource.cachedCount} of ${train.paths.length} decoded images; the others are decoded in every epoch.`,
+      `The disk has room for ${cached} of ${files} decoded images; the others are decoded in every epoch.`,
     );
   return {
     name,

@@ -32,6 +32,8 @@ export interface ImageFiles {
   /** Number of bytes, and time of the last change in ms. */
   readonly sizes: readonly number[];
   readonly times: readonly number[];
+  /** Times in ms that the file system sets at every change of the file, also of its name or its time of the last change. */
+  readonly statusTimes: readonly number[];
   /** Class of each file, in the order of classNames. */
   readonly labels: readonly number[];
 }
@@ -184,6 +186,7 @@ interface MutableFiles {
   readonly paths: RawPath[];
   readonly sizes: number[];
   readonly times: number[];
+  readonly statusTimes: number[];
 }
 
 class Search {
@@ -242,7 +245,7 @@ class Search {
       );
     }
     for (const name of folders.toSorted(compare)) {
-      const files: MutableFiles = { paths: [], sizes: [], times: [] };
+      const files: MutableFiles = { paths: [], sizes: [], times: [], statusTimes: [] };
       await this.#walk(join(path, name), files, new Set(), 1);
       if (files.paths.length === 0) this.#emptyFolders.push(this.pathOf(join(path, name)));
       else classes.set(readable(name), files);
@@ -273,6 +276,7 @@ class Search {
       paths: all.flatMap((files) => files?.paths ?? []),
       sizes: all.flatMap((files) => files?.sizes ?? []),
       times: all.flatMap((files) => files?.times ?? []),
+      statusTimes: all.flatMap((files) => files?.statusTimes ?? []),
       labels: all.flatMap((files, label) => (files?.paths ?? []).map(() => label)),
     };
   }
@@ -331,6 +335,7 @@ class Search {
         files.paths.push(file);
         files.sizes.push(found.size);
         files.times.push(found.mtimeMs);
+        files.statusTimes.push(found.ctimeMs);
       }
       this.#files += paths.length;
       this.#options.progress(this.#files);
