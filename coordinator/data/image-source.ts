@@ -7,8 +7,9 @@ import { readRegularFile } from '../files/read-file.ts';
 import { readError } from './data-file.ts';
 import { HEAD_BYTES, detectContent } from './detect-content.ts';
 import { decodeImage, ImageError, nameImageError, type ImageOptions } from './images/decode-image.ts';
-import { openable, rawPath, readable, type ImageFiles, type RawPath } from './list-images.ts';
+import { joinRaw, openable, rawPath, readable, type RawPath } from './images/raw-path.ts';
 import { SampleCache } from './images/sample-cache.ts';
+import type { ImageFiles } from './list-images.ts';
 
 /** Raised whenever the same file would be decoded to other values. */
 const DECODER_VERSION = 1;
@@ -107,7 +108,7 @@ export class ImageSource {
  * @throws DataError that names the file
  */
 export async function decodeFile(root: RawPath, path: RawPath, options: ImageOptions): Promise<Uint8Array> {
-  const whole = `${root}/${path}` as RawPath;
+  const whole = joinRaw(root, path);
   let bytes: Buffer | null = null;
   try {
     bytes = await readRegularFile(openable(whole), MAX_IMAGE_FILE_BYTES);

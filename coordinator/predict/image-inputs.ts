@@ -8,7 +8,7 @@ import { readError } from '../data/data-file.ts';
 import { decodeFile, describeImageError, MAX_IMAGE_FILE_BYTES } from '../data/image-source.ts';
 import { decodeImage, readImageHeader } from '../data/images/decode-image.ts';
 import { detectImageType, hasImageName } from '../data/images/image-type.ts';
-import { rawPath } from '../data/list-images.ts';
+import { rawPath } from '../data/images/raw-path.ts';
 import { readRegularFile } from '../files/read-file.ts';
 import { sampleFromPicture, type Picture } from './digit-image.ts';
 import { otherKindError, type PredictingModel, type SampleSource } from './inputs.ts';

@@ -32,7 +32,7 @@ const MAX_REASON_LENGTH = 2_000;
 /** Reason for the person. WebAssembly names no cause when its memory, at most 4 GB, does not hold a shard. */
 function failureReason(error: unknown, samples: number): string {
   const message = errorMessage(error);
-  if (!/^memory access out of bounds/.test(message)) return message;
+  if (!message.startsWith('memory access out of bounds')) return message;
   return `Samples at once: ${samples}, which need more memory than WebAssembly has (${message}). Set a smaller --batch-size or smaller samples for the run, or use native TensorFlow or a GPU.`;
 }
 

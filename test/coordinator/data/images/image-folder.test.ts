@@ -168,6 +168,15 @@ describe('a folder of images, one folder a class', () => {
   );
 });
 
+it.skipIf(process.platform !== 'linux')(
+  'two folders whose names are shown alike are refused, not taken for one class',
+  async () => {
+    expect(await refusal({ ...classes, 'x\u0001y/1.png': red, 'x\u0002y/1.png': blue })).toMatch(
+      /own has two folders whose names both read x y, .*Rename one of them\./,
+    );
+  },
+);
+
 describe('size and colors', () => {
   it('are gray for gray images, also if these are stored as color', async () => {
     const gray = png(3, 4, [7], 1);
