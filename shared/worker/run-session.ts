@@ -35,6 +35,13 @@ const FLUSH_MS = 2_000;
 /** Maximum length of the reason in a `failed` message. */
 const MAX_REASON_LENGTH = 2_000;
 
+/** Reason for the person. WebAssembly names no cause when its memory, at most 4 GB, does not hold a shard. */
+function failureReason(error: unknown, samples: number): string {
+  const message = errorMessage(error);
+  if (!message.startsWith('memory access out of bounds')) return message;
+  return `Samples at once: ${samples}, which need more memory than WebAssembly has (${message}). Set a smaller --batch-size or smaller samples for the run, or use native TensorFlow or a GPU.`;
+}
+
 const SESSION_LEFT: SessionEnd = { outcome: 'left', reason: 'asked to leave' };
 
 export interface SessionResult {
@@ -226,9 +233,10 @@ export function runSession(
           giveUp(error);
           return;
         }
-        const reason = errorMessage(error).slice(0, MAX_REASON_LENGTH);
-        if (state.phase !== 'ended') send({ type: 'failed', step, shard: id, reason });
-        if (!abandoned) report.note(`Could not compute a shard: ${errorMessage(error)}`);
+        const reason = failureReason(error, count);
+        if (state.phase !== 'ended')
+          send({ type: 'failed', step, shard: id, reason: reason.slice(0, MAX_REASON_LENGTH) });
+        if (!abandoned) report.note(`Could not compute a shard: ${reason}`);
       }
       dispatch({ type: 'computed' });
     };
