@@ -29,6 +29,10 @@ export interface TableLoadOptions extends Omit<DataOptions, 'source' | 'limit' |
   readonly preprocessing?: Preprocessing | undefined;
   /** Whether all samples at the path are for testing. */
   readonly isTest?: boolean | undefined;
+  /** gradcast's cache folder, for decoded images that memory has no room for. @default none */
+  readonly cacheDir?: string | undefined;
+  /** Limit of that cache; 0 for none. */
+  readonly maxCacheBytes?: number | undefined;
 }
 
 /** Loaded data set, and lines to report about it. */

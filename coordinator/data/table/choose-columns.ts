@@ -80,7 +80,8 @@ export function chooseColumns(table: Table, choice: ColumnChoice): ChosenColumns
   );
   const text = inputs.length === 0 && texts.length === 1 ? texts[0] : undefined;
   const used = text !== undefined ? [text] : inputs.length > 0 ? inputs : numbered;
-  const dropped = kinds.filter(({ column }) => !used.some((input) => input === column));
+  const areUsed = new Set<ReadColumn>(used);
+  const dropped = kinds.filter(({ column }) => !areUsed.has(column));
   for (const { column, use } of dropped) {
     const advice =
       use === FREE_TEXT && texts.length === 1
