@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { readlink, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { DataError, invalidFileError } from '../../shared/data/data-error.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
@@ -62,7 +62,13 @@ export async function findTables(
 ): Promise<TableFiles | null> {
   if (format === 'idx' || format === 'images') return null;
   const stats = await stat(path).catch(() => null);
-  if (stats === null) return null;
+  if (stats === null) {
+    const link = await readlink(path).catch(() => null);
+    if (link === null) return null;
+    throw new DataError(
+      `${sanitizeForTerminal(path)} (from ${option}) is a link to ${sanitizeForTerminal(link)}, where nothing can be read. Correct the link, or name another file.`,
+    );
+  }
   if (stats.isFile()) {
     const found = format ?? (await formatOfFile(path, stats.size));
     if (found !== null)

@@ -4,6 +4,7 @@ import { DataError, invalidFileError } from '../../shared/data/data-error.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import { MAX_DATA_BYTES } from './data-array.ts';
 import type { DataFile } from './data-file.ts';
+import { describeWrongFile, HEAD_BYTES } from './detect-content.ts';
 import { DEFAULT_VALIDATION_SPLIT } from './data-options.ts';
 import type { About, Loaded, TableFiles, TableLoadOptions } from './find-tables.ts';
 import { arraysDataset, roleOfArray, type NamedArray } from './table/arrays-dataset.ts';
@@ -47,7 +48,9 @@ export async function openArrays(
     for (const entry of entries) {
       const name = (entry.name.split('/').pop() ?? '').replace(/\.npy.*$/i, '');
       if (!isUsed(name) && entries.length > 1) continue;
-      arrays.push({ name, array: await openNpy(await openBytes(entry, memory)) });
+      const bytes = await openBytes(entry, memory);
+      await refuseOther(bytes, '\x93NUMPY', 'a NumPy array (.npy)');
+      arrays.push({ name, array: await openNpy(bytes) });
     }
   }
   return arrays;
@@ -55,6 +58,9 @@ export async function openArrays(
 
 async function listArchive(file: DataFile): Promise<DataFile[]> {
   const { path, name } = file;
+  if (file.diskPath !== undefined) {
+    await refuseOther(await openFile(file.diskPath, path), 'PK', 'a zip archive of NumPy arrays');
+  }
   const entries =
     file.diskPath === undefined
       ? await zipInMemory(await readBytes(file, { used: 0 }), path)
@@ -69,6 +75,18 @@ async function listArchive(file: DataFile): Promise<DataFile[]> {
       : `${entries.length} other files in ${sanitizeForTerminal(basename(name))}`,
     'Save it with numpy.savez().',
   );
+}
+
+/**
+ * Refuses a file whose contents are known to be of another kind than its name says.
+ * @param signature first bytes of the expected kind
+ * @throws DataError that names the kind
+ */
+export async function refuseOther(file: RandomAccess, signature: string, expected: string): Promise<void> {
+  const head = await file.read(0, Math.min(HEAD_BYTES, file.length));
+  if (Buffer.from(head).toString('latin1', 0, signature.length) === signature) return;
+  const other = describeWrongFile(head);
+  if (other !== null) throw invalidFileError(file.path, expected, other.found, other.remedy);
 }
 
 /**

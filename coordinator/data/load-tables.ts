@@ -17,7 +17,7 @@ import {
   type TableLoadOptions,
 } from './find-tables.ts';
 import { decodeImage, readImageHeader } from './images/decode-image.ts';
-import { loadArrays, openBytes } from './load-arrays.ts';
+import { loadArrays, openBytes, refuseOther } from './load-arrays.ts';
 import { isImageTable, loadImageTable } from './load-image-table.ts';
 import { loadText, readTokenizer } from './load-text.ts';
 import { parquetDataset, readParquetTable, usedColumns } from './table/parquet-dataset.ts';
@@ -102,7 +102,13 @@ async function load(
 
 function openAll(files: readonly DataFile[]): Promise<ParquetFile[]> {
   const memory = { used: 0 };
-  return Promise.all(files.map(async (file) => openParquet(await openBytes(file, memory))));
+  return Promise.all(
+    files.map(async (file) => {
+      const bytes = await openBytes(file, memory);
+      await refuseOther(bytes, 'PAR', 'a Parquet file');
+      return openParquet(bytes);
+    }),
+  );
 }
 
 /** Parquet with a column of images or lists; null if it is a table. @throws DataError */

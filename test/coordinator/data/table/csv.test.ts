@@ -1,3 +1,4 @@
+import { mkdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
@@ -264,6 +265,36 @@ describe('the first row has names', () => {
   ])('or is a row of values: %s', (_, [first, ...below]) => {
     expect(isHeader(first ?? [], below)).toBe(false);
   });
+});
+
+it('pixels whose names are counted are images, and other numbers with such names are none', async () => {
+  const names = Array.from({ length: 36 }, (_, i) => i).join(',');
+  const rows = (divisor: number): string =>
+    Array.from(
+      { length: 10 },
+      (_, row) => `${row % 2},${Array.from({ length: 36 }, (__, i) => ((row * i) % 7) / divisor).join(',')}`,
+    ).join('\n');
+  const images = await load({ 'a.csv': `label,${names}\n${rows(1)}\n` });
+  expect(images.dataset.inputs[0]?.shape).toEqual([6, 6, 1]);
+  const { dataset } = await load({ 'b.csv': `label,${names}\n${rows(4)}\n` });
+  expect(dataset.preprocessing?.kind).toBe('table');
+});
+
+it('a broken link is named', async () => {
+  await mkdir(own(), { recursive: true });
+  await symlink('nowhere.csv', join(own(), 'a.csv'));
+  expect(await refusalOf(loadFolder(join(own(), 'a.csv')))).toContain(
+    'a.csv (from --data) is a link to nowhere.csv, where nothing can be read. Correct the link, or name another file.',
+  );
+});
+
+it('many columns that are left out are not all listed', async () => {
+  const names = Array.from({ length: 30 }, (_, i) => `unit${i}`);
+  const rows = Array.from({ length: 20 }, (_, i) => `${names.map(() => 1).join(',')},${i / 3},${i % 2}`);
+  const { lines } = await load({ 'a.csv': `${names.join(',')},x,y\n${rows.join('\n')}\n` });
+  const dropped = lines.infos.filter((line) => line.startsWith('Left out: '));
+  expect(dropped).toHaveLength(10);
+  expect(dropped.at(-1)).toBe('Left out: 21 more columns of such kinds.');
 });
 
 describe('a row without values', () => {

@@ -250,6 +250,11 @@ describe('a broken Parquet file is refused with its name and reason', () => {
       'a.parquet: expected a Parquet file, found bytes that begin with "{"no". Check the format of the file.',
     ],
     [
+      'a pointer of Git LFS',
+      Buffer.from('version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n'),
+      'a.parquet: expected a Parquet file, found a Git LFS pointer instead of the file. Run git lfs pull in the repository that it comes from.',
+    ],
+    [
       'an encrypted file',
       Buffer.concat([Buffer.from('PARE'), good.subarray(4, -4), Buffer.from('PARE')]),
       'a.parquet: expected a Parquet file, found an encrypted one. Write it without encryption.',
