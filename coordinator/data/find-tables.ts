@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { readlink, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { DataError, invalidFileError } from '../../shared/data/data-error.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
@@ -29,6 +29,10 @@ export interface TableLoadOptions extends Omit<DataOptions, 'source' | 'limit' |
   readonly preprocessing?: Preprocessing | undefined;
   /** Whether all samples at the path are for testing. */
   readonly isTest?: boolean | undefined;
+  /** gradcast's cache folder, for decoded images that memory has no room for. @default none */
+  readonly cacheDir?: string | undefined;
+  /** Limit of that cache; 0 for none. */
+  readonly maxCacheBytes?: number | undefined;
 }
 
 /** Loaded data set, and lines to report about it. */
@@ -58,7 +62,13 @@ export async function findTables(
 ): Promise<TableFiles | null> {
   if (format === 'idx' || format === 'images') return null;
   const stats = await stat(path).catch(() => null);
-  if (stats === null) return null;
+  if (stats === null) {
+    const link = await readlink(path).catch(() => null);
+    if (link === null) return null;
+    throw new DataError(
+      `${sanitizeForTerminal(path)} (from ${option}) is a link to ${sanitizeForTerminal(link)}, where nothing can be read. Correct the link, or name another file.`,
+    );
+  }
   if (stats.isFile()) {
     const found = format ?? (await formatOfFile(path, stats.size));
     if (found !== null)

@@ -4,6 +4,7 @@ import { DataError, invalidFileError } from '../../shared/data/data-error.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import { MAX_DATA_BYTES } from './data-array.ts';
 import type { DataFile } from './data-file.ts';
+import { describeWrongFile, HEAD_BYTES } from './detect-content.ts';
 import { DEFAULT_VALIDATION_SPLIT } from './data-options.ts';
 import type { About, Loaded, TableFiles, TableLoadOptions } from './find-tables.ts';
 import { arraysDataset, roleOfArray, type NamedArray } from './table/arrays-dataset.ts';
@@ -41,12 +42,15 @@ export async function openArrays(
   isUsed = (name: string): boolean => roleOfArray(name) !== null,
 ): Promise<NamedArray[]> {
   const arrays: NamedArray[] = [];
+  const memory = { used: 0 };
   for (const file of files) {
     const entries = format === 'npz' ? await listArchive(file) : [file];
     for (const entry of entries) {
       const name = (entry.name.split('/').pop() ?? '').replace(/\.npy.*$/i, '');
       if (!isUsed(name) && entries.length > 1) continue;
-      arrays.push({ name, array: await openNpy(await openBytes(entry)) });
+      const bytes = await openBytes(entry, memory);
+      await refuseOther(bytes, '\x93NUMPY', 'a NumPy array (.npy)');
+      arrays.push({ name, array: await openNpy(bytes) });
     }
   }
   return arrays;
@@ -54,9 +58,12 @@ export async function openArrays(
 
 async function listArchive(file: DataFile): Promise<DataFile[]> {
   const { path, name } = file;
+  if (file.diskPath !== undefined) {
+    await refuseOther(await openFile(file.diskPath, path), 'PK', 'a zip archive of NumPy arrays');
+  }
   const entries =
     file.diskPath === undefined
-      ? await zipInMemory(await readBytes(file), path)
+      ? await zipInMemory(await readBytes(file, { used: 0 }), path)
       : await zipOnDisk(file.diskPath, '');
   const arrays = entries.filter((entry) => entry.name.endsWith('.npy'));
   if (arrays.length > 0) return arrays;
@@ -70,27 +77,41 @@ async function listArchive(file: DataFile): Promise<DataFile[]> {
   );
 }
 
-/** Bytes of a file on disk by position; those of a packed one are in memory. */
-export async function openBytes(file: DataFile): Promise<RandomAccess> {
+/**
+ * Refuses a file whose contents are known to be of another kind than its name says.
+ * @param signature first bytes of the expected kind
+ * @throws DataError that names the kind
+ */
+export async function refuseOther(file: RandomAccess, signature: string, expected: string): Promise<void> {
+  const head = await file.read(0, Math.min(HEAD_BYTES, file.length));
+  if (Buffer.from(head).toString('latin1', 0, signature.length) === signature) return;
+  const other = describeWrongFile(head);
+  if (other !== null) throw invalidFileError(file.path, expected, other.found, other.remedy);
+}
+
+/**
+ * Bytes of a file on disk by position; those of a packed one are in memory.
+ * @param memory bytes that other files have there, to which those of this file are added
+ */
+export async function openBytes(file: DataFile, memory = { used: 0 }): Promise<RandomAccess> {
   if (file.diskPath !== undefined && !/\.(?:gz|gzip|bz2|zip)$/i.test(file.name))
     return openFile(file.diskPath, file.path);
-  const bytes = await readBytes(file);
+  const bytes = await readBytes(file, memory);
   return inMemory(bytes, file.path, createHash('sha256').update(bytes).digest('hex'));
 }
 
-/** @throws DataError if the unpacked file is larger than a run holds in memory */
-async function readBytes(file: DataFile): Promise<Uint8Array> {
+/** @throws DataError if the unpacked file is larger than a run holds in memory, with those before it */
+async function readBytes(file: DataFile, memory: { used: number }): Promise<Uint8Array> {
   const isNamedPacked = /\.(?:gz|gzip|bz2|zip)$/i.test(file.name);
   const contents = isNamedPacked ? await openContents(file) : null;
   const parts: Uint8Array[] = [];
-  let length = 0;
   for await (const chunk of contents?.chunks ?? file.open()) {
     parts.push(chunk);
-    length += chunk.length;
-    if (length > MAX_DATA_BYTES) {
+    memory.used += chunk.length;
+    if (memory.used > MAX_DATA_BYTES) {
       throw invalidFileError(
         file.path,
-        `at most ${MAX_DATA_BYTES} unpacked bytes`,
+        `at most ${MAX_DATA_BYTES} unpacked bytes in all`,
         'more',
         'Unpack it first.',
       );

@@ -5,6 +5,7 @@ import type { DataReporter } from './data-reporter.ts';
 import { openText, type About, type TableFiles, type TableLoadOptions } from './find-tables.ts';
 import { readArray } from './read-array.ts';
 import {
+  hasCountedNames,
   hasPixelNames,
   isLabelName,
   isSquareImage,
@@ -17,7 +18,7 @@ import { toLabels } from './to-labels.ts';
 import { stratifiedSplit } from './validation-split.ts';
 
 /** Rows and bytes that show whether a table has pixels. */
-const FIRST_ROWS = 2;
+const FIRST_ROWS = 10;
 const MAX_FIRST_BYTES = 2 ** 20;
 
 /** Whether a table has a label and the pixels of an image in each row. */
@@ -44,10 +45,12 @@ export async function isImageTable({ train }: TableFiles, { target }: TableLoadO
   } finally {
     await contents.close();
   }
-  const [names = [], values = []] = rows;
+  const [names = [], ...below] = rows;
+  const areBytes = below.every((row) => row.every(isByteText));
   return (
     hasPixelNames(names) ||
-    (names.every(isByteText) && values.every(isByteText) && isSquareImage(names.length - 1))
+    (hasCountedNames(names) && areBytes) ||
+    (names.every(isByteText) && areBytes && isSquareImage(names.length - 1))
   );
 }
 

@@ -1,6 +1,7 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { DataError } from '../../shared/data/data-error.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
+import { requireSavable } from '../../shared/data/preprocessing.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import type { DataFile } from './data-file.ts';
 import { DEFAULT_VALIDATION_SPLIT } from './data-options.ts';
@@ -16,7 +17,7 @@ import {
   type TableLoadOptions,
 } from './find-tables.ts';
 import { decodeImage, readImageHeader } from './images/decode-image.ts';
-import { loadArrays, openBytes } from './load-arrays.ts';
+import { loadArrays, openBytes, refuseOther } from './load-arrays.ts';
 import { isImageTable, loadImageTable } from './load-image-table.ts';
 import { loadText, readTokenizer } from './load-text.ts';
 import { parquetDataset, readParquetTable, usedColumns } from './table/parquet-dataset.ts';
@@ -52,6 +53,8 @@ export async function loadTables(
   if (files.unused.length > 0) report.info(`Not used: ${listFiles(files.unused)}.`);
   const loaded = await load(files, options, about, report);
   for (const line of loaded.lines) report.info(line);
+  const { preprocessing } = loaded.dataset;
+  if (preprocessing !== undefined) requireSavable(preprocessing, sanitizeForTerminal(path));
   return loaded.dataset;
 }
 
@@ -97,8 +100,16 @@ async function load(
   }
 }
 
-const openAll = (files: readonly DataFile[]): Promise<ParquetFile[]> =>
-  Promise.all(files.map(async (file) => openParquet(await openBytes(file))));
+function openAll(files: readonly DataFile[]): Promise<ParquetFile[]> {
+  const memory = { used: 0 };
+  return Promise.all(
+    files.map(async (file) => {
+      const bytes = await openBytes(file, memory);
+      await refuseOther(bytes, 'PAR', 'a Parquet file');
+      return openParquet(bytes);
+    }),
+  );
+}
 
 /** Parquet with a column of images or lists; null if it is a table. @throws DataError */
 async function loadNested(
@@ -127,7 +138,9 @@ async function loadNested(
       ...image,
       divide: (labels) => stratifiedSplit(labels, validationSplit, seed),
       decoder: { decode: decodeImage, header: readImageHeader },
+      cacheFolder: options.cacheDir === undefined ? undefined : join(options.cacheDir, 'samples'),
       progress: (done, total) => report.progress(`Reading ${listFiles(files.train)}`, done, total),
+      warn: (line) => report.warn(line),
     },
     about,
   );

@@ -109,6 +109,18 @@ export function hasPixelNames(names: readonly string[]): boolean {
   );
 }
 
+/** Whether the names beside that of the label are 0, 1, 2 and so on, or 1, 2, 3, of a square image. */
+export function hasCountedNames(names: readonly string[]): boolean {
+  const others = names.filter((name) => !isLabelName(name)).map((name) => name.trim());
+  const start = Number(others[0]);
+  return (
+    others.length === names.length - 1 &&
+    isSquareImage(others.length) &&
+    (start === 0 || start === 1) &&
+    others.every((name, i) => name === String(start + i))
+  );
+}
+
 /** Whether so many numbers make a square image that is large enough to be one. */
 export const isSquareImage = (pixels: number): boolean => pixels >= MIN_SQUARE_PIXELS && isSquare(pixels);
 

@@ -1,4 +1,6 @@
 import * as v from 'valibot';
+import { sanitizeForTerminal } from '../util/sanitize.ts';
+import { DataError } from './data-error.ts';
 
 /**
  * How a raw file becomes tensors: saved with the model, so that new data is treated like the training data. All parts are
@@ -7,7 +9,8 @@ import * as v from 'valibot';
 
 const finite = v.pipe(v.number(), v.finite());
 const size = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(2 ** 24));
-const name = v.pipe(v.string(), v.maxLength(1000));
+const MAX_NAME_LENGTH = 1000;
+const name = v.pipe(v.string(), v.maxLength(MAX_NAME_LENGTH));
 const positive = v.pipe(
   finite,
   v.check((value) => value > 0, 'a number above 0'),
@@ -112,6 +115,42 @@ export function parsePreprocessing(value: unknown): Preprocessing | undefined {
   const [issue] = issues;
   throw new Error(`Its preprocessing is damaged at ${v.getDotPath(issue) ?? 'kind'}: ${issue.message}.`);
 }
+
+/**
+ * Checks before a run that its model can be loaded after it.
+ * @param source path of the data, for the message
+ * @throws DataError that names the column, and what about it a saved model cannot have
+ * @example
+ * ```ts
+ * requireSavable({ kind: 'image', size: [28, 28], channels: 1, fit: 'crop' }, 'digits.parquet');
+ * ```
+ */
+export function requireSavable(preprocessing: Preprocessing, source: string): void {
+  const { success, issues } = v.safeParse(preprocessingSchema, preprocessing);
+  if (success) return;
+  const [issue] = issues;
+  const [list, place, field = ''] = issue.path?.map(({ key }) => key) ?? [];
+  const columns = {
+    columns: preprocessing.kind === 'table' ? preprocessing.columns : [],
+    targets: preprocessing.kind === 'image' ? [] : (preprocessing.targets ?? []),
+  };
+  const column =
+    (list === 'columns' || list === 'targets') && typeof place === 'number'
+      ? columns[list][place]
+      : undefined;
+  if (column === undefined) {
+    throw new DataError(
+      `${source}: a model could not be saved with ${v.getDotPath(issue) ?? 'this data'} (${issue.message}). Use data with less of it.`,
+    );
+  }
+  const shown = sanitizeForTerminal(column.name.slice(0, 60));
+  throw new DataError(
+    field === 'name' || field === 'values'
+      ? `${source}: the column ${shown} has a ${field === 'name' ? 'name' : 'value'} of more than ${MAX_NAME_LENGTH} characters, or more than ${MAX_VALUES} values. Shorten them, or leave the column out with --ignore.`
+      : `${source}: the column ${shown} has numbers that are too large to be standardized. Divide them, or leave the column out with --ignore.`,
+  );
+}
+
 export type ImagePreprocessing = v.InferOutput<typeof imagePreprocessing>;
 export type TablePreprocessing = v.InferOutput<typeof tablePreprocessing>;
 export type TextPreprocessing = v.InferOutput<typeof textPreprocessing>;

@@ -357,3 +357,12 @@ describe('a broken array is refused with its file and reason', () => {
     expect(await refusal(files, name === 'options of tables' ? { target: 'y' } : {})).toContain(message);
   });
 });
+
+it.each([
+  ['a.npy', 'a NumPy array (.npy)'],
+  ['a.npz', 'a zip archive of NumPy arrays'],
+])('a web page with the name %s is named', async (name, expected) => {
+  expect(await refusal({ [name]: '<!DOCTYPE html><html><body>Sign in</body></html>' })).toBe(
+    `${name}: expected ${expected}, found a web page (HTML). Download the file itself: a page was saved in its place.`,
+  );
+});
