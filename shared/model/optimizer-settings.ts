@@ -78,7 +78,10 @@ const scheduleSchema = v.variant('name', [
   }),
   v.object({
     name: v.literal('plateau'),
-    monitor: v.picklist(['val_loss', 'loss', 'val_accuracy', 'accuracy']),
+    /** Loss or metric of an epoch. */
+    monitor: v.pipe(v.string(), v.minLength(1), v.maxLength(200)),
+    /** Whether smaller or larger values are better. @default auto: its name tells */
+    mode: v.optional(v.picklist(['auto', 'min', 'max'])),
     factor: v.pipe(positive, v.ltValue(1)),
     /** Epochs without an improvement after which the rate is reduced. */
     patience: count,
