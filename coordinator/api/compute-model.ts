@@ -183,7 +183,7 @@ async function testSplit(job: Job, own: TrainedOn, data: TaskData | undefined): 
   const { preprocessing, classNames } = own;
   const dataset = await openTaskData(
     data,
-    { seed: job.seed, preprocessing, classNames, isMeasured: true },
+    { seed: job.seed, preprocessing, classNames, modelTargets: job.targets, isMeasured: true },
     silentReporter,
   );
   return fitToJob(dataset, job).test;

@@ -178,7 +178,11 @@ async function trainPrepared(
         const { files } = output;
         if (files !== null && resumeFrom === undefined) {
           if (custom !== undefined) await writeCustomCode(files.folder.dir, custom);
-          const config = { ...settings.config, workers, source: describeSource(settings.data, settings) };
+          const config = {
+            ...settings.config,
+            workers,
+            source: describeSource(settings.data, settings, process.env),
+          };
           await files.folder.writeConfig(createRunConfig(config, prepared, settings.token, program));
           await files.checkpoints.writeInitial();
         }

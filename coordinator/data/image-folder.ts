@@ -16,7 +16,7 @@ export interface ImageFolderOptions extends Pick<
   /** Classes in the order of a model. @default by the names of the folders */
   readonly classNames?: readonly string[] | undefined;
   /** Whether all images are to test on. @default false */
-  readonly isTest?: boolean;
+  readonly isTest?: boolean | undefined;
   /** Absolute path. */
   readonly folder: string;
   /** Option or variable that named the folder, for example '--data'. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import { DataError, invalidFileError } from '../../shared/data/data-error.ts';
+import type { ColumnType } from '../../shared/data/preprocessing.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import { MAX_DATA_BYTES } from './data-array.ts';
 import type { DataFile } from './data-file.ts';
@@ -8,6 +9,7 @@ import { describeWrongFile, HEAD_BYTES } from './detect-content.ts';
 import { DEFAULT_VALIDATION_SPLIT } from './data-options.ts';
 import type { About, Loaded, TableFiles, TableLoadOptions } from './find-tables.ts';
 import { arraysDataset, roleOfArray, type NamedArray } from './table/arrays-dataset.ts';
+import { shown } from './table/column-builder.ts';
 import { openNpy } from './table/npy.ts';
 import { inMemory, openFile, type RandomAccess } from './table/random-access.ts';
 import { openContents } from './unpack.ts';
@@ -20,16 +22,32 @@ export async function loadArrays(
   options: TableLoadOptions,
   about: About,
 ): Promise<Loaded> {
-  const { seed, types, validationSplit = DEFAULT_VALIDATION_SPLIT } = options;
-  if (options.target !== undefined || options.ignore !== undefined) {
-    throw new DataError(`${files.train[0]?.path}: arrays have no columns. Leave --target and --ignore out.`);
+  const { seed, isTest = false } = options;
+  const path = files.train[0]?.path ?? '';
+  const other = Object.keys(options.types ?? {}).find((name) => name !== 'y');
+  if (other !== undefined) {
+    throw new DataError(
+      `${path}: arrays have no column ${shown(other)} (from --types). Name the targets y: --types y:number or y:category.`,
+    );
   }
-  const divide = (labels: ArrayLike<number>): SplitNumbers => stratifiedSplit(labels, validationSplit, seed);
-  const arrays = await openArrays(files.train, files.format);
-  const testFiles = options.isTest === true ? files.train : files.test;
-  const test = testFiles === null ? null : await openArrays(testFiles, files.format);
-  return arraysDataset(arrays, test, { divide, types }, about);
+  const divide = (labels: ArrayLike<number>): SplitNumbers =>
+    stratifiedSplit(labels, options.validationSplit ?? DEFAULT_VALIDATION_SPLIT, seed);
+  const all = await openArrays(files.train, files.format);
+  const arrays = options.validationSplit === undefined ? all : all.filter(({ name }) => !isTestArray(name));
+  const notUsed = all.filter((array) => !arrays.includes(array)).map(({ name }) => sanitizeForTerminal(name));
+  const test = files.test !== null ? await openArrays(files.test, files.format) : isTest ? all : null;
+  const [target, ...others] = options.modelTargets ?? [];
+  const ofModel: Record<string, ColumnType> =
+    target === undefined || others.length > 0
+      ? {}
+      : { y: target.classes === undefined ? 'number' : 'category' };
+  const types = { ...ofModel, ...options.types };
+  const { dataset, lines } = await arraysDataset(arrays, test, { divide, types }, about);
+  if (notUsed.length > 0) lines.unshift(`Not used: ${notUsed.join(', ')}, because of --validation-split.`);
+  return { dataset, lines };
 }
+
+const isTestArray = (name: string): boolean => /_(?:test|val)$/.test(roleOfArray(name) ?? '');
 
 /**
  * Opens arrays on disk, or reads those in an archive.

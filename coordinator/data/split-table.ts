@@ -49,7 +49,8 @@ export function splitTable(table: DataArray): TableParts | null {
   };
 }
 
-function dropIndexColumn(table: DataArray): DataArray {
+/** Table without a first column of row numbers. */
+export function dropIndexColumn(table: DataArray): DataArray {
   const [rows = 0, width = 0] = table.dimensions;
   if (table.columns == null || !INDEX_NAMES.includes(table.columns[0] ?? 'none')) return table;
   return {

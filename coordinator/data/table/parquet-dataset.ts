@@ -31,6 +31,8 @@ export interface ParquetOptions extends ColumnChoice, SplitOptions {
   readonly size?: readonly [number, number] | undefined;
   readonly channels?: ImageOptions['channels'] | undefined;
   readonly fit?: ImageOptions['fit'] | undefined;
+  /** Classes of the first target in the order of a model. @default those of the file */
+  readonly classNames?: readonly string[] | undefined;
   readonly divide: Divide;
   readonly decoder: ImageDecoder;
 }
@@ -149,8 +151,9 @@ export async function parquetDataset(
     );
   const divided = test === null ? divideSamples(table, chosen, options.divide, lines) : null;
   const trainRows = divided?.train ?? allRows(table.rows);
-  const targets = fitTargets(chosen, trainRows).map((target): Target => {
-    const { classNames } = columns.find(({ name }) => name === target.name) ?? {};
+  const targets = fitTargets(chosen, trainRows).map((target, i): Target => {
+    const ofFile = columns.find(({ name }) => name === target.name)?.classNames;
+    const classNames = (i === 0 ? options.classNames : undefined) ?? ofFile;
     return target.type === 'category' && classNames !== undefined
       ? { ...target, values: [...classNames] }
       : target;

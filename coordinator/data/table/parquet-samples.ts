@@ -181,13 +181,13 @@ class LazySamples {
     );
     for (const { file } of files) hash.update(`\0${file.path}\0${file.stamp}`);
     const digest = hash.digest('hex');
-    const cache =
+    // Parts of one file share a cache, since it has all rows of the file.
+    const all = { key: digest.slice(0, 32), count: files.reduce((sum, { rows }) => sum + rows, 0) };
+    const [cache = null] =
       cacheFolder === undefined || maxCacheBytes === 0
-        ? null
-        : await SampleCache.open({
+        ? []
+        : await SampleCache.open([all], {
             folder: cacheFolder,
-            key: digest.slice(0, 32),
-            count: files.reduce((sum, { rows }) => sum + rows, 0),
             sampleBytes: reader.create(1).byteLength,
             maxBytes: maxCacheBytes,
             warn,

@@ -177,3 +177,23 @@ test('other names and folders are refused', async () => {
     'No gradcast model in',
   );
 });
+
+test('the lines about the model of a table say what has to be done to its columns', async () => {
+  const digits = syntheticDigits({ seed: 1, trainCount: 8, testCount: 1 });
+  const { job, initialWeights, weightNames } = await prepareJob(digits, { batchSize: 8, epochs: 1, seed: 1 });
+  const preprocessing = {
+    kind: 'table' as const,
+    columns: [{ name: 'width', type: 'number' as const, mean: 0, std: 1, missing: 0 }],
+    targets: [],
+  };
+  const dir = join(folder, 'table');
+  for (const saved of [{ preprocessing }, {}]) {
+    const training = { gradcast: '0', dataDescription: 'digits', epochs: 1, ...saved };
+    await saveModel(dir, modelToSave(job, { weights: initialWeights, names: weightNames }, training, null));
+    const lines: string[] = [];
+    await exportModel(dir, { format: 'onnx' }, { info: (line) => lines.push(line) });
+    const line =
+      "Columns of a table are standardized first, (value - mean) / std, and categories are one-hot: preprocessing in the file's metadata has the figures.";
+    expect(lines.filter((each) => each === line)).toHaveLength('preprocessing' in saved ? 1 : 0);
+  }
+});

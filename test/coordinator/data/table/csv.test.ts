@@ -409,6 +409,29 @@ describe('a saved preprocessing', () => {
     );
   });
 
+  it('measures the rows that training left out of a folder whose test part has no target, or all of another', async () => {
+    const row = (i: number, kind: string): string => `${i * i},${i % 7}${kind}`;
+    const rows = (count: number, hasKind: boolean): string =>
+      Array.from({ length: count }, (_, i) => row(i, hasKind ? `,${'ab'[i % 2]}` : '')).join('\n');
+    const files = {
+      'train.csv': `x,z,class\n${rows(50, true)}\n`,
+      'test.csv': `x,z\n${rows(20, false)}\n`,
+    };
+    const { dataset } = await load(files);
+    const model = { preprocessing: dataset.preprocessing, isMeasured: true };
+    const again = await loadFolder(own(), model);
+    expect(rowsOf(again.dataset.test, 2)).toEqual(rowsOf(dataset.test, 2));
+    expect(targetsOf(again.dataset.test)).toEqual(targetsOf(dataset.test));
+    expect(again.lines.infos[0]).toBe(
+      `${join(own(), 'test.csv')} has no column class, which is the target, so it is not measured.`,
+    );
+    const all = await loadFolder(own(), { ...model, measuresAll: true });
+    expect(all.dataset.test.count).toBe(50);
+    // A file that the person names is not left out.
+    const named = loadFolder(own(), { ...model, test: join(own(), 'test.csv') });
+    expect(await refusalOf(named)).toMatch(/test\.csv has no column class/);
+  });
+
   it('measures the rows that training left out', async () => {
     const text = `x,class\n${Array.from({ length: 50 }, (_, i) => `${i * i},${i % 2 === 0 ? 'a' : 'b'}`).join('\n')}\n`;
     const { dataset } = await load({ 'data.csv': text });

@@ -115,6 +115,41 @@ describe('Parquet is read', () => {
       },
     );
 
+  it.each([
+    ['names', ['cat', 'dog', 'owl'], 'STRING', ['cat', 'dog', 'owl']],
+    ['numbers', [1, 3, 5], 'INT32', ['1', '3', '5']],
+  ] as const)('as images with the classes of a model, which are %s', async (_, kinds, type, classNames) => {
+    const file = async (labels: number[]): Promise<Buffer> =>
+      parquet([
+        { name: 'image', data: (await pictures(labels.length)).map((bytes) => new Uint8Array(bytes)) },
+        { name: 'kind', data: labels.map((label) => kinds[label]!), type },
+        { name: 'weight', data: labels.map((_label, i) => i), type: 'INT32' },
+      ]);
+    const options = { target: 'kind' } as const;
+    const all = await load(
+      { 'all.parquet': await file([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2]) },
+      { ...options, ...HALF },
+    );
+    expect(all.dataset.classNames).toEqual(classNames);
+    const model = {
+      classNames: all.dataset.classNames,
+      preprocessing: all.dataset.preprocessing,
+      modelTargets: all.dataset.targets,
+      isMeasured: true,
+      measuresAll: true,
+    };
+    // The target is found by its name in the model.
+    const other = await load({ 'other.parquet': await file([2, 1, 2]) }, model);
+    expect(targetsOf(other.dataset.test)).toEqual([2, 1, 2]);
+    expect(other.dataset.classNames).toEqual(classNames);
+    expect(other.dataset.targets).toEqual(all.dataset.targets);
+    const { dataset } = await load(
+      { 'all.parquet': await file([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2]) },
+      { ...model, ...HALF, measuresAll: false },
+    );
+    expect(targetsOf(dataset.test)).toEqual(targetsOf(all.dataset.test));
+  });
+
   it('as images, with their classes in the order of Hugging Face', async () => {
     const { dataset, lines } = await load({
       'train.parquet': await imageFile(9, 4),
