@@ -94,6 +94,8 @@ export interface TrainingRunOutcome extends Pick<PreparedRun, 'job' | 'weightNam
   readonly scores: TestScores | null;
   /** Whether a checkpoint is on disk. */
   readonly canResume: boolean;
+  /** Kinds of engines that computed. */
+  readonly engines: ReadonlySet<string>;
 }
 
 /** Folder of a run and its checkpoints. */
@@ -177,7 +179,9 @@ async function trainPrepared(
         if (files !== null && resumeFrom === undefined) {
           if (custom !== undefined) await writeCustomCode(files.folder.dir, custom);
           const config = { ...settings.config, workers, source: describeSource(settings.data, settings) };
-          await files.folder.writeConfig(createRunConfig(config, prepared, settings.token, program));
+          await files.folder.writeConfig(
+            createRunConfig(config, prepared, coordinator?.token ?? settings.token, program),
+          );
           await files.checkpoints.writeInitial();
         }
         options.onListening(run.urls, tls);
@@ -227,7 +231,7 @@ async function openOutput(
 
 async function trainAndSave(
   prepared: PreparedRun,
-  { stepRunner, pool, feed, metrics, bottleneckReporter }: HostedRun,
+  { stepRunner, pool, feed, metrics, bottleneckReporter, finish }: HostedRun,
   { callbacks, files }: RunOutput,
   options: TrainingRunOptions,
 ): Promise<TrainingRunOutcome> {
@@ -272,11 +276,8 @@ async function trainAndSave(
       await files?.checkpoints.record(when, position, totals);
     },
   };
-  const running = trainWithCallbacks(training, callbacks);
-  const trained =
-    files === null
-      ? await running
-      : await Promise.race([running, rejectWhenLockLost(files.folder.lock.lost)]);
+  if (files !== null) endWhenLockLost(files.folder.lock.lost, finish);
+  const trained = await trainWithCallbacks(training, callbacks);
   const { finalModel: final, stopReason } = callbacks;
   const isStopped = signal.aborted || callbacks.stopSignal.aborted;
   if (isStopped && !signal.aborted) {
@@ -324,6 +325,7 @@ async function trainAndSave(
     steps: trained.steps,
     scores,
     canResume: files !== null && (files.checkpoints.hasWritten || resumeFrom !== undefined),
+    engines,
   };
 }
 
@@ -394,13 +396,11 @@ const isAtEpochEnd = (
   { batchSize }: Pick<Job, 'batchSize'>,
 ): boolean => steps === epochs * stepsPerEpoch(train.count, batchSize);
 
-/** Rejects when another process has taken the run's folder. */
-function rejectWhenLockLost(lost: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    const fail = (): void => reject(lost.reason as Error);
-    lost.addEventListener('abort', fail);
-    if (lost.aborted) fail();
-  });
+/** Ends a run with an error when another process takes its folder: no step is computed any more. */
+function endWhenLockLost(lost: AbortSignal, finish: HostedRun['finish']): void {
+  const end = (): void => finish('The run has ended with an error.', lost.reason as Error);
+  lost.addEventListener('abort', end);
+  if (lost.aborted) end();
 }
 
 /** Weights of a model to save. */
