@@ -95,6 +95,8 @@ export interface TrainingRunOutcome extends Pick<PreparedRun, 'job' | 'weightNam
   readonly scores: TestScores | null;
   /** Whether a checkpoint is on disk. */
   readonly canResume: boolean;
+  /** Kinds of engines that computed. */
+  readonly engines: ReadonlySet<string>;
 }
 
 /** Folder of a run and its checkpoints. */
@@ -183,7 +185,9 @@ async function trainPrepared(
             workers,
             source: describeSource(settings.data, settings, process.env),
           };
-          await files.folder.writeConfig(createRunConfig(config, prepared, settings.token, program));
+          await files.folder.writeConfig(
+            createRunConfig(config, prepared, coordinator?.token ?? settings.token, program),
+          );
           await files.checkpoints.writeInitial();
         }
         options.onListening(run.urls, tls);
@@ -234,7 +238,7 @@ async function openOutput(
 
 async function trainAndSave(
   prepared: PreparedRun,
-  { stepRunner, pool, feed, metrics, bottleneckReporter }: HostedRun,
+  { stepRunner, pool, feed, metrics, bottleneckReporter, finish }: HostedRun,
   { callbacks, files }: RunOutput,
   options: TrainingRunOptions,
 ): Promise<TrainingRunOutcome> {
@@ -279,11 +283,8 @@ async function trainAndSave(
       await files?.checkpoints.record(when, position, totals);
     },
   };
-  const running = trainWithCallbacks(training, callbacks);
-  const trained =
-    files === null
-      ? await running
-      : await Promise.race([running, rejectWhenLockLost(files.folder.lock.lost)]);
+  if (files !== null) endWhenLockLost(files.folder.lock.lost, finish);
+  const trained = await trainWithCallbacks(training, callbacks);
   const { finalModel: final, stopReason } = callbacks;
   const isStopped = signal.aborted || callbacks.stopSignal.aborted;
   if (isStopped && !signal.aborted) {
@@ -331,6 +332,7 @@ async function trainAndSave(
     steps: trained.steps,
     scores,
     canResume: files !== null && (files.checkpoints.hasWritten || resumeFrom !== undefined),
+    engines,
   };
 }
 
@@ -401,13 +403,11 @@ const isAtEpochEnd = (
   { batchSize }: Pick<Job, 'batchSize'>,
 ): boolean => steps === epochs * stepsPerEpoch(train.count, batchSize);
 
-/** Rejects when another process has taken the run's folder. */
-function rejectWhenLockLost(lost: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    const fail = (): void => reject(lost.reason as Error);
-    lost.addEventListener('abort', fail);
-    if (lost.aborted) fail();
-  });
+/** Ends a run with an error when another process takes its folder: no step is computed any more. */
+function endWhenLockLost(lost: AbortSignal, finish: HostedRun['finish']): void {
+  const end = (): void => finish('The run has ended with an error.', lost.reason as Error);
+  lost.addEventListener('abort', end);
+  if (lost.aborted) end();
 }
 
 /** Weights of a model to save. */
