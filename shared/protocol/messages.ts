@@ -20,8 +20,9 @@ export type Step = number & { readonly __step: unique symbol };
 export type ShardId = number & { readonly __shardId: unique symbol };
 export type WorkerId = string & { readonly __worker: unique symbol };
 
-const step = count as v.GenericSchema<unknown, Step>;
-const shardId = count as v.GenericSchema<unknown, ShardId>;
+// No transformation: it would cost time in each message.
+const step = count as unknown as v.GenericSchema<unknown, Step>;
+const shardId = count as unknown as v.GenericSchema<unknown, ShardId>;
 
 export interface EngineInfo {
   /** 'tensorflow', 'wasm', 'webgl', 'webgpu' or the name of another implementation. */
