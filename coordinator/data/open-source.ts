@@ -7,6 +7,7 @@ import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import { DEFAULT_VALIDATION_SPLIT, type DataOptions } from './data-options.ts';
 import type { DataReporter } from './data-reporter.ts';
 import { datasetName, parseRole } from './file-names.ts';
+import { findFiles } from './find-files.ts';
 import { readCifar } from './read-cifar.ts';
 import { openImageFolder } from './image-folder.ts';
 import { hasImageName } from './images/image-type.ts';
@@ -100,8 +101,13 @@ async function openPart(options: OpenSourceOptions & { readonly isTest?: boolean
   }
   const table = await loadTables(path, options, report, option);
   if (table?.preprocessing?.kind === 'image') return table;
+  if (table !== null) {
+    refuseOptions(path, options, 'images');
+    return table;
+  }
+  // Before its options, a path with nothing there is the error.
+  await findFiles(path, option);
   refuseOptions(path, options, 'images');
-  if (table !== null) return table;
   refuseOptions(path, options, 'tables');
   if (test !== undefined) {
     throw new DataError(
