@@ -11,6 +11,7 @@ import type { Clock } from '../../shared/util/clock.ts';
 import type { Callback } from '../callbacks/callback.ts';
 import { CallbackList } from '../callbacks/callback-list.ts';
 import { withScheduleOf } from '../callbacks/learning-rate.ts';
+import { checkMonitors } from '../callbacks/monitor.ts';
 import { trainWithCallbacks } from '../callbacks/train-with-callbacks.ts';
 import type { CoordinatorHost, HostedRun } from '../hosting/coordinator.ts';
 import { userCacheDir } from '../data/load-dataset.ts';
@@ -149,6 +150,7 @@ async function trainPrepared(
   if (job.microShard !== undefined) checkExact({ ...settings, exact: true });
   printDataset(dataset, report);
   if (job.customCode !== undefined) printCustomCode(job.customCode, report);
+  checkMonitors(options.callbacks ?? [], job);
   await checkModel(prepared, settings.model !== undefined || settings.loss !== undefined, program, report);
   await checkRunExports(settings.export, prepared);
   const workers = await options.chooseWorkerCount(job);
@@ -203,6 +205,7 @@ async function openOutput(
     ...prepared,
     callbacks: called,
     trainedBy: trainedBy(dataset, program.version),
+    customCode: prepared.custom,
     runDir: folder?.dir ?? null,
     report,
   });

@@ -8,7 +8,7 @@ import { readError } from '../data/data-file.ts';
 import { decodeFile, describeImageError, MAX_IMAGE_FILE_BYTES } from '../data/image-source.ts';
 import { decodeImage, readImageHeader } from '../data/images/decode-image.ts';
 import { detectImageType, hasImageName } from '../data/images/image-type.ts';
-import { rawPath } from '../data/list-images.ts';
+import { rawPath } from '../data/images/raw-path.ts';
 import { readRegularFile } from '../files/read-file.ts';
 import { sampleFromPicture, type Picture } from './digit-image.ts';
 import { otherKindError, type PredictingModel, type SampleSource } from './inputs.ts';
@@ -17,7 +17,8 @@ import { otherKindError, type PredictingModel, type SampleSource } from './input
 const DECODES_AT_ONCE = 8;
 /** A decoded image with more pixels could fill the memory. */
 const MAX_PIXELS = 64 << 20;
-const PNG_HEADER_BYTES = 24;
+const PNG_SIZE_AT = 16;
+const PNG_INTERLACE_AT = 28;
 
 /**
  * Images as samples: decoded as in training if the model has preprocessing of images, else treated like the digits of MNIST.
@@ -77,7 +78,7 @@ export async function readPicture(file: string): Promise<Picture> {
   let bytes: Buffer | null = null;
   try {
     bytes = await readRegularFile(file, MAX_IMAGE_FILE_BYTES);
-    if (detectImageType(bytes) === 'png' && bytes.length >= PNG_HEADER_BYTES) return decodePng(bytes, shown);
+    if (isPlainPng(bytes)) return decodePng(bytes, shown);
     const { height, width } = await readImageHeader(bytes);
     const rgba = await decodeImage(bytes, { size: [height, width], channels: 4, fit: 'stretch' });
     return { width, height, rgba };
@@ -88,8 +89,21 @@ export async function readPicture(file: string): Promise<Picture> {
   }
 }
 
+/**
+ * Whether pngjs decodes an image with no more memory than its header says. It unpacks an interlaced image to any size, and follows the
+ * last of several headers; such images are left to sharp.
+ */
+function isPlainPng(bytes: Buffer): boolean {
+  return (
+    detectImageType(bytes) === 'png' &&
+    bytes[PNG_INTERLACE_AT] === 0 &&
+    bytes.indexOf('IHDR', PNG_SIZE_AT) === -1
+  );
+}
+
 function decodePng(bytes: Buffer, shown: string): Picture {
-  const [width, height] = [bytes.readUInt32BE(16), bytes.readUInt32BE(20)];
+  const width = bytes.readUInt32BE(PNG_SIZE_AT);
+  const height = bytes.readUInt32BE(PNG_SIZE_AT + 4);
   if (width * height > MAX_PIXELS)
     throw invalidFileError(
       shown,

@@ -74,7 +74,10 @@ interface InverseTimeSchedule {
 
 interface PlateauSchedule {
   readonly name: 'plateau';
-  readonly monitor: 'val_loss' | 'loss' | 'val_accuracy' | 'accuracy';
+  /** Loss or metric of an epoch. */
+  readonly monitor: string;
+  /** Whether smaller or larger values are better. @default auto: its name tells */
+  readonly mode?: 'auto' | 'min' | 'max' | undefined;
   readonly factor: number;
   /** Epochs without an improvement after which the rate is reduced. */
   readonly patience: number;
@@ -145,7 +148,8 @@ const scheduleSchema: v.GenericSchema<unknown, ScheduleSettings> = v.variant('na
   } satisfies SchemaFields<InverseTimeSchedule>),
   v.object({
     name: v.literal('plateau'),
-    monitor: v.picklist(['val_loss', 'loss', 'val_accuracy', 'accuracy']),
+    monitor: v.pipe(v.string(), v.minLength(1), v.maxLength(200)),
+    mode: v.optional(v.picklist(['auto', 'min', 'max'])),
     factor: v.pipe(positive, v.ltValue(1)),
     patience: count,
     minDelta: nonNegative,
