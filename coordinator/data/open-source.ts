@@ -8,6 +8,7 @@ import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import { DEFAULT_VALIDATION_SPLIT, type DataOptions } from './data-options.ts';
 import type { DataReporter } from './data-reporter.ts';
 import { datasetName, parseRole } from './file-names.ts';
+import { findFiles } from './find-files.ts';
 import { readCifar } from './read-cifar.ts';
 import { openImageFolder } from './image-folder.ts';
 import { hasImageName } from './images/image-type.ts';
@@ -98,6 +99,8 @@ async function openPart(
   }
   const table = await loadTables(path, options, report, option);
   if (table !== null) return table;
+  // Before its options, a path with nothing there is the error.
+  await findFiles(path, option);
   applicableOptions('idx', path, options);
   refuseTestData(path, options, 'IDX', 'test or t10k in their names');
   return divideIfAsked(await readFolder(path, option, report, options.isTest), options);
