@@ -19,6 +19,9 @@ const SETTINGS: Readonly<
 /** Early stopping on the command line, where the best epoch is wanted: Keras' patience of 0 stops at the first setback. */
 const EARLY_STOPPING: EarlyStoppingOptions = { patience: 3, restoreBestWeights: true };
 
+/** Name of the option --webhook-secret. */
+const SECRET = 'webhookSecret';
+
 /** Adds the options of callbacks to a command that trains. */
 export function addCallbackOptions(command: Command): Command {
   const options = [
@@ -42,7 +45,11 @@ export function addCallbackOptions(command: Command): Command {
     ),
   ];
   for (const option of options) command.addOption(option.helpGroup(GROUP));
-  return command;
+  return command.hook('preAction', (_, action) => {
+    // The environment may have a secret for other runs.
+    if (action.getOptionValueSource(SECRET) === 'env' && action.getOptionValue('webhook') === undefined)
+      action.setOptionValue(SECRET, undefined);
+  });
 }
 
 /** Parses settings of early stopping: metric=val_accuracy,patience=5. */

@@ -3,6 +3,7 @@ import { delimiter, join, relative, sep } from 'node:path';
 import type { CoordinatorEngine } from '../coordinator/integrity/reference-engine.ts';
 import type { RunProgram } from '../coordinator/commands/run-session.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
+import type { WorkerCountOptions } from '../worker-node/autotune/choose-worker-count.ts';
 
 /** The parts of the program that bin/gradcast.js knows. */
 export interface CliEnvironment {
@@ -57,32 +58,12 @@ async function openInThread(file: string, choice: EngineChoice | 'cpu'): Promise
   return openThreadedEngine({ file, choice, note: () => undefined });
 }
 
-export interface WorkerCountOptions {
-  readonly workers: number | 'auto';
-  readonly engine: EngineChoice;
-  /** Threads of each worker. @default chosen with the number of workers */
-  readonly threads?: number | undefined;
-  readonly note: (line: string) => void;
-  readonly signal: AbortSignal;
-}
-
-/**
- * Number of local workers of a command. With `auto` it may measure this machine for some seconds, and says so; the result
- * means nothing once the signal is aborted.
- */
+/** Number of local workers of a command; `auto` for the fastest of this machine. */
 export async function resolveWorkerCount(
-  { workers, engine, threads, note, signal }: WorkerCountOptions,
+  { workers, ...options }: WorkerCountOptions & { readonly workers: number | 'auto' },
   { command }: Pick<CliContext, 'command'>,
 ): Promise<number> {
   if (workers !== 'auto') return workers;
-  const { readMachineProfile, chooseWorkerCount } =
-    await import('../worker-node/autotune/choose-worker-count.ts');
-  const machine = readMachineProfile(command);
-  return chooseWorkerCount({
-    ...machine,
-    threads: threads ?? machine.threads,
-    choice: engine,
-    note,
-    signal,
-  });
+  const { chooseWorkerCountHere } = await import('../worker-node/autotune/choose-worker-count.ts');
+  return chooseWorkerCountHere(command, options);
 }

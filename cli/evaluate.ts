@@ -34,6 +34,7 @@ export function addEvaluate(cli: Command, context: CliContext): void {
     .argument('<model-dir>', 'folder of a run, or its model/')
     .addOption(dataOption())
     .addOption(transposeOption())
+    .option('--no-transpose', 'leave the images as they are, although those of the run were transposed')
     .addOption(localWorkersOption())
     .addOption(engineOption('engine of the local workers'))
     .addOption(trustOption('the model'))

@@ -103,7 +103,8 @@ const SCHEDULE_SPECS: readonly Spec[] = [
   ['--end-learning-rate <rate>', 'last learning rate (polynomial; default: 0.0001)', numberFrom('zero')],
   ['--power <n>', 'exponent (polynomial; default: 1)', number],
   ['--cycle', 'begin again after the decay (polynomial)'],
-  ['--monitor <score>', 'val_loss, loss, val_accuracy or accuracy (plateau; default: val_loss)', String],
+  ['--monitor <score>', 'loss or metric, as val_accuracy (plateau; default: val_loss)', String],
+  ['--mode <direction>', 'whether a smaller or larger score is better: auto, min or max (plateau)', String],
   ['--factor <part>', 'factor of the learning rate (plateau; default: 0.1)', fraction],
   [
     '--patience <epochs>',

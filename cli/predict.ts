@@ -20,8 +20,8 @@ Examples:
   gradcast predict runs/shakespeare --text "ROMEO:" --tokens 300 --temperature 0.8
 
 New data is treated as the training data was: images are cut and scaled to the size of the samples, columns are found
-by their names, numbers are standardized by the training data. A model of digits without such settings crops, scales
-and centers an image of another size as MNIST does.`;
+by their names, numbers are standardized by the training data. A model of MNIST's digits crops, scales and centers an
+image of another size as MNIST does.`;
 
 /** `gradcast predict`: predictions of a saved model for new data. */
 export function addPredict(cli: Command, context: CliContext): void {
@@ -30,7 +30,7 @@ export function addPredict(cli: Command, context: CliContext): void {
     .summary('predict images, rows, arrays or text with a trained model')
     .description('Predict images, rows of tables, arrays or text with a trained model.')
     .argument('<model-dir>', 'folder of a run, or its model/')
-    .argument('[input...]', 'images, folders of images, CSV, TSV, Parquet, .npy, .npz or .txt files')
+    .argument('[input...]', 'images, folders of images, CSV, TSV, Parquet, .npy, .npz, IDX or .txt files')
     .addOption(
       new Option(
         '--text <text>',

@@ -69,3 +69,43 @@ export function announceLoading(engine: Engine, onLoading: () => void): Engine {
     },
   };
 }
+
+/** An engine, and whether a call of it has not been answered. */
+export interface WatchedEngine {
+  readonly engine: Engine;
+  readonly isBusy: () => boolean;
+}
+
+/**
+ * An engine of which is known whether it computes. One that still does after its session has ended is stuck.
+ * @example
+ * const { engine, isBusy } = watchedEngine(opened.engine);
+ */
+export function watchedEngine(engine: Engine): WatchedEngine {
+  let pending = 0;
+  const watch = async <T>(call: Promise<T>): Promise<T> => {
+    pending++;
+    try {
+      return await call;
+    } finally {
+      pending--;
+    }
+  };
+  return {
+    isBusy: () => pending > 0,
+    engine: {
+      info: engine.info,
+      async load(job, module) {
+        const computer = await watch(engine.load(job, module));
+        return {
+          setWeights: (weights) => computer.setWeights(weights),
+          gradient: (...shard) => watch(computer.gradient(...shard)),
+          prepare: (step, shard) => computer.prepare(step, shard),
+          evaluate: (shard) => watch(computer.evaluate(shard)),
+          predict: (...prediction) => watch(computer.predict(...prediction)),
+          dispose: () => computer.dispose(),
+        };
+      },
+    },
+  };
+}

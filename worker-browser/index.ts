@@ -64,6 +64,8 @@ export type ContributionStatus =
   | { readonly state: 'loading' }
   /** Computing gradients. */
   | { readonly state: 'contributing'; readonly workerId: string }
+  /** Joined, and without work: steps are faster without this tab, or the coordinator waits for its next run. */
+  | { readonly state: 'standby'; readonly workerId: string; readonly reason: string }
   /** Without a connection, before the next try. */
   | { readonly state: 'waiting'; readonly reason: string; readonly retryInMs: number }
   /** Paused by {@link Contribution.pause}. */
@@ -127,6 +129,7 @@ export function contribute(url: string | URL, options: ContributionOptions = {})
   let worker: Worker;
   let currentShare = share;
   let hasWorked = false;
+  let workerId = '';
 
   const post = (message: FromPage): void => worker.postMessage(message);
   const setStatus = (next: ContributionStatus): void => {
@@ -143,7 +146,8 @@ export function contribute(url: string | URL, options: ContributionOptions = {})
     worker.onmessage = ({ data }: MessageEvent<FromTab>) => {
       hasWorked = true;
       if (data.type === 'note') onProblem?.(data.line);
-      const next = toStatus(data);
+      if (data.type === 'joined') workerId = data.workerId;
+      const next = toStatus(data, workerId);
       if (next !== null) setStatus(next);
     };
     worker.onerror = ({ message }) => {
@@ -172,7 +176,7 @@ export function contribute(url: string | URL, options: ContributionOptions = {})
 }
 
 /** @returns null for a message that does not change the state */
-function toStatus(message: FromTab): ContributionStatus | null {
+function toStatus(message: FromTab, workerId: string): ContributionStatus | null {
   switch (message.type) {
     case 'connecting':
     case 'paused':
@@ -180,7 +184,11 @@ function toStatus(message: FromTab): ContributionStatus | null {
     case 'building':
       return { state: 'loading' };
     case 'joined':
-      return { state: 'contributing', workerId: message.workerId };
+      return { state: 'contributing', workerId };
+    case 'standby':
+      return message.onStandby
+        ? { state: 'standby', workerId, reason: message.reason }
+        : { state: 'contributing', workerId };
     case 'waiting':
       return { state: 'waiting', reason: message.reason, retryInMs: message.waitMs };
     case 'finished':
@@ -191,7 +199,6 @@ function toStatus(message: FromTab): ContributionStatus | null {
     case 'engine':
     case 'note':
     case 'prediction':
-    case 'standby':
       return null;
   }
 }

@@ -5,12 +5,16 @@ import { errorMessage } from '../shared/util/error-message.ts';
 import type { Job } from '../shared/model/job.ts';
 import { sampleSize } from '../shared/model/tensors.ts';
 import { layoutOf } from '../shared/model/layout.ts';
+import { LOAD_LIMIT_MS, withinLimit } from '../shared/worker/custom-code-access.ts';
 import type { OpenedEngine } from './engine/tab-engines.ts';
 
 /** Twelve predictions a second are enough to look live. More would slow the shards. */
 const READ_INTERVAL_MS = 80;
 /** Time without a picture after which the model's memory is released. */
 const UNLOAD_AFTER_MS = 30_000;
+/** Time after which a picture that could not be read is read again, and how often: an engine may start slowly on a busy machine. */
+const RETRY_AFTER_MS = 2_000;
+const MAX_RETRIES = 3;
 
 export interface PictureReaderOptions {
   /** Opens an engine for pictures alone: the engine that computes shards is busy most of the time. */
@@ -43,7 +47,10 @@ export class PictureReader {
   /** Whether the picture or the weights have changed since the last prediction. */
   #stale = false;
   #weightsStale = false;
-  #readAtMs = -Infinity;
+  /** Time from which the next prediction may start. */
+  #readFromMs = -Infinity;
+  /** Attempts that failed since the last prediction or new picture. */
+  #failures = 0;
   #cancelRead: (() => void) | null = null;
   #reading = false;
   #opened: ReturnType<PictureReaderOptions['open']> | null = null;
@@ -57,6 +64,7 @@ export class PictureReader {
   /** @param picture bytes of the job's sample shape, 0 to 255; null for none */
   show(picture: Uint8Array | null): void {
     this.#picture = picture;
+    this.#failures = 0;
     this.#cancelClose();
     if (picture === null)
       this.#cancelClose = this.#options.clock.after(UNLOAD_AFTER_MS, () => this.#unload());
@@ -117,7 +125,7 @@ export class PictureReader {
     if (!this.#stale || this.#picture === null || this.#latest === null) return;
     if (this.#reading || this.#cancelRead !== null) return;
     const { clock } = this.#options;
-    const waitMs = Math.max(0, this.#readAtMs + READ_INTERVAL_MS - clock.now());
+    const waitMs = Math.max(0, this.#readFromMs - clock.now());
     this.#cancelRead = clock.after(waitMs, () => {
       this.#cancelRead = null;
       void this.#read();
@@ -126,17 +134,25 @@ export class PictureReader {
 
   async #read(): Promise<void> {
     this.#reading = true;
-    this.#readAtMs = this.#options.clock.now();
+    this.#readFromMs = this.#options.clock.now() + READ_INTERVAL_MS;
     try {
       if (this.#latest !== null) await this.#predict(this.#latest);
+      this.#failures = 0;
     } catch (error) {
       this.#close();
-      this.#picture = null;
-      this.#options.note(`The picture cannot be read: ${errorMessage(error)}`);
+      this.#retryLater(errorMessage(error));
     } finally {
       this.#reading = false;
       this.#schedule();
     }
+  }
+
+  #retryLater(reason: string): void {
+    this.#stale = true;
+    this.#readFromMs = this.#options.clock.now() + RETRY_AFTER_MS;
+    if (this.#failures++ < MAX_RETRIES) return;
+    this.#picture = null;
+    this.#options.note(`The picture cannot be read: ${reason}`);
   }
 
   async #predict({ job, key, module }: LatestWeights): Promise<void> {
@@ -154,7 +170,10 @@ export class PictureReader {
       this.#weightsStale = false;
       computer.setWeights(latest.weights);
     }
-    const probabilities = await computer.predict([picture], 1);
+    const predicting = computer.predict([picture], 1);
+    const probabilities = await (module === undefined
+      ? predicting
+      : withinLimit(this.#options.clock, predicting, LOAD_LIMIT_MS, 'did not predict'));
     if (this.#picture !== null) this.#options.onPrediction([...probabilities]);
   }
 
@@ -162,7 +181,10 @@ export class PictureReader {
     if (this.#loaded?.key === key) return this.#loaded.computer;
     const { engine } = await this.#open();
     this.#unload();
-    const computer = await engine.load(job, module);
+    const loading = engine.load(job, module);
+    const computer = await (module === undefined
+      ? loading
+      : withinLimit(this.#options.clock, loading, LOAD_LIMIT_MS, 'was not loaded'));
     this.#loaded = { key, computer };
     this.#weightsStale = true;
     return computer;

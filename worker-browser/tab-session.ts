@@ -5,7 +5,7 @@ import type { Connect } from '../shared/protocol/transport.ts';
 import { RefusedError, runWorker } from '../shared/worker/connection-loop.ts';
 import type { WorkerOptions, WorkerReport } from '../shared/worker/options.ts';
 import type { OpenedEngine, TabEngines } from './engine/tab-engines.ts';
-import { announceLoading, throttledEngine } from './engine-wrappers.ts';
+import { announceLoading, throttledEngine, watchedEngine } from './engine-wrappers.ts';
 import type { FromPage, FromTab } from './tab-messages.ts';
 
 export interface TabSessionOptions {
@@ -31,6 +31,9 @@ type Join = Extract<FromPage, { type: 'join' }>;
 /** A tab that loses more engines than this stops, or it would reopen them for ever. */
 const MAX_ENGINE_LOSSES = 5;
 
+/** Time that the end of a session waits for what the engine computes: custom code may never end. */
+const END_LIMIT_MS = 10_000;
+
 /** A tab's part in a run: joins, leaves, and changes engines in between. */
 export function createTabSession(options: TabSessionOptions): { join(message: Join): void; pause(): void } {
   const { engines, clock, post } = options;
@@ -40,8 +43,9 @@ export function createTabSession(options: TabSessionOptions): { join(message: Jo
   let session = new AbortController();
   let losses = 0;
   let hasTriedOthers = false;
-  /** Opened when the tab first joins. */
+  /** Opened when the tab next joins, if it is null. */
   let current: Promise<OpenedEngine> | null = null;
+  let openNext = (): Promise<OpenedEngine> => engines.openFirst();
   const afterSession: (() => void)[] = [];
 
   /** Makes an engine the current one, reports it, and replaces it should it be lost. */
@@ -84,6 +88,15 @@ export function createTabSession(options: TabSessionOptions): { join(message: Jo
     }
     note('Another one is being opened.');
     switchEngine(engines.reopen(opened.backend));
+  }
+
+  /** Ends an engine whose code does not end. Another one is opened when the tab joins again. */
+  function endStuck(opening: Promise<OpenedEngine>, opened: OpenedEngine): void {
+    opened.close();
+    if (current !== opening) return;
+    current = null;
+    openNext = () => engines.reopen(opened.backend);
+    post({ type: 'note', line: 'The engine did not stop computing, so it was ended.' });
   }
 
   /** Benchmarks other engines and switches to a faster one. Runs after the first shard, to let the tab contribute soon. */
@@ -139,12 +152,18 @@ export function createTabSession(options: TabSessionOptions): { join(message: Jo
     paused: AbortSignal,
     ended: AbortSignal,
   ): Promise<string> {
-    const opening = current ?? setEngine(engines.openFirst());
+    const opening = current ?? setEngine(openNext());
     // A pause does not wait for the engine, which stays for the next session.
     const stopped = new Promise<null>((resolve) => ended.addEventListener('abort', () => resolve(null)));
     const opened = await Promise.race([opening, stopped]);
     if (opened === null) return '';
-    return runWorker({
+    const { engine, isBusy } = watchedEngine(options.wrapEngine(opened.engine));
+    let cancelEnd = (): void => undefined;
+    const limitEnd = (): void => {
+      cancelEnd = clock.after(END_LIMIT_MS, () => endStuck(opening, opened));
+    };
+    ended.addEventListener('abort', limitEnd);
+    const running = runWorker({
       url,
       name,
       clock,
@@ -154,15 +173,19 @@ export function createTabSession(options: TabSessionOptions): { join(message: Jo
       onRetryNow: options.onRetryNow,
       signal: ended,
       ...(token === undefined ? {} : { token }),
-      engine: announceLoading(
-        throttledEngine(options.wrapEngine(opened.engine), options.share, clock, ended),
-        () => post({ type: 'building' }),
+      engine: announceLoading(throttledEngine(engine, options.share, clock, ended), () =>
+        post({ type: 'building' }),
       ),
       connect(to, events) {
         post({ type: 'connecting' });
         return options.connect(to, events);
       },
       report: reportFor(opening, paused),
+    });
+    return running.finally(() => {
+      ended.removeEventListener('abort', limitEnd);
+      cancelEnd();
+      if (isBusy()) endStuck(opening, opened);
     });
   }
 

@@ -3,7 +3,7 @@ import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice
 import { formatCoordinatorLink } from '../shared/protocol/coordinator-link.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import { RefusedError } from '../shared/worker/connection-loop.ts';
-import { readMachineProfile, chooseWorkerCount } from './autotune/choose-worker-count.ts';
+import { chooseWorkerCountHere } from './autotune/choose-worker-count.ts';
 import { nativeCandidates } from './engine/locate/candidates.ts';
 import { engineCacheDir } from './engine/locate/cache.ts';
 import { threadsPerWorker } from './engine/native/load-native.ts';
@@ -141,17 +141,11 @@ async function chooseWorkers(options: RunWorkersOptions): Promise<readonly Worke
       env: visibleDeviceEnv(number),
     }));
   }
-  let count = workers;
-  if (count === 'auto') {
-    const machine = readMachineProfile([process.execPath, program.programFile]);
-    count = await chooseWorkerCount({
-      ...machine,
-      threads: threads ?? machine.threads,
-      choice: engine,
-      signal,
-      note: info,
-    });
-  }
+  const command = [process.execPath, program.programFile] as const;
+  const count =
+    workers === 'auto'
+      ? await chooseWorkerCountHere(command, { engine, threads, signal, note: info })
+      : workers;
   if (count === 1) return [{ name, env: {} }];
   return Array.from({ length: count }, (_, i) => ({ name: `${name}-${i + 1}`, env: {} }));
 }

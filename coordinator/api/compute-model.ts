@@ -11,6 +11,7 @@ import { writeModelFile, type ExportedModel } from '../export/write-model.ts';
 import { nameWeights } from '../model-file/weights-file.ts';
 import { modelPenalty } from '../optimizer/tensor-rules.ts';
 import { predictBatches, type ReadInputs } from '../predict/predict-batches.ts';
+import { writeModelCard } from '../run/model-card.ts';
 import { modelToSave, saveModel } from '../run/model-folder.ts';
 import { readInputs, readSplit } from '../task/arrays.ts';
 import { openTaskData } from '../task/data.ts';
@@ -41,7 +42,7 @@ export function trainedModel(
   outcome: TrainingRunOutcome,
   { version, openEngine, isStopped }: ModelOrigin,
 ): TrainedModel {
-  const { custom, ...about } = outcome;
+  const { custom, engines, ...about } = outcome;
   const { job, weights, weightNames, dataset, history, scores } = about;
   const { preprocessing, classNames } = dataset;
   const epochs = history.at(-1)?.epoch ?? 0;
@@ -58,6 +59,7 @@ export function trainedModel(
       };
       const model = modelToSave(job, { weights, names: weightNames }, training, scores);
       await saveModel(folder, { ...model, customCode: custom });
+      await writeModelCard(folder, { ...about, gradcast: version, isStopped, engines });
     },
     export: (file, exportOptions) =>
       exportModel(
@@ -117,19 +119,30 @@ function withEngine(
   const open = async (): Promise<{ computer: GradientComputer; close: () => Promise<void> }> => {
     const code = await readCode();
     const { engine, close } = await openEngine();
-    const computer = await engine.load(job, code?.module);
-    computer.setWeights(weights.slice());
-    return { computer, close };
+    try {
+      const computer = await engine.load(job, code?.module);
+      computer.setWeights(weights.slice());
+      return { computer, close };
+    } catch (error) {
+      await close().catch(() => undefined);
+      throw error;
+    }
   };
   const closeWhenIdle = (): void => {
     clearTimeout(idleTimer);
     idleTimer = setTimeout(() => {
       const idle = opened;
       opened = null;
-      void idle?.then(async ({ computer, close }) => {
-        computer.dispose();
-        await close();
-      });
+      // An engine that has ended by itself may fail here; nothing waits for it.
+      idle
+        ?.then(async ({ computer, close }) => {
+          try {
+            computer.dispose();
+          } finally {
+            await close();
+          }
+        })
+        .catch(() => undefined);
     }, IDLE_MS);
   };
   return (work) => {
@@ -183,7 +196,7 @@ async function testSplit(job: Job, own: TrainedOn, data: TaskData | undefined): 
   const { preprocessing, classNames } = own;
   const dataset = await openTaskData(
     data,
-    { seed: job.seed, preprocessing, classNames, isMeasured: true },
+    { seed: job.seed, preprocessing, classNames, modelTargets: job.targets, isMeasured: true },
     silentReporter,
   );
   return fitToJob(dataset, job).test;
@@ -193,21 +206,23 @@ async function predict(
   computer: GradientComputer,
   job: Job,
   given: ArrayValues | Readonly<Record<string, ArrayValues>>,
-): Promise<Float32Array | NestedNumbers> {
+): Promise<Float32Array | Float32Array[] | NestedNumbers> {
   const { inputs, count } = readInputs(given, job.inputs);
-  const shape = job.outputs[0]?.shape ?? [];
-  const size = sampleSize({ shape });
-  const predicted = new Float32Array(count * size);
+  const predicted = job.outputs.map((output) => new Float32Array(count * sampleSize(output)));
   const read: ReadInputs = (from, to) =>
     inputs.map((values) => {
       const sample = values.length / count;
       return values.slice(from * sample, to * sample);
     });
-  const first = { ...job, outputs: job.outputs.slice(0, 1) };
-  for await (const { from, outputs } of predictBatches(computer, first, { count, read }))
-    predicted.set(outputs[0] ?? [], from * size);
+  for await (const { from, samples, outputs } of predictBatches(computer, job, { count, read }))
+    outputs.forEach((values, i) => predicted[i]?.set(values, (from * values.length) / samples));
   const isList = Array.isArray(given) || Object.values(given).every((values) => Array.isArray(values));
-  return isList ? nest(predicted, [count, ...shape]) : predicted;
+  const results = isList
+    ? predicted.map((values, i) => nest(values, [count, ...(job.outputs[i]?.shape ?? [])]))
+    : predicted;
+  // As in Keras, a list only of several outputs.
+  const [first] = results;
+  return first !== undefined && results.length === 1 ? first : results;
 }
 
 /** Lists of lists of row-major values. */

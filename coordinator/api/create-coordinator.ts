@@ -31,7 +31,7 @@ export interface CoordinatorOptions {
   readonly url?: string | undefined;
   /** Maximum number of workers. @default 1000 */
   readonly maxWorkers?: number | undefined;
-  /** Number of runs; workers that come after the last one end, and earlier ones wait for the next. @default any number */
+  /** Number of runs: workers end with the last one, and stay for the next before. @default any number, until close() */
   readonly maxRuns?: number | undefined;
   /** Names of options in lines for logs. @default their keys */
   readonly optionName?: ((key: string) => string) | undefined;
@@ -55,7 +55,7 @@ export interface ListenOptions {
 
 /**
  * A place where workers and browsers join runs: one run after the other, in your own server or on a port of its own. It may exist
- * before the first run; workers that come early retry until there is one.
+ * before the first run; workers that come early retry until there is one, and those of a run that is over stay for the next.
  * @example
  * ```ts
  * const coordinator: Coordinator = createCoordinator({ path: '/train' });
@@ -70,7 +70,7 @@ export interface Coordinator {
   readonly workerCount: number;
   /**
    * Answers a request for the page, the worker's files, /health or /metrics below the path. A function by itself, for `app.use`.
-   * @param next called if the request is for something else
+   * @param next called if the request is for something else, or no GET or HEAD
    * @returns whether the request is answered
    */
   readonly handleRequest: (
@@ -79,8 +79,9 @@ export interface Coordinator {
     next?: (error?: unknown) => void,
   ) => boolean;
   /**
-   * Opens the WebSocket of a worker or of a page below the path. A function by itself, for `server.on('upgrade', ...)`. If it is
-   * the server's only listener, it refuses all other upgrades.
+   * Opens the WebSocket of a worker or of a page below the path. A function by itself, for `server.on('upgrade', ...)`. It leaves
+   * other upgrades alone, so that a listener of yours can call it and then another WebSocket server; but if it is itself the server's
+   * only listener, it refuses them with 404.
    * @returns whether the request was handled
    */
   readonly handleUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => boolean;
@@ -90,7 +91,10 @@ export interface Coordinator {
    * @throws Error with a sentence if it cannot listen on that address
    */
   listen(options?: ListenOptions): Promise<number>;
-  /** Tells workers that the run is over, and closes all connections and own ports. @param reason sentence for the workers' logs */
+  /**
+   * Tells workers that there is no further run, and closes all connections and own ports. A run in progress ends with an error.
+   * @param reason sentence for the workers' logs and the error
+   */
   close(reason?: string): Promise<void>;
 }
 
@@ -146,7 +150,7 @@ export function createCoordinator(options: CoordinatorOptions = {}): Coordinator
       return host.workerCount;
     },
     handleRequest: (request, response, next) => endpoint.handleRequest(request, response, next),
-    handleUpgrade: (request, socket, head) => endpoint.handleUpgrade(request, socket, head),
+    handleUpgrade: endpoint.handleUpgrade,
     listen(where = {}) {
       checkSettings(where, listenFields, 'listen');
       return host.listen({ host: where.host ?? DEFAULT_HOST, port: where.port ?? 0, tls: where.tls });

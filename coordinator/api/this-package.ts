@@ -42,17 +42,9 @@ function findPackage(from: string): ThisPackage {
       const { openThreadedEngine } = await import('../../worker-node/thread/threaded-engine.ts');
       return openThreadedEngine({ file: threadFile, choice, note: () => undefined });
     },
-    async chooseWorkerCount({ engine, threads, note, signal }) {
-      const { readMachineProfile, chooseWorkerCount } =
-        await import('../../worker-node/autotune/choose-worker-count.ts');
-      const machine = readMachineProfile(command);
-      return chooseWorkerCount({
-        ...machine,
-        threads: threads ?? machine.threads,
-        choice: engine,
-        note,
-        signal,
-      });
+    async chooseWorkerCount(options) {
+      const { chooseWorkerCountHere } = await import('../../worker-node/autotune/choose-worker-count.ts');
+      return chooseWorkerCountHere(command, options);
     },
   };
 }

@@ -61,9 +61,12 @@ export interface TrainOptions {
   readonly codec?: CodecOption | undefined;
   /** A coordinator of yours, which goes on after the run. @default one that closes at the end of the run */
   readonly coordinator?: Coordinator | undefined;
-  /** Address to listen on. @default '127.0.0.1' */
+  /** Address to listen on, with a port. @default '127.0.0.1' */
   readonly host?: string | undefined;
-  /** Port to listen on; 0 takes a free one. @default 0; none with a coordinator, or with your engine as the only worker */
+  /**
+   * Port to listen on; 0 takes a free one. With a coordinator of yours, it stays open until that is closed.
+   * @default 0; none with a coordinator, or with your engine as the only worker
+   */
   readonly port?: number | undefined;
   /** Secret that workers need to join. @default every worker may join */
   readonly token?: string | undefined;
@@ -215,6 +218,11 @@ function settingsOf(task: Task, options: TrainOptions): RunSettings {
   const { host = DEFAULT_HOST, port, token, resume } = options;
   if (coordinator !== undefined && token !== undefined)
     throw new TypeError('The token belongs to the coordinator: createCoordinator({ token }).');
+  const withoutPort = (['host', 'https'] as const).find((key) => (options[key] ?? false) !== false);
+  if (coordinator !== undefined && port === undefined && withoutPort !== undefined)
+    throw new TypeError(
+      `${optionName(withoutPort)} needs ${optionName('port')} beside a coordinator, which has its own addresses.`,
+    );
   if (options.export !== undefined && out === undefined && resume === undefined)
     throw new TypeError(
       `${optionName('export')} needs ${optionName('out')}: files are written in its folder.`,

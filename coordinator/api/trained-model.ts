@@ -55,7 +55,8 @@ export interface TrainedModel {
   /** The data that it was trained on. */
   readonly dataset: Dataset;
   /**
-   * Saves the model as model.json and a file of weights, which `tf.loadLayersModel` and `gradcast predict` read.
+   * Saves the model as model.json and a file of weights, which `tf.loadLayersModel` and `gradcast predict` read, and README.md, a card
+   * that describes it. A README.md that gradcast did not write is left as it is.
    * @param folder created if it is missing
    * @throws Error with a sentence that names the file that could not be written
    */
@@ -74,13 +75,17 @@ export interface TrainedModel {
    */
   evaluate(data?: TaskData): Promise<{ readonly loss: number; readonly [metric: string]: number }>;
   /**
-   * Values of the first output: class probabilities for a classification.
+   * Values of the output: class probabilities for a classification. Of a model with several outputs, a list with those of each.
    * @param inputs samples with the values of the training data: pixels from 0 to 255 if they were images
    * @returns lists for lists, [samples][...shape of the output]; else all values, row-major
    * @throws DataError with a sentence if the model was not trained on such samples
+   * @example
+   * ```ts
+   * const [digit, parity] = await model.predict<Float32Array[]>({ image: pixels });
+   * ```
    */
   predict(inputs: readonly unknown[] | Readonly<Record<string, readonly unknown[]>>): Promise<NestedNumbers>;
-  predict(
+  predict<Values extends Float32Array | Float32Array[] = Float32Array>(
     inputs: Exclude<ArrayValues, readonly unknown[]> | Readonly<Record<string, ArrayValues>>,
-  ): Promise<Float32Array>;
+  ): Promise<Values>;
 }

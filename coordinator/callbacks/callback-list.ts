@@ -1,3 +1,4 @@
+import type { CodeBundle } from '../../shared/model/custom-code.ts';
 import type { Job } from '../../shared/model/job.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { errorMessage } from '../../shared/util/error-message.ts';
@@ -18,6 +19,8 @@ export interface CallbackListOptions {
   readonly optimizer: Optimizer;
   /** Part of the metadata of models that callbacks save. */
   readonly trainedBy: TrainedBy;
+  /** Custom code of the job, part of models that callbacks save. @default none */
+  readonly customCode?: CodeBundle | undefined;
   /** Folder of the run; null if it has none. */
   readonly runDir: string | null;
   readonly resumeFrom?: ResumePoint | undefined;

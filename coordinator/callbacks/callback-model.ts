@@ -1,4 +1,5 @@
 import { dirname } from 'node:path';
+import type { CodeBundle } from '../../shared/model/custom-code.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { writeFileAtomic } from '../files/write-file.ts';
 import { makeFolder } from '../files/make-folder.ts';
@@ -23,6 +24,8 @@ export interface CallbackModelOptions {
   readonly weightNames: readonly string[];
   readonly optimizer: Pick<Optimizer, 'averagedWeights'>;
   readonly trainedBy: TrainedBy;
+  /** Custom code of the job, which is written beside models. @default none */
+  readonly customCode?: CodeBundle | undefined;
   /** Current epoch and scores. */
   readonly position: () => { readonly epoch: number; readonly logs: Logs };
   readonly onReplaced: (model: FinalModel) => void;
@@ -30,7 +33,7 @@ export interface CallbackModelOptions {
 
 /** The model of a run, for callbacks. */
 export function callbackModel(options: CallbackModelOptions): CallbackModel {
-  const { job, weightNames: names, optimizer, trainedBy, position, onReplaced } = options;
+  const { job, weightNames: names, optimizer, trainedBy, customCode, position, onReplaced } = options;
   const weights = (): Float32Array => optimizer.averagedWeights.slice();
   return {
     job,
@@ -52,7 +55,7 @@ export function callbackModel(options: CallbackModelOptions): CallbackModel {
           { ...trainedBy, epochs },
           testScoresOf(logs),
         );
-        return saveModel(path, model);
+        return saveModel(path, { ...model, customCode });
       }
       const named = nameWeights(weights(), names, job.layout);
       // Runs without a Keras file do not load the library that writes one.

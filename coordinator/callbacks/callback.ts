@@ -83,6 +83,8 @@ type Awaitable = void | Promise<void>;
 export interface Callback {
   /** Name for errors and checkpoints. @default callback 1, 2, ... */
   readonly name?: string;
+  /** Loss or metric in the logs of epochs that it follows: a run that does not compute it is refused before it begins. */
+  readonly monitor?: string;
   /** Schedule that the optimizer gets from this callback. */
   readonly schedule?: ScheduleOptions;
   /** Called before the first step of this process. */

@@ -66,6 +66,7 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
 
   return {
     name: 'earlyStopping',
+    monitor: monitor.name,
     onTrainBegin({ isResumed, stop }) {
       if (!isResumed) state = START;
       // The run was resumed after its end, with no more patience than before.

@@ -58,6 +58,7 @@ export function modelCheckpoint(options: ModelCheckpointOptions = {}): Callback 
 
   return {
     name: 'modelCheckpoint',
+    ...(monitor === null ? {} : { monitor: monitor.name }),
     onTrainBegin({ isResumed }) {
       if (!isResumed) best = baseline;
     },

@@ -1,4 +1,7 @@
-import type { Logs } from './callback.ts';
+import type { Job } from '../../shared/model/job.ts';
+import { improvementSign, type MonitorMode } from '../../shared/model/metric-direction.ts';
+import { Scoring } from '../../shared/model/scoring.ts';
+import type { Callback, Logs } from './callback.ts';
 
 /**
  * Metric that a callback follows, and when a value of it is an improvement.
@@ -11,15 +14,8 @@ export interface MonitorOptions {
   /** Smallest change that is an improvement. @default 0 */
   readonly minDelta?: number;
   /** Whether smaller or larger values are better; auto knows it for the loss and most metrics of Keras. @default 'auto' */
-  readonly mode?: 'auto' | 'min' | 'max';
+  readonly mode?: MonitorMode;
 }
-
-/** Metrics of which more is better, with names as Keras and outputs make them: `val_accuracy`, `label_auc`. */
-const UP =
-  /(^|_)(acc|accuracy|auc|precision|recall|precision_at_recall|recall_at_precision|sensitivity_at_specificity|specificity_at_sensitivity|f1_score|fbeta_score|r2_score|pearson_correlation|concordance_correlation|cosine_similarity|io_u|iou)(_\d+)?$/;
-/** Losses and metrics of which less is better. */
-const DOWN =
-  /(^|_)(loss|error|mae|mse|rmse|msle|mape|crossentropy|cross_entropy|hinge|divergence|poisson|log_?cosh|huber)(_\d+)?$/;
 
 /**
  * Decides when a metric has improved, by the rules of keras 3 callbacks/monitor_callback.py.
@@ -59,15 +55,32 @@ export class Monitor {
   }
 }
 
-function directionOf(callback: string, monitor: string, mode: unknown): 1 | -1 {
-  if (mode === 'max') return 1;
-  if (mode === 'min') return -1;
-  if (mode !== 'auto') throw new Error(`${callback} has no mode ${String(mode)}. Use auto, min or max.`);
-  if (UP.test(monitor)) return 1;
-  if (DOWN.test(monitor)) return -1;
+function directionOf(callback: string, monitor: string, mode: MonitorMode): 1 | -1 {
+  if (!['auto', 'min', 'max'].includes(mode))
+    throw new Error(`${callback} has no mode ${mode as string}. Use auto, min or max.`);
+  const sign = improvementSign(monitor, mode);
+  if (sign !== null) return sign;
   throw new Error(
     `${callback} cannot tell whether a larger ${monitor} is better. Add mode: 'max' or mode: 'min'.`,
   );
+}
+
+/**
+ * Checks before a run that it computes what its callbacks monitor.
+ * @throws Error that names the callback, and what the run computes
+ * @example
+ * checkMonitors([earlyStopping({ monitor: 'val_auc' })], job);
+ */
+export function checkMonitors(callbacks: readonly Callback[], job: Job): void {
+  const scores = ['loss', ...new Scoring(job).names];
+  const logs = [...scores, ...scores.map((name) => `val_${name}`), 'learning_rate'];
+  for (const { name = 'A callback', monitor } of callbacks) {
+    if (monitor === undefined || logs.includes(monitor)) continue;
+    throw new Error(
+      `${name} monitors ${monitor}, but the run computes ${scores.join(', ')}, and with val_ before it that of the test data. ` +
+        'Add the metric to the run, or monitor another one.',
+    );
+  }
 }
 
 /** Checks a count among the options of a callback. @throws Error that names the option */

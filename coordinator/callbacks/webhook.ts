@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { pause, systemClock, type Clock } from '../../shared/util/clock.ts';
 import { errorMessage } from '../../shared/util/error-message.ts';
-import type { Callback, CallbackContext } from './callback.ts';
+import type { Callback, CallbackContext, CallbackModel } from './callback.ts';
 import { checkCount } from './monitor.ts';
 
 /**
@@ -50,15 +50,20 @@ const MAX_RETRY_MS = 30_000;
 export function webhook(url: string, options: WebhookOptions = {}): Callback {
   const { events = EVENTS, endTimeoutMs = 10_000, clock = systemClock(globalThis) } = options;
   checkOptions(url, options);
-  const queue = new WebhookQueue(url, { ...options, clock });
-  let report: (line: string) => void = () => undefined;
+  /** Queues by the model of their run, since a webhook may be used for several runs. */
+  const queues = new WeakMap<CallbackModel, WebhookQueue>();
 
   const send = (event: WebhookEvent, context: CallbackContext, more: object = {}): void => {
     if (!events.includes(event)) return;
-    const { epoch, epochs, step, logs } = context;
+    const { epoch, epochs, step, logs, model } = context;
+    const queue = queues.get(model) ?? new WebhookQueue(url, { ...options, clock }, context.warn);
+    queues.set(model, queue);
     const fields = { event, time: new Date().toISOString(), epoch, epochs, step, logs, ...more };
-    report = (line) => context.warn(line);
-    queue.add(JSON.stringify(fields), (line) => report(line));
+    queue.add(JSON.stringify(fields));
+  };
+  const drain = async ({ model }: CallbackContext): Promise<void> => {
+    await queues.get(model)?.drain(endTimeoutMs);
+    queues.delete(model);
   };
 
   return {
@@ -70,19 +75,22 @@ export function webhook(url: string, options: WebhookOptions = {}): Callback {
     onEpochEnd: (context) => send('epoch', context),
     async onTrainEnd(context) {
       send('end', context, { stopReason: context.stopReason });
-      await queue.drain(endTimeoutMs);
+      await drain(context);
     },
     async onError(error, context) {
       send('error', context, { error: errorMessage(error) });
-      await queue.drain(endTimeoutMs);
+      await drain(context);
     },
   };
 }
 
 function checkOptions(url: string, options: WebhookOptions): void {
   const { protocol = '', username = '', password = '' } = URL.canParse(url) ? new URL(url) : {};
-  if (protocol !== 'http:' && protocol !== 'https:')
-    throw new Error(`The webhook needs a URL that begins with http:// or https://, not ${url}.`);
+  // The URL itself may be a secret.
+  if (protocol !== 'http:' && protocol !== 'https:') {
+    const found = protocol === '' ? 'which it has not' : `not with ${protocol}`;
+    throw new Error(`The webhook needs a URL that begins with http:// or https://, ${found}.`);
+  }
   if (username !== '' || password !== '')
     throw new Error("The webhook's URL has a name or password. Send them in the header authorization.");
   const unknown = options.events?.find((event) => !EVENTS.includes(event));
@@ -99,25 +107,31 @@ function checkOptions(url: string, options: WebhookOptions): void {
   }
 }
 
-/** Sends requests in their order, one at a time, in the background. */
+/** Sends the requests of a run in their order, one at a time, in the background. */
 class WebhookQueue {
   readonly #url: string;
   readonly #options: WebhookOptions & { readonly clock: Clock };
+  readonly #warn: (line: string) => void;
   readonly #pending: string[] = [];
   readonly #cancel = new AbortController();
   #sending: Promise<void> | null = null;
   /** Whether the last event was not delivered, of which the person knows. */
   #hasFailed = false;
 
-  constructor(url: string, options: WebhookOptions & { readonly clock: Clock }) {
+  constructor(
+    url: string,
+    options: WebhookOptions & { readonly clock: Clock },
+    warn: (line: string) => void,
+  ) {
     this.#url = url;
     this.#options = options;
+    this.#warn = warn;
   }
 
-  add(body: string, warn: (line: string) => void): void {
+  add(body: string): void {
     this.#pending.push(body);
     if (this.#pending.length > MAX_PENDING) this.#pending.shift();
-    this.#sending ??= this.#sendAll(warn).finally(() => (this.#sending = null));
+    this.#sending ??= this.#sendAll();
   }
 
   /** Waits until all is sent. After the time is over, the rest is dropped. */
@@ -127,13 +141,15 @@ class WebhookQueue {
     cancelTimer();
   }
 
-  async #sendAll(warn: (line: string) => void): Promise<void> {
+  async #sendAll(): Promise<void> {
     for (let body = this.#pending.shift(); body !== undefined; body = this.#pending.shift()) {
       const failure = await this.#send(body);
       if (failure !== null && !this.#hasFailed)
-        warn(`The webhook ${new URL(this.#url).host} was not reached: ${failure}. The run goes on.`);
+        this.#warn(`The webhook ${new URL(this.#url).host} was not reached: ${failure}. The run goes on.`);
       this.#hasFailed = failure !== null;
     }
+    // At once, or an event that is added before a later reaction to the promise would wait for the next one.
+    this.#sending = null;
   }
 
   /** @returns part of a sentence that says why the event was not delivered; null if it was */

@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { isLazy, transformSplit, type Dataset } from '../../shared/data/dataset.ts';
 import { parsePreprocessing } from '../../shared/data/preprocessing.ts';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
@@ -10,7 +8,6 @@ import type { Step } from '../../shared/protocol/messages.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import { describeTransposition } from '../data/dataset-warnings.ts';
 import { openDataset, type DataFlags } from '../data/load-dataset.ts';
-import { findNamedSet } from '../data/load-named.ts';
 import { writeFileAtomic } from '../files/write-file.ts';
 import type { CoordinatorEngine } from '../integrity/reference-engine.ts';
 import { modelPenalty } from '../optimizer/tensor-rules.ts';
@@ -20,8 +17,8 @@ import { outputReaders, type OutputReader } from '../predict/output-reader.ts';
 import { withComputer } from '../predict/predict-batches.ts';
 import { EVALUATING, type Reporter } from '../report/reporter.ts';
 import { loadCustomCode, loadModel } from '../run/model-folder.ts';
-import { readRecordedSource } from '../run/run-folder.ts';
 import { Interrupted } from '../training/errors.ts';
+import { chooseMeasuredData } from './measured-data.ts';
 import { withCoordinator, type RunProgram } from './run-session.ts';
 
 export interface EvaluateModelFlags extends Omit<DataFlags, 'seed'> {
@@ -67,8 +64,9 @@ export async function evaluateModel(
     const customCode = await loadCustomCode(modelDir, job, flags.trust ?? []);
     const { classNames } = metadata;
     const preprocessing = parsePreprocessing(metadata.preprocessing);
-    const files = await chooseData(modelDir, flags);
-    const how = { ...files, seed: job.seed, preprocessing, classNames, isMeasured: true };
+    const files = await chooseMeasuredData(modelDir, dataFlags(flags), job.data.name, preprocessing);
+    const model = { preprocessing, classNames, modelTargets: job.targets, isMeasured: true };
+    const how = { ...files, ...model, seed: job.seed };
     const dataset = fitToJob(await openDataset(how, report, signal), job);
     report.info(`${dataset.description.replace(/\.$/, '')}: ${dataset.test.count} test samples`);
     for (const line of describeTransposition(dataset)) report.warn(line);
@@ -116,6 +114,15 @@ export async function evaluateModel(
   }
 }
 
+/** Flags about data. */
+const dataFlags = ({
+  engine: _engine,
+  trust: _trust,
+  json: _json,
+  csv: _csv,
+  ...flags
+}: EvaluateModelFlags): Omit<DataFlags, 'seed'> => flags;
+
 /** Rejects at once when the signal is aborted, since an evaluation has nothing to save. @throws Interrupted */
 function rejectOnAbort<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
   return new Promise((resolve, reject) => {
@@ -124,25 +131,6 @@ function rejectOnAbort<Result>(work: Promise<Result>, signal: AbortSignal): Prom
     if (signal.aborted) stop();
     work.then(resolve, reject);
   });
-}
-
-/**
- * Data to measure on: that of the run with its options, unless the person names other data. All samples of other data are measured,
- * or those of its test part.
- */
-async function chooseData(
-  modelDir: string,
-  { engine: _engine, json: _json, csv: _csv, ...flags }: EvaluateModelFlags,
-): Promise<Omit<DataFlags, 'seed'>> {
-  const recorded = await readRecordedSource(modelDir);
-  const { data, testData, validationSplit } = flags;
-  if (testData !== undefined && data === undefined) return flags;
-  if (data === undefined || (recorded?.data !== undefined && resolve(data) === resolve(recorded.data)))
-    return { ...recorded, ...flags };
-  const isNamed = findNamedSet(data) !== null && !existsSync(resolve(data));
-  if (isNamed || testData !== undefined || validationSplit !== undefined || !existsSync(resolve(data)))
-    return flags;
-  return { ...flags, data: undefined, testData: data };
 }
 
 /** Writes the files that --json and --csv name. @throws Error with a sentence */

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { parsePreprocessing } from '../../shared/data/preprocessing.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { customTerms } from '../../shared/model/outputs.ts';
 import { errorMessage } from '../../shared/util/error-message.ts';
-import { chooseTarget, runTarget, type ExportTarget } from '../export/formats.ts';
+import { chooseTarget, runTarget, type ExportFormat, type ExportTarget } from '../export/formats.ts';
 import { describeInput, openingLine, type ExportedModel } from '../export/describe-model.ts';
 import { checkExport, writeModelFile } from '../export/write-model.ts';
 import { readModelFile } from '../model-file/model-file.ts';
@@ -54,7 +55,7 @@ async function writeAndReport(
   target: ExportTarget,
   report: Pick<Reporter, 'info'>,
 ): Promise<void> {
-  const { job, weights, epochs } = model;
+  const { job, weights, epochs, preprocessing } = model;
   const { file, format } = target;
   const bytes = [...weights.values()].reduce((sum, { values }) => sum + values.byteLength, 0);
   if (bytes > ANNOUNCED_BYTES) report.info(`Writing ${file}, ${Math.round(bytes / 1e6)} MB ...`);
@@ -65,7 +66,7 @@ async function writeAndReport(
     report.info(
       'It has the weights in the layouts of Keras; its metadata have the model, and how PyTorch wants them.',
     );
-  else for (const line of inputLines(job)) report.info(line);
+  else for (const line of [...inputLines(job), ...preparationLines(preprocessing, format)]) report.info(line);
   if (format !== 'keras') return;
   const customLoss = job.outputs.find(({ loss }) => loss.function !== undefined)?.loss.function;
   if (customLoss !== undefined) {
@@ -86,6 +87,16 @@ function inputLines({ inputs }: Job): string[] {
     return [values.startsWith('pixels from') ? 'It takes pixels from 0 to 255.' : `It takes ${values}.`];
   }
   return inputs.map((each) => `Its input ${each.name} takes ${describeInput(each)}.`);
+}
+
+/** Lines about what has to be done to the rows of a table before. */
+function preparationLines(preprocessing: unknown, format: ExportFormat): string[] {
+  const parsed = parsePreprocessing(preprocessing);
+  if (parsed?.kind !== 'table') return [];
+  const place = format === 'onnx' ? "the file's metadata" : 'model.json of the run';
+  return [
+    `Columns of a table are standardized first, (value - mean) / std, and categories are one-hot: preprocessing in ${place} has the figures.`,
+  ];
 }
 
 /** Settings that Keras does not keep in a model, or the file does not have; null if there are none. */

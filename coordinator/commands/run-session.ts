@@ -13,6 +13,7 @@ import { waitForWorkers } from '../pool/wait-for-workers.ts';
 import type { OpenCoordinatorEngine } from '../integrity/reference-engine.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { Certificate } from '../server/tls.ts';
+import { RunAborted } from '../training/errors.ts';
 
 /** The program that the coordinator runs in. */
 export interface RunProgram {
@@ -67,12 +68,14 @@ export interface RunSessionOptions {
 
 /** Time that local workers may take to start; after it, the work begins with the workers that are connected. */
 const LOCAL_WORKERS_TIMEOUT_MS = 60_000;
+const FAILED = 'The run has ended with an error.';
 /** Time for which connections of an ended process may still seem to be open. */
 const CLOSE_GRACE_MS = 1_000;
 
 /**
  * Opens a coordinator, starts local workers, waits until they are ready, does the work, and closes everything again, also after
- * an error. A coordinator that existed before still serves the page of the run.
+ * an error. A coordinator that existed before still serves the page of the run, and its workers wait for the next one.
+ * @param work has ended when this rejects: its next round fails if the run cannot go on
  * @throws Error if the local workers end and no other worker is connected; TrainingDiverged if they were dropped for values that
  *   are not finite
  */
@@ -99,10 +102,7 @@ export async function withCoordinator<Result>(
   const wanted = Math.max(1, workers + (ownEngine === undefined ? 0 : 1), minWorkers ?? 0);
   const timeoutMs = minWorkers === undefined ? LOCAL_WORKERS_TIMEOUT_MS : null;
   const local: LocalWorkers[] = [];
-  let closeReason = 'The run has ended with an error.';
-  let hasResult = false;
-  const sessionEnd = new AbortController();
-  const stopWaiting = AbortSignal.any([signal, sessionEnd.signal]);
+  let closeReason = FAILED;
   try {
     if (options.port !== null) await coordinator.listen({ host: options.host, port: options.port, tls });
     await options.onOpen(run);
@@ -135,35 +135,35 @@ export async function withCoordinator<Result>(
         }),
       );
     }
-    const localFailure = local.length === 0 ? [] : [failWithoutWorkers(local, run, options)];
-    await Promise.race([...localFailure, waitForWorkers(run.pool, wanted, timeoutMs, clock, stopWaiting)]);
-    const result = await Promise.race([...localFailure, work(run)]);
+    if (local.length > 0) void abortWithoutWorkers(local, run, options);
+    await waitForWorkers(run.pool, wanted, timeoutMs, clock, signal);
+    const result = await work(run);
     closeReason = signal.aborted ? 'The run was stopped.' : 'The run is finished.';
-    hasResult = true;
     return result;
   } finally {
-    sessionEnd.abort();
     if (options.coordinator === undefined) await coordinator.close(closeReason);
-    else if (hasResult) run.finish(closeReason);
-    else await run.close(closeReason);
+    else run.finish(closeReason);
     await Promise.all(local.map((each) => each.stop()));
     await coordinator.closeLocalPort();
   }
 }
 
-/** Rejects when the local workers have ended and no other worker is connected. */
-async function failWithoutWorkers(
+/** Ends the run with an error when the local workers have ended and no other worker is connected. */
+async function abortWithoutWorkers(
   local: readonly LocalWorkers[],
-  { pool, stepRunner }: HostedRun,
+  { pool, stepRunner, finish }: HostedRun,
   { clock, report, interrupt }: Pick<RunSessionOptions, 'clock' | 'report' | 'interrupt'>,
-): Promise<never> {
+): Promise<void> {
   const reasons = await Promise.all(local.map(({ exited }) => exited));
   const reason = reasons.join('; ');
   // A process may end before its connections are closed.
   if (pool.workers.size > 0) await pause(clock, CLOSE_GRACE_MS, interrupt.signal);
-  if (pool.workers.size === 0) {
-    throw stepRunner.divergence ?? new Error(`The workers on this machine have ended: ${reason}`);
-  }
-  report.warn(`The workers on this machine have ended (${reason}); the other workers continue.`);
-  return new Promise<never>(() => undefined);
+  if (pool.end !== null) return;
+  if (pool.workers.size > 0)
+    report.warn(`The workers on this machine have ended (${reason}); the other workers continue.`);
+  else
+    finish(
+      FAILED,
+      stepRunner.divergence ?? new RunAborted(`The workers on this machine have ended: ${reason}`),
+    );
 }

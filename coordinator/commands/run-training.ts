@@ -11,6 +11,7 @@ import type { Clock } from '../../shared/util/clock.ts';
 import type { Callback } from '../callbacks/callback.ts';
 import { CallbackList } from '../callbacks/callback-list.ts';
 import { withScheduleOf } from '../callbacks/learning-rate.ts';
+import { checkMonitors } from '../callbacks/monitor.ts';
 import { trainWithCallbacks } from '../callbacks/train-with-callbacks.ts';
 import type { CoordinatorHost, HostedRun } from '../hosting/coordinator.ts';
 import { userCacheDir } from '../data/load-dataset.ts';
@@ -94,6 +95,8 @@ export interface TrainingRunOutcome extends Pick<PreparedRun, 'job' | 'weightNam
   readonly scores: TestScores | null;
   /** Whether a checkpoint is on disk. */
   readonly canResume: boolean;
+  /** Kinds of engines that computed. */
+  readonly engines: ReadonlySet<string>;
 }
 
 /** Folder of a run and its checkpoints. */
@@ -149,6 +152,7 @@ async function trainPrepared(
   if (job.microShard !== undefined) checkExact({ ...settings, exact: true });
   printDataset(dataset, report);
   if (job.customCode !== undefined) printCustomCode(job.customCode, report);
+  checkMonitors(options.callbacks ?? [], job);
   await checkModel(prepared, settings.model !== undefined || settings.loss !== undefined, program, report);
   await checkRunExports(settings.export, prepared);
   const workers = await options.chooseWorkerCount(job);
@@ -176,8 +180,14 @@ async function trainPrepared(
         const { files } = output;
         if (files !== null && resumeFrom === undefined) {
           if (custom !== undefined) await writeCustomCode(files.folder.dir, custom);
-          const config = { ...settings.config, workers, source: describeSource(settings.data, settings) };
-          await files.folder.writeConfig(createRunConfig(config, prepared, settings.token, program));
+          const config = {
+            ...settings.config,
+            workers,
+            source: describeSource(settings.data, settings, process.env),
+          };
+          await files.folder.writeConfig(
+            createRunConfig(config, prepared, coordinator?.token ?? settings.token, program),
+          );
           await files.checkpoints.writeInitial();
         }
         options.onListening(run.urls, tls);
@@ -203,6 +213,7 @@ async function openOutput(
     ...prepared,
     callbacks: called,
     trainedBy: trainedBy(dataset, program.version),
+    customCode: prepared.custom,
     runDir: folder?.dir ?? null,
     report,
   });
@@ -227,7 +238,7 @@ async function openOutput(
 
 async function trainAndSave(
   prepared: PreparedRun,
-  { stepRunner, pool, feed, metrics, bottleneckReporter }: HostedRun,
+  { stepRunner, pool, feed, metrics, bottleneckReporter, finish }: HostedRun,
   { callbacks, files }: RunOutput,
   options: TrainingRunOptions,
 ): Promise<TrainingRunOutcome> {
@@ -272,11 +283,8 @@ async function trainAndSave(
       await files?.checkpoints.record(when, position, totals);
     },
   };
-  const running = trainWithCallbacks(training, callbacks);
-  const trained =
-    files === null
-      ? await running
-      : await Promise.race([running, rejectWhenLockLost(files.folder.lock.lost)]);
+  if (files !== null) endWhenLockLost(files.folder.lock.lost, finish);
+  const trained = await trainWithCallbacks(training, callbacks);
   const { finalModel: final, stopReason } = callbacks;
   const isStopped = signal.aborted || callbacks.stopSignal.aborted;
   if (isStopped && !signal.aborted) {
@@ -324,6 +332,7 @@ async function trainAndSave(
     steps: trained.steps,
     scores,
     canResume: files !== null && (files.checkpoints.hasWritten || resumeFrom !== undefined),
+    engines,
   };
 }
 
@@ -394,13 +403,11 @@ const isAtEpochEnd = (
   { batchSize }: Pick<Job, 'batchSize'>,
 ): boolean => steps === epochs * stepsPerEpoch(train.count, batchSize);
 
-/** Rejects when another process has taken the run's folder. */
-function rejectWhenLockLost(lost: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    const fail = (): void => reject(lost.reason as Error);
-    lost.addEventListener('abort', fail);
-    if (lost.aborted) fail();
-  });
+/** Ends a run with an error when another process takes its folder: no step is computed any more. */
+function endWhenLockLost(lost: AbortSignal, finish: HostedRun['finish']): void {
+  const end = (): void => finish('The run has ended with an error.', lost.reason as Error);
+  lost.addEventListener('abort', end);
+  if (lost.aborted) end();
 }
 
 /** Weights of a model to save. */

@@ -41,14 +41,22 @@ const MAX_LISTED = 6;
  *
  * @param folder absolute path
  * @param option option or variable that named the folder, for example '--data'
+ * @param isTest whether files of test samples alone do, as those to train on
  * @throws DataError if a part is missing, or if two sets are equally good
  */
-export function chooseFiles(files: readonly DataFile[], folder: string, option: string): ChosenFiles {
+export function chooseFiles(
+  files: readonly DataFile[],
+  folder: string,
+  option: string,
+  isTest = false,
+): ChosenFiles {
+  const hasTraining = files.some(({ name }) => parseRole(name)?.split === 'train');
   const candidates = files
     .flatMap((file): Candidate[] => {
       const role = parseRole(file.name);
       if (role === null) return [];
-      return [{ file, role: file.isTable === true ? { ...role, kind: 'table' } : role }];
+      const split = isTest && !hasTraining ? 'train' : role.split;
+      return [{ file, role: { ...role, split, kind: file.isTable === true ? 'table' : role.kind } }];
     })
     .toSorted(compareCandidates);
   const sets = groupIntoSets(candidates, ({ set }) => set);

@@ -95,6 +95,14 @@ export function detectContent(head: Uint8Array): Content {
   return { kind: 'other', found: `text that begins with "${beginning}"`, isText: true };
 }
 
+/** Description and advice for a file that is known not to be what its name says; null if its contents are unknown too. */
+export function describeWrongFile(head: Uint8Array): { found: string; remedy?: string | undefined } | null {
+  const content = detectContent(head);
+  return content.kind === 'other' && content.isText !== true && !content.found.startsWith('bytes ')
+    ? { found: content.found, remedy: content.remedy === `${WRITE_IDX}.` ? undefined : content.remedy }
+    : null;
+}
+
 const isLittleEndianHeader = ([rank = 0, type = 0, second, first]: Uint8Array): boolean =>
   rank >= 1 && rank <= 4 && type >= 0x08 && type <= 0x0e && second === 0 && first === 0;
 

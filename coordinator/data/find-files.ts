@@ -69,8 +69,8 @@ async function entryKind(path: string): Promise<string> {
 
 function noFolderError(folder: string, option: string, found: string): DataError {
   return new DataError(
-    `${sanitizeForTerminal(folder)} (from ${option}): expected a folder or zip archive of data files, found ${found}. ` +
-      `Point ${option} at a folder that holds them, or leave it out to use MNIST.`,
+    `${sanitizeForTerminal(folder)} (from ${option}): expected a file, folder or zip archive of data, found ${found}. ` +
+      `Point ${option} at the data, or leave it out to use MNIST.`,
   );
 }
 

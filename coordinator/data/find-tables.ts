@@ -1,14 +1,16 @@
-import { stat } from 'node:fs/promises';
+import { readlink, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { DataError, invalidFileError } from '../../shared/data/data-error.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Preprocessing } from '../../shared/data/preprocessing.ts';
+import type { TensorSpec } from '../../shared/model/tensors.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import { plainFile, type DataFile } from './data-file.ts';
 import type { DataFormat, DataOptions } from './data-options.ts';
 import { HEAD_BYTES, detectContent, isPacked } from './detect-content.ts';
 import { parseRole, splitNameOf, tableFormatOf, type TableFormat } from './file-names.ts';
 import { findFiles } from './find-files.ts';
+import type { ContentOptions } from './option-uses.ts';
 import { openContents } from './unpack.ts';
 import { zipOnDisk } from './zip-entries.ts';
 
@@ -24,11 +26,21 @@ export interface TableFiles {
 }
 
 /** Options of the loaders of tables, arrays and text. */
-export interface TableLoadOptions extends Omit<DataOptions, 'source' | 'limit' | 'transpose'> {
+export interface TableLoadOptions extends Omit<DataOptions, 'source' | 'limit'> {
   /** Preprocessing of a saved model, which is measured. @default made from the training part */
   readonly preprocessing?: Preprocessing | undefined;
-  /** Whether all samples at the path are for testing. */
+  /** Names of the classes of that model. @default those of the data */
+  readonly classNames?: readonly string[] | undefined;
+  /** Tensors of that model's targets. @default chosen by the data */
+  readonly modelTargets?: readonly TensorSpec[] | undefined;
+  /** Options of the data of that model's run. */
+  readonly trainedWith?: ContentOptions | undefined;
+  /** Whether all samples at the path are for testing, unless it has a test part. */
   readonly isTest?: boolean | undefined;
+  /** gradcast's cache folder, for decoded images that memory has no room for. @default none */
+  readonly cacheDir?: string | undefined;
+  /** Limit of that cache; 0 for none. */
+  readonly maxCacheBytes?: number | undefined;
 }
 
 /** Loaded data set, and lines to report about it. */
@@ -48,6 +60,7 @@ const MAX_LISTED = 6;
  *
  * @param path absolute path of a file, folder or archive
  * @param format format to take @default detected; a folder of IDX files or images has none of these
+ * @param isTest whether all samples are for testing, so that files may be named so
  * @returns null if there is none, or something else
  * @throws DataError if it is not clear which file is for training
  */
@@ -55,10 +68,17 @@ export async function findTables(
   path: string,
   format: DataFormat | undefined,
   option: string,
+  isTest = false,
 ): Promise<TableFiles | null> {
   if (format === 'idx' || format === 'images') return null;
   const stats = await stat(path).catch(() => null);
-  if (stats === null) return null;
+  if (stats === null) {
+    const link = await readlink(path).catch(() => null);
+    if (link === null) return null;
+    throw new DataError(
+      `${sanitizeForTerminal(path)} (from ${option}) is a link to ${sanitizeForTerminal(link)}, where nothing can be read. Correct the link, or name another file.`,
+    );
+  }
   if (stats.isFile()) {
     const found = format ?? (await formatOfFile(path, stats.size));
     if (found !== null)
@@ -75,11 +95,11 @@ export async function findTables(
   }
   return found === 'npy'
     ? { format: found, train: named, test: null, unused: [] }
-    : { format: found, ...chooseTables(named, found, path) };
+    : { format: found, ...chooseTables(named, found, path, isTest) };
 }
 
 /** Format of a single file, by its name or else by its contents; null for IDX files and folders in archives. */
-async function formatOfFile(path: string, bytes: number): Promise<TableFormat | null> {
+export async function formatOfFile(path: string, bytes: number): Promise<TableFormat | null> {
   const byName = tableFormatOf(basename(path));
   if (byName !== null) return byName;
   const file = plainFile(path, basename(path), bytes);
@@ -122,16 +142,18 @@ function chooseTables(
   files: readonly DataFile[],
   format: TableFormat,
   path: string,
+  isTest: boolean,
 ): Omit<TableFiles, 'format'> {
   const of = (split: string | null): DataFile[] => files.filter(({ name }) => splitNameOf(name) === split);
   const [train, test, val, unnamed] = [of('train'), of('test'), of('val'), of(null)];
   const forTest = test.length > 0 ? test : val;
-  if (train.length === 0 && unnamed.length === 0) {
+  if (train.length === 0 && unnamed.length === 0 && !isTest) {
     throw new DataError(
       `${sanitizeForTerminal(path)} has only files named test or val: ${listFiles(files)}. Name a file with train in its name, or one alone.`,
     );
   }
-  const forTraining = train.length > 0 ? train : unnamed;
+  const named = train.length > 0 ? train : unnamed;
+  const forTraining = named.length > 0 ? named : forTest;
   const unused = files.filter((file) => !forTraining.includes(file) && !forTest.includes(file));
   for (const part of [forTraining, forTest]) {
     // Texts are joined, whatever their names are.

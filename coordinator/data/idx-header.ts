@@ -52,7 +52,7 @@ export function parseIdxHeader(head: Uint8Array, path: string): IdxHeader {
   if (head.length < 4) throw invalidFileError(path, expected, `${head.length} bytes in all: it is cut short`);
   const [first = 0, second = 0, typeCode = 0, rank = 0] = head;
   if (first !== 0 || second !== 0) {
-    const found = 'a header that begins in reverse order: was it written little-endian?';
+    const found = 'a header in reverse order, as if written little-endian';
     throw invalidFileError(path, expected, found, WRITE_BIG_ENDIAN);
   }
   const type = TYPES.get(typeCode);

@@ -47,8 +47,8 @@ export async function vectorDataset(
   return test === null ? { dataset: { ...dataset, test: null }, lines: [] } : { dataset, lines };
 }
 
-/** Array of an IDX file as one of NumPy. */
-function likeNpy({ path, values, dimensions, type, isFloat }: DataArray): NpyArray {
+/** Numbers of an IDX file, or of another in memory, as an array of NumPy. */
+export function likeNpy({ path, values, dimensions, type, isFloat }: DataArray): NpyArray {
   const dtype: Exclude<DType, 'bool'> =
     values instanceof Uint8Array ? 'uint8' : isFloat ? 'float32' : 'int32';
   const size = dimensions.slice(1).reduce((product, side) => product * side, 1);

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { realpath } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import type { LazySplit } from '../../shared/data/dataset.ts';
 import { DataError, invalidFileError } from '../../shared/data/data-error.ts';
@@ -6,8 +7,9 @@ import { readRegularFile } from '../files/read-file.ts';
 import { readError } from './data-file.ts';
 import { HEAD_BYTES, detectContent } from './detect-content.ts';
 import { decodeImage, ImageError, nameImageError, type ImageOptions } from './images/decode-image.ts';
-import { openable, rawPath, readable, type ImageFiles, type RawPath } from './list-images.ts';
+import { joinRaw, openable, rawPath, readable, type RawPath } from './images/raw-path.ts';
 import { SampleCache } from './images/sample-cache.ts';
+import type { ImageFiles } from './list-images.ts';
 
 /** Raised whenever the same file would be decoded to other values. */
 const DECODER_VERSION = 1;
@@ -17,7 +19,6 @@ const DECODES_AT_ONCE = 8;
 export const MAX_IMAGE_FILE_BYTES = 2 ** 28;
 
 export interface ImageSourceOptions {
-  readonly files: ImageFiles;
   readonly image: ImageOptions;
   /** Number of classes. */
   readonly classes: number;
@@ -36,7 +37,7 @@ export class ImageSource {
   readonly #cache: SampleCache | null;
   readonly #sampleBytes: number;
 
-  private constructor({ files, image, classes }: ImageSourceOptions, cache: SampleCache | null) {
+  private constructor(files: ImageFiles, { image, classes }: ImageSourceOptions, cache: SampleCache | null) {
     this.#files = files;
     this.#image = image;
     this.#labels = classes <= 256 ? Uint8Array.from(files.labels) : Int32Array.from(files.labels);
@@ -44,17 +45,20 @@ export class ImageSource {
     this.#sampleBytes = bytesOf(image);
   }
 
-  /** @param options see ImageSourceOptions */
-  static async open(options: ImageSourceOptions): Promise<ImageSource> {
-    const { files, image, cacheFolder: folder, maxCacheBytes: maxBytes, warn } = options;
-    const count = files.paths.length;
-    const all = Uint32Array.from({ length: count }, (_, file) => file);
-    const key = filesDigest(files, image, all).slice(0, 32);
-    const cache =
+  /**
+   * Opens the parts of a data set. Their decoded samples share the limit of the disk.
+   * @returns a source for each part
+   */
+  static async open(parts: readonly ImageFiles[], options: ImageSourceOptions): Promise<ImageSource[]> {
+    const { image, cacheFolder: folder, maxCacheBytes: maxBytes, warn } = options;
+    const cached = await Promise.all(
+      parts.map(async (files) => ({ key: await cacheKey(files, image), count: files.paths.length })),
+    );
+    const caches =
       maxBytes === 0
-        ? null
-        : await SampleCache.open({ folder, key, count, sampleBytes: bytesOf(image), maxBytes, warn });
-    return new ImageSource(options, cache);
+        ? []
+        : await SampleCache.open(cached, { folder, sampleBytes: bytesOf(image), maxBytes, warn });
+    return parts.map((files, i) => new ImageSource(files, options, caches[i] ?? null));
   }
 
   /** Number of files whose samples the cache has room for. */
@@ -104,7 +108,7 @@ export class ImageSource {
  * @throws DataError that names the file
  */
 export async function decodeFile(root: RawPath, path: RawPath, options: ImageOptions): Promise<Uint8Array> {
-  const whole = `${root}/${path}` as RawPath;
+  const whole = joinRaw(root, path);
   let bytes: Buffer | null = null;
   try {
     bytes = await readRegularFile(openable(whole), MAX_IMAGE_FILE_BYTES);
@@ -141,6 +145,23 @@ export function mixedOrder({ paths }: ImageFiles): Uint32Array {
 }
 
 const bytesOf = ({ size: [height, width], channels }: ImageOptions): number => height * width * channels;
+
+/**
+ * Name of the cache of decoded files. Beside what the digest of a data set has, which is the same for a copy of the folder, it has the
+ * folder and the times that no program can set: images of another folder may have equal names, sizes and times of change.
+ */
+async function cacheKey(files: ImageFiles, options: ImageOptions): Promise<string> {
+  const order = Uint32Array.from(files.paths.keys());
+  const root = await realpath(openable(files.root), { encoding: 'buffer' }).catch((error: unknown) => {
+    throw readError(readable(files.root), error);
+  });
+  return createHash('sha256')
+    .update(filesDigest(files, options, order))
+    .update(root)
+    .update(Float64Array.from(files.statusTimes))
+    .digest('hex')
+    .slice(0, 32);
+}
 
 /** SHA-256 of how images are decoded, and of names, sizes, times of change and classes of files. */
 function filesDigest(

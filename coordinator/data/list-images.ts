@@ -2,26 +2,9 @@ import type { Dirent, Stats } from 'node:fs';
 import { readdir, readlink, stat } from 'node:fs/promises';
 import { sep } from 'node:path';
 import { DataError, invalidFileError } from '../../shared/data/data-error.ts';
-import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import { readError } from './data-file.ts';
 import { hasImageName } from './images/image-type.ts';
-
-/**
- * Encoding of paths. A name on a disk of Linux can be any bytes, which latin1 keeps: such a file can be opened, and a name is as short
- * in memory as on the disk.
- */
-const ENCODING = process.platform === 'win32' ? 'utf8' : 'latin1';
-
-/** Path of a file, in ENCODING. */
-export type RawPath = string & { readonly raw: true };
-
-export const rawPath = (path: string): RawPath => Buffer.from(path).toString(ENCODING) as RawPath;
-
-/** Path for calls of the file system. */
-export const openable = (path: RawPath): Buffer => Buffer.from(path, ENCODING);
-
-/** Path or name for messages. */
-export const readable = (path: string): string => sanitizeForTerminal(Buffer.from(path, ENCODING).toString());
+import { joinRaw, openable, RAW_ENCODING, rawPath, readable, type RawPath } from './images/raw-path.ts';
 
 /** Image files of one part of a data set. */
 export interface ImageFiles {
@@ -32,6 +15,8 @@ export interface ImageFiles {
   /** Number of bytes, and time of the last change in ms. */
   readonly sizes: readonly number[];
   readonly times: readonly number[];
+  /** Times in ms that the file system sets at every change of the file, also of its name or its time of the last change. */
+  readonly statusTimes: readonly number[];
   /** Class of each file, in the order of classNames. */
   readonly labels: readonly number[];
 }
@@ -94,7 +79,8 @@ export async function listImages(
   const testClasses = other === null ? test : await other.classes(await other.descend());
   const found = [...new Set([...train.keys(), ...(testClasses?.keys() ?? [])])].toSorted(compare);
   const { classNames = found } = options;
-  const unknown = found.find((name) => !classNames.includes(name));
+  const known = new Set(classNames);
+  const unknown = found.find((name) => !known.has(name));
   if (unknown !== undefined) {
     throw new DataError(
       `${readable(rawPath(folder))} has the class ${unknown}, which the model does not know; it knows ${listSome(classNames)}. Leave that folder out.`,
@@ -132,7 +118,7 @@ async function listParts(
   const train = findFolder(TRAIN_NAMES);
   const test = findFolder(TEST_NAMES);
   if (train === undefined) return { train: await search.classes(top), test: null };
-  const path = join(top, train);
+  const path = joinRaw(top, train);
   if ((await search.folders(path)).length === 0) {
     // A class may have this name, unless it is one of the two parts.
     if (test === undefined) return { train: await search.classes(top), test: null };
@@ -147,7 +133,7 @@ async function listParts(
   }
   return {
     train: await search.classes(path),
-    test: test === undefined || ignoreTest ? null : await search.classes(join(top, test)),
+    test: test === undefined || ignoreTest ? null : await search.classes(joinRaw(top, test)),
   };
 }
 
@@ -174,8 +160,6 @@ export async function looksLikeImageFolder(folder: string): Promise<boolean> {
 const MAX_LOOKED_AT = 1000;
 const MAX_LOOKED_AT_FOLDERS = 4;
 
-const join = (folder: RawPath, name: string): RawPath =>
-  (folder === '' ? name : `${folder}/${name}`) as RawPath;
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 /** Files of a class, by its name. */
@@ -184,6 +168,7 @@ interface MutableFiles {
   readonly paths: RawPath[];
   readonly sizes: number[];
   readonly times: number[];
+  readonly statusTimes: number[];
 }
 
 class Search {
@@ -208,7 +193,7 @@ class Search {
 
   /** Whole path for messages. @param path below the data folder */
   pathOf(path: RawPath): string {
-    return readable(path === '' ? this.#root : `${this.#root}/${path}`);
+    return readable(this.#whole(path));
   }
 
   /** Follows folders that hold nothing but one folder of folders. @returns path below the data folder */
@@ -217,7 +202,7 @@ class Search {
     for (let wrapper = 0; wrapper < MAX_WRAPPERS; wrapper++) {
       const [only, ...others] = await this.folders(path);
       if (only === undefined || others.length > 0 || TRAIN_NAMES.includes(only.toLowerCase())) return path;
-      const inner = join(path, only);
+      const inner = joinRaw(path, only);
       if ((await this.folders(inner)).length === 0) return path;
       this.note(`The classes are read from ${this.pathOf(inner)}.`);
       path = inner;
@@ -242,10 +227,10 @@ class Search {
       );
     }
     for (const name of folders.toSorted(compare)) {
-      const files: MutableFiles = { paths: [], sizes: [], times: [] };
-      await this.#walk(join(path, name), files, new Set(), 1);
-      if (files.paths.length === 0) this.#emptyFolders.push(this.pathOf(join(path, name)));
-      else classes.set(readable(name), files);
+      const files: MutableFiles = { paths: [], sizes: [], times: [], statusTimes: [] };
+      await this.#walk(joinRaw(path, name), files, new Set(), 1);
+      if (files.paths.length === 0) this.#emptyFolders.push(this.pathOf(joinRaw(path, name)));
+      else this.#addClass(classes, path, name, files);
       if (classes.size > MAX_CLASSES) {
         throw new DataError(
           `${this.pathOf(path)} (from ${this.#options.option}) has more than ${MAX_CLASSES} folders, and each would be a class. Point ${this.#options.option} at a folder with one folder a class.`,
@@ -253,6 +238,16 @@ class Search {
       }
     }
     return classes;
+  }
+
+  #addClass(classes: Classes, path: RawPath, name: string, files: MutableFiles): void {
+    const className = readable(name);
+    if (classes.has(className)) {
+      throw new DataError(
+        `${this.pathOf(path)} has two folders whose names both read ${className}, since one has characters that are not shown. Rename one of them.`,
+      );
+    }
+    classes.set(className, files);
   }
 
   /** Files of all classes, class by class. @throws DataError if one is empty */
@@ -273,6 +268,7 @@ class Search {
       paths: all.flatMap((files) => files?.paths ?? []),
       sizes: all.flatMap((files) => files?.sizes ?? []),
       times: all.flatMap((files) => files?.times ?? []),
+      statusTimes: all.flatMap((files) => files?.statusTimes ?? []),
       labels: all.flatMap((files, label) => (files?.paths ?? []).map(() => label)),
     };
   }
@@ -322,7 +318,7 @@ class Search {
     for (const name of names) if (!hasImageName(name)) this.#countIgnored(name);
     for (let from = 0; from < images.length; from += STATS_AT_ONCE) {
       this.#options.signal?.throwIfAborted();
-      const paths = images.slice(from, from + STATS_AT_ONCE).map((name) => join(path, name));
+      const paths = images.slice(from, from + STATS_AT_ONCE).map((name) => joinRaw(path, name));
       const stats = await Promise.all(paths.map((file) => this.#stat(file)));
       for (const [i, found] of stats.entries()) {
         const file = paths[i] as RawPath;
@@ -331,24 +327,25 @@ class Search {
         files.paths.push(file);
         files.sizes.push(found.size);
         files.times.push(found.mtimeMs);
+        files.statusTimes.push(found.ctimeMs);
       }
       this.#files += paths.length;
       this.#options.progress(this.#files);
     }
     const around = new Set([...above, identity]);
     for (const name of folders.toSorted(compare))
-      await this.#walk(join(path, name), files, around, depth + 1);
+      await this.#walk(joinRaw(path, name), files, around, depth + 1);
   }
 
   #whole(path: RawPath): RawPath {
-    return (path === '' ? this.#root : `${this.#root}/${path}`) as RawPath;
+    return path === '' ? this.#root : joinRaw(this.#root, path);
   }
 
   /** Names in a folder; links count as what they lead to. @throws DataError if the folder cannot be read */
   async #list(path: RawPath): Promise<{ readonly names: string[]; readonly folders: string[] }> {
     let entries: Dirent[];
     try {
-      entries = await readdir(openable(this.#whole(path)), { withFileTypes: true, encoding: ENCODING });
+      entries = await readdir(openable(this.#whole(path)), { withFileTypes: true, encoding: RAW_ENCODING });
     } catch (error) {
       throw readError(this.pathOf(path), error);
     }
@@ -359,7 +356,7 @@ class Search {
       if (isHidden(name)) continue;
       if (entry.isDirectory()) folders.push(name);
       else if (entry.isFile() || hasImageName(name)) names.push(name);
-      else if (entry.isSymbolicLink() && (await this.#stat(join(path, name)))?.isDirectory() === true)
+      else if (entry.isSymbolicLink() && (await this.#stat(joinRaw(path, name)))?.isDirectory() === true)
         folders.push(name);
       else this.#countIgnored(name);
     }

@@ -9,7 +9,8 @@ import type { DataReporter } from './data-reporter.ts';
 import { DEFAULT_LIMITS, type DownloadLimits } from './download.ts';
 import { mirrorsOf, NAMED_SETS, type ByRole, type NamedSet, type PublishedFile } from './named/data-sets.ts';
 import { findNamedSet, loadNamed, offlineAdvice } from './load-named.ts';
-import { divideIfAsked, openSource, refuseOptions, type MeasuredModel } from './open-source.ts';
+import { divideIfAsked, openSource, type MeasuredModel } from './open-source.ts';
+import { applicableOptions } from './option-uses.ts';
 import { recordedDataOptions } from './recorded-options.ts';
 import { transposeImages } from './transpose.ts';
 
@@ -59,7 +60,16 @@ export async function loadDataset(options: LoadDatasetOptions): Promise<Dataset>
   if (options.limit !== undefined) checkTrainLimit(options.limit);
   const whole = await loadAsStored(options);
   const limited = options.limit === undefined ? whole : limitTrainSamples(whole, options.limit);
-  return options.transpose === true ? transposeImages(limited) : limited;
+  return (options.transpose ?? options.trainedWith?.transpose) === true
+    ? transpose(limited, options)
+    : limited;
+}
+
+/** @throws DataError if the person asks for it and there are no images */
+function transpose(dataset: Dataset, options: LoadDatasetOptions): Dataset {
+  const transposed = transposeImages(dataset);
+  if (transposed.isTransposed === true || options.transpose !== true) return transposed;
+  throw new DataError(`--transpose is for images, and ${dataset.name} has none. Leave it out.`);
 }
 
 async function loadAsStored(options: LoadDatasetOptions): Promise<Dataset> {
@@ -80,13 +90,7 @@ async function loadAsStored(options: LoadDatasetOptions): Promise<Dataset> {
       report.info(`${resolve(dataDir)} is read; the data set named ${name} is not downloaded.`);
       return open(dataDir, '--data');
     }
-    refuseOptions(name, options, 'images');
-    refuseOptions(name, options, 'tables');
-    if (options.test !== undefined || options.format !== undefined) {
-      throw new DataError(
-        `The data set ${name} has its own format and test part. Leave --format and --test-data out.`,
-      );
-    }
+    refuseFileOptions(name, options);
     if (options.transpose === true && name.startsWith('emnist')) {
       throw new DataError(`The images of ${name} are upright already. Leave --transpose out.`);
     }
@@ -96,7 +100,17 @@ async function loadAsStored(options: LoadDatasetOptions): Promise<Dataset> {
   if (env.MNIST_DIR !== undefined && env.MNIST_DIR !== '') {
     return open(env.MNIST_DIR, 'MNIST_DIR');
   }
+  refuseFileOptions('mnist', options);
   return divideIfAsked(await openNamed('mnist', options), options);
+}
+
+/** @throws DataError if an option is given that a data set with a name of its own has no use for */
+function refuseFileOptions(name: string, options: LoadDatasetOptions): void {
+  applicableOptions('named', name, options);
+  if (options.test === undefined && options.format === undefined) return;
+  throw new DataError(
+    `The data set ${name} has its own format and test part. Leave --format and --test-data out.`,
+  );
 }
 
 const noSuchSetError = (source: string, { namedSets = NAMED_SETS }: LoadDatasetOptions): DataError =>

@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { DataError, invalidFileError } from '../../shared/data/data-error.ts';
+import { invalidFileError } from '../../shared/data/data-error.ts';
 import type { Tokenizer } from '../../shared/data/preprocessing.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import { describeDiskError } from '../files/disk-error.ts';
@@ -22,17 +22,12 @@ import { parseTokenizer } from './text/tokenizer.ts';
 export async function loadText(files: TableFiles, options: TableLoadOptions, about: About): Promise<Loaded> {
   const { sequenceLength: length = DEFAULT_SEQUENCE_LENGTH, validationSplit = DEFAULT_VALIDATION_SPLIT } =
     options;
-  if (options.target !== undefined || options.ignore !== undefined) {
-    throw new DataError(
-      `${files.train[0]?.path}: a text has no columns. Leave --target and --ignore out, or use --format csv.`,
-    );
-  }
   const source = (parts: readonly DataFile[]): TextSource => ({
     path: listFiles(parts),
     chunks: readText(parts),
   });
   const { preprocessing, isTest = false } = options;
-  const test = isTest ? files.train : files.test;
+  const test = files.test ?? (isTest ? files.train : null);
   const settings =
     preprocessing?.kind === 'text'
       ? { length: preprocessing.length, tokenizer: preprocessing.tokenizer }

@@ -18,8 +18,10 @@ import { readTar } from './named/read-tar.ts';
 const SIDE = 32;
 const PIXELS = SIDE * SIDE;
 const IMAGE_BYTES = 3 * PIXELS;
-/** The largest file has 50,000 records of 3,074 bytes. */
-const MAX_FILE_BYTES = 2 ** 28;
+/** The files of a data set together: 60,000 records of at most 3,074 bytes, and names. */
+const MAX_BYTES = 2 ** 28;
+/** Names of 100 classes take a thousand bytes. */
+const MAX_NAMES_BYTES = 2 ** 16;
 
 /** Names of the files, by what they hold: CIFAR-10 has one label a record, CIFAR-100 a coarse and a fine one. */
 const LAYOUTS = [
@@ -116,15 +118,42 @@ async function findSource(path: string): Promise<{ path: string; isArchive: bool
 const isFileOfCifar = (name: string): boolean =>
   LAYOUTS.some(({ train, test, names }) => [...train, ...test, names].some((file) => file === name));
 
+/**
+ * Selects the files of CIFAR before they are read, and bounds them together.
+ * @returns function of a file's name and size: whether to read it. It throws if there are too many bytes, or a second file of the name
+ */
+function createSelection(place: string): (path: string, bytes: number) => boolean {
+  const selected = new Set<string>();
+  let free = MAX_BYTES;
+  return (path, bytes) => {
+    const name = basename(path);
+    if (!isFileOfCifar(name)) return false;
+    const shown = `${place}/${sanitizeForTerminal(path)}`;
+    if (selected.has(name)) throw invalidFileError(shown, `one file ${name}`, 'a second one');
+    const limit = LAYOUTS.some(({ names }) => names === name) ? MAX_NAMES_BYTES : MAX_BYTES;
+    if (bytes > Math.min(limit, free)) {
+      const what =
+        limit === MAX_BYTES ? 'at most 2^28 bytes in all files of CIFAR' : `at most ${limit} bytes`;
+      throw invalidFileError(shown, what, 'more');
+    }
+    selected.add(name);
+    free -= bytes;
+    return true;
+  };
+}
+
 async function readFiles(folder: string): Promise<Map<string, Uint8Array>> {
-  const names = (await readdir(folder)).filter(isFileOfCifar);
+  const isSelected = createSelection(sanitizeForTerminal(folder));
   const files = new Map<string, Uint8Array>();
-  for (const name of names) {
+  for (const name of await readdir(folder)) {
     const path = join(folder, name);
-    const bytes = await readRegularFile(path, MAX_FILE_BYTES).catch((error: unknown) => {
-      throw readError(path, error);
-    });
-    files.set(name, bytes);
+    if (!isFileOfCifar(name)) continue;
+    try {
+      const { size } = await stat(path);
+      if (isSelected(name, size)) files.set(name, await readRegularFile(path, size));
+    } catch (error) {
+      throw error instanceof DataError ? error : readError(path, error);
+    }
   }
   return files;
 }
@@ -138,10 +167,8 @@ async function readArchive(path: string): Promise<Map<string, Uint8Array>> {
     () => null,
     (error: unknown) => error,
   );
-  const wanted = (name: string, bytes: number): boolean =>
-    isFileOfCifar(basename(name)) && bytes <= MAX_FILE_BYTES;
   try {
-    const files = await readTar(unpacker as AsyncIterable<Uint8Array>, place, wanted);
+    const files = await readTar(unpacker as AsyncIterable<Uint8Array>, place, createSelection(place));
     return new Map([...files].map(([name, bytes]) => [basename(name), bytes]));
   } catch (error) {
     unpacker.destroy();

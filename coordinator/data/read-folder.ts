@@ -23,23 +23,30 @@ const MAX_SNIFFED = 24;
  *
  * @param folder absolute path of a folder or zip archive, optionally with a prefix of file names
  * @param option option or variable that named the folder, for example '--data'
+ * @param isTest whether all samples are to test on, so that files of test samples alone do
  * @throws DataError if a part is missing or damaged, or if the parts do not fit each other
  */
 export async function readFolder(
   folder: string,
   option: string,
   report: DataReporter,
+  isTest = false,
 ): Promise<VectorDataset> {
-  const files = await chooseByNameOrContents(await findFiles(folder, option), folder, option);
+  const found = await findFiles(folder, option);
+  const files = await chooseByNameOrContents(found, (candidates) =>
+    chooseFiles(candidates, folder, option, isTest),
+  );
   const notes: string[] = [];
   const note = (line: string): void => void notes.push(line);
   const arrays = {
     train: await readSplit(files.train, note),
-    test: files.test === null ? null : await readSplit(files.test, note),
+    test: files.test === null ? null : await readTestSplit(files.test, note),
   };
   const about = describeSource(arrays, folder);
   const dataset = await assemble(arrays, about, note);
-  report.info(`Files: ${describeFiles(files)}.`);
+  report.info(
+    `Files: ${describeFiles(files, isTest && files.test === null ? 'to measure' : 'to train on')}.`,
+  );
   for (const line of notes) report.info(line);
   const names = [
     basename(folder),
@@ -87,11 +94,10 @@ function describeSource(
 /** Chooses files by their names, else by their contents: a CSV file may have the name of an IDX file of images. */
 async function chooseByNameOrContents(
   files: readonly DataFile[],
-  folder: string,
-  option: string,
+  choose: (files: readonly DataFile[]) => ChosenFiles,
 ): Promise<ChosenFiles> {
   try {
-    return chooseFiles(files, folder, option);
+    return choose(files);
   } catch (error) {
     const images = files.filter(
       (file) => file.problem === undefined && parseRole(file.name)?.kind === 'images',
@@ -104,12 +110,20 @@ async function chooseByNameOrContents(
       if (contents?.content.kind === 'csv') tables.add(file);
     }
     if (tables.size === 0) throw error;
-    return chooseFiles(
-      files.map((file) => (tables.has(file) ? { ...file, isTable: true } : file)),
-      folder,
-      option,
-    );
+    return choose(files.map((file) => (tables.has(file) ? { ...file, isTable: true } : file)));
   }
+}
+
+/** Reads the test part; null if it is a table of pixels without labels, as that of a competition is. @throws DataError */
+async function readTestSplit(files: SplitFiles, note: (line: string) => void): Promise<SplitArrays | null> {
+  const { table, labels } = files;
+  if (table === undefined || labels !== undefined) return readSplit(files, note);
+  const read = await readArray(table);
+  if (read.columns === undefined) return readSplit(files, note);
+  const parts = splitTable(read);
+  if (parts !== null) return noteRenamed(parts, table, note);
+  note(`${read.path} has no labels, so it is not used.`);
+  return null;
 }
 
 /** Reads the images and labels of a split. @throws DataError */
@@ -149,10 +163,10 @@ function filesOf({ table, images, labels }: SplitFiles): DataFile[] {
   return (table === undefined ? [images, labels] : [table]).filter((file) => file !== undefined);
 }
 
-function describeFiles({ train, test }: ChosenFiles): string {
+function describeFiles({ train, test }: ChosenFiles, use: string): string {
   const namesOf = (files: SplitFiles): string =>
     filesOf(files)
       .map(({ name }) => sanitizeForTerminal(name))
       .join(' and ');
-  return `${namesOf(train)} to train on${test === null ? '' : `, ${namesOf(test)} to validate on`}`;
+  return `${namesOf(train)} ${use}${test === null ? '' : `, ${namesOf(test)} to validate on`}`;
 }

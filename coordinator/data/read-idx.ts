@@ -79,19 +79,24 @@ function wrongLengthError(header: IdxHeader, found: number, path: string): DataE
       : `${found > fileBytes + MAX_EXTRA_BYTES ? 'at least ' : ''}${found - fileBytes} too many`;
   const expected = `${fileBytes} bytes (its header says ${formatShape(header)}${elements})`;
   return swappedFileBytes === found
-    ? invalidFileError(
-        path,
-        expected,
-        `${found} bytes: were its sizes written little-endian?`,
-        WRITE_BIG_ENDIAN,
-      )
+    ? littleEndianError(header, path)
     : invalidFileError(path, expected, `${found} bytes: ${difference}`);
 }
 
 function tooLargeError(header: IdxHeader, path: string, maxBytes: number): DataError {
-  const expected = `at most ${maxBytes} bytes`;
-  const claimed = `${formatShape(header)} of ${header.type.name} in its header`;
-  return header.swappedFileBytes <= maxBytes
-    ? invalidFileError(path, expected, `${claimed}: were its sizes written little-endian?`, WRITE_BIG_ENDIAN)
-    : invalidFileError(path, expected, claimed, 'Point --data at a folder with fewer or smaller images.');
+  if (header.swappedFileBytes <= maxBytes) return littleEndianError(header, path);
+  return invalidFileError(
+    path,
+    `at most ${maxBytes} bytes`,
+    `${formatShape(header)} of ${header.type.name} in its header`,
+    'Point --data at a folder with fewer or smaller images.',
+  );
 }
+
+const littleEndianError = (header: IdxHeader, path: string): DataError =>
+  invalidFileError(
+    path,
+    'sizes that are written big-endian',
+    `little-endian ones, which would say ${formatShape(header)}`,
+    WRITE_BIG_ENDIAN,
+  );

@@ -49,7 +49,8 @@ export function splitTable(table: DataArray): TableParts | null {
   };
 }
 
-function dropIndexColumn(table: DataArray): DataArray {
+/** Table without a first column of row numbers. */
+export function dropIndexColumn(table: DataArray): DataArray {
   const [rows = 0, width = 0] = table.dimensions;
   if (table.columns == null || !INDEX_NAMES.includes(table.columns[0] ?? 'none')) return table;
   return {
@@ -106,6 +107,18 @@ export function hasPixelNames(names: readonly string[]): boolean {
     others.length > 1 &&
     others.length >= names.length - 2 &&
     others.every((name) => PIXEL_NAME.test(name.trim()))
+  );
+}
+
+/** Whether the names beside that of the label are 0, 1, 2 and so on, or 1, 2, 3, of a square image. */
+export function hasCountedNames(names: readonly string[]): boolean {
+  const others = names.filter((name) => !isLabelName(name)).map((name) => name.trim());
+  const start = Number(others[0]);
+  return (
+    others.length === names.length - 1 &&
+    isSquareImage(others.length) &&
+    (start === 0 || start === 1) &&
+    others.every((name, i) => name === String(start + i))
   );
 }
 

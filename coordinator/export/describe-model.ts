@@ -45,13 +45,23 @@ export function tensorNames({ inputs, outputs }: Pick<Job, 'inputs' | 'outputs'>
   };
 }
 
+/** Names that Python does not take as those of arguments; `self` is an argument of the function that TensorFlow makes. */
+const PYTHON_WORDS: ReadonlySet<string> = new Set(
+  (
+    'False None True and as assert async await break class continue def del elif else except finally for from global if import in ' +
+    'is lambda nonlocal not or pass raise return self try while with yield'
+  ).split(' '),
+);
+
 /** Names of the inputs and outputs of a signature, which Python can write as arguments. */
 export function signatureNames({ inputs, outputs }: Pick<Job, 'inputs' | 'outputs'>): {
   inputs: string[];
   outputs: string[];
 } {
-  const safe = ({ name }: { readonly name: string }): string =>
-    name.replaceAll(/[^A-Za-z0-9_]/g, '_').replace(/^(?![A-Za-z])/, 'x_');
+  const safe = ({ name }: { readonly name: string }): string => {
+    const word = name.replaceAll(/[^A-Za-z0-9_]/g, '_');
+    return PYTHON_WORDS.has(word) ? `x_${word}` : word.replace(/^(?![A-Za-z])/, 'x_');
+  };
   return { inputs: distinct(inputs.map(safe)), outputs: distinct(outputs.map(safe)) };
 }
 

@@ -446,10 +446,13 @@ class TfWriter {
     if (node.groups === 1) {
       const op = input.shape.length === 5 ? 'Conv3D' : 'Conv2D';
       result = this.emit(op, [reference, this.reference(filters)], attr);
-    } else if (node.groups === channels && input.shape.length < 5) {
+    } else if (node.groups === channels && input.shape.length < 5 && new Set(node.strides).size === 1) {
       const multiplier = Number(filters.shape.at(-1)) / channels;
       const deep = { ...filters, shape: [...filters.shape.slice(0, -2), channels, multiplier] };
-      result = this.emit('DepthwiseConv2dNative', [reference, this.reference(deep)], attr);
+      // Its strides are the same along both axes, also along the row that has one element.
+      const [stride = 1] = node.strides;
+      const equal = { ...attr, strides: ints([1, stride, stride, 1]) };
+      result = this.emit('DepthwiseConv2dNative', [reference, this.reference(deep)], equal);
     } else {
       result = this.#groups(reference, x.shape, filters, node.groups, attr);
     }

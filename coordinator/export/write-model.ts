@@ -1,9 +1,10 @@
+import { constants } from 'node:buffer';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Job } from '../../shared/model/job.ts';
 import { copyModel, layerLabel, walkLayers } from '../../shared/model/keras-layer.ts';
 import { makeFolder } from '../files/make-folder.ts';
-import { writeFileAtomic } from '../files/write-file.ts';
+import { removeTemporaryFiles, writeFileAtomic } from '../files/write-file.ts';
 import { kerasArchive } from '../model-file/save-keras.ts';
 import type { NamedWeights } from '../model-file/weights-file.ts';
 import { compileConfigOf } from '../model/compile-export.ts';
@@ -30,8 +31,31 @@ export const TENSORFLOW_DIALECT: Dialect = { hasRecurrent: false, hasLayerNorm: 
 /** Name of the only file in the folder of a SavedModel. */
 const SAVED_MODEL_FILE = 'saved_model.pb';
 
-/** Largest file of Protocol Buffers, less room for what is not weights. */
-const MAX_GRAPH_BYTES = 2 ** 31 - 2 ** 24;
+/** Room in a file for what is not weights. */
+const OTHER_BYTES = 2 ** 24;
+
+interface Limit {
+  readonly kind: string;
+  readonly bytes: number;
+  readonly advice: string;
+}
+
+/** Largest file of Protocol Buffers. */
+const GRAPH = { bytes: 2 ** 31 - 1, advice: 'Use --format keras or --format safetensors.' };
+const FOLDER = 'Use the model of TensorFlow.js in the folder of the run.';
+
+/** Largest file of each format. */
+const LIMITS: Readonly<Record<ExportFormat, Limit>> = {
+  onnx: { ...GRAPH, kind: 'an ONNX file' },
+  savedmodel: { ...GRAPH, kind: 'the graph of a SavedModel' },
+  // A zip archive without its extension for large files.
+  keras: { kind: 'a .keras file', bytes: 2 ** 32 - 1, advice: 'Use --format safetensors.' },
+  safetensors: {
+    kind: 'a .safetensors file that is made in memory',
+    bytes: constants.MAX_LENGTH,
+    advice: FOLDER,
+  },
+};
 
 const bytesOf = (weights: NamedWeights): number =>
   [...weights.values()].reduce((sum, { values }) => sum + values.byteLength, 0);
@@ -45,11 +69,10 @@ export async function checkExport(
   format: ExportFormat,
 ): Promise<void> {
   rejectCustomLayers(job, format);
+  checkSize(bytesOf(weights) + OTHER_BYTES, format);
   if (format === 'keras') await kerasArchive(job, weights, new Date(0));
-  if (format === 'onnx' || format === 'savedmodel') {
-    checkSize(weights, format);
+  if (format === 'onnx' || format === 'savedmodel')
     modelGraph(job, weights, format === 'onnx' ? ONNX_DIALECT : TENSORFLOW_DIALECT);
-  }
 }
 
 /** @throws Error if the model has a layer that only its custom code can compute */
@@ -65,13 +88,12 @@ function rejectCustomLayers({ topology, customCode }: Job, format: ExportFormat)
   );
 }
 
-function checkSize(weights: NamedWeights, format: ExportFormat): void {
-  const bytes = bytesOf(weights);
-  if (bytes <= MAX_GRAPH_BYTES) return;
-  const kind = format === 'onnx' ? 'an ONNX file' : 'the graph of a SavedModel';
-  throw new Error(
-    `The model has ${(bytes / 1e9).toFixed(1)} GB of weights, and ${kind} holds at most 2. Use --format keras or --format safetensors.`,
-  );
+/** @throws Error if a file of so many bytes cannot be written, or read again */
+function checkSize(bytes: number, format: ExportFormat): void {
+  const { kind, bytes: limit, advice } = LIMITS[format];
+  if (bytes <= limit) return;
+  const [size, largest] = [bytes, limit].map((each) => (each / 1e9).toFixed(1)) as [string, string];
+  throw new Error(`The model has ${size} GB, and ${kind} holds at most ${largest}. ${advice}`);
 }
 
 /**
@@ -83,6 +105,7 @@ function checkSize(weights: NamedWeights, format: ExportFormat): void {
 export async function writeModelFile(model: ExportedModel, { format, file }: ExportTarget): Promise<void> {
   const { job, weights } = model;
   rejectCustomLayers(job, format);
+  checkSize(bytesOf(weights) + OTHER_BYTES, format);
   switch (format) {
     case 'keras': {
       const compiled = compileConfigOf(job, [...weights.keys()]);
@@ -91,7 +114,6 @@ export async function writeModelFile(model: ExportedModel, { format, file }: Exp
     case 'safetensors':
       return writeFileAtomic(file, writeSafetensors(model));
     case 'onnx': {
-      checkSize(weights, format);
       const graph = modelGraph(job, weights, ONNX_DIALECT);
       const bytes = writeOnnx(graph, {
         ...tensorNames(job),
@@ -99,11 +121,13 @@ export async function writeModelFile(model: ExportedModel, { format, file }: Exp
         description: describeModel(model),
         metadata: metadataOf(model),
       });
+      checkSize(bytes.length, format);
       return writeFileAtomic(file, bytes);
     }
     case 'savedmodel': {
-      checkSize(weights, format);
       const bytes = writeSavedModel(modelGraph(job, weights, TENSORFLOW_DIALECT), signatureNames(job));
+      // The weights of a layer that is called in several loops are in each of them.
+      checkSize(bytes.length, format);
       await makeModelFolder(file);
       return writeFileAtomic(join(file, SAVED_MODEL_FILE), bytes);
     }
@@ -113,6 +137,7 @@ export async function writeModelFile(model: ExportedModel, { format, file }: Exp
 /** @throws Error if the folder has files of something else, which would become parts of the model */
 async function makeModelFolder(folder: string): Promise<void> {
   await makeFolder(folder);
+  await removeTemporaryFiles(folder, [SAVED_MODEL_FILE]);
   const others = (await readdir(folder)).filter((name) => name !== SAVED_MODEL_FILE);
   if (others.length > 0)
     throw new Error(

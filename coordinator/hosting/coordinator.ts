@@ -59,12 +59,13 @@ interface LocalAddress {
 /** Rate of requests for /metrics, each of which takes about a millisecond. */
 const METRICS_LIMITS = { perBlock: { burst: 60, perSecond: 5 }, total: { burst: 120, perSecond: 20 } };
 const LOOPBACK = '127.0.0.1';
+const CLOSED = 'The coordinator was closed. Create another.';
 
 /** Place where runs are served, one after the other: in servers that others own, and on ports of its own. */
 export class CoordinatorHost {
   readonly endpoint: Endpoint;
   readonly #options: HostOptions;
-  readonly #servers: RunningServer[] = [];
+  readonly #servers: { readonly where: ListenOptions; readonly server: RunningServer }[] = [];
   #localAddress: LocalAddress | null = null;
   #localServer: Promise<RunningServer> | null = null;
   #urls: readonly string[];
@@ -77,6 +78,7 @@ export class CoordinatorHost {
     readonly leave: () => void;
   } | null = null;
   #isClaimed = false;
+  #isClosed = false;
   /** Number of runs so far. */
   #runs = 0;
 
@@ -122,18 +124,23 @@ export class CoordinatorHost {
   }
 
   /**
-   * Opens a port.
+   * Opens a port, unless it is open already: each run on the coordinator may name the same one.
    * @returns the port that is open
    * @throws Error with a sentence if it cannot be opened
    */
-  async listen({ host, port, tls }: ListenOptions): Promise<number> {
+  async listen(where: ListenOptions): Promise<number> {
+    const { host, port, tls } = where;
+    const same = this.#servers.find(
+      (open) => port !== 0 && open.where.host === host && open.server.port === port,
+    );
+    if (same !== undefined && same.where.tls?.cert === tls?.cert) return port;
     const server = await startServer(this.endpoint, {
       host,
       port,
       tls,
       onConnectionError: (sentence) => this.#run?.run.clientLog.connectionError(sentence),
     });
-    this.#servers.push(server);
+    this.#servers.push({ where, server });
     const scheme = tls === undefined ? 'ws' : 'wss';
     const path = this.endpoint.path === '/' ? '' : this.endpoint.path;
     const urls = reachableHosts(host).map((name) => `${scheme}://${name}:${server.port}${path}`);
@@ -162,9 +169,10 @@ export class CoordinatorHost {
   /**
    * Reserves the coordinator for a run that is being prepared.
    * @returns function that ends the reservation
-   * @throws Error if another run has it, or it has had all of its runs
+   * @throws Error if another run has it, it has had all of its runs, or it was closed
    */
   claim(): () => void {
+    if (this.#isClosed) throw new Error(CLOSED);
     const { maxRuns = 1 } = this.#options;
     if (this.#runs >= maxRuns)
       throw new Error(
@@ -178,9 +186,10 @@ export class CoordinatorHost {
     };
   }
 
-  /** Serves a run from now on, in place of an earlier one that is over. */
+  /** Serves a run from now on, in place of an earlier one that is over. @throws Error if the coordinator was closed meanwhile */
   open(options: HostedRunOptions): HostedRun {
-    void this.#run?.run.close('The next run begins.');
+    if (this.#isClosed) throw new Error(CLOSED);
+    void this.#run?.run.close('The next run begins.', true);
     this.#run?.leave();
     const { token, clock, maxRuns = 1 } = this.#options;
     this.#runs++;
@@ -204,10 +213,10 @@ export class CoordinatorHost {
       get urls() {
         return urls();
       },
-      close: async (reason) => {
+      close: async (...closed) => {
         served.leave();
         if (this.#run === served) this.#run = null;
-        await run.close(reason);
+        await run.close(...closed);
       },
     };
   }
@@ -221,12 +230,13 @@ export class CoordinatorHost {
 
   /** Closes the run, every connection and every port of its own. */
   async close(reason: string): Promise<void> {
+    this.#isClosed = true;
     const run = this.#run?.run;
     this.#run?.leave();
     this.#run = null;
     const runClosed = run?.close(reason);
     this.endpoint.close();
-    await Promise.all(this.#servers.splice(0).map((server) => server.close()));
+    await Promise.all(this.#servers.splice(0).map(({ server }) => server.close()));
     await this.closeLocalPort();
     await runClosed;
   }

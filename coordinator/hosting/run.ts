@@ -15,6 +15,7 @@ import type { Reporter } from '../report/reporter.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { AnswerValidator } from '../integrity/answer-validator.ts';
 import { ReferenceEngine, type OpenCoordinatorEngine } from '../integrity/reference-engine.ts';
+import { RunAborted } from '../training/errors.ts';
 import { StepRunner } from '../training/step.ts';
 import { bucketOffsets } from '../weights/bucket-offsets.ts';
 
@@ -69,10 +70,13 @@ export interface Run {
     connection: Connection,
     onAccepted: (handler: ConnectionHandler) => void,
   ) => ConnectionHandler;
-  /** Ends the run for workers and observers. Observers are sent the last weights until close(). */
-  finish(reason: string): void;
-  /** Closes all connections. */
-  close(reason: string): Promise<void>;
+  /**
+   * Ends the run for workers and observers. Observers are sent the last weights until close().
+   * @param error why a round in progress ends. @default RunAborted: the coordinator was closed
+   */
+  readonly finish: (reason: string, error?: Error) => void;
+  /** Closes all connections. @param isForNextRun whether workers are to join the run that follows */
+  close(reason: string, isForNextRun?: boolean): Promise<void>;
 }
 
 /** Size limit for the header of a frame, in addition to the gradient. */
@@ -147,11 +151,14 @@ export function openRun(options: RunOptions): Run {
         : report.info('A worker has joined: the run resumes.', { event: 'resumed' }),
   });
   const clientLog = logClients(pool, report, clock);
-  const finish = (reason: string): void => {
+  const finish = (
+    reason: string,
+    error: Error = new RunAborted(`The run has ended before its last step: ${reason}`),
+  ): void => {
     clientLog.finish();
     // The last figures include the workers, so observers get them before the pool closes.
     feed.finish(reason);
-    pool.finish(reason);
+    pool.finish(reason, error);
   };
   return {
     pool,
@@ -164,9 +171,9 @@ export function openRun(options: RunOptions): Run {
     maxFrameBytes,
     connect: (...connected) => pool.connect(...connected),
     finish,
-    async close(reason) {
+    async close(reason, isForNextRun) {
       finish(reason);
-      pool.close(reason);
+      pool.close(reason, isForNextRun);
       feed.close(reason);
       clientLog.close();
       await validator?.close();

@@ -38,8 +38,10 @@ const RECURRENT: ReadonlySet<string> = new Set(['Bidirectional', 'GRU', 'LSTM', 
 /** Settings of a layer that are arguments of its calls. */
 export const CALL_SETTINGS: ReadonlySet<string> = new Set(['use_causal_mask', 'input_order']);
 
-function attentionCall({ config }: LayerConfig, tensors: unknown[], inputs: 'arguments' | 'list'): Call {
+function attentionCall({ config }: LayerConfig, given: unknown[], inputs: 'arguments' | 'list'): Call {
   const kwargs = config.use_causal_mask === true ? { use_causal_mask: true } : {};
+  // Keras needs a value, also where it is the query.
+  const tensors = given.length === 1 ? [...given, ...given] : given;
   if (inputs === 'list') return { args: [tensors], kwargs };
   const names = asArray(config.input_order ?? INPUT_NAMES);
   // A reader takes named inputs in the order of their names, so the order stays only if as few as possible have names.

@@ -15,6 +15,7 @@ import {
 import { findMergingAll } from '../../shared/model/keras3-masks.ts';
 import { OPERATION, operationModule } from '../../shared/model/operations.ts';
 import { expandTopology } from '../../shared/model/expand-topology.ts';
+import { assignUniqueNames, kerasName } from '../../shared/model/layer-calls.ts';
 import { CALL_SETTINGS, kerasCalls, operationConfig } from './keras-calls.ts';
 import { writeHdf5, type Hdf5Tensor } from './hdf5.ts';
 import { kerasTensors } from './keras-tensors.ts';
@@ -48,7 +49,6 @@ const DROPPED_KEYS: ReadonlySet<string> = new Set([
   'type_spec',
   'unroll',
   'virtual_batch_size',
-  'zero_output_for_mask',
 ]);
 
 /** Layers whose initializers are not settings in Keras. */
@@ -57,6 +57,9 @@ const WITHOUT_INITIALIZERS: ReadonlySet<string> = new Set([
   'Attention',
   'RMSNormalization',
 ]);
+
+/** Settings of a ReLU. */
+const RELU_KEYS: readonly string[] = ['max_value', 'negative_slope', 'threshold'];
 
 /** Settings that Keras 3 has under another name, for each class. */
 const RENAMED_KEYS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
@@ -98,7 +101,7 @@ export async function kerasArchive(
         'The model of TensorFlow.js in the same folder has it.',
     );
   }
-  renumberModelCalls(model);
+  adaptNames(model);
   const config = { ...toKeras3(model), compile_config: compileConfig, build_config: { input_shape: null } };
   const metadata = {
     keras_version: KERAS_VERSION,
@@ -119,7 +122,7 @@ export async function kerasArchive(
  */
 export function kerasTopology(topology: Job['topology']): object {
   const model = copyModel(expandTopology(topology));
-  renumberModelCalls(model);
+  adaptNames(model);
   return toKeras3(model);
 }
 
@@ -129,6 +132,13 @@ const FLOAT_KEYS =
 
 /** JSON in which numbers of FLOAT_KEYS have a point: 1.0 for 1. */
 const withFloats = (json: string): string => json.replace(FLOAT_KEYS, '"$1":$2.0');
+
+/** Gives models and layers names that Keras 3 accepts, and counts calls as it does. */
+function adaptNames(model: LayerConfig): void {
+  model.config.name = kerasName(String(model.config.name));
+  assignUniqueNames(model, kerasName);
+  renumberModelCalls(model);
+}
 
 /** Counts calls of nested models as Keras 3 does; the inverse is in convert-keras3.ts. */
 function renumberModelCalls(model: LayerConfig): void {
@@ -180,8 +190,8 @@ function toKeras3(layer: LayerConfig): Keras3Object {
   for (const [key, value] of Object.entries(config)) {
     const name = ownEntry(ownEntry(RENAMED_KEYS, className) ?? {}, key);
     if (name !== undefined) converted[name] = value;
-    // Only convolutions that Keras 3 can divide into groups have more than one.
-    else if (key === 'groups' && value === 1) continue;
+    // Only convolutions that Keras 3 can divide into groups have more than one; other layers have another default.
+    else if (key === 'groups' && value === 1 && className !== 'GroupNormalization') continue;
     else if (WITHOUT_INITIALIZERS.has(className) && key.endsWith('_initializer')) continue;
     else if (!DROPPED_KEYS.has(key) && !CALL_SETTINGS.has(key)) converted[key] = convertValue(key, value);
   }
@@ -205,9 +215,11 @@ function rejectOtherMeaning(layer: LayerConfig): void {
   const activation = [config.activation, config.recurrent_activation].find((name) =>
     /^(?:hard_?sigmoid|gelu_tanh)$/i.test(String(name)),
   );
-  if (activation === undefined && className !== 'ThresholdedReLU') return;
-  const reason =
-    activation === undefined
+  const isNegative = className === 'ReLU' && RELU_KEYS.some((key) => Number(config[key]) < 0);
+  if (activation === undefined && className !== 'ThresholdedReLU' && !isNegative) return;
+  const reason = isNegative
+    ? 'refuses negative settings of it.'
+    : activation === undefined
       ? 'does not have this layer.'
       : activation === 'gelu_tanh'
         ? 'has no name for the approximate gelu.'

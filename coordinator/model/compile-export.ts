@@ -1,5 +1,6 @@
 import type { Job } from '../../shared/model/job.ts';
 import { CUSTOM } from '../../shared/model/custom-code.ts';
+import { kerasName } from '../../shared/model/layer-calls.ts';
 import { canonicalName } from '../../shared/model/losses.ts';
 import { metricDefinition } from '../../shared/model/metrics.ts';
 import type { MetricSpec, OutputSpec } from '../../shared/model/outputs.ts';
@@ -89,7 +90,7 @@ function byOutput(
 ): unknown {
   const [first] = outputs;
   if (outputs.length === 1 && first !== undefined) return asList ? [read(first)] : read(first);
-  return Object.fromEntries(outputs.map((output) => [output.name, read(output)]));
+  return Object.fromEntries(outputs.map((output) => [kerasName(output.name), read(output)]));
 }
 
 /** A loss of class numbers is that of one-hot vectors if a metric of its output takes those alone. */

@@ -103,7 +103,8 @@ export function checkSettings(settings: OutputSettings & Pick<JobSettings, 'opti
   // With several outputs, the name of a metric has that of its output before it.
   const { schedule } = resolved;
   const isOfAnOutput =
-    schedule?.name === 'plateau' && labels?.some((label) => schedule.monitor.endsWith(`_${label}`));
+    schedule?.name === 'plateau' &&
+    (schedule.monitor.endsWith('_loss') || labels?.some((label) => schedule.monitor.endsWith(`_${label}`)));
   if (labels !== null && isOfAnOutput !== true) checkMonitor(resolved, labels, optionName);
 }
 

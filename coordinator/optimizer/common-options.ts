@@ -1,3 +1,5 @@
+import type { MonitorMode } from '../../shared/model/metric-direction.ts';
+
 /**
  * Settings that every optimizer takes, with what is done before and after its rule. In each step the order is: accumulation, clip,
  * weight decay, the rule, moving average, constraints of the model's layers.
@@ -110,8 +112,10 @@ export interface InverseTimeOptions extends Decay {
 /** A smaller learning rate whenever a score has not improved for some epochs. */
 export interface PlateauOptions {
   readonly name: 'plateau';
-  /** Score of an epoch that has to improve. @default 'val_loss' */
-  readonly monitor?: 'val_loss' | 'loss' | 'val_accuracy' | 'accuracy';
+  /** Loss or metric of an epoch that has to improve. @default 'val_loss' */
+  readonly monitor?: string;
+  /** Whether smaller or larger values are better; auto knows it for losses and most metrics of Keras. @default 'auto' */
+  readonly mode?: MonitorMode;
   /** Factor of the learning rate. @default 0.1 */
   readonly factor?: number;
   /** Epochs without an improvement after which the rate is reduced. @default 10 */

@@ -61,7 +61,10 @@ const COMMON_KEYS: readonly (keyof CommonOptions)[] = [
   'accumulate',
 ];
 
-/** Defaults of each schedule; null for a setting that has to be given, and for the number of steps, which is that of the run. */
+/**
+ * Defaults of each schedule; null for a setting that has to be given, and for the number of steps, which is that of the run.
+ * A setting that jobs of earlier versions lack is undefined.
+ */
 export const SCHEDULE_DEFAULTS: Readonly<
   Record<ScheduleSettings['name'] | 'constant', Readonly<Record<string, unknown>>>
 > = {
@@ -74,6 +77,7 @@ export const SCHEDULE_DEFAULTS: Readonly<
   inverseTime: { decaySteps: null, decayRate: 0.5, staircase: false },
   plateau: {
     monitor: 'val_loss',
+    mode: undefined,
     factor: 0.1,
     patience: 10,
     minDelta: 0.0001,

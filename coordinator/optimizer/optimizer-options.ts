@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { isRecord } from '../../shared/model/keras-layer.ts';
+import { improvementSign } from '../../shared/model/metric-direction.ts';
 import { keyName, type OptionName } from '../../shared/util/option-names.ts';
 import { optimizerSchema, type OptimizerSettings } from '../../shared/model/optimizer-settings.ts';
 import type { ScheduleOptions } from './common-options.ts';
@@ -76,6 +77,7 @@ export function resolveOptimizer(options: OptimizerOptions, context: OptimizerCo
     );
   }
   rejectIgnored(options, output, optionName);
+  rejectUnknownDirection(output, optionName);
   return output;
 }
 
@@ -125,6 +127,16 @@ function rejectIgnored(
   }
 }
 
+/** @throws Error if nothing tells whether a larger score is better */
+function rejectUnknownDirection({ schedule }: OptimizerSettings, optionName: OptionName): void {
+  if (schedule?.name !== 'plateau') return;
+  const { monitor, mode = 'auto' } = schedule;
+  if (improvementSign(monitor, mode) !== null) return;
+  throw new Error(
+    `The plateau schedule cannot tell whether a larger ${monitor} is better. Set ${optionName('schedule.mode')} to max or min.`,
+  );
+}
+
 function resolveSchedule(
   schedule: ScheduleOptions,
   steps: number,
@@ -139,7 +151,7 @@ function resolveSchedule(
   const defaults = SCHEDULE_DEFAULTS[name];
   const warmupSteps = name === 'cosine' ? (schedule.warmupSteps ?? 0) : 0;
   const decaySteps = 'decaySteps' in defaults ? { decaySteps: Math.max(1, steps - warmupSteps) } : {};
-  return { ...defaults, ...decaySteps, ...withoutUndefined(schedule) };
+  return withoutUndefined({ ...defaults, ...decaySteps, ...withoutUndefined(schedule) });
 }
 
 /** @param option option to name in an error; null if a part without a tensor is no error */

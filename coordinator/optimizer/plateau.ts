@@ -1,30 +1,42 @@
 import * as v from 'valibot';
 import type { ScheduleSettings } from '../../shared/model/optimizer-settings.ts';
 import { metricOf, type EpochRecord } from '../../shared/protocol/messages.ts';
+import { improvementSign } from '../../shared/model/metric-direction.ts';
 import { f32 } from './update-rule.ts';
+import type { SchemaFields } from '../../shared/util/schema-fields.ts';
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
 /** State of a plateau schedule after an epoch, which checkpoints contain. */
-export const plateauStateSchema = v.object({
-  learningRate: v.pipe(v.number(), v.finite(), v.minValue(0)),
+export interface PlateauState {
+  readonly learningRate: number;
   /** Best score so far; null before the first epoch. */
-  best: v.nullable(v.number()),
+  readonly best: number | null;
   /** Epochs since then. */
-  waited: count,
+  readonly waited: number;
   /** Epochs in which no reduction follows. */
+  readonly cooldown: number;
+}
+/** @internal */
+export const plateauStateSchema: v.GenericSchema<unknown, PlateauState> = v.object({
+  learningRate: v.pipe(v.number(), v.finite(), v.minValue(0)),
+  best: v.nullable(v.number()),
+  waited: count,
   cooldown: count,
-});
-export type PlateauState = v.InferOutput<typeof plateauStateSchema>;
+} satisfies SchemaFields<PlateauState>);
 type PlateauSettings = Extract<ScheduleSettings, { readonly name: 'plateau' }>;
 
 /** Reduces the learning rate when a score stops improving (keras 3 callbacks/reduce_lr_on_plateau.py). */
 export class Plateau {
   readonly #settings: PlateauSettings;
+  /** 1 if larger scores are better. */
+  readonly #sign: 1 | -1;
   #state: PlateauState;
 
   constructor(settings: PlateauSettings, learningRate: number) {
     this.#settings = settings;
+    // A score whose direction is unknown is refused when settings are resolved.
+    this.#sign = improvementSign(settings.monitor, settings.mode ?? 'auto') ?? -1;
     this.#state = { learningRate: f32(learningRate), best: null, waited: 0, cooldown: 0 };
   }
 
@@ -62,8 +74,8 @@ export class Plateau {
   }
 
   #isImprovement(score: number, best: number | null): boolean {
-    const { monitor, minDelta } = this.#settings;
+    const { minDelta } = this.#settings;
     if (best === null) return true;
-    return monitor.endsWith('loss') ? score + minDelta < best : score - minDelta > best;
+    return this.#sign === 1 ? score - minDelta > best : score + minDelta < best;
   }
 }

@@ -42,6 +42,8 @@ export interface PoolListener {
   /** A worker could not compute a shard; its answer follows. */
   shardFailed?(worker: Worker): void;
   refused?(reason: string): void;
+  /** No shard is computed any more. @param error why a round in progress ends */
+  finished?(error: Error): void;
   /** @param reason why steps are faster without the worker; null if it is active again */
   standbyChanged?(worker: Worker, reason: string | null): void;
   codecChanged?(worker: Worker, reason: string): void;
@@ -77,7 +79,7 @@ export interface PoolOptions {
   readonly acceptObserver: (connection: Connection) => ConnectionHandler;
   /** Custom code of the job, for workers that trust it. @default none */
   readonly customCode?: Pick<CodeBundle, 'code' | 'bytes'> | undefined;
-  /** Whether workers that join after the end wait for another run. @default false: they end */
+  /** Whether workers wait for another run after the end. @default false: they end */
   readonly awaitsNextRun?: boolean | undefined;
   /** Time between two pings. @default 5000 */
   readonly heartbeatMs?: number;
@@ -97,6 +99,9 @@ const SUM_BYTES = 9;
 
 /** Rate of joins. All workers reconnect at the same time after a network outage. */
 const JOIN_LIMITS = { perBlock: { burst: 250, perSecond: 50 }, total: { burst: 500, perSecond: 100 } };
+
+/** Reason for workers that wait between two runs. */
+const AWAITS_NEXT_RUN = 'The run is over, and the next one has not begun yet.';
 
 /** On the same machine there is no transfer to overlap, and buckets and codecs cost CPU time. */
 const isOnAnotherMachine = ({ isSameMachine }: Connection): boolean => isSameMachine !== true;
@@ -118,8 +123,8 @@ export class WorkerPool {
   #extendedSilenceMs = 0;
   readonly #heartbeat: Heartbeat;
   readonly #probes = new WeakMap<Worker, LinkProbe>();
-  /** Reason why the run is over; null while it is not. */
-  #finished: string | null = null;
+  /** Reason why the run is over, and the error of rounds that it ends; null while it is not. */
+  #finished: { readonly reason: string; readonly error: Error } | null = null;
 
   constructor(options: PoolOptions) {
     this.#options = options;
@@ -168,7 +173,7 @@ export class WorkerPool {
       acceptWorker: (hello) =>
         this.#finished === null
           ? this.#handle(hello, connection)
-          : this.#rejectAfterFinish(hello, connection, this.#finished),
+          : this.#rejectAfterFinish(hello, connection, this.#finished.reason),
       acceptObserver: (message) => {
         checkToken(message.token, this.#options.rules);
         return this.#options.acceptObserver(connection);
@@ -258,21 +263,45 @@ export class WorkerPool {
     this.#extendedSilenceMs = ms;
   }
 
-  /** Ends the run: sends `finished` to all workers, also to those that join later, and closes their connections. */
-  finish(reason: string): void {
-    if (this.#finished !== null) return;
-    this.#finished = reason;
-    this.#heartbeat.stop();
-    for (const worker of this.#allWorkers()) {
-      this.send(worker, { type: 'finished', reason });
-      this.drop(worker, CloseCode.normal, reason);
-    }
+  /** Error with which rounds end since the run is over; null while it is not. */
+  get end(): Error | null {
+    return this.#finished?.error ?? null;
   }
 
-  /** Closes all connections. @param reason sent to workers, unless finish() was called before */
-  close(reason: string): void {
+  /**
+   * Ends the run: sends `finished` to all workers, also to those that join later, and closes their connections. If another run may
+   * follow, connected workers stay and wait.
+   * @param error why a round in progress ends
+   */
+  finish(reason: string, error = new Error(reason)): void {
+    if (this.#finished !== null) return;
+    this.#finished = { reason, error };
+    this.#emit((listener) => listener.finished?.(error));
+    if (this.#options.awaitsNextRun !== true) {
+      this.#dismiss(reason);
+      return;
+    }
+    for (const worker of this.#allWorkers().filter(({ supportsStandby }) => supportsStandby))
+      this.send(worker, { type: 'standby', standby: true, reason: AWAITS_NEXT_RUN });
+  }
+
+  /**
+   * Closes all connections.
+   * @param reason sent to workers that have not been sent another one
+   * @param isForNextRun whether workers are to join the run that follows
+   */
+  close(reason: string, isForNextRun = false): void {
     this.finish(reason);
+    this.#dismiss(reason, isForNextRun);
     this.#handshake.close(reason);
+  }
+
+  #dismiss(reason: string, isForNextRun = false): void {
+    this.#heartbeat.stop();
+    for (const worker of this.#allWorkers()) {
+      if (!isForNextRun) this.send(worker, { type: 'finished', reason });
+      this.drop(worker, isForNextRun ? CloseCode.noRun : CloseCode.normal, reason);
+    }
   }
 
   /** Sends `finished` to a worker that joins after the end of the last run. @throws ProtocolError (unauthorized, noRun) */

@@ -4,6 +4,7 @@ import type { WorkerPool } from './pool.ts';
 /**
  * Waits until `count` workers are ready, so that a run does not start with a partition that changes at once. After `timeoutMs`
  * (null: never) one worker is enough. Resolves at once when the signal is aborted.
+ * @throws the error with which the pool's run ends meanwhile
  */
 export function waitForWorkers(
   pool: WorkerPool,
@@ -12,16 +13,17 @@ export function waitForWorkers(
   clock: Clock,
   signal: AbortSignalLike,
 ): Promise<void> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     let wanted = count;
     const check = (): void => {
-      if (pool.workers.size < wanted && !signal.aborted) return;
+      if (pool.workers.size < wanted && !signal.aborted && pool.end === null) return;
       unsubscribe();
       cancelTimeout();
       signal.removeEventListener('abort', check);
-      resolve();
+      if (pool.end === null) resolve();
+      else reject(pool.end);
     };
-    const unsubscribe = pool.subscribe({ joined: check });
+    const unsubscribe = pool.subscribe({ joined: check, finished: check });
     const onTimeout = (): void => {
       wanted = 1;
       check();

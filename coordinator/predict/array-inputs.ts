@@ -24,11 +24,21 @@ export async function arrayInputs(
   const isUsed = (name: string): boolean => isInput(name) || isSamples(name);
   const arrays = await openArrays(files, format, isUsed);
   const path = files[0]?.path ?? '';
-  const chosen = job.inputs.map((input) => {
-    const { array } = chooseArray(arrays, input, job.inputs, path);
-    checkArray(array, input);
-    return { array, input };
-  });
+  return samplesOf(
+    job.inputs.map((input) => ({ input, array: chooseArray(arrays, input, job.inputs, path).array })),
+    (sample) => ({ file: path, sample }),
+  );
+}
+
+/** Array of an input. */
+export interface ChosenArray {
+  readonly input: TensorSpec;
+  readonly array: NpyArray;
+}
+
+/** @throws DataError if an array has another shape or type than its input, or another number of samples */
+export function samplesOf(chosen: readonly ChosenArray[], place: SampleSource['place']): SampleSource {
+  for (const { array, input } of chosen) checkArray(array, input);
   const [first, ...others] = chosen;
   const count = first?.array.dimensions[0] ?? 0;
   for (const { array } of others) {
@@ -42,7 +52,7 @@ export async function arrayInputs(
   }
   return {
     count,
-    place: (sample) => ({ file: path, sample }),
+    place,
     read: (from, to) => Promise.all(chosen.map(({ array, input }) => readRows(array, input, from, to))),
   };
 }

@@ -1,3 +1,5 @@
+import type { Job } from '../../shared/model/job.ts';
+
 /** Decoded picture: 8-bit RGBA, row-major. */
 export interface Picture {
   readonly width: number;
@@ -24,24 +26,23 @@ const INK_SHARE = 20 / 28;
 /** Smallest value of ink, of 255; darker pixels are background. */
 const INK_THRESHOLD = 32;
 
+/** Data sets whose images are digits as MNIST has them. */
+const DIGIT_SETS = ['mnist', 'drawn-digits', 'emnist-digits', 'emnist-mnist'];
+
+/** Whether a model was trained on digits as MNIST has them, and not on images that are to be taken as they are. */
+export const takesDigits = ({ data, inputs }: Pick<Job, 'data' | 'inputs'>): boolean =>
+  DIGIT_SETS.includes(data.name) && inputs.length === 1 && inputs[0]?.shape.at(-1) === 1;
+
 /**
- * Converts a picture to a sample of the model. A picture of the model's own size keeps its pixels, with light ink on black
- * as in MNIST or dark ink on white. Other pictures are processed like MNIST's digits if the model has one channel: the ink is
- * cropped, scaled to 20/28 of the field and centered by its mass. With more channels they are only scaled.
- * @param sampleShape [height, width, channels]
- * @returns [height, width, channels], 0 to 255
+ * Converts a picture to a sample of a model of digits. A picture of the model's own size keeps its pixels, with light ink on black
+ * as in MNIST or dark ink on white. Other pictures are processed like MNIST's digits: the ink is cropped, scaled to 20/28 of the
+ * field and centered by its mass.
+ * @param sampleShape [height, width, 1]
+ * @returns [height, width, 1], 0 to 255
  * @throws Error if the picture has no ink
  */
 export function sampleFromPicture(picture: Picture, sampleShape: readonly number[]): Uint8Array {
-  const [height = 0, width = 0, channels = 1] = sampleShape;
-  if (channels > 1) {
-    const planes = Array.from({ length: channels }, (_, c) =>
-      scale(channel(picture, Math.min(c, 2)), width, height),
-    );
-    return Uint8Array.from({ length: width * height * channels }, (_, i) =>
-      Math.round(planes[i % channels]?.values[Math.floor(i / channels)] ?? 0),
-    );
-  }
+  const [height = 0, width = 0] = sampleShape;
   const ink = lightOnDark(luma(picture));
   const isModelSize = ink.width === width && ink.height === height;
   const sample = isModelSize ? scale(ink, width, height) : centerByMass(ink, width, height);
@@ -54,12 +55,6 @@ function blendOverWhite(rgba: Uint8Array, pixel: number, index: number): number 
   const alpha = rgba[4 * pixel + 3] ?? 255;
   return alpha === 255 ? value : value * (alpha / 255) + 255 * (1 - alpha / 255);
 }
-
-const channel = ({ width, height, rgba }: Picture, index: number): Plane => ({
-  width,
-  height,
-  at: (x, y) => blendOverWhite(rgba, y * width + x, index),
-});
 
 /** Luma by Rec. 601. */
 const luma = ({ width, height, rgba }: Picture): Plane => ({

@@ -5,38 +5,61 @@ import { DataError, invalidFileError } from '../../shared/data/data-error.ts';
 import { errorMessage } from '../../shared/util/error-message.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import { readError } from '../data/data-file.ts';
+import type { DataReporter } from '../data/data-reporter.ts';
 import { decodeFile, describeImageError, MAX_IMAGE_FILE_BYTES } from '../data/image-source.ts';
-import { decodeImage, readImageHeader } from '../data/images/decode-image.ts';
+import { decodeImage, readImageHeader, type ImageOptions } from '../data/images/decode-image.ts';
 import { detectImageType, hasImageName } from '../data/images/image-type.ts';
-import { rawPath } from '../data/list-images.ts';
+import { rawPath } from '../data/images/raw-path.ts';
 import { readRegularFile } from '../files/read-file.ts';
-import { sampleFromPicture, type Picture } from './digit-image.ts';
+import { sampleFromPicture, takesDigits, type Picture } from './digit-image.ts';
 import { otherKindError, type PredictingModel, type SampleSource } from './inputs.ts';
 
+/** Channels that an image has. */
+const CHANNELS = [1, 3, 4] as const;
 /** Images that are decoded at once. */
 const DECODES_AT_ONCE = 8;
 /** A decoded image with more pixels could fill the memory. */
 const MAX_PIXELS = 64 << 20;
-const PNG_HEADER_BYTES = 24;
+const PNG_SIZE_AT = 16;
+const PNG_INTERLACE_AT = 28;
 
 /**
- * Images as samples: decoded as in training if the model has preprocessing of images, else treated like the digits of MNIST.
+ * Way from an image to a sample of a model: as in training, else scaled to the size of its samples.
+ * @param found the data, as subject and verb
+ * @throws DataError if the model takes no images
+ */
+export function decodingOf(model: PredictingModel, found: string): ImageOptions {
+  const [input, ...others] = model.job.inputs;
+  const [height = 0, width = 0, depth] = input?.shape ?? [];
+  const channels = CHANNELS.find((count) => count === depth);
+  if (input?.dtype !== 'uint8' || input.shape.length !== 3 || others.length > 0 || channels === undefined)
+    throw otherKindError(found, model);
+  const { preprocessing } = model.metadata;
+  return preprocessing?.kind === 'image' ? preprocessing : { size: [height, width], channels, fit: 'crop' };
+}
+
+/**
+ * Images as samples: decoded as in training. A model of MNIST's digits without such settings gets them as digits of MNIST.
  * @param files paths as the person gave them
  * @throws DataError if the model takes no images
  */
-export function imageInputs(files: readonly string[], model: PredictingModel): SampleSource {
+export function imageInputs(
+  files: readonly string[],
+  model: PredictingModel,
+  report: Pick<DataReporter, 'info'>,
+): SampleSource {
   const { job, metadata } = model;
-  const [input, ...others] = job.inputs;
-  const shape = input?.shape ?? [];
-  if (input?.dtype !== 'uint8' || shape.length !== 3 || others.length > 0) {
-    throw otherKindError(`${sanitizeForTerminal(files[0] ?? '')} is an image`, model);
-  }
-  const { preprocessing } = metadata;
-  const decode = async (file: string): Promise<Uint8Array> => {
-    if (preprocessing?.kind === 'image')
-      return decodeFile(rawPath(dirname(file)), rawPath(basename(file)), preprocessing);
-    return sampleFromPicture(await readPicture(file), shape);
-  };
+  const decoding = decodingOf(model, `${sanitizeForTerminal(files[0] ?? '')} is an image`);
+  const { size: sides, channels } = decoding;
+  const shape = [...sides, channels];
+  const isTrainedOnFiles = metadata.preprocessing?.kind === 'image';
+  const areDigits = !isTrainedOnFiles && takesDigits(job);
+  if (!isTrainedOnFiles && !areDigits)
+    report.info(`Images are scaled to ${sides.join(' x ')}; light and dark are taken as they are.`);
+  const decode = async (file: string): Promise<Uint8Array> =>
+    areDigits
+      ? sampleFromPicture(await readPicture(file), shape)
+      : decodeFile(rawPath(dirname(file)), rawPath(basename(file)), decoding);
   const size = shape.reduce((product, side) => product * side, 1);
   return {
     count: files.length,
@@ -77,7 +100,7 @@ export async function readPicture(file: string): Promise<Picture> {
   let bytes: Buffer | null = null;
   try {
     bytes = await readRegularFile(file, MAX_IMAGE_FILE_BYTES);
-    if (detectImageType(bytes) === 'png' && bytes.length >= PNG_HEADER_BYTES) return decodePng(bytes, shown);
+    if (isPlainPng(bytes)) return decodePng(bytes, shown);
     const { height, width } = await readImageHeader(bytes);
     const rgba = await decodeImage(bytes, { size: [height, width], channels: 4, fit: 'stretch' });
     return { width, height, rgba };
@@ -88,8 +111,21 @@ export async function readPicture(file: string): Promise<Picture> {
   }
 }
 
+/**
+ * Whether pngjs decodes an image with no more memory than its header says. It unpacks an interlaced image to any size, and follows the
+ * last of several headers; such images are left to sharp.
+ */
+function isPlainPng(bytes: Buffer): boolean {
+  return (
+    detectImageType(bytes) === 'png' &&
+    bytes[PNG_INTERLACE_AT] === 0 &&
+    bytes.indexOf('IHDR', PNG_SIZE_AT) === -1
+  );
+}
+
 function decodePng(bytes: Buffer, shown: string): Picture {
-  const [width, height] = [bytes.readUInt32BE(16), bytes.readUInt32BE(20)];
+  const width = bytes.readUInt32BE(PNG_SIZE_AT);
+  const height = bytes.readUInt32BE(PNG_SIZE_AT + 4);
   if (width * height > MAX_PIXELS)
     throw invalidFileError(
       shown,

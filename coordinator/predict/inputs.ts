@@ -62,7 +62,7 @@ function describeTaken({ job, metadata: { preprocessing } }: PredictingModel): s
     case undefined: {
       const [input] = job.inputs;
       const isImage = input?.dtype === 'uint8' && input.shape.length === 3 && job.inputs.length === 1;
-      return `${isImage ? 'images, or arrays of' : 'arrays (.npy, .npz) of'} ${describeShapes(job.inputs)}`;
+      return `${isImage ? 'images, or arrays of' : 'arrays (.npy, .npz, IDX) of'} ${describeShapes(job.inputs)}`;
     }
   }
 }

@@ -4,22 +4,27 @@ import { createTensor, type TensorValues } from '../../shared/model/tensors.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import { describeDiskError } from '../files/disk-error.ts';
 import { openRegularFile } from '../files/read-file.ts';
-import { readError } from '../data/data-file.ts';
+import { plainFile, readError, type DataFile } from '../data/data-file.ts';
 import type { DataReporter } from '../data/data-reporter.ts';
-import { findTables, type TableFiles } from '../data/find-tables.ts';
+import type { TableFormat } from '../data/file-names.ts';
+import { findTables, formatOfFile, type TableFiles } from '../data/find-tables.ts';
 import { detectImageType, hasImageName, TYPE_BYTES } from '../data/images/image-type.ts';
 import { readAllText } from '../data/load-text.ts';
 import { encodeTexts } from '../data/text/text-dataset.ts';
 import { openTokenizer } from '../data/text/tokenizer.ts';
+import { openContents } from '../data/unpack.ts';
 import { arrayInputs } from './array-inputs.ts';
 import { imageInputs, imagesInFolder } from './image-inputs.ts';
 import { otherKindError, type PredictingModel, type SampleSource } from './inputs.ts';
+import { parquetInputs } from './parquet-inputs.ts';
+import { pixelInputs, takesPixels } from './pixel-inputs.ts';
 import { tableInputs } from './table-inputs.ts';
 
 /** Input of the command line by its kind. */
 type Found =
   | { readonly kind: 'images'; readonly files: readonly string[] }
-  | { readonly kind: 'tables'; readonly files: TableFiles };
+  | { readonly kind: 'tables'; readonly files: TableFiles }
+  | { readonly kind: 'idx'; readonly file: DataFile };
 
 /**
  * Opens files, folders of images and texts as samples of a model, in their order.
@@ -55,10 +60,23 @@ async function detect(path: string): Promise<Found> {
   });
   if (stats.isDirectory()) return { kind: 'images', files: await imagesInFolder(path) };
   if (hasImageName(path) || (await hasImageContents(path))) return { kind: 'images', files: [path] };
-  const files = await findTables(path, undefined, 'the command line').catch(() => null);
-  if (files !== null) return { kind: 'tables', files };
+  const file = plainFile(path, path, stats.size);
+  const named = await formatOfFile(path, stats.size);
+  const tables = (format: TableFormat): Found => ({
+    kind: 'tables',
+    files: { format, train: [file], test: null, unused: [] },
+  });
+  if (named !== null) return tables(named);
+  if (/\.zip$/i.test(path)) {
+    const files = await findTables(path, undefined, 'the command line', true);
+    if (files !== null) return { kind: 'tables', files };
+  }
+  const { content, close } = await openContents(file);
+  await close();
+  if (content.kind === 'idx') return { kind: 'idx', file };
+  if (content.kind === 'csv') return tables('csv');
   throw new DataError(
-    `${shown}: expected an image, a folder of images, CSV, TSV, Parquet, .npy, .npz or text, found a file of another kind. Name one of these.`,
+    `${shown}: expected an image, a folder of images, CSV, TSV, Parquet, .npy, .npz, IDX or text, found ${content.kind === 'other' ? content.found : 'an empty file'}. Name one of these.`,
   );
 }
 
@@ -88,7 +106,8 @@ function joinImages(found: readonly Found[]): Found[] {
 }
 
 async function open(part: Found, model: PredictingModel, report: DataReporter): Promise<SampleSource> {
-  if (part.kind === 'images') return imageInputs(part.files, model);
+  if (part.kind === 'images') return imageInputs(part.files, model, report);
+  if (part.kind === 'idx') return pixelInputs(part.file, model, report);
   const { format, train } = part.files;
   switch (format) {
     case 'npy':
@@ -100,10 +119,18 @@ async function open(part: Found, model: PredictingModel, report: DataReporter): 
       );
       return textInputs(texts, model);
     }
-    case 'csv':
+    case 'csv': {
+      const [file, ...others] = train;
+      const arePixels = takesPixels(model) && file !== undefined && others.length === 0;
+      return arePixels ? pixelInputs(file, model, report) : tableInputs(part.files, model, report);
+    }
     case 'tsv':
-    case 'parquet':
       return tableInputs(part.files, model, report);
+    case 'parquet': {
+      const { preprocessing } = model.metadata;
+      const isTable = preprocessing?.kind === 'table' || preprocessing?.kind === 'text';
+      return isTable ? tableInputs(part.files, model, report) : parquetInputs(part.files, model);
+    }
   }
 }
 

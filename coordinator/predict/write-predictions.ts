@@ -12,8 +12,8 @@ export interface PredictionFile {
   abandon(): Promise<void>;
 }
 
-/** Values of an output and probabilities of classes that a table has columns for. */
-const MAX_COLUMNS = 1000;
+/** Characters that are written at once, since rows can be long. */
+const MAX_BLOCK = 2 ** 20;
 
 /**
  * Checks that predictions can be written to a file of this name.
@@ -50,7 +50,7 @@ export async function openPredictionFile(
   }
   await append(csvRow(['file', 'row', ...readers.flatMap((reader) => columnNames(reader, readers))]));
   return {
-    write: ({ from, samples, outputs }) => {
+    async write({ from, samples, outputs }) {
       let rows = '';
       for (let i = 0; i < samples; i++) {
         const { file: path, row, sample } = source.place(from + i);
@@ -59,8 +59,11 @@ export async function openPredictionFile(
           return fieldsOf(reader, (outputs[output] as Float32Array).subarray(i * size, (i + 1) * size));
         });
         rows += csvRow([path, String(row ?? sample ?? ''), ...fields]);
+        if (rows.length < MAX_BLOCK) continue;
+        await append(rows);
+        rows = '';
       }
-      return append(rows);
+      await append(rows);
     },
     complete,
     abandon,
@@ -84,28 +87,20 @@ function columnNames(
 ): string[] {
   if (classNames !== null) {
     const prefix = length === 1 ? '' : `${name}_`;
-    const each = classNames.length > MAX_COLUMNS ? [] : classNames.map((label) => `${prefix}p_${label}`);
-    return [name, `${prefix}probability`, ...each];
+    return [name, `${prefix}probability`, ...classNames.map((label) => `${prefix}p_${label}`)];
   }
   if (valueNames !== null) return [...valueNames];
-  return size === 1 ? [name] : Array.from({ length: Math.min(size, MAX_COLUMNS) }, (_, i) => `${name}_${i}`);
+  return size === 1 ? [name] : Array.from({ length: size }, (_, i) => `${name}_${i}`);
 }
 
 function fieldsOf(reader: OutputReader, values: Float32Array): string[] {
   const { classNames } = reader;
-  if (classNames === null) return Array.from(values.subarray(0, MAX_COLUMNS), String);
+  if (classNames === null) return Array.from(values, String);
   const { probabilities } = reader.read(values);
   // Scores that are no probabilities, such as those of a hinge loss, have no class.
-  if (probabilities === null) {
-    return [
-      '',
-      '',
-      ...(classNames.length > MAX_COLUMNS ? [] : classNames.map((_, i) => String(values[i] ?? ''))),
-    ];
-  }
+  if (probabilities === null) return ['', '', ...classNames.map((_, i) => String(values[i] ?? ''))];
   const best = mostLikely(probabilities);
-  const each = classNames.length > MAX_COLUMNS ? [] : probabilities.map(String);
-  return [classNames[best] ?? String(best), String(probabilities[best]), ...each];
+  return [classNames[best] ?? String(best), String(probabilities[best]), ...probabilities.map(String)];
 }
 
 /** Fields of a line of CSV; those with a delimiter, a quote or a line break are quoted. */

@@ -15,7 +15,6 @@ export interface SummaryFlags {
   readonly types?: Readonly<Record<string, string>> | undefined;
   readonly tokenizer?: string | undefined;
   readonly sequenceLength?: number | undefined;
-  readonly transpose?: boolean | undefined;
   readonly codec: string;
   readonly audit?: number;
   readonly https?: boolean;
@@ -57,9 +56,7 @@ export function printSummary(
   }
   report.info(`Model: ${modelDir}`, { event: 'model', modelDir });
   report.info(`Use it:`);
-  report.info(
-    `  ${commandLine} evaluate ${quoteForShell(modelDir)}${dataFlag(flags)}${transposeFlag(flags)}${trustFlag(flags)}`,
-  );
+  report.info(`  ${commandLine} evaluate ${quoteForShell(modelDir)}${trustFlag(flags)}`);
   report.info(
     `  ${commandLine} predict ${quoteForShell(modelDir)} ${exampleInput(dataset, samplePicture)}${trustFlag(flags)}`,
   );
@@ -123,9 +120,6 @@ function dataFlag(flags: SummaryFlags): string {
 
 const trustFlag = ({ customCode }: SummaryFlags): string =>
   customCode === undefined ? '' : ` --trust ${customCode}`;
-
-/** A checkpoint says whether images are transposed; a saved model does not. */
-const transposeFlag = ({ transpose }: SummaryFlags): string => (transpose === true ? ' --transpose' : '');
 
 /** Prints the custom code of a run, and how workers of other people come to run it. */
 export function printCustomCode(code: CustomCode, report: InfoReporter): void {

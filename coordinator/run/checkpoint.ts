@@ -2,13 +2,14 @@ import { createHash } from 'node:crypto';
 import { open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
-import { jobSchema } from '../../shared/model/job.ts';
-import { plateauStateSchema } from '../optimizer/plateau.ts';
+import { jobSchema, type Job } from '../../shared/model/job.ts';
+import { plateauStateSchema, type PlateauState } from '../optimizer/plateau.ts';
 import { upgradeJob } from '../../shared/model/stored-job.ts';
 import { describeDiskError } from '../files/disk-error.ts';
 import { makeFolder } from '../files/make-folder.ts';
 import { readRegularFile } from '../files/read-file.ts';
 import { writeFileAtomic, type WriteOptions } from '../files/write-file.ts';
+import type { SchemaFields } from '../../shared/util/schema-fields.ts';
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
@@ -18,10 +19,61 @@ function upgradeTally(stored: unknown): unknown {
   return typeof correct === 'number' ? { ...(stored as object), metrics: [correct] } : stored;
 }
 
+/** Position of a run between two steps. */
+export interface Position {
+  /** Current epoch, from 1. */
+  readonly epoch: number;
+  /** Steps done in this epoch. */
+  readonly step: number;
+  /** Steps done in the run. */
+  readonly steps: number;
+}
+
+/** Sums over the samples of an epoch so far. */
+export interface EpochTotals {
+  readonly samples: number;
+  readonly lossSum: number;
+  readonly metrics: readonly number[];
+  readonly seconds: number;
+}
+
+/** State of callbacks by name; vectors are values of type Float32Array. */
+export interface CallbackStates {
+  /** Learning rate that callbacks have set; null if they have not. */
+  readonly learningRate: number | null;
+  readonly states: Record<string, Record<string, unknown>>;
+}
+
+/** State of a run between two steps. With the data set, a resumed run ends with the same weights. */
+export interface Checkpoint {
+  readonly position: Position;
+  readonly tally: EpochTotals;
+  readonly job: Job;
+  /** Fingerprint of the engines of an exact run. */
+  readonly engineFingerprint?: string | undefined;
+  /** SHA-256 of the data set's tensors; missing in checkpoints of earlier versions. */
+  readonly dataDigest?: string | undefined;
+  /** Weights of training samples by class. */
+  readonly classWeights?: Record<string, number> | undefined;
+  /** State of a plateau schedule; missing without one. */
+  readonly plateau?: PlateauState | undefined;
+  /** State of callbacks by name; missing if there is none. */
+  readonly callbacks?: CallbackStates | undefined;
+  /** Vectors by name: 'weights', and the optimizer's state. */
+  readonly vectors: Readonly<Record<string, Float32Array>>;
+}
+
+/** Header of a checkpoint's file, in which vectors have their lengths only. */
+interface Header extends Omit<Checkpoint, 'vectors'> {
+  readonly vectors: { readonly name: string; readonly length: number }[];
+}
+
 const header = v.object({
-  /** Current epoch, from 1; steps done in this epoch; steps done in the run. */
-  position: v.object({ epoch: v.pipe(count, v.minValue(1)), step: count, steps: count }),
-  /** Sums over the samples of this epoch so far. */
+  position: v.object({
+    epoch: v.pipe(count, v.minValue(1)),
+    step: count,
+    steps: count,
+  } satisfies SchemaFields<Position>),
   tally: v.pipe(
     v.unknown(),
     v.transform(upgradeTally),
@@ -39,39 +91,21 @@ const header = v.object({
         v.readonly(),
       ),
       seconds: v.number(),
-    }),
+    } satisfies SchemaFields<EpochTotals>),
   ),
   job: v.pipe(v.unknown(), v.transform(upgradeJob), jobSchema),
-  /** Fingerprint of the engines of an exact run. */
   engineFingerprint: v.optional(v.string()),
-  /** SHA-256 of the data set's tensors; missing in checkpoints of earlier versions. */
   dataDigest: v.optional(v.string()),
-  /** Weights of training samples by class. */
   classWeights: v.optional(v.record(v.string(), v.number())),
-  /** State of a plateau schedule; missing without one. */
   plateau: v.optional(plateauStateSchema),
-  /** State of callbacks by name, without its vectors; missing if there is none. */
   callbacks: v.optional(
     v.object({
-      /** Learning rate that callbacks have set; null if they have not. */
       learningRate: v.nullable(v.number()),
       states: v.record(v.string(), v.record(v.string(), v.unknown())),
-    }),
+    } satisfies SchemaFields<CallbackStates>),
   ),
   vectors: v.array(v.object({ name: v.string(), length: count })),
-});
-type Header = v.InferOutput<typeof header>;
-/** Position of a run between two steps. */
-export type Position = Header['position'];
-export type EpochTotals = Header['tally'];
-/** State of callbacks by name; vectors are values of type Float32Array. */
-export type CallbackStates = NonNullable<Header['callbacks']>;
-
-/** State of a run between two steps. With the data set, a resumed run ends with the same weights. */
-export interface Checkpoint extends Omit<Header, 'vectors'> {
-  /** Vectors by name: 'weights', and the optimizer's state. */
-  readonly vectors: Readonly<Record<string, Float32Array>>;
-}
+} satisfies SchemaFields<Header>);
 
 const MAGIC = 'gradcast checkpoint 1\n';
 const DIGEST_BYTES = 32;

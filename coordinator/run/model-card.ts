@@ -9,6 +9,7 @@ import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
 import { readRegularFile } from '../files/read-file.ts';
 import { writeFileAtomic, type WriteOptions } from '../files/write-file.ts';
+import { withoutFolders } from './model-folder.ts';
 import { formatDuration, formatMetric, metricsOf, type TestScores } from '../report/reporter.ts';
 
 /** A run whose model is described. */
@@ -83,7 +84,7 @@ export function describeRun(run: DescribedRun): string {
     `Trained with gradcast ${gradcast}.${run.isStopped ? ' The run was stopped before its last epoch ended.' : ''}`,
     '## Data',
     list([
-      text(hideFolders(dataset.description)),
+      text(withoutFolders(dataset.description)),
       `Samples: ${job.data.trainSamples} to train on, ${job.data.testSamples} to test on`,
       `Inputs: ${text(describeShapes(job.inputs))}`,
       ...describeTargets(run),
@@ -286,7 +287,3 @@ function listNames(names: readonly string[]): string {
 
 /** Text that Markdown shows as it is. */
 const text = (raw: string): string => sanitizeForTerminal(raw).replaceAll(/[|<>`\\*]/g, '\\$&');
-
-/** Description without the folders around a file, which name a person's account. */
-const hideFolders = (description: string): string =>
-  description.replace(/(?<= (?:from|downloaded to) )(?:[A-Za-z]:)?[\\/].*[\\/]/, '');

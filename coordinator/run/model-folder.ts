@@ -46,6 +46,16 @@ export const trainedBy = (
 });
 
 /**
+ * Description of data without the folders around it, which name a person's account.
+ * @example
+ * ```ts
+ * withoutFolders('Your own data, from /home/ada/iris.csv.'); // 'Your own data, from iris.csv.'
+ * ```
+ */
+export const withoutFolders = (description: string): string =>
+  description.replace(/(?<= (?:from|downloaded to) )(?:[A-Za-z]:)?[\\/].*[\\/]/, '');
+
+/**
  * A job's trained model.
  * @param scores scores on the test data; null if they were not measured
  */
@@ -62,7 +72,13 @@ export function modelToSave(
     values[name] = typeof value === 'number' ? value : null;
   }
   return {
-    metadata: { ...training, val_loss: scores?.val_loss ?? null, ...values, job },
+    metadata: {
+      ...training,
+      dataDescription: withoutFolders(training.dataDescription),
+      val_loss: scores?.val_loss ?? null,
+      ...values,
+      job,
+    },
     topology,
     weights,
     names,

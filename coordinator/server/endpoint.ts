@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
@@ -70,8 +70,8 @@ export const NO_RUN = 'No run has begun yet.';
  */
 export class Endpoint {
   readonly path: string;
-  /** Name of the address that an own server listens on. */
-  listensOn = '';
+  /** Name of the address that each own server listens on. */
+  readonly listensOn = new WeakMap<object, string>();
   readonly #options: EndpointOptions;
   readonly #maxConnections: number;
   readonly #pending: PendingConnectionLimiter;
@@ -146,13 +146,13 @@ export class Endpoint {
 
   /**
    * Answers a request for a file or route below the path.
-   * @param next called if the request is for something else; without it, other requests below the path are answered with 404
+   * @param next called if the request is for something else, or no GET or HEAD; without it, such requests below the path are refused
    * @returns whether the request is answered
    */
   handleRequest(request: IncomingMessage, response: ServerResponse, next?: () => void): boolean {
     const path = this.#relativePath(request);
     const answer = path === null ? null : this.#find(path);
-    if (path === null || (answer === null && next !== undefined)) {
+    if (path === null || (next !== undefined && (answer === null || !isRead(request)))) {
       next?.();
       return false;
     }
@@ -195,7 +195,7 @@ export class Endpoint {
       response.writeHead(status, { 'Content-Type': 'text/plain', Connection: 'close', ...headers });
       response.end(sentence);
     };
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
+    if (!isRead(request)) {
       refuse(405, 'Only GET and HEAD are allowed.\n', { Allow: 'GET, HEAD' });
     } else if (request.headers.host === undefined) {
       refuse(400, 'The request needs a Host header.\n');
@@ -210,15 +210,15 @@ export class Endpoint {
   }
 
   /**
-   * Opens the WebSocket of a request below the path, or refuses it. A server's only listener also refuses all other
-   * upgrades: their sockets would stay open.
+   * Opens the WebSocket of a request below the path, or refuses it. Another upgrade is left to the program, unless this function is
+   * itself the server's only listener: then the socket would stay open, and is refused. A function by itself.
    * @returns whether the request was handled
    */
-  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
+  readonly handleUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): boolean => {
     const upgraded = socket as UpgradedSocket;
     if (this.#relativePath(request) === null) {
-      const { server } = socket as { readonly server?: { listenerCount?: (event: string) => number } };
-      if (server?.listenerCount?.('upgrade') !== 1) return false;
+      const listeners = serverOf(socket)?.listeners('upgrade') ?? [];
+      if (listeners.length !== 1 || listeners[0] !== this.handleUpgrade) return false;
       socket.on('error', () => socket.destroy());
       rejectUpgrade(socket, '404 Not Found');
       return true;
@@ -228,7 +228,7 @@ export class Endpoint {
     if (!this.#sockets.has(socket) && !this.#track(upgraded)) return true;
     if (this.#limits.acceptUpgrade(upgraded)) this.#upgrade(request, upgraded, head);
     return true;
-  }
+  };
 
   #upgrade(request: IncomingMessage, socket: UpgradedSocket, head: Buffer): void {
     const { clock, refusals, onRefused, optionName } = this.#options;
@@ -262,7 +262,9 @@ export class Endpoint {
   hostRule({ socket }: Pick<IncomingMessage, 'socket'>): HostRule {
     const { hasToken, allowedOrigins } = this.#options;
     const isTls = (socket as { readonly encrypted?: boolean }).encrypted === true;
-    return { host: this.listensOn, allowsAnyHost: hasToken || isTls, allowedOrigins };
+    const server = serverOf(socket);
+    const host = server === undefined ? undefined : this.listensOn.get(server);
+    return { host: host ?? '', allowsAnyHost: hasToken || isTls, allowedOrigins };
   }
 
   /** Closes every WebSocket, within a second. */
@@ -279,6 +281,11 @@ const rejectWithoutRun: ServedRun['connect'] = (connection) => {
   connection.close(CloseCode.noRun, NO_RUN);
   return { authenticated: false, onFrame: () => undefined, onClose: () => undefined };
 };
+
+const isRead = ({ method }: IncomingMessage): boolean => method === 'GET' || method === 'HEAD';
+
+/** HTTP server that has accepted a connection. */
+const serverOf = (socket: Duplex): Server | undefined => (socket as { readonly server?: Server }).server;
 
 /** Path and query as the client asked for them: Express removes the path of a mounted handler from `url`. */
 function addressOf(request: IncomingMessage & { readonly originalUrl?: unknown }): string {

@@ -54,8 +54,8 @@ export async function startServer(endpoint: Endpoint, options: ServerOptions): P
     socket.once('close', () => openSockets.delete(socket));
     for (const listener of listeners) listener.call(http, socket);
   });
-  http.on('upgrade', endpoint.handleUpgrade.bind(endpoint));
-  endpoint.listensOn = host;
+  http.on('upgrade', endpoint.handleUpgrade);
+  endpoint.listensOn.set(http, host);
   await listen(http, host, port);
   // A failed accept, for example for lack of memory, must not end the run.
   http.on('error', ({ message }) =>

@@ -46,15 +46,22 @@ export function asResumed(data: TaskData | undefined, limit: number): TaskData |
 }
 
 /**
- * Files and options of files for config.json, with absolute paths, so that the model can be measured on them from any folder.
+ * Files and options of files for config.json, with absolute paths, so that the model can be measured on them from any folder. The
+ * folder of MNIST_DIR is one of them.
  * @returns null for arrays and data sets in memory
  */
-export function describeSource(data: TaskData | undefined, flags: object): object | null {
+export function describeSource(
+  data: TaskData | undefined,
+  flags: object,
+  env: Readonly<Record<string, string | undefined>>,
+): object | null {
   if (typeof data === 'object' && ('x' in data || 'train' in data)) return null;
   const options = { ...pickDataFlags({ ...flags, data: undefined }), ...dataFlagsOf(data) };
   const absolute = (path: string | undefined): string | undefined =>
     path !== undefined && existsSync(resolve(path)) ? resolve(path) : path;
-  return withoutUndefined({ ...options, data: absolute(options.data), testData: absolute(options.testData) });
+  const { MNIST_DIR = '' } = env;
+  const source = options.data ?? (MNIST_DIR === '' ? undefined : MNIST_DIR);
+  return withoutUndefined({ ...options, data: absolute(source), testData: absolute(options.testData) });
 }
 
 /** Data for config.json: options of files by the names of the command line, other data by its name. */

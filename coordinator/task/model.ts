@@ -35,28 +35,40 @@ export async function readTaskModel(
 const isLayersModel = (model: unknown): model is LayersModel =>
   isRecord(model) && typeof model.toJSON === 'function' && Array.isArray(model.weights);
 
-async function callFunction(create: ModelFunction, dataset: Dataset): Promise<ModelFile> {
+/** Variables that functions of models have assigned values to, and the number of functions in progress. */
+const assigned = { variables: new WeakSet<tf.Variable>(), functions: 0, stop: (): void => undefined };
+
+/** Records assignments to variables from now on. Layers make one only for setWeights, which loaders of saved models call too. */
+function recordAssignments(): () => void {
   const { prototype } = tf.Variable;
   const original = Object.getOwnPropertyDescriptor(prototype, 'assign') as PropertyDescriptor;
-  let hasSetWeights = false;
-  let created: LayersModel | Topology;
-  // Layers assign values only for setWeights, which loaders of saved models call too.
   Object.defineProperty(prototype, 'assign', {
     ...original,
     value(this: tf.Variable, value: tf.Tensor) {
-      hasSetWeights = true;
+      assigned.variables.add(this);
       (original.value as (this: tf.Variable, value: tf.Tensor) => void).call(this, value);
     },
   });
+  return () => Object.defineProperty(prototype, 'assign', original);
+}
+
+async function callFunction(create: ModelFunction, dataset: Dataset): Promise<ModelFile> {
+  // Functions of several runs may be in progress at a time.
+  if (assigned.functions++ === 0) assigned.stop = recordAssignments();
+  let created: LayersModel | Topology;
   try {
     created = await create(tf as unknown as TensorFlow, dataset);
   } finally {
-    Object.defineProperty(prototype, 'assign', original);
+    if (--assigned.functions === 0) assigned.stop();
   }
   if (!isRecord(created))
     throw new Error('The function of the model returned no model. Return a tf.LayersModel or a topology.');
   if (!isLayersModel(created)) return modelFromJson("The function's model", created);
   try {
+    const { weights } = created as unknown as tf.LayersModel;
+    const hasSetWeights = weights.some((weight) =>
+      assigned.variables.has((weight as unknown as { readonly val: tf.Variable }).val),
+    );
     return await readLayersModel(created, hasSetWeights);
   } finally {
     (created as Partial<tf.LayersModel>).dispose?.();

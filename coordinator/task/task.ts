@@ -179,7 +179,7 @@ export function checkTask(value: unknown, source = 'The task'): Task {
 }
 
 /**
- * Checks the settings of an object against the fields of a valibot schema.
+ * @internal Checks the settings of an object against the fields of a valibot schema.
  * @throws TypeError with a sentence that names a setting that there is not, or that has another type
  */
 export function checkSettings(value: object, fields: v.ObjectEntries, source: string): void {

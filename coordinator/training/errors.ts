@@ -18,6 +18,9 @@ export class Interrupted extends Error {
   }
 }
 
+/** The run cannot go on: its coordinator was closed, or its workers have ended. Its finished steps are kept. */
+export class RunAborted extends Error {}
+
 /** The run to resume has no step left. */
 export class RunFinishedError extends Error {
   constructor(dir: string, epochs: number) {

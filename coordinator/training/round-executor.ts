@@ -160,8 +160,13 @@ export class RunningRound implements AsyncIterable<ReceivedPart> {
     [this.#round, this.#effects] = startRound(start, options.clock.now());
   }
 
-  /** Sends the first shards and subscribes to the pool. */
+  /** Sends the first shards and subscribes to the pool. A pool whose run is over computes nothing. */
   start(): void {
+    const { end } = this.#options.pool;
+    if (end !== null) {
+      this.#end(end);
+      return;
+    }
     this.#perform(this.#effects);
     this.#listen();
     if (this.#hasNoWorkers) this.#options.onWaiting(true);
@@ -175,7 +180,7 @@ export class RunningRound implements AsyncIterable<ReceivedPart> {
     this.#unsubscribe();
   }
 
-  /** Parts of answers in the order of arrival. Leaving the loop ends the round. @throws TrainingDiverged, Interrupted */
+  /** Parts of answers in the order of arrival. Leaving the loop ends the round. @throws TrainingDiverged, Interrupted, RunAborted */
   async *[Symbol.asyncIterator](): AsyncGenerator<ReceivedPart, void, undefined> {
     try {
       for (;;) {
@@ -237,6 +242,7 @@ export class RunningRound implements AsyncIterable<ReceivedPart> {
         this.#stopWithoutWorkers();
       },
       answered: (worker, answer, payload) => this.#onAnswer(worker, answer, payload),
+      finished: (error) => this.#end(error),
       samplesMissing: (worker, id) => {
         const { sender } = this.#options;
         sender.forgetPrefetched(worker.id);

@@ -80,7 +80,7 @@ export class StepRunner {
   /**
    * One training step: partition, send, collect, apply, publish. Repeated without workers whose answers were wrong.
    * @param nextBatch the next step's batch, whose samples are prefetched. @default no prefetch
-   * @throws TrainingDiverged, Interrupted; weights and optimizer are then what they were before
+   * @throws TrainingDiverged, Interrupted, RunAborted; weights and optimizer are then what they were before
    */
   async run(input: StepInput, nextBatch?: Shard): Promise<StepResult> {
     this.#options.pool.lockFingerprint();
@@ -166,7 +166,7 @@ export class StepRunner {
   /**
    * Loss and metrics over a whole split.
    * @param onProgress called with the number of samples that have been computed
-   * @throws Interrupted, TrainingDiverged
+   * @throws Interrupted, RunAborted, TrainingDiverged
    */
   evaluate(input: EvaluationInput, onProgress?: (done: number, total: number) => void): Promise<Score> {
     return this.#evaluator.evaluate(input, onProgress);

@@ -10,7 +10,7 @@ import type { TrainingListener } from '../report/reporter.ts';
 import type { EpochTotals, Position } from '../run/checkpoint.ts';
 import type { CheckpointReason } from '../run/checkpoint-writer.ts';
 import { BatchReader } from './batch-reader.ts';
-import { Interrupted } from './errors.ts';
+import { Interrupted, RunAborted } from './errors.ts';
 import { evaluateAverage } from './evaluate.ts';
 import { emptyEpochTotals, epochRecord, type ResumePoint, type TrainingResult } from './progress.ts';
 import { RewindController } from './rewind.ts';
@@ -39,7 +39,7 @@ export interface TrainingOptions {
 
 /**
  * The training loop: synchronous data-parallel stochastic gradient descent.
- * @throws TrainingDiverged
+ * @throws TrainingDiverged, RunAborted, DataError
  */
 export async function train(options: TrainingOptions): Promise<TrainingResult> {
   const { job, dataset, optimizer, stepRunner, pool, report, clock, signal, resumeFrom } = options;
@@ -130,9 +130,9 @@ export async function train(options: TrainingOptions): Promise<TrainingResult> {
     }
   } catch (error) {
     // The run was stopped while no worker was left to finish the step, or a sample cannot be read: the finished steps are kept.
-    if (!(error instanceof Interrupted || error instanceof DataError)) throw error;
-    if (trained.steps > 0) await checkpointStopped();
-    if (error instanceof DataError) throw error;
+    const keepsSteps = [Interrupted, RunAborted, DataError].some((type) => error instanceof type);
+    if (keepsSteps && trained.steps > 0) await checkpointStopped();
+    if (!(error instanceof Interrupted)) throw error;
   }
   return trained;
 }

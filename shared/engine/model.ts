@@ -109,13 +109,16 @@ async function loadModel(
   }
 }
 
-/** Rejects layers with an empty output, because kernels of tfjs' backends write beyond it. */
-function rejectEmptyOutputs({ layers = [] }: { readonly layers?: readonly tfjs.layers.Layer[] }): void {
-  for (const layer of layers) {
-    rejectEmptyOutputs(layer as { readonly layers?: readonly tfjs.layers.Layer[] });
+/**
+ * Rejects layers with an empty output, because kernels of tfjs' backends write beyond it. A window that exceeds its input by more
+ * than 1 makes a negative length.
+ */
+function rejectEmptyOutputs(model: LayerContainer): void {
+  for (const layer of membersOf(model)) {
+    rejectEmptyOutputs(layer as unknown as LayerContainer);
     for (const { outputShapes } of layer.inboundNodes) {
       const shapes = (Array.isArray(outputShapes[0]) ? outputShapes : [outputShapes]) as tfjs.Shape[];
-      const empty = shapes.find((shape) => shape.slice(1).includes(0));
+      const empty = shapes.find((shape) => shape.slice(1).some((length) => length !== null && length <= 0));
       if (empty === undefined) continue;
       throw new Error(
         `Layer ${layer.name} (${layer.getClassName()}) has an empty output, [${empty.slice(1).join(', ')}]: its input ` +
@@ -135,6 +138,10 @@ interface LayerContainer {
   readonly layers?: readonly tfjs.layers.Layer[];
   readonly layer?: tfjs.layers.Layer;
 }
+
+/** Layers within a nested model or a wrapper. */
+const membersOf = ({ layers = [], layer }: LayerContainer): readonly tfjs.layers.Layer[] =>
+  layer === undefined ? layers : [...layers, layer];
 
 /** Whether a layer, also of a nested model, is called with one tensor as several of its inputs. */
 function repeatsInputs(model: tfjs.layers.Layer): boolean {
@@ -190,9 +197,8 @@ function callOnce(model: tfjs.layers.Layer): void {
 
 /** @returns whether a layer has several outputs */
 function rememberResults(model: tfjs.layers.Layer, passed: PassResults): boolean {
-  const { layers = [], layer: wrapped } = model as unknown as LayerContainer;
   let found = false;
-  for (const layer of wrapped === undefined ? layers : [...layers, wrapped]) {
+  for (const layer of membersOf(model as unknown as LayerContainer)) {
     found = rememberResults(layer, passed) || found;
     const hasSeveral = layer.inboundNodes.some(({ outputTensors }) => outputTensors.length > 1);
     if (!hasSeveral || callSites(layer).length > 1) continue;
@@ -216,8 +222,7 @@ function rememberResults(model: tfjs.layers.Layer, passed: PassResults): boolean
  * @throws Error naming the layer if only some of its calls have training=False
  */
 export function applyCallArguments(model: tfjs.layers.Layer): void {
-  const { layers = [], layer: wrapped } = model as unknown as LayerContainer;
-  for (const layer of wrapped === undefined ? layers : [...layers, wrapped]) {
+  for (const layer of membersOf(model as unknown as LayerContainer)) {
     const sites = callSites(layer);
     const inference = sites.filter(({ callArgs }) => callArgs?.training === false).length;
     if (inference > 0) {

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import type { SchemaFields } from '../util/schema-fields.ts';
 
 /** Largest bundle. */
 export const MAX_CODE_BYTES = 2 ** 20;
@@ -11,9 +12,9 @@ export const CUSTOM = 'custom';
 const NAME = /^[A-Za-z][A-Za-z0-9_]{0,99}$/;
 const MAX_NAMES = 64;
 
-/** Name of a function or class of a bundle. */
+/** @internal Name of a function or class of a bundle. */
 export const customName = v.pipe(v.string(), v.regex(NAME, 'a name of letters, digits and _'));
-/** SHA-256 in hexadecimal. */
+/** @internal SHA-256 in hexadecimal. */
 export const codeHash = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, '64 hexadecimal digits'));
 
 const names = v.pipe(
@@ -23,16 +24,23 @@ const names = v.pipe(
 );
 
 /** A job's description of the code that it computes with: which bundle, and the names in it. The code itself is no part of a job. */
-export const customCodeSchema = v.object({
+export interface CustomCode {
   /** SHA-256 of the bundle, in hexadecimal. */
-  hash: codeHash,
+  readonly hash: string;
   /** Class names of its layers. */
-  layers: names,
+  readonly layers: string[];
   /** Names of its losses and metrics. */
+  readonly losses: string[];
+  readonly metrics: string[];
+}
+
+/** @internal */
+export const customCodeSchema: v.GenericSchema<unknown, CustomCode> = v.object({
+  hash: codeHash,
+  layers: names,
   losses: names,
   metrics: names,
-});
-export type CustomCode = v.InferOutput<typeof customCodeSchema>;
+} satisfies SchemaFields<CustomCode>);
 
 /** A bundle: one module without imports. */
 export interface CodeBundle {

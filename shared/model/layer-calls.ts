@@ -128,14 +128,23 @@ function isInferenceCall(layer: LayerConfig, call: unknown): boolean {
 /**
  * Gives every layer a unique name, also across nested models, because the names identify the tensors of a saved model. The first
  * layer with a name keeps it.
- * @throws Error if two layers of one model have the same name, because calls refer to layers by name
+ * @param nameOf name that a layer gets, if no other layer has it @default its own
+ * @throws Error if two layers of one model have the same name, because calls refer to layers by name, or one has that of a member of
+ *   every object
+ * @example
+ * assignUniqueNames(model, kerasName); // conv1/bn becomes conv1_bn
  */
-export function assignUniqueNames(model: LayerConfig): void {
-  const taken = new Set<string>();
-  assignNames(model, taken);
+export function assignUniqueNames(
+  model: LayerConfig,
+  nameOf: (name: string) => string = (name) => name,
+): void {
+  assignNames(model, new Set<string>(), nameOf);
 }
 
-function assignNames(model: LayerConfig, taken: Set<string>): void {
+/** Name of a layer as Keras 3 accepts it: without slashes, which Keras 2 has in models such as DenseNet. */
+export const kerasName = (name: string): string => name.replaceAll('/', '_');
+
+function assignNames(model: LayerConfig, taken: Set<string>, nameOf: (name: string) => string): void {
   const renamed = new Map<string, string>();
   for (const layer of nestedLayers(model)) {
     const original =
@@ -143,14 +152,20 @@ function assignNames(model: LayerConfig, taken: Set<string>): void {
     if (original !== null && renamed.has(original) && isModel(model)) {
       throw new Error(`The model has two layers named ${original}. Give each layer its own name.`);
     }
-    const preferred = original ?? snakeCase(layer.class_name).toLowerCase();
+    const preferred = nameOf(original ?? snakeCase(layer.class_name).toLowerCase());
+    if (preferred in Object.prototype) {
+      throw new Error(
+        `${layerLabel(layer)} has a name that every object of JavaScript has, so that calls of it cannot be found. ` +
+          'Give it another name.',
+      );
+    }
     let unique = preferred;
     for (let i = 1; taken.has(unique); i++) unique = `${preferred}_${i}`;
     taken.add(unique);
     if (original !== null) renamed.set(original, unique);
     layer.config.name = unique;
     if (layer.name !== undefined || Array.isArray(layer.inbound_nodes)) layer.name = unique;
-    assignNames(layer, taken);
+    assignNames(layer, taken, nameOf);
   }
   if (isModel(model)) renameCalls(model, renamed);
 }

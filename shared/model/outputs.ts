@@ -4,27 +4,39 @@ import { sanitizeForTerminal } from '../util/sanitize.ts';
 import { CUSTOM, customName, type CustomCode } from './custom-code.ts';
 import { LOSS_NAMES, lossDefinition } from './losses.ts';
 import { METRIC_NAMES, metricDefinition } from './metrics.ts';
+import type { SchemaFields } from '../util/schema-fields.ts';
 
 const text = v.pipe(v.string(), v.minLength(1), v.maxLength(200), v.transform(sanitizeForTerminal));
 const fraction = v.pipe(v.number(), v.finite(), v.minValue(0), v.maxValue(1));
 const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 
-const lossOptions = {
+interface LossOptions {
   /** Whether outputs are logits. */
+  readonly fromLogits?: boolean | undefined;
+  readonly labelSmoothing?: number | undefined;
+  /** Error from which on the Huber loss is linear. */
+  readonly delta?: number | undefined;
+  /** Weight of class 1 of a binary focal loss with class balancing, and of all classes of a categorical one. */
+  readonly alpha?: number | undefined;
+  /** Exponent of a focal loss' modulating factor. */
+  readonly gamma?: number | undefined;
+  readonly applyClassBalancing?: boolean | undefined;
+  /** Exponent of the generalized cross-entropy. */
+  readonly q?: number | undefined;
+  /** Function of the job's custom code that computes it. */
+  readonly function?: string | undefined;
+}
+
+const lossOptions = {
   fromLogits: v.optional(v.boolean()),
   labelSmoothing: v.optional(fraction),
-  /** Error from which on the Huber loss is linear. */
   delta: v.optional(v.pipe(v.number(), v.finite(), v.gtValue(0))),
-  /** Weight of class 1 of a binary focal loss with class balancing, and of all classes of a categorical one. */
   alpha: v.optional(fraction),
-  /** Exponent of a focal loss' modulating factor. */
   gamma: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(100))),
   applyClassBalancing: v.optional(v.boolean()),
-  /** Exponent of the generalized cross-entropy. */
   q: v.optional(v.pipe(v.number(), v.gtValue(0), v.ltValue(1))),
-  /** Function of the job's custom code that computes it. */
   function: v.optional(customName),
-};
+} satisfies SchemaFields<LossOptions>;
 
 /** Names of the fields that are set, apart from those that every loss or metric has. */
 const optionsOf = (spec: object): string[] =>
@@ -33,29 +45,59 @@ const optionsOf = (spec: object): string[] =>
     .map(([name]) => name);
 
 /** Loss by Keras' name, with Keras' defaults for options that are missing. */
-export const lossSchema = v.pipe(
+export interface LossSpec extends LossOptions {
+  readonly name: (typeof LOSS_NAMES)[number] | typeof CUSTOM;
+  /** Name in Keras by which it was chosen, if that is another: targets of one-hot vectors are class numbers here. */
+  readonly label?: string | undefined;
+}
+
+/** @internal */
+export const lossSchema: v.GenericSchema<unknown, LossSpec> = v.pipe(
   // An option that is not known would change what is computed.
   v.strictObject({
     name: v.picklist([...LOSS_NAMES, CUSTOM]),
-    /** Name in Keras by which it was chosen, if that is another: targets of one-hot vectors are class numbers here. */
     label: v.optional(text),
     ...lossOptions,
-  }),
+  } satisfies SchemaFields<LossSpec>),
   v.check((loss) => {
     const { options } = lossDefinition(loss.name);
     return optionsOf(loss).every((name) => (options as readonly string[]).includes(name));
   }, 'options of the loss'),
   v.check(({ name, function: own }) => name !== CUSTOM || own !== undefined, 'the function of the loss'),
 );
-export type LossSpec = v.InferOutput<typeof lossSchema>;
 
 /** Metric by Keras' name, with Keras' defaults for options that are missing. */
-export const metricSchema = v.pipe(
+export interface MetricSpec extends LossOptions {
+  /** Name of METRIC_NAMES, or CUSTOM. */
+  readonly name: string;
+  /** Name in the history. @default the metric's name */
+  readonly label?: string | undefined;
+  /** Whether samples count by their weights. */
+  readonly weighted?: boolean | undefined;
+  readonly threshold?: number | undefined;
+  readonly k?: number | undefined;
+  readonly thresholds?: number | undefined;
+  readonly curve?: 'ROC' | 'PR' | undefined;
+  readonly summation?: 'interpolation' | 'minoring' | 'majoring' | undefined;
+  readonly average?: 'micro' | 'macro' | 'weighted' | undefined;
+  readonly beta?: number | undefined;
+  readonly classAggregation?: 'uniform_average' | 'variance_weighted_average' | undefined;
+  readonly numClasses?: number | undefined;
+  readonly targetClassIds?: number[] | undefined;
+  readonly ignoreClass?: number | undefined;
+  readonly sparseYTrue?: boolean | undefined;
+  readonly sparseYPred?: boolean | undefined;
+  readonly precision?: number | undefined;
+  readonly recall?: number | undefined;
+  readonly sensitivity?: number | undefined;
+  readonly specificity?: number | undefined;
+}
+
+/** @internal */
+export const metricSchema: v.GenericSchema<unknown, MetricSpec> = v.pipe(
   v.strictObject({
     name: v.picklist([...METRIC_NAMES, CUSTOM]),
-    /** Name in the history. @default the metric's name */
     label: v.optional(text),
-    /** Whether samples count by their weights. */
     weighted: v.optional(v.boolean()),
     threshold: v.optional(v.pipe(v.number(), v.finite())),
     k: v.optional(positive),
@@ -77,7 +119,7 @@ export const metricSchema = v.pipe(
     sensitivity: v.optional(fraction),
     specificity: v.optional(fraction),
     ...lossOptions,
-  }),
+  } satisfies SchemaFields<MetricSpec>),
   v.check((metric) => {
     const options: readonly string[] = metricDefinition(metric.name)?.options ?? [];
     return optionsOf(metric).every((name) => options.includes(name));
@@ -87,25 +129,32 @@ export const metricSchema = v.pipe(
     'required options of the metric',
   ),
 );
-export type MetricSpec = v.InferOutput<typeof metricSchema>;
 
-/** Factor of an output's loss in the sum over the outputs. */
+/** @internal Factor of an output's loss in the sum over the outputs. */
 export const lossWeight = v.pipe(v.number(), v.finite(), v.minValue(0), v.maxValue(1e6));
 
 /** Output of the model with its loss and metrics. */
-const outputSpec = v.object({
+export interface OutputSpec {
   /** Name of its layer. */
-  name: text,
+  readonly name: string;
   /** Shape for one sample. */
+  readonly shape: number[];
+  readonly loss: LossSpec;
+  /** @default 1 */
+  readonly weight?: number | undefined;
+  readonly metrics: MetricSpec[];
+}
+
+const outputSpec = v.object({
+  name: text,
   shape: v.pipe(v.array(positive), v.maxLength(8)),
   loss: lossSchema,
-  /** @default 1 */
   weight: v.optional(lossWeight),
   metrics: v.pipe(v.array(metricSchema), v.maxLength(16)),
-});
-export type OutputSpec = v.InferOutput<typeof outputSpec>;
+} satisfies SchemaFields<OutputSpec>);
 
-export const outputSpecs = v.pipe(
+/** @internal */
+export const outputSpecs: v.GenericSchema<unknown, OutputSpec[]> = v.pipe(
   v.array(outputSpec),
   v.minLength(1),
   v.maxLength(16),

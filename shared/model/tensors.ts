@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { sanitizeForTerminal } from '../util/sanitize.ts';
+import type { SchemaFields } from '../util/schema-fields.ts';
 
 /** How the values of a tensor are stored: in files, in memory and in a shard's payload. */
 export const DTYPES = ['uint8', 'int32', 'float32', 'bool'] as const;
@@ -15,25 +16,33 @@ const finite = v.pipe(v.number(), v.finite());
 const size = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 
 /** Tensor of which every sample has one: an input or a target. */
+export interface TensorSpec {
+  readonly name: string;
+  /** Shape of one sample: [28, 28, 1] for an image, [] for a number. */
+  readonly shape: number[];
+  readonly dtype: DType;
+  /** A value is the stored one times `scale`, plus `offset`. @default 1 and 0 */
+  readonly scale?: number | undefined;
+  readonly offset?: number | undefined;
+  /** If set, stored values are whole numbers from 0 that are below this: classes of a target, words of an input. */
+  readonly classes?: number | undefined;
+}
+
 const tensorSpec = v.object({
   name: v.pipe(v.string(), v.minLength(1), v.maxLength(200), v.transform(sanitizeForTerminal)),
-  /** Shape of one sample: [28, 28, 1] for an image, [] for a number. */
   shape: v.pipe(
     v.array(size),
     v.maxLength(8),
     v.check((shape) => elementsOf(shape) <= MAX_SAMPLE_ELEMENTS, 'at most 2^24 elements'),
   ),
   dtype: v.picklist(DTYPES),
-  /** A value is the stored one times `scale`, plus `offset`. @default 1 and 0 */
   scale: v.optional(finite),
   offset: v.optional(finite),
-  /** If set, stored values are whole numbers from 0 that are below this: classes of a target, words of an input. */
   classes: v.optional(v.pipe(size, v.maxValue(2 ** 31 - 1))),
-});
-export type TensorSpec = v.InferOutput<typeof tensorSpec>;
+} satisfies SchemaFields<TensorSpec>);
 
-/** List of tensors with different names. */
-export const tensorSpecs = (minLength: number) =>
+/** @internal List of tensors with different names. */
+export const tensorSpecs = (minLength: number): v.GenericSchema<unknown, TensorSpec[]> =>
   v.pipe(
     v.array(tensorSpec),
     v.minLength(minLength),

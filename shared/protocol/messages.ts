@@ -1,7 +1,8 @@
 import * as v from 'valibot';
-import { receivedJobSchema } from '../model/job.ts';
+import { receivedJobSchema, type Job } from '../model/job.ts';
 import { codeHash, MAX_TRUSTED } from '../model/custom-code.ts';
 import { sanitizeForTerminal } from '../util/sanitize.ts';
+import type { SchemaFields } from '../util/schema-fields.ts';
 
 /** Protocol version that this code implements. */
 export const PROTOCOL_VERSION = 2;
@@ -12,23 +13,31 @@ const finite = v.pipe(v.number(), v.finite());
 const text = (maxLength: number) => v.pipe(v.string(), v.maxLength(maxLength));
 /** Text that is shown to people, without control characters. */
 const readable = (maxLength: number) => v.pipe(text(maxLength), v.transform(sanitizeForTerminal));
-const step = v.pipe(count, v.brand('Step'));
-const shardId = v.pipe(count, v.brand('ShardId'));
 
 /** Number of updates that the weights have had; also the number of the step that uses them. */
-export type Step = v.InferOutput<typeof step>;
+export type Step = number & { readonly __step: unique symbol };
 /** Id of one assignment of samples to a worker, unique in a run. */
-export type ShardId = v.InferOutput<typeof shardId>;
+export type ShardId = number & { readonly __shardId: unique symbol };
 export type WorkerId = string & { readonly __worker: unique symbol };
 
-const engine = v.object({
+// No transformation: it would cost time in each message.
+const step = count as unknown as v.GenericSchema<unknown, Step>;
+const shardId = count as unknown as v.GenericSchema<unknown, ShardId>;
+
+export interface EngineInfo {
   /** 'tensorflow', 'wasm', 'webgl', 'webgpu' or the name of another implementation. */
+  readonly backend: string;
+  readonly version: string;
+  readonly device: string;
+  readonly threads: number;
+}
+
+const engine = v.object({
   backend: readable(40),
   version: readable(80),
   device: readable(200),
   threads: positive,
-});
-export type EngineInfo = v.InferOutput<typeof engine>;
+} satisfies SchemaFields<EngineInfo>);
 
 /** Purposes of a shard. */
 export const TASKS = ['train', 'evaluate'] as const;
@@ -36,6 +45,25 @@ export type Task = (typeof TASKS)[number];
 
 // From a worker to the coordinator.
 
+/** First message of a worker. */
+export interface Hello {
+  readonly type: 'hello';
+  readonly protocol: number;
+  readonly name: string;
+  readonly token?: string | undefined;
+  readonly engine: EngineInfo;
+  readonly codecs: string[];
+  /** Whether the worker accepts samples before their shard. */
+  readonly prefetch?: boolean | undefined;
+  /** Whether the worker accepts messages about its standby. */
+  readonly standby?: boolean | undefined;
+  /** Random text of the process, which identifies a worker that reconnects. */
+  readonly instance?: string | undefined;
+  /** Whether shards and updates may name a codec other than the welcome's. */
+  readonly switchCodecs?: boolean | undefined;
+  /** Hashes of custom code that the worker runs; the welcome then brings the code of a job that names one of them. */
+  readonly trusts?: string[] | undefined;
+}
 const hello = v.object({
   type: v.literal('hello'),
   protocol: count,
@@ -43,56 +71,155 @@ const hello = v.object({
   token: v.optional(text(200)),
   engine,
   codecs: v.pipe(v.array(text(40)), v.minLength(1), v.maxLength(32)),
-  /** Whether the worker accepts samples before their shard. */
   prefetch: v.optional(v.boolean()),
-  /** Whether the worker accepts messages about its standby. */
   standby: v.optional(v.boolean()),
-  /** Random text of the process, which identifies a worker that reconnects. */
   instance: v.optional(text(40)),
-  /** Whether shards and updates may name a codec other than the welcome's. */
   switchCodecs: v.optional(v.boolean()),
-  /** Hashes of custom code that the worker runs; the welcome then brings the code of a job that names one of them. */
   trusts: v.optional(v.pipe(v.array(codeHash), v.maxLength(MAX_TRUSTED))),
-});
+} satisfies SchemaFields<Hello>);
+
 /** First message of an observer. */
-const watch = v.object({ type: v.literal('watch'), protocol: count, token: v.optional(text(200)) });
+export interface Watch {
+  readonly type: 'watch';
+  readonly protocol: number;
+  readonly token?: string | undefined;
+}
+const watch = v.object({
+  type: v.literal('watch'),
+  protocol: count,
+  token: v.optional(text(200)),
+} satisfies SchemaFields<Watch>);
+
 /** Request of an observer for the current weights; with `atEnd`, for the run's final weights after its end. */
-const snapshot = v.object({ type: v.literal('snapshot'), atEnd: v.optional(v.boolean()) });
+interface Snapshot {
+  readonly type: 'snapshot';
+  readonly atEnd?: boolean | undefined;
+}
+const snapshot = v.object({
+  type: v.literal('snapshot'),
+  atEnd: v.optional(v.boolean()),
+} satisfies SchemaFields<Snapshot>);
+
 /** The worker has built the job's model and accepts shards. */
+export interface Ready {
+  readonly type: 'ready';
+  /** Hash of the results of the engine for fixed weights and samples; only in exact runs. */
+  readonly fingerprint?: string | undefined;
+  /** Number of samples that the worker keeps beside those whose bitmaps are the payload. */
+  readonly keeps?: number | undefined;
+}
 const ready = v.object({
   type: v.literal('ready'),
-  /** Hash of the results of the engine for fixed weights and samples; only in exact runs. */
   fingerprint: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/, '16 hexadecimal digits'))),
-  /** Number of samples that the worker keeps beside those whose bitmaps are the payload. */
   keeps: v.optional(count),
-});
+} satisfies SchemaFields<Ready>);
+
 /** Largest number of sums, so that a header stays below its limit. */
 export const MAX_METRIC_SUMS = 1_024;
 /** Sums over a shard's samples. */
+export interface ShardResult {
+  readonly samples: number;
+  readonly lossSum: number;
+  /** Sums of the job's metrics. */
+  readonly metrics: number[];
+  readonly computeMs: number;
+}
 const result = v.object({
   samples: positive,
   // NaN is accepted here, because the coordinator rejects it with a code of its own.
   lossSum: v.union([v.number(), v.nan()]),
-  /** Sums of the job's metrics. */
   metrics: v.pipe(v.array(v.union([v.number(), v.nan()])), v.maxLength(MAX_METRIC_SUMS)),
   computeMs: v.pipe(finite, v.minValue(0)),
-});
+} satisfies SchemaFields<ShardResult>);
+
 /** Codec of a payload, if it differs from the welcome's. */
 const encoding = v.optional(text(40));
-const gradientFields = { type: v.literal('gradient'), step, shard: shardId, encoding };
-/** A bucket of a shard's gradient. The bucket with offset 0 is the last and has the result. */
-const gradient = v.variant('offset', [
-  v.object({ ...gradientFields, offset: v.literal(0), result }),
-  v.object({ ...gradientFields, offset: positive, result: v.optional(v.undefined()) }),
-]);
-const evaluation = v.object({ type: v.literal('evaluation'), step, shard: shardId, result });
-const failed = v.object({ type: v.literal('failed'), step, shard: shardId, reason: readable(2000) });
-/** The worker has lost samples that it kept, so the shard has to be sent with all of them. */
-const missing = v.object({ type: v.literal('missing'), step, shard: shardId });
-const leaving = v.object({ type: v.literal('leaving'), reason: readable(200) });
-const pong = v.object({ type: v.literal('pong'), id: count });
 
-export const fromWorkerSchema = v.variant('type', [
+interface GradientFields {
+  readonly type: 'gradient';
+  readonly step: Step;
+  readonly shard: ShardId;
+  /** Codec of the payload, if it differs from the welcome's. */
+  readonly encoding?: string | undefined;
+}
+/** The last bucket of a shard's gradient, with the result. */
+interface LastGradientBucket extends GradientFields {
+  readonly offset: 0;
+  readonly result: ShardResult;
+}
+interface EarlierGradientBucket extends GradientFields {
+  readonly offset: number;
+  readonly result?: undefined;
+}
+/** A bucket of a shard's gradient. The bucket with offset 0 is the last and has the result. */
+export type GradientMessage = LastGradientBucket | EarlierGradientBucket;
+const gradientFields = { type: v.literal('gradient'), step, shard: shardId, encoding };
+const gradient = v.variant('offset', [
+  v.object({ ...gradientFields, offset: v.literal(0), result } satisfies SchemaFields<LastGradientBucket>),
+  v.object({
+    ...gradientFields,
+    offset: positive,
+    result: v.optional(v.undefined()),
+  } satisfies SchemaFields<EarlierGradientBucket>),
+]);
+
+export interface EvaluationMessage {
+  readonly type: 'evaluation';
+  readonly step: Step;
+  readonly shard: ShardId;
+  readonly result: ShardResult;
+}
+const evaluation = v.object({
+  type: v.literal('evaluation'),
+  step,
+  shard: shardId,
+  result,
+} satisfies SchemaFields<EvaluationMessage>);
+
+interface Failed {
+  readonly type: 'failed';
+  readonly step: Step;
+  readonly shard: ShardId;
+  readonly reason: string;
+}
+const failed = v.object({
+  type: v.literal('failed'),
+  step,
+  shard: shardId,
+  reason: readable(2000),
+} satisfies SchemaFields<Failed>);
+
+/** The worker has lost samples that it kept, so the shard has to be sent with all of them. */
+interface Missing {
+  readonly type: 'missing';
+  readonly step: Step;
+  readonly shard: ShardId;
+}
+const missing = v.object({
+  type: v.literal('missing'),
+  step,
+  shard: shardId,
+} satisfies SchemaFields<Missing>);
+
+interface Leaving {
+  readonly type: 'leaving';
+  readonly reason: string;
+}
+const leaving = v.object({
+  type: v.literal('leaving'),
+  reason: readable(200),
+} satisfies SchemaFields<Leaving>);
+
+interface Pong {
+  readonly type: 'pong';
+  readonly id: number;
+}
+const pong = v.object({ type: v.literal('pong'), id: count } satisfies SchemaFields<Pong>);
+
+export type FromWorker =
+  Hello | Watch | Snapshot | Ready | GradientMessage | EvaluationMessage | Failed | Missing | Leaving | Pong;
+/** @internal */
+export const fromWorkerSchema: v.GenericSchema<unknown, FromWorker> = v.variant('type', [
   hello,
   watch,
   snapshot,
@@ -104,15 +231,8 @@ export const fromWorkerSchema = v.variant('type', [
   leaving,
   pong,
 ]);
-export type FromWorker = v.InferOutput<typeof fromWorkerSchema>;
-export type Ready = v.InferOutput<typeof ready>;
-export type Hello = v.InferOutput<typeof hello>;
-export type Watch = v.InferOutput<typeof watch>;
-export type ShardResult = v.InferOutput<typeof result>;
-export type GradientMessage = v.InferOutput<typeof gradient>;
-export type EvaluationMessage = v.InferOutput<typeof evaluation>;
 /** Answers to a shard. */
-export type ShardAnswer = GradientMessage | EvaluationMessage | v.InferOutput<typeof failed>;
+export type ShardAnswer = GradientMessage | EvaluationMessage | Failed;
 
 // From the coordinator to a worker.
 
@@ -124,29 +244,69 @@ const bucketOffsets = v.pipe(
   v.check((offsets) => offsets.every((offset, i) => i === 0 || offset > (offsets[i - 1] ?? 0)), 'ascending'),
 );
 
+export interface Welcome {
+  readonly type: 'welcome';
+  readonly protocol: number;
+  readonly workerId: string;
+  /** Codec of gradients. Weights are float32, unless they are sent as updates. */
+  readonly codec: string;
+  /** Codec of updates from one step's weights to the next. */
+  readonly updateCodec?: string | undefined;
+  /** False if weights are never sent as updates. */
+  readonly updates?: boolean | undefined;
+  readonly heartbeatMs: number;
+  readonly maxFrameBytes: number;
+  /** Offsets at which buckets of gradients may begin; [0] if gradients are not split. */
+  readonly bucketOffsets: number[];
+  readonly job: Job;
+}
 const welcome = v.object({
   type: v.literal('welcome'),
   protocol: count,
   workerId: text(40),
-  /** Codec of gradients. Weights are float32, unless they are sent as updates. */
   codec: text(40),
-  /** Codec of updates from one step's weights to the next. */
   updateCodec: v.optional(text(40)),
-  /** False if weights are never sent as updates. */
   updates: v.optional(v.boolean()),
   heartbeatMs: positive,
   maxFrameBytes: positive,
-  /** Offsets at which buckets of gradients may begin; [0] if gradients are not split. */
   bucketOffsets,
   job: receivedJobSchema,
-});
+} satisfies SchemaFields<Welcome>);
+
 /** A bucket of a step's weights, float32. */
-const weights = v.object({ type: v.literal('weights'), step, offset: count });
+export interface WeightsMessage {
+  readonly type: 'weights';
+  readonly step: Step;
+  readonly offset: number;
+}
+const weights = v.object({
+  type: v.literal('weights'),
+  step,
+  offset: count,
+} satisfies SchemaFields<WeightsMessage>);
+
 /** A bucket of the difference to the weights of the step before. */
-const update = v.object({ type: v.literal('update'), step, offset: count, encoding });
+export interface UpdateMessage {
+  readonly type: 'update';
+  readonly step: Step;
+  readonly offset: number;
+  readonly encoding?: string | undefined;
+}
+const update = v.object({
+  type: v.literal('update'),
+  step,
+  offset: count,
+  encoding,
+} satisfies SchemaFields<UpdateMessage>);
+
 /** Fields of samples that the worker keeps; see KeptSamples. */
-const keptFields = {
+interface KeptFields {
   /** Bitmap of the samples that are not in the payload, since the worker has them; empty for none. Without it, none is kept. */
+  readonly kept?: Uint8Array<ArrayBuffer> | undefined;
+  /** Checksum of the whole payload, if samples are not in it. */
+  readonly checksum?: number | undefined;
+}
+const keptFields = {
   kept: v.optional(
     v.pipe(
       v.instance(Uint8Array),
@@ -154,31 +314,82 @@ const keptFields = {
       v.transform((bytes) => new Uint8Array(bytes)),
     ),
   ),
-  /** Checksum of the whole payload, if samples are not in it. */
   checksum: v.optional(count),
-};
+} satisfies SchemaFields<KeptFields>;
+
+export interface ShardMessage extends KeptFields {
+  readonly type: 'shard';
+  readonly task: Task;
+  readonly step: Step;
+  readonly shard: ShardId;
+  readonly samples: number;
+  /** Requested codec of the gradient, if it differs from the welcome's. */
+  readonly encoding?: string | undefined;
+}
 const shard = v.object({
   type: v.literal('shard'),
   task: v.picklist(TASKS),
   step,
   shard: shardId,
   samples: positive,
-  /** Requested codec of the gradient, if it differs from the welcome's. */
   encoding,
   ...keptFields,
-});
-const prefetch = v.object({ type: v.literal('prefetch'), step, samples: positive, ...keptFields });
+} satisfies SchemaFields<ShardMessage>);
+
+/** Samples of a later shard. */
+export interface PrefetchMessage extends KeptFields {
+  readonly type: 'prefetch';
+  readonly step: Step;
+  readonly samples: number;
+}
+const prefetch = v.object({
+  type: v.literal('prefetch'),
+  step,
+  samples: positive,
+  ...keptFields,
+} satisfies SchemaFields<PrefetchMessage>);
+
+interface Rejected {
+  readonly type: 'rejected';
+  readonly step: Step;
+  readonly shard: ShardId;
+  readonly code: number;
+  readonly reason: string;
+}
 const rejected = v.object({
   type: v.literal('rejected'),
   step,
   shard: shardId,
   code: count,
   reason: readable(500),
-});
+} satisfies SchemaFields<Rejected>);
+
 /** The worker was put on standby because steps are faster without it, or takes part again. */
-const standby = v.object({ type: v.literal('standby'), standby: v.boolean(), reason: readable(500) });
-const ping = v.object({ type: v.literal('ping'), id: count });
-const finished = v.object({ type: v.literal('finished'), reason: readable(500) });
+interface Standby {
+  readonly type: 'standby';
+  readonly standby: boolean;
+  readonly reason: string;
+}
+const standby = v.object({
+  type: v.literal('standby'),
+  standby: v.boolean(),
+  reason: readable(500),
+} satisfies SchemaFields<Standby>);
+
+interface Ping {
+  readonly type: 'ping';
+  readonly id: number;
+}
+const ping = v.object({ type: v.literal('ping'), id: count } satisfies SchemaFields<Ping>);
+
+interface Finished {
+  readonly type: 'finished';
+  readonly reason: string;
+}
+const finished = v.object({
+  type: v.literal('finished'),
+  reason: readable(500),
+} satisfies SchemaFields<Finished>);
 
 // From the coordinator to an observer.
 
@@ -196,9 +407,32 @@ const metrics = v.pipe(
 const share = v.pipe(finite, v.minValue(0), v.maxValue(1));
 const notNegative = v.pipe(finite, v.minValue(0));
 /** Means over the samples of `steps` consecutive steps up to `step`. */
-const curvePoint = v.object({ step: count, steps: positive, loss: v.number(), metrics });
-export type CurvePoint = v.InferOutput<typeof curvePoint>;
-const recordFields = v.object({
+export interface CurvePoint {
+  readonly step: number;
+  readonly steps: number;
+  readonly loss: number;
+  readonly metrics: Record<string, number>;
+}
+const curvePoint = v.object({
+  step: count,
+  steps: positive,
+  loss: v.number(),
+  metrics,
+} satisfies SchemaFields<CurvePoint>);
+
+/** Fields of every line of history.jsonl. */
+interface RecordFields {
+  readonly epoch: number;
+  readonly loss: number;
+  readonly val_loss: number;
+  readonly seconds: number;
+  readonly samples_per_second: number;
+  readonly workers: number;
+  readonly data: string;
+  /** Codecs of gradients and weights: 'int4/int8'. */
+  readonly codec?: string | undefined;
+}
+const recordFields = {
   epoch: positive,
   loss: v.number(),
   val_loss: v.number(),
@@ -206,17 +440,17 @@ const recordFields = v.object({
   samples_per_second: notNegative,
   workers: count,
   data: text(200),
-  /** Codecs of gradients and weights: 'int4/int8'. */
   codec: v.optional(text(100)),
-});
+} satisfies SchemaFields<RecordFields>;
 /** A line of history.jsonl: these fields and, by name, the metrics: `accuracy` of the training, `val_accuracy` of the test. */
-export type EpochRecord = v.InferOutput<typeof recordFields> & {
+export interface EpochRecord extends RecordFields {
   readonly accuracy?: number;
   readonly val_accuracy?: number;
   readonly [metric: string]: unknown;
-};
-export const epochRecord = v.pipe(
-  v.objectWithRest(recordFields.entries, metricValue),
+}
+/** @internal */
+export const epochRecord: v.GenericSchema<unknown, EpochRecord> = v.pipe(
+  v.objectWithRest(recordFields, metricValue),
   v.check((record) => areFew(record), 'fewer metrics'),
   v.transform((record): EpochRecord => record),
 );
@@ -225,77 +459,150 @@ export function metricOf(record: EpochRecord | undefined, name: string): number 
   const value = record?.[name];
   return typeof value === 'number' ? value : null;
 }
+export interface WorkerRow {
+  readonly id: string;
+  readonly name: string;
+  readonly backend: string;
+  readonly device: string;
+  /** Share of the last finished step's batch. */
+  readonly share: number;
+  /** Number of samples in the run so far. */
+  readonly samples: number;
+  /** Recent training throughput, waiting included. The sum over all workers is the run's throughput. */
+  readonly samplesPerSecond: number;
+  /** Recent time for a training shard: reported by the worker, and measured from assignment to answer. */
+  readonly computeMs: number;
+  readonly turnaroundMs: number;
+  /** Round-trip time of a ping; null before the first pong. */
+  readonly rttMs: number | null;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  /** Whether the worker is on standby, because steps are faster without it. */
+  readonly standby?: boolean | undefined;
+  /** Codecs of its gradients and weights: 'int4/int8'. */
+  readonly codecs?: string | undefined;
+}
 const workerRow = v.object({
   id: text(40),
   name: readable(100),
   backend: readable(40),
   device: readable(200),
-  /** Share of the last finished step's batch. */
   share,
-  /** Number of samples in the run so far. */
   samples: count,
-  /** Recent training throughput, waiting included. The sum over all workers is the run's throughput. */
   samplesPerSecond: notNegative,
-  /** Recent time for a training shard: reported by the worker, and measured from assignment to answer. */
   computeMs: notNegative,
   turnaroundMs: notNegative,
-  /** Round-trip time of a ping; null before the first pong. */
   rttMs: v.nullable(notNegative),
   bytesUp: count,
   bytesDown: count,
-  /** Whether the worker is on standby, because steps are faster without it. */
   standby: v.optional(v.boolean()),
-  /** Codecs of its gradients and weights: 'int4/int8'. */
   codecs: v.optional(text(100)),
-});
-export type WorkerRow = v.InferOutput<typeof workerRow>;
-/** Worker that recent steps waited for, and whether its computation or its link was slow. */
-const slowest = v.object({ id: text(40), cause: v.picklist(['compute', 'link']) });
+} satisfies SchemaFields<WorkerRow>);
 
+/** Worker that recent steps waited for, and whether its computation or its link was slow. */
+interface Slowest {
+  readonly id: string;
+  readonly cause: 'compute' | 'link';
+}
+const slowest = v.object({
+  id: text(40),
+  cause: v.picklist(['compute', 'link']),
+} satisfies SchemaFields<Slowest>);
+
+export interface RunMessage {
+  readonly type: 'run';
+  readonly protocol: number;
+  readonly job: Job;
+  /** Number of steps in an epoch. */
+  readonly steps: number;
+  readonly curve: CurvePoint[];
+  readonly epochs: EpochRecord[];
+  /** Addresses of the page for other devices. Sent only to pages on the coordinator's machine, whose own address is local. */
+  readonly addresses?: string[] | undefined;
+}
 const run = v.object({
   type: v.literal('run'),
   protocol: count,
   job: receivedJobSchema,
-  /** Number of steps in an epoch. */
   steps: positive,
   curve: v.array(curvePoint),
   epochs: v.array(epochRecord),
-  /** Addresses of the page for other devices. Sent only to pages on the coordinator's machine, whose own address is local. */
   addresses: v.optional(v.pipe(v.array(text(300)), v.maxLength(64))),
-});
+} satisfies SchemaFields<RunMessage>);
+
+export interface Notice {
+  readonly what: 'refused' | 'banned' | 'standby';
+  readonly who?: string | undefined;
+  readonly reason: string;
+  /** Number of occurrences of this notice. */
+  readonly times: number;
+}
 const notice = v.object({
   what: v.picklist(['refused', 'banned', 'standby']),
   who: v.optional(readable(100)),
   reason: readable(500),
-  /** Number of occurrences of this notice. */
   times: positive,
-});
-export type Notice = v.InferOutput<typeof notice>;
+} satisfies SchemaFields<Notice>);
+
+export interface ProgressMessage {
+  readonly type: 'progress';
+  readonly epoch: number;
+  /** Number of completed steps of this epoch. */
+  readonly step: number;
+  readonly loss: number | null;
+  /** Empty before the first step. */
+  readonly metrics: Record<string, number>;
+  /** Mean over the epoch so far, like loss and metrics. */
+  readonly samplesPerSecond: number;
+  readonly etaSeconds: number | null;
+  /** New points since the last message. */
+  readonly curve: CurvePoint[];
+  readonly workers: WorkerRow[];
+  readonly slowest: Slowest | null;
+  /** Sentence about the bottleneck of a step and how to remove it. */
+  readonly advice?: string | undefined;
+  /** Workers that were refused, banned or put on standby. */
+  readonly notices?: Notice[] | undefined;
+}
 const progress = v.object({
   type: v.literal('progress'),
   epoch: count,
-  /** Number of completed steps of this epoch. */
   step: count,
   loss: v.nullable(v.number()),
-  /** Empty before the first step. */
   metrics,
-  /** Mean over the epoch so far, like loss and metrics. */
   samplesPerSecond: notNegative,
   etaSeconds: v.nullable(notNegative),
-  /** New points since the last message. */
   curve: v.array(curvePoint),
   workers: v.array(workerRow),
   slowest: v.nullable(slowest),
-  /** Sentence about the bottleneck of a step and how to remove it. */
   advice: v.optional(readable(1_000)),
-  /** Workers that were refused, banned or put on standby. */
   notices: v.optional(v.array(notice)),
-});
-const epochDone = v.object({ type: v.literal('epoch'), record: epochRecord });
-export type RunMessage = v.InferOutput<typeof run>;
-export type ProgressMessage = v.InferOutput<typeof progress>;
+} satisfies SchemaFields<ProgressMessage>);
 
-export const fromCoordinatorSchema = v.variant('type', [
+interface EpochMessage {
+  readonly type: 'epoch';
+  readonly record: EpochRecord;
+}
+const epochDone = v.object({
+  type: v.literal('epoch'),
+  record: epochRecord,
+} satisfies SchemaFields<EpochMessage>);
+
+export type FromCoordinator =
+  | Welcome
+  | WeightsMessage
+  | UpdateMessage
+  | PrefetchMessage
+  | ShardMessage
+  | Rejected
+  | Standby
+  | Ping
+  | Finished
+  | RunMessage
+  | ProgressMessage
+  | EpochMessage;
+/** @internal */
+export const fromCoordinatorSchema: v.GenericSchema<unknown, FromCoordinator> = v.variant('type', [
   welcome,
   weights,
   update,
@@ -309,9 +616,3 @@ export const fromCoordinatorSchema = v.variant('type', [
   progress,
   epochDone,
 ]);
-export type FromCoordinator = v.InferOutput<typeof fromCoordinatorSchema>;
-export type Welcome = v.InferOutput<typeof welcome>;
-export type WeightsMessage = v.InferOutput<typeof weights>;
-export type UpdateMessage = v.InferOutput<typeof update>;
-export type ShardMessage = v.InferOutput<typeof shard>;
-export type PrefetchMessage = v.InferOutput<typeof prefetch>;

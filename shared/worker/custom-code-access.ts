@@ -99,16 +99,31 @@ export function ownOriginCode(
 
 /** Time for an engine to load custom code and the model that it is part of. */
 export const LOAD_LIMIT_MS = 30_000;
+/** Time for a shard of a job with custom code: the longest that a coordinator waits for a first shard. */
+export const COMPUTE_LIMIT_MS = 180_000;
+
+/** Custom code has not ended in its time: the thread of the engine is stuck, and has to be ended. */
+export class StuckCodeError extends Error {
+  override readonly name = 'StuckCodeError';
+}
 
 /**
- * Waits for an engine to load a job with custom code, but not for ever.
- * @throws Error with a sentence when the time is over; the engine may then be stuck
+ * Waits for an engine to work with custom code, but not for ever.
+ * @param what what the code does, as part of a sentence
+ * @throws StuckCodeError with a sentence when the time is over
+ * @example
+ * const computer = await withinLimit(clock, engine.load(job, module), LOAD_LIMIT_MS, 'was not loaded');
  */
-export function withinLimit<Result>(clock: Clock, loading: Promise<Result>): Promise<Result> {
+export function withinLimit<Result>(
+  clock: Clock,
+  working: Promise<Result>,
+  limitMs: number,
+  what: string,
+): Promise<Result> {
   return new Promise((resolve, reject) => {
-    const cancel = clock.after(LOAD_LIMIT_MS, () =>
-      reject(new Error(`The custom code of the run was not loaded within ${LOAD_LIMIT_MS / 1000} s.`)),
+    const cancel = clock.after(limitMs, () =>
+      reject(new StuckCodeError(`The custom code of the run ${what} within ${limitMs / 1000} s.`)),
     );
-    loading.finally(cancel).then(resolve, reject);
+    working.finally(cancel).then(resolve, reject);
   });
 }

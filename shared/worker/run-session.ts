@@ -19,7 +19,13 @@ import {
   type SessionEnd,
   type SessionEvent,
 } from './session.ts';
-import { trustedCode, withinLimit } from './custom-code-access.ts';
+import {
+  COMPUTE_LIMIT_MS,
+  LOAD_LIMIT_MS,
+  StuckCodeError,
+  trustedCode,
+  withinLimit,
+} from './custom-code-access.ts';
 import type { CachedComputer, GradientComputerCache } from './gradient-computer-cache.ts';
 import type { ReceivedSamples, SampleStores } from './sample-store.ts';
 import { watchLiveness } from './liveness.ts';
@@ -28,6 +34,13 @@ import { watchLiveness } from './liveness.ts';
 const FLUSH_MS = 2_000;
 /** Maximum length of the reason in a `failed` message. */
 const MAX_REASON_LENGTH = 2_000;
+
+/** Reason for the person. WebAssembly names no cause when its memory, at most 4 GB, does not hold a shard. */
+function failureReason(error: unknown, samples: number): string {
+  const message = errorMessage(error);
+  if (!message.startsWith('memory access out of bounds')) return message;
+  return `Samples at once: ${samples}, which need more memory than WebAssembly has (${message}). Set a smaller --batch-size or smaller samples for the run, or use native TensorFlow or a GPU.`;
+}
 
 const SESSION_LEFT: SessionEnd = { outcome: 'left', reason: 'asked to leave' };
 
@@ -54,6 +67,9 @@ export function runSession(
     let loaded: LoadedJob | null = null;
     let computing: Promise<void> = Promise.resolve();
     let abandoned = false;
+    let hasCustomCode = false;
+    /** Why the engine does not answer any more; null if it does. */
+    let stuck: SessionEnd | null = null;
 
     const send = (message: FromWorker, payload?: Uint8Array): void =>
       connection.send(frameFromWorker(message, payload));
@@ -118,7 +134,7 @@ export function runSession(
       const done = (): void => {
         signal.removeEventListener('abort', abandon);
         const left = end.outcome === 'lost' && signal.aborted;
-        resolve({ end: left ? SESSION_LEFT : end, isAnswerAccepted: state.isAnswerAccepted });
+        resolve({ end: left ? SESSION_LEFT : (stuck ?? end), isAnswerAccepted: state.isAnswerAccepted });
       };
       const abandon = (): void => {
         abandoned = true;
@@ -136,8 +152,11 @@ export function runSession(
     /** Closes the connection with the reason, because this worker cannot take part in the job. */
     const giveUp = (error: unknown): void => {
       const code = error instanceof ProtocolError ? error.code : CloseCode.cannotCompute;
-      connection.close(code, closeReason(errorMessage(error)));
-      dispatch({ type: 'closed', code, reason: errorMessage(error) });
+      const reason = errorMessage(error);
+      // Also if the connection has been lost meanwhile: the next one would find the engine stuck.
+      if (error instanceof StuckCodeError) stuck = { outcome: 'refused', reason, code };
+      connection.close(code, closeReason(reason));
+      dispatch({ type: 'closed', code, reason });
     };
 
     const load = async (welcome: Welcome, payload: Uint8Array): Promise<void> => {
@@ -157,7 +176,8 @@ export function runSession(
     const loadJob = async (job: Job, payload: Uint8Array): Promise<CachedComputer> => {
       if (job.customCode === undefined) return computers.load(job);
       const module = await customCode.open(job.customCode, payload);
-      return withinLimit(clock, computers.load(job, module));
+      hasCustomCode = true;
+      return withinLimit(clock, computers.load(job, module), LOAD_LIMIT_MS, 'was not loaded');
     };
 
     const setWeights = (vector: ReceivedVector): void => {
@@ -200,19 +220,23 @@ export function runSession(
       const { task, step, shard: id, samples: count } = shard.message;
       try {
         const startedAt = clock.now();
-        const answer = await loaded.answer(shard, () => clock.now() - startedAt);
+        const answering = loaded.answer(shard, () => clock.now() - startedAt);
+        const answer = await (hasCustomCode
+          ? withinLimit(clock, answering, COMPUTE_LIMIT_MS, 'did not compute a shard')
+          : answering);
         if (state.phase !== 'ended') {
           connection.send(answer);
           report.computed(task, step, count, clock.now() - startedAt);
         }
       } catch (error) {
-        if (error instanceof ProtocolError) {
+        if (error instanceof ProtocolError || error instanceof StuckCodeError) {
           giveUp(error);
           return;
         }
-        const reason = errorMessage(error).slice(0, MAX_REASON_LENGTH);
-        if (state.phase !== 'ended') send({ type: 'failed', step, shard: id, reason });
-        if (!abandoned) report.note(`Could not compute a shard: ${errorMessage(error)}`);
+        const reason = failureReason(error, count);
+        if (state.phase !== 'ended')
+          send({ type: 'failed', step, shard: id, reason: reason.slice(0, MAX_REASON_LENGTH) });
+        if (!abandoned) report.note(`Could not compute a shard: ${reason}`);
       }
       dispatch({ type: 'computed' });
     };

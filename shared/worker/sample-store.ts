@@ -22,9 +22,13 @@ export interface SampleBlock {
 
 /** Keeps samples longer than a process or a page lives. Nothing in it has to be right: samples are checked when they are used. */
 export interface SampleStorage {
-  /** All blocks of a data set. @param key digest of the data set and of the form of its samples */
-  load(key: string): Promise<readonly SampleBlock[]>;
-  /** Adds a block. Errors are not reported: a sample that is not stored is sent again. */
+  /**
+   * Reads the blocks of a data set, one at a time.
+   * @param key digest of the data set and of the form of its samples
+   * @param take receives a block; returns whether it can take another one
+   */
+  load(key: string, take: (block: SampleBlock) => boolean): Promise<void>;
+  /** Adds the samples of a block that are not stored yet. Errors are not reported: a sample that is not stored is sent again. */
   save(key: string, block: SampleBlock): void;
   /** Removes all blocks of a data set. */
   remove(key: string): void;
@@ -94,15 +98,22 @@ export class SampleStore {
     const { storage, ...own } = options;
     if (!outlives) return new SampleStore(job, sampleKey(job, digest), own);
     const store = new SampleStore(job, sampleKey(job, digest), options);
-    const blocks = (await storage?.load(store.#key).catch(() => [])) ?? [];
-    try {
-      for (const block of blocks) store.#restore(block);
-    } catch {
-      // Blocks of another form: the data set is stored anew.
-      storage?.remove(store.#key);
-      return new SampleStore(job, sampleKey(job, digest), options);
-    }
-    return store;
+    const found = { isDamaged: false };
+    const take = (block: SampleBlock): boolean => {
+      try {
+        store.#restore(block);
+        return store.room > 0;
+      } catch {
+        found.isDamaged = true;
+        return false;
+      }
+    };
+    // Blocks that cannot be read are sent again.
+    await storage?.load(store.#key, take).catch(() => undefined);
+    if (!found.isDamaged) return store;
+    // Blocks of another form: the data set is stored anew.
+    storage?.remove(store.#key);
+    return new SampleStore(job, sampleKey(job, digest), options);
   }
 
   /** Whether it is the store of this job's samples, and may be used on another connection. */
@@ -244,7 +255,8 @@ export class SampleStore {
       for (const number of numbers[task]) {
         const record = bytes.subarray(from, from + this.#recordBytes);
         from += this.#recordBytes;
-        if (!(number < this.#places[task].length) || record.length < this.#recordBytes) continue;
+        const isKnown = Number.isSafeInteger(number) && number >= 0 && number < this.#places[task].length;
+        if (!isKnown || record.length < this.#recordBytes) continue;
         if (!this.#kept.add(task, number)) continue;
         const place = this.#records++;
         this.#places[task][number] = place;

@@ -4,7 +4,13 @@ import type { AddressInfo } from 'node:net';
 import { extname, join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
 import { openChromium } from '../support/chromium.ts';
-import { exampleBundle, exampleTopology, threeInputs } from '../support/custom-code.ts';
+import {
+  bundleOf,
+  exampleBundle,
+  exampleFile,
+  exampleTopology,
+  threeInputs,
+} from '../support/custom-code.ts';
 import { describeInBrowser } from '../support/in-browser.ts';
 import { collectPageErrors } from '../support/page-errors.ts';
 import { testCoordinator, waitForWorkersReady, type TestCoordinator } from '../support/test-coordinator.ts';
@@ -65,6 +71,26 @@ describeInBrowser('a tab and custom code', () => {
     expect(errors).toEqual([]);
     await own.close('done');
     await node.ended;
+  });
+
+  test('ends the engine of code that does not end, and says so', async () => {
+    const browser = await openChromium();
+    open.push(() => browser.close());
+    // The coordinator runs it too.
+    const looping = `if (typeof WorkerGlobalScope === 'function') for (;;);\n${readFileSync(exampleFile, 'utf8')}`;
+    const coordinator = await start({ custom: await bundleOf(looping) });
+    const tab = await browser.newPage();
+    await tab.goto(coordinator.url.replace(/^ws/, 'http'));
+    const waitFor = (id: string, text: string) =>
+      tab.locator(id).filter({ hasText: text }).waitFor({ timeout: 60_000 });
+    await waitFor('#state', 'Building the model');
+    await tab.getByRole('button', { name: 'Pause' }).click();
+    await waitFor('#state', 'Paused');
+    await waitFor('#note', 'The engine did not stop computing, so it was ended.');
+    // Another engine opens, which needs a processor that is not taken by the loop.
+    await tab.getByRole('button', { name: 'Continue' }).click();
+    await waitFor('#state', 'Building the model');
+    await tab.close();
   });
 
   test('declines on a page of another origin, which the coordinator lets join', async () => {

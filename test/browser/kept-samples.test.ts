@@ -15,13 +15,21 @@ vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 const dataset = syntheticDigits({ seed: 1, trainCount: 2_000, testCount: 500 });
 const ALL_SAMPLES = 2_500 * 785;
 
-/** Bytes of samples in the page's IndexedDB. */
+/** Bytes of samples in the page's IndexedDB: those that are counted, and those that are there. */
 const STORED_BYTES = `new Promise((resolve, reject) => {
   const opening = indexedDB.open('gradcast-samples');
   opening.onerror = () => reject(opening.error);
   opening.onsuccess = () => {
-    const all = opening.result.transaction('datasets').objectStore('datasets').getAll();
-    all.onsuccess = () => resolve(all.result.reduce((sum, { bytes }) => sum + bytes, 0));
+    const stores = opening.result.transaction(['datasets', 'blocks']);
+    const sizes = ['datasets', 'blocks'].map((name) => stores.objectStore(name).getAll());
+    stores.oncomplete = () => {
+      const [counted, blocks] = sizes.map(({ result }) => result);
+      opening.result.close();
+      resolve([
+        counted.reduce((sum, { bytes }) => sum + bytes, 0),
+        blocks.reduce((sum, { bytes }) => sum + bytes.length, 0),
+      ]);
+    };
   };
 })`;
 
@@ -55,7 +63,7 @@ describeInBrowser('a tab that was closed', () => {
     await page.goto(first.url.replace(/^ws/, 'http'));
     const sent = await epoch(first);
     expect(sent).toBeGreaterThan(ALL_SAMPLES);
-    await expect.poll(() => page.evaluate<number>(STORED_BYTES)).toBe(ALL_SAMPLES);
+    await expect.poll(() => page.evaluate(STORED_BYTES)).toEqual([ALL_SAMPLES, ALL_SAMPLES]);
     const { port } = new URL(first.url);
     await first.close('done');
     await page.close();
@@ -65,5 +73,25 @@ describeInBrowser('a tab that was closed', () => {
     await again.goto(second.url.replace(/^ws/, 'http'));
     // The weights are sent as before, and the number of each sample.
     expect(await epoch(second)).toBeLessThan(sent - 0.99 * ALL_SAMPLES);
+  });
+
+  test('and another one store each sample once', async () => {
+    const browser = await openChromium();
+    open.push(() => browser.close());
+    const context = await browser.newContext();
+    const topology = tinyTopology([28, 28, 1], 10);
+    const coordinator = await testCoordinator(dataset, { topology, batchSize: 500, epochs: 5 });
+    open.push(() => coordinator.close('done'));
+    const pages = [await context.newPage(), await context.newPage()];
+    for (const page of pages) await page.goto(coordinator.url.replace(/^ws/, 'http'));
+    await waitForWorkersReady(coordinator, 2);
+    const sent = (): number[] =>
+      [...coordinator.pool.workers.values()].map(({ stats: { bytesDown } }) => bytesDown);
+    await trainToEnd(coordinator, dataset);
+    // Both were sent more samples than there are, together.
+    expect(sent().reduce((sum, bytes) => sum + bytes)).toBeGreaterThan(1.3 * ALL_SAMPLES);
+    await coordinator.close('done');
+    await expect.poll(() => pages[0]!.evaluate(STORED_BYTES)).toEqual([ALL_SAMPLES, ALL_SAMPLES]);
+    for (const page of pages) await page.close();
   });
 });

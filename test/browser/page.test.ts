@@ -10,6 +10,15 @@ import {
   type PageRun,
 } from './page-run.ts';
 
+/** Records the distances of the drawing from the top of the page, frame by frame. */
+const RECORD_PLACES = `places = [];
+const record = () => {
+  const pad = document.getElementById('pad')?.getBoundingClientRect();
+  if (pad?.height > 0 && places.at(-1) !== pad.top + scrollY) places.push(pad.top + scrollY);
+  requestAnimationFrame(record);
+};
+record();`;
+
 describeInBrowser('the page in Chromium', () => {
   let run: PageRun;
   beforeAll(async () => void (run = await startPageRun()));
@@ -43,6 +52,15 @@ describeInBrowser('the page in Chromium', () => {
     await waitForText(page, '#own-samples', /[1-9]/);
 
     expect(await policyViolations(page)).toEqual([]);
+    expect(errors).toEqual([]);
+  }, 120_000);
+
+  test('the drawing stays where it is while the tab joins, so that a pointer on its way does not miss it', async () => {
+    const { page, errors } = await run.open('', RECORD_PLACES);
+    await waitForText(page, '#own-contribution', /samples of all connected workers/);
+    await waitForText(page, '#engine', /samples\/s in a benchmark/);
+    const places = await page.evaluate<number[]>('places');
+    expect(places).toHaveLength(1);
     expect(errors).toEqual([]);
   }, 120_000);
 

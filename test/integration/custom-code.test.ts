@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { loadModel, train, type Task } from '../../coordinator/index.ts';
+import { loadModel, modelCheckpoint, train, type Task } from '../../coordinator/index.ts';
 import type { JobSettings } from '../../coordinator/model/model.ts';
 import { CloseCode } from '../../shared/protocol/close-codes.ts';
 import { encodeFrame } from '../../shared/protocol/frame.ts';
@@ -147,7 +147,7 @@ describe('code in the thread of an engine', () => {
     const clock = manualClock();
     const loading = threaded.engine.load(job, 'data:text/javascript,for (;;);');
     loading.catch(() => undefined);
-    const limited = withinLimit(clock, loading);
+    const limited = withinLimit(clock, loading, LOAD_LIMIT_MS, 'was not loaded');
     const failed = expect(limited).rejects.toThrow('was not loaded within 30 s');
     await clock.advance(LOAD_LIMIT_MS);
     await failed;
@@ -174,15 +174,18 @@ it('the library trains with custom code, and computes with a saved model only if
     metrics: ['withinHalf'],
     optimizer: 'adam',
     epochs: 2,
+    callbacks: [modelCheckpoint({ path: join(folder, 'last') })],
   };
   const model = await train(task, { engine: await wasmEngine() });
   expect(model.history.map(({ withinHalf }) => typeof withinHalf)).toEqual(['number', 'number']);
   const predicted = await model.predict(x);
   const { loss } = await model.evaluate({ x, y });
   await model.save(folder);
-  const trusted = await loadModel(folder, { trust: [hash] });
-  expect(await trusted.predict(x)).toEqual(predicted);
-  expect((await trusted.evaluate({ x, y })).loss).toBeCloseTo(loss, 5);
+  for (const saved of [folder, join(folder, 'last')]) {
+    const trusted = await loadModel(saved, { trust: [hash] });
+    expect(await trusted.predict(x)).toEqual(predicted);
+    expect((await trusted.evaluate({ x, y })).loss).toBeCloseTo(loss, 5);
+  }
   const distrusted = await loadModel(folder);
   await expect(distrusted.predict(x)).rejects.toThrow(`use --trust ${hash}`);
   // A model from a stranger can be looked at, and its weights taken.

@@ -45,7 +45,10 @@ function memoryStorage(): SampleStorage & { readonly blocks: Map<string, SampleB
   const blocks = new Map<string, SampleBlock[]>();
   return {
     blocks,
-    load: (key) => Promise.resolve(blocks.get(key) ?? []),
+    load(key, take) {
+      blocks.get(key)?.every(take);
+      return Promise.resolve();
+    },
     save: (key, block) => void blocks.set(key, [...(blocks.get(key) ?? []), block]),
     remove: (key) => void blocks.delete(key),
   };
@@ -76,6 +79,33 @@ test('stored samples are used by the next worker', async () => {
   const second = await run({ maxBytes: 2 ** 20, storage });
   expect(second.weights).toEqual(first.weights);
   expect(second.epochBytes[0]).toBeLessThan(0.01 * ALL_SAMPLES);
+});
+
+test('no more stored samples are read than fit into the memory', async () => {
+  const storage = memoryStorage();
+  const first = await run({ maxBytes: 2 ** 20, storage });
+  const [[key, [{ numbers, bytes }]]] = [...storage.blocks] as [[string, [SampleBlock]]];
+  const count = numbers.train.length;
+  const parts = Array.from({ length: count / 100 }, (_, i) => ({
+    numbers: { train: numbers.train.slice(100 * i, 100 * (i + 1)), evaluate: [] },
+    bytes: bytes.slice(100 * i * SAMPLE_BYTES, 100 * (i + 1) * SAMPLE_BYTES),
+  }));
+  let read = 0;
+  const counting: SampleStorage = {
+    ...storage,
+    load(_, take) {
+      parts.every((part) => {
+        read++;
+        return take(part);
+      });
+      return Promise.resolve();
+    },
+  };
+  const second = await run({ maxBytes: 250 * SAMPLE_BYTES, storage: counting });
+  expect(second.weights).toEqual(first.weights);
+  expect(parts.length).toBeGreaterThan(3);
+  expect(read).toBe(3);
+  expect(storage.blocks.get(key)).toHaveLength(1);
 });
 
 test('stored samples that are damaged are removed, and sent again', async () => {

@@ -140,6 +140,89 @@ test('the default model is written with its dropout', async () => {
   await keep('default', prepared, digits.train);
 });
 
+describe('settings that Keras reads otherwise without them', () => {
+  const layer = (class_name: string, config: { name: string; [key: string]: unknown }, from?: string) => ({
+    class_name,
+    name: config.name,
+    config,
+    inbound_nodes: from === undefined ? [] : [[[from, 0, 0, {}]]],
+  });
+  interface Written {
+    class_name: string;
+    config: Record<string, unknown>;
+    inbound_nodes: unknown;
+  }
+  const dataset = kerasDataset(reference);
+
+  /** Layers of the written file. */
+  async function writtenLayers(...layers: ReturnType<typeof layer>[]): Promise<Written[]> {
+    const topology = {
+      class_name: 'Functional',
+      config: {
+        name: 'a/model',
+        layers: [
+          layer('InputLayer', { name: 'in', batch_input_shape: [null, 9, 8, 2] }),
+          layer('Reshape', { name: 'rows', target_shape: [9, 16] }, 'in'),
+          ...layers,
+          layer('Flatten', { name: 'flat' }, layers.at(-1)!.name),
+          layer('Dense', { name: 'out/probabilities', units: 3, activation: 'softmax' }, 'flat'),
+        ],
+        input_layers: [['in', 0, 0]],
+        output_layers: [['out/probabilities', 0, 0]],
+      },
+    };
+    const prepared = await prepareJob(dataset, { batchSize: 4, epochs: 1, seed: 1, topology });
+    const { job, initialWeights, weightNames } = prepared;
+    const named = nameWeights(initialWeights, weightNames, job.layout);
+    const { topology: found } = await readModelFile(
+      await folder.write('settings.keras', await kerasArchive(job, named, savedAt)),
+    );
+    const model = found as unknown as { config: { name: string; layers: Written[]; output_layers: unknown } };
+    expect(model.config.name).toBe('a_model');
+    expect(JSON.stringify(model.config.output_layers)).toContain('"out_probabilities"');
+    return model.config.layers;
+  }
+
+  test('a group normalization with one group keeps it: Keras would have 32', async () => {
+    const layers = await writtenLayers(layer('GroupNormalization', { name: 'norm', groups: 1 }, 'rows'));
+    expect(layers.find(({ class_name: name }) => name === 'GroupNormalization')?.config.groups).toBe(1);
+  });
+
+  test('a recurrent layer keeps the zeros of its masked steps', async () => {
+    const lstm = { name: 'lstm', units: 3, return_sequences: true, zero_output_for_mask: true };
+    const layers = await writtenLayers(
+      layer('Masking', { name: 'mask', mask_value: 0 }, 'rows'),
+      layer('LSTM', lstm, 'mask'),
+    );
+    const written = layers.find(({ class_name: name }) => name === 'LSTM');
+    expect(written?.config.zero_output_for_mask).toBe(true);
+  });
+
+  test('attention with one input has it as query and value', async () => {
+    const attention = { name: 'attention', num_heads: 2, key_dim: 3 };
+    const layers = await writtenLayers(layer('MultiHeadAttention', attention, 'rows'));
+    const written = layers.find(({ class_name: name }) => name === 'MultiHeadAttention');
+    expect(JSON.stringify(written?.inbound_nodes).match(/"rows",0,0/g)).toHaveLength(2);
+  });
+
+  test('names have no slashes, and differ as before', async () => {
+    const layers = await writtenLayers(
+      layer('Dense', { name: 'a_b', units: 3 }, 'rows'),
+      layer('Dense', { name: 'a/b', units: 3 }, 'a_b'),
+    );
+    const names = layers.map(({ config }) => config.name);
+    expect(names).toEqual(['in', 'rows', 'a_b', 'a_b_1', 'flat', 'out_probabilities']);
+    expect(JSON.stringify(layers[3]?.inbound_nodes)).toContain('"a_b",0,0');
+  });
+
+  test('a ReLU that Keras refuses is refused', async () => {
+    const relu = layer('ReLU', { name: 'relu', threshold: -0.5 }, 'rows');
+    await expect(writtenLayers(relu)).rejects.toThrow(
+      'Layer relu (ReLU) cannot be written for Keras 3, which refuses negative settings of it.',
+    );
+  });
+});
+
 describe('a model of Keras', () => {
   test.each(['sequential-3', 'nested-3', 'recurrent-3', 'embedding-3', 'nested-2', 'recurrent-2'])(
     '%s is written as it was read',

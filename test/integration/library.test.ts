@@ -132,6 +132,9 @@ describe('train() with an engine of its own', () => {
     const values = await expected.data();
     // The saved model may end in logits or in their softmax; the order of the classes is the same.
     expect([...values].indexOf(Math.max(...values))).toBe(first!.indexOf(Math.max(...first!)));
+    const card = readFileSync(join(folder, 'README.md'), 'utf8');
+    expect(card).toContain('# Model trained on drawn-digits');
+    expect(card).toContain('Engines: wasm');
     await model.export(join(scratch, 'model.keras'));
     const again = await train(
       {
@@ -211,6 +214,35 @@ describe('train() with an engine of its own', () => {
       return model;
     });
     expect([...set]).toEqual(values);
+  });
+
+  test('functions of several runs may build models at a time', async () => {
+    const layers = () => [tf.layers.flatten({ inputShape: [28, 28, 1] }), tf.layers.dense({ units: 10, activation: 'softmax' })]; // prettier-ignore
+    const still = { ...task, epochs: 1, optimizer: { name: 'sgd', learningRate: 0 } } as const;
+    const before = Object.getOwnPropertyDescriptor(tf.Variable.prototype, 'assign');
+    const trained = async (model: Task['model']) =>
+      (await train({ ...still, model }, { engine: honest() })).weights;
+    const initial = await trained(() => tf.sequential({ layers: layers() }));
+    const begins: (() => void)[] = [];
+    const hasBegun = Array.from({ length: 2 }, () => new Promise<void>((resolve) => begins.push(resolve)));
+    // The second function begins while the first one is in progress, and sets weights after the end of that run.
+    const first = trained(async () => {
+      begins[0]!();
+      await hasBegun[1];
+      return tf.sequential({ layers: layers() });
+    });
+    await hasBegun[0];
+    const second = trained(async () => {
+      begins[1]!();
+      await first;
+      const model = tf.sequential({ layers: layers() });
+      model.setWeights(model.getWeights().map((weight) => tf.onesLike(weight)));
+      return model;
+    });
+    const [seeded, set] = [await first, await second];
+    expect(seeded).toEqual(initial);
+    expect([...set].every((weight) => weight === 1)).toBe(true);
+    expect(Object.getOwnPropertyDescriptor(tf.Variable.prototype, 'assign')).toEqual(before);
   });
 
   test('a codec of its own encodes the gradients', async () => {
@@ -329,12 +361,106 @@ describe('a coordinator', () => {
     const first = train({ ...task, epochs: 1 }, options);
     await expect(train(task, options)).rejects.toThrow('The coordinator serves a run already.');
     expect((await first).history).toHaveLength(1);
-    expect(await early).toBe('The run is finished.');
-    const late = joinRun(coordinator.urls[0]!, honest(), 's3cret');
-    const second = train({ ...task, epochs: 1 }, options);
-    expect((await second).history).toHaveLength(1);
-    await late;
+    // The same worker computes the second run, of another job.
+    expect(coordinator.workerCount).toBe(1);
+    const second = train({ ...task, model: undefined, batchSize: 8, epochs: 1 }, options);
+    expect((await second).history).toMatchObject([{ workers: 1 }]);
+    await coordinator.close('No more runs.');
+    expect(await early).toBe('No more runs.');
   });
+
+  test('sends its workers away at the end of its last run', async () => {
+    const coordinator = createCoordinator({ maxRuns: 1 });
+    onTestFinished(() => coordinator.close());
+    await coordinator.listen();
+    const worker = joinRun(coordinator.urls[0]!, honest());
+    await train({ ...task, epochs: 1 }, { coordinator, audit: false });
+    expect(await worker).toBe('The run is finished.');
+  });
+
+  test('that closes ends its run with an error, with workers or without, and has no further run', async () => {
+    const events: string[] = [];
+    const callbacks: Task['callbacks'] = [
+      { onTrainEnd: () => void events.push('end'), onError: ({ message }) => void events.push(message) },
+    ];
+    const out = join(scratch, 'closed');
+    const coordinator = createCoordinator();
+    const run = train(
+      { ...task, epochs: 1_000, callbacks },
+      { coordinator, engine: honest(), audit: false, out },
+    );
+    for await (const { type } of run) if (type === 'epoch') break;
+    await coordinator.close('The server restarts.');
+    const sentence = 'The run has ended before its last step: The server restarts.';
+    await expect(run).rejects.toThrow(sentence);
+    expect(events).toEqual([sentence]);
+    expect((await readdir(out)).sort()).toEqual(['checkpoints', 'config.json', 'history.jsonl', 'model']);
+    const { steps } = run;
+    const resumed = train({ data: dataset }, { engine: honest(), resume: out });
+    for await (const { type } of resumed) if (type === 'step') resumed.stop();
+    expect((await resumed).steps).toBeGreaterThan(steps);
+
+    const lonely = createCoordinator();
+    const waiting = train(task, { coordinator: lonely, onListening: () => void lonely.close() });
+    await expect(waiting).rejects.toThrow(
+      'The run has ended before its last step: The coordinator has closed.',
+    );
+    await expect(train(task, { coordinator: lonely })).rejects.toThrow('The coordinator was closed.');
+    const early = createCoordinator();
+    const model = async () => {
+      await early.close();
+      return tinyTopology([28, 28, 1], 10);
+    };
+    const preparing = train({ ...task, model }, { coordinator: early });
+    await expect(preparing).rejects.toThrow('The coordinator was closed.');
+  });
+
+  test('keeps the port that runs name open, and needs one for host and https', async () => {
+    const coordinator = createCoordinator({ token: 's3cret' });
+    onTestFinished(() => coordinator.close());
+    const port = await coordinator.listen();
+    const short = { ...task, epochs: 1 };
+    const out = join(scratch, 'port');
+    for (const options of [{ out }, {}])
+      await train(short, { coordinator, port, engine: honest(), audit: false, ...options });
+    expect(coordinator.urls).toEqual([`ws://127.0.0.1:${port}`]);
+    expect(JSON.parse(readFileSync(join(out, 'config.json'), 'utf8'))).toMatchObject({ token: 'set' });
+    for (const wrong of [{ host: '0.0.0.0' }, { https: true }]) {
+      const [name] = Object.keys(wrong);
+      await expect(train(short, { coordinator, ...wrong })).rejects.toThrow(
+        `${name} needs port beside a coordinator`,
+      );
+    }
+  });
+});
+
+test('a run whose workers have ended rejects when its loop has ended, and can be resumed', async () => {
+  const out = join(scratch, 'ended');
+  const events: string[] = [];
+  const callbacks: Task['callbacks'] = [
+    {
+      onStepEnd: ({ step }) => void events.push(`step ${step}`),
+      onTrainEnd: () => void events.push('end'),
+      onError: ({ message }) => void events.push(message),
+    },
+  ];
+  let answers = 0;
+  const engine: Engine = {
+    ...honest(),
+    async load(...args) {
+      const computer = await honest().load(...args);
+      return {
+        ...computer,
+        gradient: (...gradient) =>
+          ++answers > 2 ? Promise.reject(new Error('no memory')) : computer.gradient(...gradient),
+      };
+    },
+  };
+  await expect(train({ ...task, callbacks }, { engine, out })).rejects.toThrow(
+    'The workers on this machine have ended:',
+  );
+  expect(events).toEqual(['step 1', 'step 2', expect.stringContaining('no memory')]);
+  expect((await train({ data: dataset }, { engine: honest(), resume: out })).steps).toBe(8);
 });
 
 test.each<[object, object, string]>([

@@ -74,7 +74,18 @@ test('a run ends as diverged if its local worker sends only NaN', async () => {
 test('a run notices that its local workers have ended before their connections are closed', async () => {
   const leave = new AbortController();
   let worker: Promise<unknown> = Promise.resolve();
-  const training = run(['-e', ''], () => new Promise(() => undefined), {
+  let ended: string | null = null;
+  const train = async ({ stepRunner }: HostedRun, weights: Float32Array): Promise<void> => {
+    const optimizer = fixedWeights(weights);
+    const batchOf = (step: number) => ({ step: step as Step, batch: readSamples(dataset.train, batch), optimizer }); // prettier-ignore
+    try {
+      for (let step = 0; ; step++) await stepRunner.run(batchOf(step));
+    } catch (error) {
+      ended = (error as Error).message;
+      throw error;
+    }
+  };
+  const training = run(['-e', ''], train, {
     onOpen({ urls }) {
       worker = runWorker({
         url: urls[0] ?? '',
@@ -97,6 +108,7 @@ test('a run notices that its local workers have ended before their connections a
     },
   });
   await expect(training).rejects.toThrow('The workers on this machine have ended: no output');
+  expect(ended).toBe('The workers on this machine have ended: no output');
   await worker;
 });
 

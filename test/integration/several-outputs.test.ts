@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
+import { train } from '../../coordinator/index.ts';
 import type { OutputSettings } from '../../coordinator/model/output-settings.ts';
 import type { Dataset, Split } from '../../shared/data/dataset.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
@@ -71,6 +72,27 @@ test('a model with two inputs and outputs has the same result with one and three
   expect(loss).toBeCloseTo((a as number) + 0.3 * (b as number), 9);
   const differences = one.weights.map((value, i) => Math.abs(value - three.weights[i]!));
   expect(Math.max(...differences)).toBeLessThan(1e-3);
+});
+
+test('a model of a run predicts all of its outputs, in lists for lists', async () => {
+  const engine = await wasmEngine();
+  const model = await train({ data: dataset, model: twoInputsTwoOutputs, epochs: 1 }, { engine });
+  const computer = await engine.load(model.job);
+  computer.setWeights(model.weights.slice());
+  // More samples than are computed at a time.
+  const count = 300;
+  const [x0, x1] = [floats(6 * count), floats(4 * count)];
+  const expected = [await computer.predict([x0, x1], count, 0), await computer.predict([x0, x1], count, 1)];
+  computer.dispose();
+  const flat = await model.predict<Float32Array[]>({ x0, x1 });
+  expect(flat.map(({ length }) => length)).toEqual([3 * count, 2 * count]);
+  flat.forEach((values, i) => values.forEach((value, at) => expect(value).toBeCloseTo(expected[i]![at]!, 5)));
+  const rows = (values: Float32Array, size: number): number[][] =>
+    Array.from({ length: 2 }, (_, i) => [...values.subarray(i * size, (i + 1) * size)]);
+  const [a, b] = (await model.predict({ x0: rows(x0, 6), x1: rows(x1, 4) })) as number[][][];
+  expect([a!, b!].map((output) => output.map(({ length }) => length))).toEqual([[3, 3], [2, 2]]); // prettier-ignore
+  a!.flat().forEach((value, i) => expect(value).toBeCloseTo(flat[0]![i]!, 5));
+  b!.flat().forEach((value, i) => expect(value).toBeCloseTo(flat[1]![i]!, 5));
 });
 
 test('a run goes on where a metric is not defined, and shows it as NaN', async () => {

@@ -18,7 +18,7 @@ describe('npm create gradcast', () => {
     const installed = join(packed.folder, 'node_modules/create-gradcast');
     cpSync(join(root, 'create-gradcast'), installed, { recursive: true });
     create = (...args) => runProgram([process.execPath, join(installed, 'index.js'), ...args], packed.folder);
-  });
+  }, 180_000);
   afterAll(() => packed.remove());
 
   test.each(TEMPLATES)('makes a project of the template %s, whose task has types', (template) => {

@@ -70,6 +70,15 @@ const COMBINATIONS: Readonly<Record<string, Topology>> = {
     layer('GlobalMaxPooling1D', 'pool'),
     out,
   ),
+  'strides of channels alone': sequential(
+    conv('a'),
+    conv('uneven', { filters: 8, groups: 4, strides: [1, 2] }),
+    layer('Reshape', 'rows', { target_shape: [56, 56] }),
+    layer('DepthwiseConv1D', 'depthwise', { kernel_size: 3, strides: 2, padding: 'same' }),
+    layer('SeparableConv1D', 'separable', { filters: 3, kernel_size: 2, strides: 3 }),
+    layer('Flatten', 'flat'),
+    out,
+  ),
   'convolutions that join': functional(
     [conv('a', { strides: 2 }), 'in'],
     [layer('BatchNormalization', 'norm'), 'a'],

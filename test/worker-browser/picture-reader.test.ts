@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { viewShard } from '../../shared/data/shard.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { PictureReader } from '../../worker-browser/picture-reader.ts';
@@ -154,4 +154,52 @@ it('classifies with the weights that arrive while its engine is opened', async (
   finishOpening();
   await clock.advance(1_000);
   expect(own.log).toEqual(['predict with 2']);
+});
+
+describe('when its engine cannot be opened', () => {
+  /** A reader whose engine opens after `failures` attempts. */
+  function failingReader(failures: number) {
+    const clock = manualClock();
+    const own = slowEngine(clock);
+    const predictions: (readonly number[])[] = [];
+    const notes: string[] = [];
+    let attempts = 0;
+    const reader = new PictureReader({
+      open: () =>
+        ++attempts > failures
+          ? Promise.resolve({
+              engine: own.engine,
+              lost: new Promise<string>(() => undefined),
+              close: () => undefined,
+            })
+          : Promise.reject(new Error('its start took more than 10 s')),
+      clock,
+      onPrediction: (probabilities) => void predictions.push(probabilities),
+      note: (line) => void notes.push(line),
+    });
+    reader.show(picture);
+    reader.readWith(oneWeightJob, payloadOf(7));
+    return { clock, reader, predictions, notes, attempts: () => attempts };
+  }
+
+  it('reads the picture when another attempt opens one, also if nothing changes', async () => {
+    const { clock, predictions, notes, attempts } = failingReader(2);
+    for (let s = 0; s < 5; s++) await clock.advance(1_000);
+    expect(attempts()).toBe(3);
+    expect(predictions).toEqual([[0.25, 0.75]]);
+    expect(notes).toEqual([]);
+  });
+
+  it('gives up after some attempts, and says why, until there is another picture', async () => {
+    const { clock, reader, predictions, notes, attempts } = failingReader(4);
+    for (let s = 0; s < 60; s++) {
+      reader.readWith(oneWeightJob, payloadOf(s));
+      await clock.advance(1_000);
+    }
+    expect(attempts()).toBe(4);
+    expect(notes).toEqual(['The picture cannot be read: its start took more than 10 s']);
+    reader.show(picture);
+    await clock.advance(1_000);
+    expect(predictions).toEqual([[0.25, 0.75]]);
+  });
 });

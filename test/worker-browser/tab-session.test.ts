@@ -1,6 +1,6 @@
-import { trustedCode } from '../../shared/worker/custom-code-access.ts';
+import { LOAD_LIMIT_MS, trustedCode } from '../../shared/worker/custom-code-access.ts';
 import { readSamples } from '../../shared/data/dataset.ts';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import type { Engine } from '../../shared/engine/engine.ts';
 import { systemClock } from '../../shared/util/clock.ts';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
@@ -9,6 +9,8 @@ import { createTabSession } from '../../worker-browser/tab-session.ts';
 import type { OpenedEngine } from '../../worker-browser/engine/tab-engines.ts';
 import type { FromTab } from '../../worker-browser/tab-messages.ts';
 import { connectWebSocket } from '../../worker-node/connect-websocket.ts';
+import { exampleBundle, exampleTopology, threeInputs } from '../support/custom-code.ts';
+import { manualClock } from '../support/manual-clock.ts';
 import { testCoordinator, tinyTopology, waitForWorkersReady } from '../support/test-coordinator.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
 import { fixedWeights } from '../../coordinator/optimizer/fixed-weights.ts';
@@ -185,4 +187,79 @@ test('a pause while the engine is being opened does not wait for it', async () =
   await expect.poll(() => posted.at(-1)?.type).toBe('waiting');
   tab.pause();
   await expect.poll(() => posted.at(-1)?.type).toBe('paused');
+});
+
+/** A tab that takes part in a run with the custom code of an example. Its first engine loads it until it is closed. */
+async function startStuck() {
+  const custom = await exampleBundle();
+  const settings = { topology: exampleTopology, custom, loss: 'asymmetricError', batchSize: 24 } as const;
+  const coordinator = await testCoordinator(threeInputs, settings);
+  onTestFinished(() => coordinator.close('done'));
+  const posted: FromTab[] = [];
+  const clock = manualClock();
+  const inner = await wasmEngine();
+  let close = (): void => undefined;
+  const closed = new Promise<never>(
+    (_, reject) => (close = () => reject(new Error('The engine is closed.'))),
+  );
+  closed.catch(() => undefined);
+  let isClosed = false;
+  const first: OpenedEngine = {
+    ...opened({ ...inner, load: () => closed }, 'first'),
+    close: () => {
+      isClosed = true;
+      close();
+    },
+  };
+  const tab = createTabSession({
+    engines: {
+      openFirst: () => Promise.resolve(first),
+      findFaster: () => Promise.resolve(null),
+      reopen: () => Promise.resolve(opened(inner, 'second')),
+      describe: () => '',
+    },
+    wrapEngine: (engine) => engine,
+    onComputed: () => undefined,
+    share: () => 1,
+    connect: connectWebSocket,
+    sampleStore: { maxBytes: 0 },
+    customCode: (url) => trustedCode([custom.code.hash], url),
+    clock,
+    random: () => 0,
+    onRetryNow: () => () => undefined,
+    post: (message) => posted.push(message),
+  });
+  const join = () => tab.join({ type: 'join', url: coordinator.url, name: 'tab', token: undefined });
+  join();
+  await expect.poll(() => posted.at(-1)?.type).toBe('building');
+  return { coordinator, posted, clock, tab, join, isClosed: () => isClosed };
+}
+const ENDED = { type: 'note', line: 'The engine did not stop computing, so it was ended.' };
+
+test('a tab ends an engine that custom code does not leave, says so, and joins again with another one', async () => {
+  const run = await startStuck();
+  await run.clock.advance(LOAD_LIMIT_MS);
+  await expect.poll(() => run.posted.at(-1)?.type).toBe('refused');
+  expect(run.posted.at(-1)).toMatchObject({
+    reason: 'The custom code of the run was not loaded within 30 s.',
+  });
+  expect(run.posted).toContainEqual(ENDED);
+  expect(run.isClosed()).toBe(true);
+  run.join();
+  await waitForWorkersReady(run.coordinator, 1);
+  const [worker] = [...run.coordinator.pool.workers.values()];
+  expect(worker!.engine.backend).toBe('second');
+  run.tab.pause();
+  await expect.poll(() => run.posted.at(-1)?.type).toBe('paused');
+});
+
+test('a pause waits for custom code for a while only', async () => {
+  const run = await startStuck();
+  run.tab.pause();
+  await run.clock.advance(9_999);
+  expect(run.isClosed()).toBe(false);
+  await run.clock.advance(1);
+  await expect.poll(() => run.posted.at(-1)?.type).toBe('paused');
+  expect(run.posted).toContainEqual(ENDED);
+  expect(run.isClosed()).toBe(true);
 });

@@ -36,7 +36,7 @@ export interface MachineProfile {
  * Reads the properties of this machine.
  * @param command runs gradcast
  */
-export function readMachineProfile(
+function readMachineProfile(
   command: readonly [string, ...string[]],
 ): Omit<MachineProfile, 'choice' | 'note'> {
   const own = Number(process.env.TF_NUM_INTRAOP_THREADS);
@@ -50,6 +50,33 @@ export function readMachineProfile(
     cacheFile: join(dirname(engineCacheDir()), 'shapes.json'),
     compare: (one, other, signal) => compareConfigs(one, other, command, signal),
   };
+}
+
+export interface WorkerCountOptions extends Pick<MachineProfile, 'note' | 'signal'> {
+  readonly engine: EngineChoice;
+  /** Threads of each worker. @default chosen with the number of workers */
+  readonly threads?: number | undefined;
+}
+
+/**
+ * Chooses the fastest number of worker processes of this machine, which it may measure for some seconds. The result means nothing
+ * once the signal is aborted.
+ * @param command runs gradcast
+ * @example
+ * const workers = await chooseWorkerCountHere([process.execPath, 'bin/gradcast.js'], { engine: 'auto', note: console.log });
+ */
+export function chooseWorkerCountHere(
+  command: readonly [string, ...string[]],
+  { engine, threads, note, signal }: WorkerCountOptions,
+): Promise<number> {
+  const machine = readMachineProfile(command);
+  return chooseWorkerCount({
+    ...machine,
+    threads: threads ?? machine.threads,
+    choice: engine,
+    note,
+    ...(signal === undefined ? {} : { signal }),
+  });
 }
 
 /**

@@ -10,12 +10,16 @@ const openFile = promisify(open);
 const readParts = promisify(readv);
 const writeParts = promisify(writev);
 
-export interface SampleCacheOptions {
-  /** Folder of all caches. Made if it is missing. */
-  readonly folder: string;
+/** Samples of one part of a data set. */
+export interface CachedPart {
   /** Identifies the samples: files, and how they become samples. Letters and digits. */
   readonly key: string;
   readonly count: number;
+}
+
+export interface SampleCacheOptions {
+  /** Folder of all caches. Made if it is missing. */
+  readonly folder: string;
   /** Bytes of one sample. */
   readonly sampleBytes: number;
   /** Limit for all caches together. @default 20 GB, or a quarter of the disk if that is less */
@@ -47,38 +51,64 @@ export class SampleCache {
   /** Number of samples that the cache has room for. */
   readonly count: number;
 
-  private constructor(fd: number, path: string, count: number, options: SampleCacheOptions) {
+  private constructor(fd: number, path: string, count: number, { sampleBytes, warn }: SampleCacheOptions) {
     this.#fd = fd;
     this.#path = path;
-    this.#recordBytes = HEADER_BYTES + options.sampleBytes;
-    this.#warn = options.warn;
+    this.#recordBytes = HEADER_BYTES + sampleBytes;
+    this.#warn = warn;
     this.count = count;
     openFiles.register(this, fd);
   }
 
   /**
-   * Opens the cache of a data set, and removes those that were not used for longest if it has no room beside them.
-   * @returns null if the disk has no room or cannot be written
+   * Opens the caches of a data set, one a part, and removes those of others that were not used for longest if these have no room beside
+   * them. The parts share one limit; the first of them are kept first.
+   *
+   * @returns null for a part that has no room, or whose file cannot be written
+   * @example
+   * ```ts
+   * const [train, test] = await SampleCache.open([{ key: 'a1', count: 6000 }, { key: 'b2', count: 1000 }], options);
+   * ```
    */
-  static async open(options: SampleCacheOptions): Promise<SampleCache | null> {
-    const { folder, key, count, sampleBytes, warn } = options;
-    const path = join(folder, `${key}${EXTENSION}`);
+  static async open(
+    parts: readonly CachedPart[],
+    options: SampleCacheOptions,
+  ): Promise<(SampleCache | null)[]> {
+    const { folder, sampleBytes, warn } = options;
     const recordBytes = HEADER_BYTES + sampleBytes;
+    const pathOf = ({ key }: CachedPart): string => join(folder, `${key}${EXTENSION}`);
+    let free: number;
     try {
       await makeFolder(folder);
-      const limit = await limitOfCaches(folder, options.maxBytes);
-      const kept = Math.min(count, Math.floor(limit / recordBytes));
-      if (kept === 0) return null;
-      await removeOldest(folder, path, limit - kept * recordBytes);
+      free = await limitOfCaches(folder, options.maxBytes);
+      const wanted = recordBytes * parts.reduce((sum, { count }) => sum + count, 0);
+      await removeOldest(folder, new Set(parts.map(pathOf)), free - Math.min(free, wanted));
+    } catch (error) {
+      warn(cannotKeep(folder, error));
+      return parts.map(() => null);
+    }
+    const caches: (SampleCache | null)[] = [];
+    for (const part of parts) {
+      const kept = Math.min(part.count, Math.floor(free / recordBytes));
+      free -= kept * recordBytes;
+      caches.push(kept === 0 ? null : await SampleCache.#openFile(pathOf(part), kept, options));
+    }
+    return caches;
+  }
+
+  static async #openFile(
+    path: string,
+    count: number,
+    options: SampleCacheOptions,
+  ): Promise<SampleCache | null> {
+    try {
       const fd = await openFile(path, constants.O_RDWR | constants.O_CREAT, 0o666);
       const now = new Date();
       // For the order in which caches are removed.
       await utimes(path, now, now).catch(() => undefined);
-      return new SampleCache(fd, path, kept, options);
+      return new SampleCache(fd, path, count, options);
     } catch (error) {
-      warn(
-        `${path} cannot keep decoded images: ${describeDiskError(error)}. Every epoch decodes them again.`,
-      );
+      options.warn(cannotKeep(path, error));
       return null;
     }
   }
@@ -127,6 +157,9 @@ export class SampleCache {
   }
 }
 
+const cannotKeep = (path: string, error: unknown): string =>
+  `${path} cannot keep decoded images: ${describeDiskError(error)}. Every epoch decodes them again.`;
+
 /** Bytes that all caches together may take. */
 async function limitOfCaches(folder: string, maxBytes = DEFAULT_MAX_BYTES): Promise<number> {
   const { bavail, bsize } = await statfs(folder);
@@ -135,8 +168,8 @@ async function limitOfCaches(folder: string, maxBytes = DEFAULT_MAX_BYTES): Prom
 }
 
 /** Removes other caches, those first that were not used for longest, until they take at most `bytes`. */
-async function removeOldest(folder: string, except: string, bytes: number): Promise<void> {
-  const others = (await listCaches(folder)).filter(({ path }) => path !== except);
+async function removeOldest(folder: string, except: ReadonlySet<string>, bytes: number): Promise<void> {
+  const others = (await listCaches(folder)).filter(({ path }) => !except.has(path));
   let used = others.reduce((sum, cache) => sum + cache.bytes, 0);
   for (const cache of others.toSorted((a, b) => a.usedMs - b.usedMs)) {
     if (used <= bytes) return;

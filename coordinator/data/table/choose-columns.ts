@@ -28,6 +28,8 @@ const MIN_IDENTIFIED_ROWS = 20;
 const MOSTLY_DIFFERENT = 0.5;
 /** Average number of words from which different texts are free text. */
 const FREE_TEXT_WORDS = 4;
+/** A table of measurements may have hundreds of columns that are the same in all rows. */
+const MAX_DROPPED_LISTED = 10;
 /** Part of the different values that must be dates. */
 const MOSTLY_DATES = 0.9;
 const DATE =
@@ -80,14 +82,18 @@ export function chooseColumns(table: Table, choice: ColumnChoice): ChosenColumns
   );
   const text = inputs.length === 0 && texts.length === 1 ? texts[0] : undefined;
   const used = text !== undefined ? [text] : inputs.length > 0 ? inputs : numbered;
-  const dropped = kinds.filter(({ column }) => !used.some((input) => input === column));
-  for (const { column, use } of dropped) {
+  const areUsed = new Set<ReadColumn>(used);
+  const dropped = kinds.filter(({ column }) => !areUsed.has(column));
+  const areListed = dropped.length <= MAX_DROPPED_LISTED;
+  for (const { column, use } of areListed ? dropped : dropped.slice(0, MAX_DROPPED_LISTED - 1)) {
     const advice =
       use === FREE_TEXT && texts.length === 1
         ? `; to train on it alone, name the other columns with --ignore`
         : '';
     lines.push(`Left out: ${shown(column.name)}, ${use ?? ''}${advice}.`);
   }
+  if (!areListed)
+    lines.push(`Left out: ${dropped.length - MAX_DROPPED_LISTED + 1} more columns of such kinds.`);
   if (used.length === 0) {
     const reasons = dropped.map(({ column, use }) => `${shown(column.name)} (${use ?? ''})`).slice(0, 5);
     throw new DataError(

@@ -25,11 +25,17 @@ export type ReadColumn = NumberColumn | ValueColumn | UnkeptColumn;
 
 /** A column with more different values that are all numbers has no other ones. */
 const MAX_UNDECIDED = 1000;
-/** Short texts with more different values are names or identifiers. */
-const MAX_SHORT_TEXTS = 100_000;
-const SHORT_TEXT = 40;
-/** Characters of the different values of a column. */
-const MAX_TEXT_LENGTH = 2 ** 28;
+/** Texts of one or two words with more different values are names or identifiers. */
+const MAX_NAMES = 100_000;
+const MAX_NAME_WORDS = 3;
+/** A longer text without spaces may be of a language that has none. */
+const MAX_NAME_LENGTH = 40;
+/** Memory for the different texts of a table, in characters. */
+const MAX_TEXT_LENGTH = 2 ** 29;
+/** Memory of a text beside its characters. */
+const TEXT_COST = 64;
+/** Different texts of a column: a Map has no more. */
+const MAX_TEXTS = 2 ** 23;
 /** Among more different numbers and this part of them, a word is a mistake and not a category. */
 const MANY_NUMBERS = 20;
 const MOSTLY_NUMBERS = 0.95;
@@ -53,6 +59,8 @@ export interface ColumnOptions {
   /** Whether fields are separated by commas, so that a comma in a number is none of a decimal number. */
   readonly hasCommas: boolean;
   readonly locate: Locate;
+  /** Characters of texts that all columns of a table keep. */
+  readonly memory: { used: number };
 }
 
 /** Collects the values of a column and finds out whether they are numbers. */
@@ -63,6 +71,7 @@ export class ColumnBuilder {
   private dictionary: Map<string, number> | null = new Map();
   private readonly texts: string[] = [];
   private textLength = 0;
+  private spaces = 0;
   private codes: Blocks<Uint32Array> | null = new Blocks(Uint32Array);
   private numbers: Blocks<Float64Array> | null = null;
   private unkept: string | null = null;
@@ -122,6 +131,8 @@ export class ColumnBuilder {
     }
     this.texts.push(text);
     this.textLength += text.length;
+    this.options.memory.used += text.length + TEXT_COST;
+    this.spaces += text.split(' ', MAX_NAME_WORDS + 1).length - 1;
     dictionary.set(text, this.texts.length);
     if (isNumber(text)) {
       if (this.firstPoint < 0 && text.includes('.')) this.firstPoint = row;
@@ -132,14 +143,14 @@ export class ColumnBuilder {
       if (this.firstWord < 0) this.firstWord = row;
     }
     const { length } = this.texts;
-    if (length > MAX_SHORT_TEXTS && this.textLength <= SHORT_TEXT * length) {
-      this.forget(`more than ${MAX_SHORT_TEXTS} different short texts`);
-    }
-    if (this.textLength > MAX_TEXT_LENGTH) {
+    const areNames =
+      this.textLength <= MAX_NAME_LENGTH * length && this.spaces < (MAX_NAME_WORDS - 1) * length;
+    if (length > MAX_NAMES && areNames) this.forget(`more than ${MAX_NAMES} different names or numbers`);
+    if (this.options.memory.used > MAX_TEXT_LENGTH || length > MAX_TEXTS) {
       const at = this.options.locate(row);
       throw new DataError(
-        `${at.path}: the column ${shown(this.name)} has more than ${MAX_TEXT_LENGTH} characters of different texts up to row ${at.row}. ` +
-          `Use fewer rows, or leave the column out with --ignore ${shown(this.name)}.`,
+        `${at.path}: up to row ${at.row}, different texts take more than ${MAX_TEXT_LENGTH} characters of memory, the column ${shown(this.name)} ${this.textLength} of them. ` +
+          `Use fewer rows, or leave columns of text out with --ignore.`,
       );
     }
     return length;
@@ -149,6 +160,11 @@ export class ColumnBuilder {
     this.unkept = reason;
     this.dictionary = null;
     this.codes = null;
+    this.dropTexts();
+  }
+
+  private dropTexts(): void {
+    this.options.memory.used -= this.textLength + TEXT_COST * this.texts.length;
     this.texts.length = 0;
   }
 
@@ -164,7 +180,7 @@ export class ColumnBuilder {
       if (code > 0 && Number.isNaN(byCode[code])) throw this.notNumberError(this.texts[code - 1] ?? '', row);
       numbers.push(byCode[code] as number);
     });
-    this.texts.length = 0;
+    this.dropTexts();
     this.numbers = numbers;
   }
 
@@ -221,46 +237,51 @@ export class ColumnBuilder {
 export const shown = (name: string): string => sanitizeForTerminal(name.slice(0, 60));
 export const quote = (text: string): string => `"${sanitizeForTerminal(text.slice(0, 24))}"`;
 
-const BLOCK_LENGTH = 2 ** 16;
+/** A table may have many columns of few rows. */
+const FIRST_BLOCK_LENGTH = 2 ** 6;
+const MAX_BLOCK_LENGTH = 2 ** 16;
 
 type NumberArray = Uint32Array | Float64Array;
 
 /** Growing array that is never copied while it grows. */
 class Blocks<Values extends NumberArray> {
   private readonly blocks: Values[] = [];
-  private used = BLOCK_LENGTH;
+  private last: Values;
+  private used = 0;
   private readonly Values: new (length: number) => Values;
 
   constructor(Values: new (length: number) => Values) {
     this.Values = Values;
+    this.last = new Values(FIRST_BLOCK_LENGTH);
   }
 
   push(value: number): void {
-    if (this.used === BLOCK_LENGTH) {
-      this.blocks.push(new this.Values(BLOCK_LENGTH));
+    if (this.used === this.last.length) {
+      this.blocks.push(this.last);
+      this.last = new this.Values(Math.min(2 * this.last.length, MAX_BLOCK_LENGTH));
       this.used = 0;
     }
-    (this.blocks.at(-1) as Values)[this.used++] = value;
-  }
-
-  get length(): number {
-    return this.blocks.length * BLOCK_LENGTH - (BLOCK_LENGTH - this.used);
+    this.last[this.used++] = value;
   }
 
   forEach(visit: (value: number, index: number) => void): void {
-    for (let i = 0; i < this.length; i++) {
-      visit((this.blocks[Math.floor(i / BLOCK_LENGTH)] as Values)[i % BLOCK_LENGTH] as number, i);
+    let from = 0;
+    for (const block of [...this.blocks, this.last.subarray(0, this.used)]) {
+      for (let i = 0; i < block.length; i++) visit(block[i] as number, from + i);
+      from += block.length;
     }
   }
 
   /** All values. Blocks are released as they are copied. */
   toArray(): Values {
-    const { length } = this;
-    const all = new this.Values(length);
-    for (let from = 0; this.blocks.length > 0; from += BLOCK_LENGTH) {
-      const block = this.blocks.shift() as Values;
-      all.set(block.subarray(0, length - from), from);
+    const all = new this.Values(this.blocks.reduce((sum, { length }) => sum + length, this.used));
+    let from = 0;
+    this.blocks.reverse();
+    for (let block = this.blocks.pop(); block !== undefined; block = this.blocks.pop()) {
+      all.set(block, from);
+      from += block.length;
     }
+    all.set(this.last.subarray(0, this.used), from);
     return all;
   }
 }

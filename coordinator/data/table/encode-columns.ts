@@ -22,6 +22,8 @@ export interface TableRows {
 /** Value of a category for rows without one. */
 const NO_VALUE = '';
 
+const MAX_FLOAT32 = 2 ** 128 - 2 ** 104;
+
 /** Number of values that a column becomes. */
 export const columnWidth = (column: Column): number => (column.type === 'number' ? 1 : column.values.length);
 
@@ -112,9 +114,10 @@ export function encodeInputs(
   const width = columns.reduce((sum, column) => sum + columnWidth(column), 0);
   const encoded = new Float32Array(rows.length * width);
   const unknown: string[] = [];
+  const byName = new Map(table.columns.map((read) => [read.name, read]));
   let from = 0;
   for (const column of columns) {
-    const read = table.columns.find(({ name }) => name === column.name);
+    const read = byName.get(column.name);
     if (read === undefined) throw missingColumnError(column.name, table);
     if (column.type === 'number') {
       const { mean, std, missing } = column;
@@ -200,7 +203,14 @@ export function encodeTarget(
   if (target.type === 'number') {
     if (column.kind !== 'number')
       throw new DataError(`The target ${shown(target.name)} has text in place of numbers.`);
-    return Float32Array.from(rows, (row) => column.values[row] as number);
+    return Float32Array.from(rows, (row) => {
+      const value = column.values[row] as number;
+      if (Math.abs(value) <= MAX_FLOAT32) return value;
+      const at = locate(row);
+      throw new DataError(
+        `${at.path}: row ${at.row} has ${value} as ${shown(target.name)}, and float32 numbers go up to 3.4e38. Divide the column's numbers.`,
+      );
+    });
   }
   const places = new Map(target.values.map((value, i) => [value, i]));
   const valueOf = targetValues(column);

@@ -1,14 +1,14 @@
-import { createHash } from 'node:crypto';
 import { DataError } from '../../../shared/data/data-error.ts';
-import type { Dataset, LazySplit, Split } from '../../../shared/data/dataset.ts';
-import type { ImagePreprocessing, Preprocessing, Target } from '../../../shared/data/preprocessing.ts';
-import { pickSamples } from '../../../shared/data/shard.ts';
-import { BYTE_SCALE, type TensorSpec, type TensorValues } from '../../../shared/model/tensors.ts';
+import type { Dataset, Split } from '../../../shared/data/dataset.ts';
+import type { ImagePreprocessing, Target } from '../../../shared/data/preprocessing.ts';
+import { BYTE_SCALE } from '../../../shared/model/tensors.ts';
 import { chooseTargetColumns, type ColumnChoice } from './choose-columns.ts';
 import { shown } from './column-builder.ts';
 import { toImageBytes, toNumber, toText, type ParquetColumn, type ParquetFile } from './parquet-file.ts';
+import { makeSplit, type SampleReader, type SplitOptions } from './parquet-samples.ts';
 import { listNames, TableBuilder, type Table, type TableOptions } from './read-table.ts';
 import {
+  columnOf,
   divideSamples,
   encodeTargets,
   fitTargets,
@@ -26,33 +26,29 @@ export interface ImageDecoder {
 }
 export type ImageOptions = Omit<ImagePreprocessing, 'kind'>;
 
-export interface ParquetOptions extends ColumnChoice {
+export interface ParquetOptions extends ColumnChoice, SplitOptions {
   /** Height and width of images. @default their own, if it is the same for all */
   readonly size?: readonly [number, number] | undefined;
   readonly channels?: ImageOptions['channels'] | undefined;
   readonly fit?: ImageOptions['fit'] | undefined;
+  /** Classes of the first target in the order of a model. @default those of the file */
+  readonly classNames?: readonly string[] | undefined;
   readonly divide: Divide;
   readonly decoder: ImageDecoder;
-  /** Images that need more bytes are decoded when they are needed. @default 1 GiB */
-  readonly maxBytes?: number | undefined;
-  readonly progress: (done: number, total: number) => void;
 }
 
-const MAX_BYTES = 2 ** 30;
-/** Decoded samples that are kept, if not all are. */
-const CACHE_BYTES = 2 ** 28;
 /** Images whose headers are read. */
 const MAX_HEADERS = 100;
 /** Height and width of images of different sizes. */
 const DEFAULT_SIDE = 64;
-const DECODES_AT_ONCE = 8;
 
 /** Columns of the first file that are not ignored. */
 export function usedColumns(
   files: readonly ParquetFile[],
   { ignore = [] }: Pick<ColumnChoice, 'ignore'>,
 ): readonly ParquetColumn[] {
-  return (files[0]?.columns ?? []).filter(({ name }) => !ignore.includes(name));
+  const ignored = new Set(ignore);
+  return (files[0]?.columns ?? []).filter(({ name }) => !ignored.has(name));
 }
 
 /**
@@ -66,14 +62,12 @@ export async function readParquetTable(
   names?: readonly string[],
 ): Promise<Table> {
   const all = files[0]?.columns ?? [];
+  const only = names === undefined ? null : new Set(names);
+  const ignored = new Set(options.ignore);
   const isRead = ({ name, kind }: ParquetColumn): boolean =>
-    (names === undefined || names.includes(name)) &&
-    (kind === 'number' || kind === 'text') &&
-    options.ignore?.includes(name) !== true;
+    (only === null || only.has(name)) && (kind === 'number' || kind === 'text') && !ignored.has(name);
   const notes = all
-    .filter(
-      (column) => names === undefined && !isRead(column) && options.ignore?.includes(column.name) !== true,
-    )
+    .filter((column) => names === undefined && !isRead(column) && !ignored.has(column.name))
     .map(({ name, kind }) => `Left out: ${shown(name)}, ${UNREAD[kind] ?? kind}.`);
   const types = Object.fromEntries(
     all
@@ -85,25 +79,26 @@ export async function readParquetTable(
     all.map(({ name }) => name),
     { ignore, types: { ...types, ...options.types }, hasCommas: true },
   );
-  for (const file of files) {
-    const { columns, groups } = file;
+  for (const { file, rows, columns, groups, blocks } of files) {
     builder.beginFile(
-      file.file.path,
+      file.path,
       columns.map(({ name }) => name),
       1,
     );
-    const read = columns.filter((column) => isRead(column));
-    for (const { from, rows } of groups) {
-      for (const row of await file.read(
-        read.map(({ name }) => name),
-        from,
-        from + rows,
-      )) {
-        builder.addValues(
-          columns.map((column) => (read.includes(column) ? toField(row[column.name], column) : '')),
-        );
+    builder.requireRoom(rows);
+    for (const column of columns.filter((other) => isRead(other))) {
+      for (const group of groups.keys()) {
+        for (const block of await blocks(column.name, group)) {
+          const values = await block.read();
+          builder.addValues(
+            column.name,
+            values.map((value) => toField(value, column)),
+            block.from,
+          );
+        }
       }
     }
+    builder.addRows(rows);
   }
   return builder.finish(notes);
 }
@@ -156,8 +151,9 @@ export async function parquetDataset(
     );
   const divided = test === null ? divideSamples(table, chosen, options.divide, lines) : null;
   const trainRows = divided?.train ?? allRows(table.rows);
-  const targets = fitTargets(chosen, trainRows).map((target): Target => {
-    const { classNames } = columns.find(({ name }) => name === target.name) ?? {};
+  const targets = fitTargets(chosen, trainRows).map((target, i): Target => {
+    const ofFile = columns.find(({ name }) => name === target.name)?.classNames;
+    const classNames = (i === 0 ? options.classNames : undefined) ?? ofFile;
     return target.type === 'category' && classNames !== undefined
       ? { ...target, values: [...classNames] }
       : target;
@@ -170,16 +166,16 @@ export async function parquetDataset(
           { types: {} },
           targets.map(({ name }) => name),
         );
+  if (test !== null)
+    for (const { name } of targets) requireTargetValues(columnOf(testTable, name), testTable);
   const testRows = divided?.test ?? allRows(testTable.rows);
   const reader =
     input.kind === 'image'
       ? await imageReader(train, input, options, lines)
       : await vectorReader(train, input);
-  const make = async (files: readonly ParquetFile[], from: Table, rows: Uint32Array): Promise<Split> =>
+  const make = (files: readonly ParquetFile[], from: Table, rows: Uint32Array): Promise<Split> =>
     makeSplit(
-      files,
-      input,
-      reader,
+      { files, column: input.name, reader },
       {
         rows,
         targets: encodeTargets({ table: from, rows }, targets),
@@ -213,17 +209,6 @@ function chooseInput(columns: readonly ParquetColumn[], path: string): ParquetCo
   );
 }
 
-/** Converts values of a column to samples. */
-interface SampleReader {
-  readonly spec: TensorSpec;
-  /** Elements of a sample. */
-  readonly size: number;
-  readonly preprocessing?: Preprocessing;
-  readonly create: (samples: number) => TensorValues;
-  /** @param where for errors */
-  readonly convert: (value: unknown, where: string) => Promise<ArrayLike<number>>;
-}
-
 async function imageReader(
   files: readonly ParquetFile[],
   { name }: ParquetColumn,
@@ -234,10 +219,9 @@ async function imageReader(
   const [file] = files;
   const found = new Set<string>();
   let isGray = true;
-  const count = Math.min(MAX_HEADERS, file?.groups[0]?.rows ?? 0);
-  for (const [i, row] of ((await file?.read([name], 0, count)) ?? []).entries()) {
+  for (const [i, value] of (await firstValues(file, name, MAX_HEADERS)).entries()) {
     const header = await named(`${file?.file.path}: row ${i + 1} of ${shown(name)}`, () =>
-      decoder.header(requireBytes(row[name])),
+      decoder.header(requireBytes(value)),
     );
     found.add(`${header.height} ${header.width}`);
     isGray &&= header.isGray;
@@ -254,6 +238,7 @@ async function imageReader(
     spec: { name: 'image', shape: [height, width, image.channels], dtype: 'uint8', scale: BYTE_SCALE },
     preprocessing: { kind: 'image', ...image },
     create: (samples) => new Uint8Array(samples * size),
+    isSlow: true,
     convert: (value, where) => named(where, () => decoder.decode(requireBytes(value), image)),
   };
 }
@@ -276,13 +261,22 @@ async function named<Result>(where: string, work: () => Promise<Result>): Promis
   }
 }
 
+/** First values of a column. */
+async function firstValues(file: ParquetFile | undefined, name: string, count: number): Promise<unknown[]> {
+  const values: unknown[] = [];
+  for (const group of file?.groups.keys() ?? []) {
+    for (const block of (await file?.blocks(name, group)) ?? []) {
+      values.push(...(await block.read()).slice(0, count - values.length));
+      if (values.length >= count) return values;
+    }
+  }
+  return values;
+}
+
 async function vectorReader(files: readonly ParquetFile[], { name }: ParquetColumn): Promise<SampleReader> {
   const [file] = files;
-  const [first] = (await file?.read([name], 0, 1)) ?? [];
-  const size =
-    Array.isArray(first?.[name]) || ArrayBuffer.isView(first?.[name])
-      ? (first[name] as ArrayLike<unknown>).length
-      : 0;
+  const [first] = await firstValues(file, name, 1);
+  const size = Array.isArray(first) || ArrayBuffer.isView(first) ? (first as ArrayLike<unknown>).length : 0;
   if (size === 0)
     throw new DataError(
       `${file?.file.path}: row 1 of ${shown(name)} has an empty list. Fill it in, or remove the row.`,
@@ -291,6 +285,7 @@ async function vectorReader(files: readonly ParquetFile[], { name }: ParquetColu
     size,
     spec: { name, shape: [size], dtype: 'float32' },
     create: (samples) => new Float32Array(samples * size),
+    isSlow: false,
     convert(value, where) {
       const list =
         Array.isArray(value) || ArrayBuffer.isView(value)
@@ -307,172 +302,4 @@ async function vectorReader(files: readonly ParquetFile[], { name }: ParquetColu
       return Promise.resolve(list);
     },
   };
-}
-
-interface Part {
-  readonly rows: Uint32Array;
-  readonly targets: readonly TensorValues[];
-  readonly hasClass: boolean;
-}
-
-/** Samples in memory, or read by groups if they need too much of it. */
-async function makeSplit(
-  files: readonly ParquetFile[],
-  input: ParquetColumn,
-  reader: SampleReader,
-  { rows, targets, hasClass }: Part,
-  { maxBytes = MAX_BYTES, progress }: ParquetOptions,
-): Promise<Split> {
-  const count = rows.length;
-  const { size, create } = reader;
-  const sampleBytes = create(1).byteLength;
-  const groups = locateGroups(files);
-  if (count * sampleBytes <= maxBytes) {
-    const values = create(count);
-    await readRows(
-      groups,
-      input,
-      rows,
-      async (value, place, where) => values.set(await reader.convert(value, where), place * size),
-      (done) => progress(done, count),
-    );
-    return { count, inputs: [values], targets };
-  }
-  const cache = new GroupCache(groups, input, reader, CACHE_BYTES);
-  const hash = createHash('sha256').update(JSON.stringify(reader.preprocessing ?? reader.spec));
-  for (const { file } of files) hash.update(file.stamp);
-  for (const { buffer, byteOffset, byteLength } of [rows, ...targets])
-    hash.update(new Uint8Array(buffer, byteOffset, byteLength));
-  const [labels] = targets;
-  const lazy: LazySplit = {
-    count,
-    ...(hasClass && labels !== undefined && !(labels instanceof Float32Array) ? { labels } : {}),
-    digest: hash.digest('hex'),
-    async read(numbers) {
-      const values = create(numbers.length);
-      await cache.copy(
-        Uint32Array.from(numbers, (number) => rows[number] ?? 0),
-        values,
-      );
-      return { ...pickSamples({ inputs: [], targets, count }, numbers), inputs: [values] };
-    },
-  };
-  return lazy;
-}
-
-/** Group of rows with its place among the rows of all files. */
-interface LocatedGroup {
-  readonly file: ParquetFile;
-  /** Rows in the file. */
-  readonly from: number;
-  readonly rows: number;
-  /** Number of the first row among those of all files. */
-  readonly start: number;
-}
-
-function locateGroups(files: readonly ParquetFile[]): LocatedGroup[] {
-  const located: LocatedGroup[] = [];
-  let start = 0;
-  for (const file of files) {
-    for (const { from, rows } of file.groups) {
-      located.push({ file, from, rows, start });
-      start += rows;
-    }
-  }
-  return located;
-}
-
-/** Reads rows group by group. @param use receives the value of a row and its place in `rows` */
-async function readRows(
-  groups: readonly LocatedGroup[],
-  { name }: ParquetColumn,
-  rows: Uint32Array,
-  use: (value: unknown, place: number, where: string) => Promise<void>,
-  progress: (done: number) => void,
-): Promise<void> {
-  const places = new Map(Array.from(rows, (row, place) => [row, place]));
-  let done = 0;
-  for (const { file, from, rows: count, start } of groups) {
-    const wanted = Array.from({ length: count }, (_, i) => i).filter((i) => places.has(start + i));
-    if (wanted.length === 0) continue;
-    const values = await file.read([name], from, from + count);
-    for (let at = 0; at < wanted.length; at += DECODES_AT_ONCE) {
-      const part = wanted.slice(at, at + DECODES_AT_ONCE);
-      await Promise.all(
-        part.map((i) =>
-          use(
-            values[i]?.[name],
-            places.get(start + i) ?? 0,
-            `${file.file.path}: row ${from + i + 1} of ${shown(name)}`,
-          ),
-        ),
-      );
-      done += part.length;
-      progress(done);
-    }
-  }
-}
-
-/** Samples of the groups that were used last. */
-class GroupCache {
-  readonly #groups: readonly LocatedGroup[];
-  readonly #input: ParquetColumn;
-  readonly #reader: SampleReader;
-  readonly #maxBytes: number;
-  readonly #cached = new Map<LocatedGroup, Promise<TensorValues>>();
-
-  constructor(groups: readonly LocatedGroup[], input: ParquetColumn, reader: SampleReader, maxBytes: number) {
-    this.#groups = groups;
-    this.#input = input;
-    this.#reader = reader;
-    this.#maxBytes = maxBytes;
-  }
-
-  /** Copies the samples of rows in their order. */
-  async copy(rows: Uint32Array, values: TensorValues): Promise<void> {
-    const { size } = this.#reader;
-    const byGroup = new Map<LocatedGroup, { row: number; place: number }[]>();
-    for (const [place, row] of rows.entries()) {
-      const group = this.#groups.findLast(({ start }) => start <= row) as LocatedGroup;
-      byGroup.set(group, [...(byGroup.get(group) ?? []), { row, place }]);
-    }
-    for (const [group, wanted] of byGroup) {
-      const samples = await this.#decode(group);
-      for (const { row, place } of wanted) {
-        const from = (row - group.start) * size;
-        values.set(samples.subarray(from, from + size), place * size);
-      }
-    }
-  }
-
-  #decode(group: LocatedGroup): Promise<TensorValues> {
-    const cached = this.#cached.get(group);
-    // The group that was used last is the last one in the map.
-    this.#cached.delete(group);
-    const samples = cached ?? this.#read(group);
-    this.#cached.set(group, samples);
-    samples.catch(() => this.#cached.delete(group));
-    const bytes = ({ rows }: LocatedGroup): number => this.#reader.create(1).byteLength * rows;
-    let total = [...this.#cached.keys()].reduce((sum, other) => sum + bytes(other), 0);
-    for (const other of this.#cached.keys()) {
-      if (total <= this.#maxBytes || other === group) break;
-      this.#cached.delete(other);
-      total -= bytes(other);
-    }
-    return samples;
-  }
-
-  async #read(group: LocatedGroup): Promise<TensorValues> {
-    const { size, create, convert } = this.#reader;
-    const values = create(group.rows);
-    const rows = Uint32Array.from({ length: group.rows }, (_, i) => group.start + i);
-    await readRows(
-      [group],
-      this.#input,
-      rows,
-      async (value, place, where) => values.set(await convert(value, where), place * size),
-      () => undefined,
-    );
-    return values;
-  }
 }

@@ -27,7 +27,7 @@ export interface ParseCsvOptions {
 
 /**
  * Parses CSV as a stream, so that only a chunk of its text is in memory. Quotes, a byte order mark, empty lines and line breaks
- * of any kind are understood.
+ * of any kind are understood. Rows without any value are left out at the beginning and at the end.
  *
  * @param onRow receives the fields of each row, as they are in the file; its errors end the reading
  * @throws DataError if the text is not UTF-8, or if a quote is not closed; also the errors of onRow
@@ -51,13 +51,24 @@ export async function parseCsv(
     relax_column_count: true,
     // A quote inside of a field without quotes, as in 5" disk, is part of it.
     relax_quotes: true,
-    skip_records_with_empty_values: true,
     skip_empty_lines: true,
     max_record_size: MAX_ROW_BYTES,
   });
+  // Spreadsheets end tables with rows without values. Those between others count, so that a row keeps its number.
+  const empty: string[][] = [];
+  let hasValues = false;
+  const take = (row: string[]): void => {
+    if (row.every((field) => field.trim() === '')) {
+      if (hasValues) empty.push(row);
+      return;
+    }
+    hasValues = true;
+    for (const other of empty.splice(0)) onRow(other);
+    onRow(row);
+  };
   parser.on('readable', () => {
     try {
-      for (let row = readRow(parser); row !== null; row = readRow(parser)) onRow(row);
+      for (let row = readRow(parser); row !== null; row = readRow(parser)) take(row);
     } catch (error) {
       parser.destroy(error as Error);
     }

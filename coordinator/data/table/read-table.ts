@@ -61,6 +61,8 @@ export async function readCsvTable(
     const rows = new HeaderReader(path, (names, hasHeader, found) => {
       if (!hasHeader)
         notes.push(`${path}: the first row has values, so the columns are named ${listNames(names)}.`);
+      else if (names.some(isNumber))
+        notes.push(`${path}: the first row names the columns, some by numbers: ${listNames(names)}.`);
       builder ??= new TableBuilder(names, { ...options, hasCommas: found === ',' });
       builder.beginFile(path, names, hasHeader ? 2 : 1);
       return builder;
@@ -83,10 +85,13 @@ async function* countBytes(chunks: Chunks, onBytes: (bytes: number) => void): Ch
   }
 }
 
+/** Rows that show whether the first one has names. */
+const FIRST_ROWS = 20;
+
 /** Finds out whether the first row has names, and hands the other rows on. */
 class HeaderReader {
   delimiter: Delimiter = ',';
-  private first: readonly string[] | null = null;
+  private readonly first: (readonly string[])[] = [];
   private builder: TableBuilder | null = null;
   private readonly path: string;
   private readonly begin: (
@@ -102,41 +107,71 @@ class HeaderReader {
 
   add(row: readonly string[]): void {
     if (this.builder !== null) this.builder.add(row);
-    else if (this.first === null) this.first = row;
-    else this.decide(this.first, row);
+    else if (this.first.push(row) === FIRST_ROWS) this.decide();
   }
 
-  private decide(first: readonly string[], second: readonly string[]): void {
-    const hasHeader = isHeader(first, second);
-    const names = hasHeader ? nameColumns(first, this.path) : first.map((_, i) => `column${i + 1}`);
-    this.builder = this.begin(names, hasHeader, this.delimiter);
-    if (!hasHeader) this.builder.add(first);
-    this.builder.add(second);
+  private decide(): void {
+    const [names = [], ...below] = this.first;
+    const hasHeader = isHeader(names, below);
+    const columns = hasHeader ? nameColumns(names, this.path) : names.map((_, i) => `column${i + 1}`);
+    this.builder = this.begin(columns, hasHeader, this.delimiter);
+    for (const row of hasHeader ? below : this.first) this.builder.add(row);
   }
 
   /** @throws DataError if there is no row of values */
   finish(): void {
     if (this.builder !== null) return;
-    throw this.first === null
-      ? invalidFileError(this.path, 'a table', 'an empty file', 'Get the file again from where it came.')
-      : invalidFileError(
-          this.path,
-          'a row of names and rows of values',
-          'a single row',
-          'Get the file again from where it came.',
-        );
+    if (this.first.length > 1) this.decide();
+    else {
+      throw this.first.length === 0
+        ? invalidFileError(this.path, 'a table', 'an empty file', 'Get the file again from where it came.')
+        : invalidFileError(
+            this.path,
+            'a row of names and rows of values',
+            'a single row',
+            'Get the file again from where it came.',
+          );
+    }
   }
 }
 
 /**
- * Whether the first row has names: it has no number and no second field without a value, and either the second row has numbers
- * or all names differ.
+ * Whether the first row has names: it has no number but those that count columns or name years, no second field without a value,
+ * and either the second row has numbers or all names differ.
+ * @param below some of the rows after it
  */
-function isHeader(first: readonly string[], second: readonly string[]): boolean {
-  if (first.some((field) => isNumber(field.trim()))) return false;
-  if (second.some((field) => isNumber(field.trim()))) return true;
+export function isHeader(first: readonly string[], below: readonly (readonly string[])[]): boolean {
   const names = first.map((field) => field.trim());
-  return new Set(names).size === names.length && !names.some((name, i) => i > 0 && isMissing(name));
+  const areDifferent = new Set(names).size === names.length;
+  const areAllNamed = !names.some((name, i) => i > 0 && isMissing(name));
+  if (names.some(isNumber)) return areDifferent && areAllNamed && areNumbersNames(names, below);
+  if (below[0]?.some((field) => isNumber(field.trim())) === true) return true;
+  return areDifferent && areAllNamed;
+}
+
+/** A column named by a number of its own is rare, and a row that counts is too. */
+const MIN_COUNTED = 3;
+const YEAR = /^(?:19|20)\d\d$/;
+
+/**
+ * Whether the numbers of a first row name columns: they count from 0 or 1, as pandas does, or they are years over other numbers.
+ * The words beside them are no values of their columns.
+ */
+function areNumbersNames(names: readonly string[], below: readonly (readonly string[])[]): boolean {
+  const places = [...names.keys()].filter((i) => isNumber(names[i] ?? ''));
+  const isBelow = (i: number, matches: (field: string) => boolean): boolean =>
+    below.some((row) => matches((row[i] ?? '').trim()));
+  if (names.some((name, i) => !isNumber(name) && isBelow(i, (field) => field === name))) return false;
+  const start = Number(names[places[0] ?? 0]);
+  const isCounted = places.every((place, i) => names[place] === String(start + i));
+  if (isCounted && (start === 0 || start === 1) && places.length >= MIN_COUNTED) return true;
+  const hasWords = places.length < names.length;
+  return (
+    hasWords &&
+    places.every(
+      (i) => YEAR.test(names[i] ?? '') && isBelow(i, (field) => !YEAR.test(field) && !isMissing(field)),
+    )
+  );
 }
 
 /** @throws DataError if two columns have the same name */
@@ -144,15 +179,20 @@ function nameColumns(first: readonly string[], path: string): string[] {
   const names = first.map((field, i) =>
     field.trim() === '' ? (i === 0 ? INDEX_NAME : `column${i + 1}`) : field.trim(),
   );
-  const twice = names.findIndex((name, i) => names.indexOf(name) !== i);
-  if (twice < 0) return names;
-  const name = names[twice] ?? '';
-  throw invalidFileError(
-    path,
-    'columns with different names in row 1',
-    `two columns named ${shown(name)}, column ${names.indexOf(name) + 1} and column ${twice + 1}`,
-    'Rename one of them.',
-  );
+  const placeOf = new Map<string, number>();
+  for (const [i, name] of names.entries()) {
+    const other = placeOf.get(name);
+    if (other !== undefined) {
+      throw invalidFileError(
+        path,
+        'columns with different names in row 1',
+        `two columns named ${shown(name)}, column ${other + 1} and column ${i + 1}`,
+        'Rename one of them.',
+      );
+    }
+    placeOf.set(name, i);
+  }
+  return names;
 }
 
 /** Name for the first column without one, which pandas writes: the row's number. */
@@ -175,6 +215,7 @@ interface FilePart {
 /** Collects rows of several files in columns. */
 export class TableBuilder {
   private readonly builders: readonly (ColumnBuilder | null)[];
+  private readonly byName: ReadonlyMap<string, ColumnBuilder>;
   private readonly names: readonly string[];
   private readonly parts: FilePart[] = [];
   private readonly kept: number;
@@ -186,11 +227,16 @@ export class TableBuilder {
     this.names = names;
     const ignored = new Set(options.ignore);
     const only = options.only === undefined ? undefined : new Set(options.only);
+    const memory = { used: 0 };
+    const { hasCommas } = options;
     this.builders = names.map((name) => {
       if (ignored.has(name) || only?.has(name) === false) return null;
       const type = Object.hasOwn(options.types ?? {}, name) ? options.types?.[name] : undefined;
-      return new ColumnBuilder({ name, type, hasCommas: options.hasCommas, locate: this.locate });
+      return new ColumnBuilder({ name, type, hasCommas, locate: this.locate, memory });
     });
+    this.byName = new Map(
+      this.builders.flatMap((builder) => (builder === null ? [] : [[builder.name, builder]])),
+    );
     this.kept = Math.max(1, this.builders.filter((builder) => builder !== null).length);
   }
 
@@ -203,8 +249,9 @@ export class TableBuilder {
   /** @throws DataError if the file has other columns than those before */
   beginFile(path: string, names: readonly string[], firstRow: number): void {
     this.parts.push({ path, from: this.rows, firstRow });
-    this.places = this.names.map((name) => names.indexOf(name));
-    const missing = this.names.filter((_, i) => (this.places[i] ?? -1) < 0);
+    const placeOf = new Map(names.map((name, place) => [name, place]));
+    this.places = this.names.map((name) => placeOf.get(name) ?? -1);
+    const missing = this.names.filter((name) => !placeOf.has(name));
     if (missing.length === 0 && names.length === this.names.length) return;
     const first = this.parts[0]?.path ?? '';
     throw invalidFileError(
@@ -227,25 +274,32 @@ export class TableBuilder {
       );
     }
     for (let i = 0; i < builders.length; i++) builders[i]?.add(row[places[i] as number] as string, rows);
-    this.countRow();
+    this.addRows(1);
   }
 
-  /** Adds values of a file with types of its own. */
-  addValues(values: readonly (string | number)[]): void {
-    for (let i = 0; i < this.builders.length; i++) {
-      const value = values[this.places[i] as number] as string | number;
-      if (typeof value === 'number') this.builders[i]?.addNumber(value, this.rows);
-      else this.builders[i]?.add(value, this.rows);
+  /**
+   * Adds values to one column of a file that is read by column; addRows then counts its rows.
+   * @param from number of the first value's row in the file
+   */
+  addValues(name: string, values: readonly (string | number)[], from: number): void {
+    const builder = this.byName.get(name);
+    for (const [i, value] of values.entries()) {
+      if (typeof value === 'number') builder?.addNumber(value, this.rows + from + i);
+      else builder?.add(value, this.rows + from + i);
     }
-    this.countRow();
   }
 
-  private countRow(): void {
-    this.rows++;
-    if (this.rows * this.kept <= MAX_CELLS) return;
+  /** @throws DataError if the rows do not fit into memory */
+  requireRoom(rows: number): void {
+    if ((this.rows + rows) * this.kept <= MAX_CELLS) return;
     throw new DataError(
       `${this.parts[0]?.path}: more than ${MAX_CELLS} values do not fit into memory. Use fewer rows, or leave columns out with --ignore.`,
     );
+  }
+
+  addRows(count: number): void {
+    this.requireRoom(count);
+    this.rows += count;
   }
 
   finish(notes: readonly string[]): Table {

@@ -73,8 +73,8 @@ const padBefore = (tf: TF, x: tfjs.Tensor, zeros: number): tfjs.Tensor =>
   ]);
 
 /**
- * Convolution that also computes groups, dilations and padding 'causal'. tfjs-layers has no groups, no gradient of dilations, and
- * accepts but does not compute 'causal'.
+ * Convolution that also computes groups, dilations and padding 'causal'. tfjs-layers has no groups, no gradient of dilations,
+ * accepts but does not compute 'causal', and shifts windows of volumes that are smaller than the stride.
  */
 function convolutionLayer(tf: TF, axes: 1 | 2 | 3): LayerClass {
   const className = `Conv${axes}D`;
@@ -109,7 +109,7 @@ function convolutionLayer(tf: TF, axes: 1 | 2 | 3): LayerClass {
       const dilations = forEachAxis(this.dilationRate, axes);
       const isCausal = this.padding === 'causal';
       const isPlain = this.#groups === 1 && !isCausal;
-      if (isPlain && (axes === 1 || dilations.every((rate) => rate === 1)))
+      if (isPlain && (axes === 1 || (axes === 2 && dilations.every((rate) => rate === 1))))
         return tf.tidy(() => this.#fused(inputs) ?? super.call(inputs, kwargs));
       return tf.tidy(() => {
         const channelsFirst = this.dataFormat === 'channelsFirst';

@@ -54,6 +54,33 @@ function padAxis(tf: TF, x: tfjs.Tensor, axis: number, before: number, after: nu
   return tf.reshape(padded, x.shape.with(axis, length + before + after));
 }
 
+/**
+ * Volumes [samples, depth, height, width, channels] without the elements at the ends of axes that windows with padding 'same' do
+ * not read, because the stride exceeds them. tfjs would shift the windows of such an axis, as if its padding were negative.
+ * @param sizes of a window, with its dilation
+ * @example cropUnread(tf, x, [1, 1, 1], [2, 1, 1]) // a depth of 4 becomes 3, of which the windows read the first and the last
+ */
+export function cropUnread(
+  tf: TF,
+  x: tfjs.Tensor,
+  sizes: readonly number[],
+  strides: readonly number[],
+): tfjs.Tensor {
+  return strides.reduce((cropped, stride, i) => {
+    const length = x.shape[i + 1] ?? 0;
+    const read = (Math.ceil(length / stride) - 1) * stride + (sizes[i] ?? 1);
+    return read < length ? cropAxis(tf, cropped, i + 1, read) : cropped;
+  }, x);
+}
+
+/** The first elements of one axis. */
+function cropAxis(tf: TF, x: tfjs.Tensor, axis: number, length: number): tfjs.Tensor {
+  const outer = sizeOf(x.shape.slice(0, axis));
+  const inner = sizeOf(x.shape.slice(axis + 1));
+  const rows = tf.reshape<tfjs.Rank.R3>(x, [outer, x.shape[axis] ?? 0, inner]);
+  return tf.reshape(tf.slice(rows, [0, 0, 0], [outer, length, inner]), x.shape.with(axis, length));
+}
+
 /** Kernel of one row. @param kernel [steps, inputs, outputs] */
 const kernelOfOneRow = (tf: TF, kernel: tfjs.Tensor): tfjs.Tensor =>
   tf.reshape<tfjs.Rank>(kernel, [1, ...kernel.shape]);
@@ -71,7 +98,13 @@ function convolveGroup(tf: TF, x: tfjs.Tensor, kernel: tfjs.Tensor, how: Convolu
   const axes = strides.length;
   if (axes === 3) {
     const taps = dilate(tf, kernel, dilations);
-    return tf.conv3d(x as tfjs.Tensor5D, taps as tfjs.Tensor5D, strides as [number, number, number], padding);
+    const volume = padding === 'same' ? cropUnread(tf, x, taps.shape, strides) : x;
+    return tf.conv3d(
+      volume as tfjs.Tensor5D,
+      taps as tfjs.Tensor5D,
+      strides as [number, number, number],
+      padding,
+    );
   }
   const flat = axes === 1;
   const image = flat ? imagesOfOneRow(tf, x) : x;

@@ -12,6 +12,7 @@ import { mergingLayers } from './merging.ts';
 import { noiseLayers } from './noise.ts';
 import { normalizationLayers } from './normalization.ts';
 import { operationLayers } from './operations.ts';
+import { poolingLayers } from './pooling.ts';
 import { recurrentLayers } from './recurrent.ts';
 import { reluLayers } from './relu.ts';
 import { reshapingLayers } from './reshaping.ts';
@@ -32,6 +33,7 @@ const FACTORIES = [
   ...noiseLayers,
   ...normalizationLayers,
   ...operationLayers,
+  ...poolingLayers,
   ...recurrentLayers,
   ...reluLayers,
   ...reshapingLayers,

@@ -238,8 +238,9 @@ function upSampling2dLayer(tf: TF): LayerClass {
     static readonly className = 'UpSampling2D';
 
     constructor(config: Record<string, unknown>) {
-      // tfjs-layers rejects other interpolations.
-      super({ ...config, interpolation: 'nearest' });
+      const { size = 2 } = config;
+      // tfjs-layers rejects other interpolations, and takes no size that is one number.
+      super({ ...config, size: typeof size === 'number' ? [size, size] : size, interpolation: 'nearest' });
       this.interpolation = typeof config.interpolation === 'string' ? config.interpolation : 'nearest';
     }
 

@@ -12,7 +12,7 @@ import { withExplicitPadding } from './same-padding.ts';
 import { type SimdKernels, simdKernels } from './simd.ts';
 import { sum, unsortedSegmentSum } from './sums.ts';
 import { transform } from './transform.ts';
-import { conv3dBackpropInput, maxPool3d, maxPool3dGrad } from './volumes.ts';
+import { conv3dBackpropFilter, conv3dBackpropInput, maxPool3d, maxPool3dGrad } from './volumes.ts';
 
 export interface WasmKernelOptions {
   /** False disables gradcast's own WebAssembly, as on a platform without SIMD. Default true. */
@@ -53,6 +53,7 @@ const factories: Record<string, Factory> = {
   Conv2D: conv2d,
   Conv2DBackpropFilter: (tf, _stock, simd) => conv2dBackpropFilter(tf, simd),
   Conv2DBackpropInput: conv2dBackpropInput,
+  Conv3DBackpropFilterV2: conv3dBackpropFilter,
   Conv3DBackpropInputV2: conv3dBackpropInput,
   DepthwiseConv2dNative: (tf, stock) => withExplicitPadding(tf, stock, true),
   DepthwiseConv2dNativeBackpropFilter: depthwiseBackpropFilter,

@@ -12,10 +12,11 @@ import {
   withScheduleOf,
 } from '../../../coordinator/callbacks/learning-rate.ts';
 import { modelCheckpoint } from '../../../coordinator/callbacks/model-checkpoint.ts';
-import { Monitor } from '../../../coordinator/callbacks/monitor.ts';
+import { checkMonitors, Monitor } from '../../../coordinator/callbacks/monitor.ts';
 import { loadModel } from '../../../coordinator/run/model-folder.ts';
 import { METRICS } from '../../../shared/model/metrics.ts';
 import { playHistory } from '../../support/callback-run.ts';
+import { exampleJob } from '../../shared/protocol/examples.ts';
 
 let dir: string;
 beforeEach(async () => void (dir = await mkdtemp(join(tmpdir(), 'gradcast-callbacks-'))));
@@ -122,6 +123,23 @@ describe('early stopping', () => {
     expect(again.epochs).toBe(3);
     const patient = await playHistory([earlyStopping({ patience: 3 })], history, { from: 3, states });
     expect(patient.epochs).toBe(5);
+  });
+
+  it('is refused before a run that does not compute its metric', () => {
+    const known = [
+      earlyStopping(),
+      modelCheckpoint({ monitor: 'val_accuracy', saveBestOnly: true }),
+      csvLog('a'),
+    ];
+    expect(() => checkMonitors(known, exampleJob)).not.toThrow();
+    for (const callback of [
+      earlyStopping({ monitor: 'val_auc' }),
+      modelCheckpoint({ monitor: 'val_auc', saveBestOnly: true }),
+    ]) {
+      expect(() => checkMonitors([...known, callback], exampleJob)).toThrow(
+        `${callback.name} monitors val_auc, but the run computes loss, accuracy, and`,
+      );
+    }
   });
 
   it('refuses a metric that the run does not have, and options that it cannot take', async () => {

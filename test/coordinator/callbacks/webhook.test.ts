@@ -3,6 +3,7 @@ import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Clock } from '../../../shared/util/clock.ts';
+import type { Callback, CallbackContext } from '../../../coordinator/callbacks/callback.ts';
 import { webhook, type WebhookOptions } from '../../../coordinator/callbacks/webhook.ts';
 import { playHistory } from '../../support/callback-run.ts';
 
@@ -73,6 +74,13 @@ const play = (url: string, options: WebhookOptions, clock: Clock = webhookClock(
     [webhook(url, { timeoutMs: TIMEOUT_MS, endTimeoutMs: END_TIMEOUT_MS, ...options, clock })],
     history,
   );
+
+/** Contexts of the epochs of a run. */
+async function contexts(): Promise<CallbackContext[]> {
+  const found: CallbackContext[] = [];
+  await playHistory([{ onEpochEnd: (context) => void found.push(context) }], history);
+  return found;
+}
 
 describe('a webhook', () => {
   it('is told when a run begins, after each epoch, and at its end', async () => {
@@ -153,8 +161,51 @@ describe('a webhook', () => {
     expect(lines[0]).toMatch(/was not reached: .*ECONNREFUSED/);
   });
 
-  it('has its options checked before the run', () => {
-    expect(() => webhook('ftp://example.com')).toThrow('needs a URL that begins with http:// or https://');
+  it('may be used for one run after another, whatever became of the earlier one', async () => {
+    const { clock, fire } = webhookClock();
+    const { url, received } = await listen([null], (count) => fire(count === 1 ? END_TIMEOUT_MS : 0));
+    const timeouts = { timeoutMs: TIMEOUT_MS, endTimeoutMs: END_TIMEOUT_MS, clock };
+    const callback = webhook(url, { ...timeouts, events: ['end'] });
+    const first = await playHistory([callback], history);
+    expect(first.lines).toHaveLength(1);
+    const second = await playHistory([callback], history);
+    expect(received).toHaveLength(2);
+    expect(second.lines).toEqual([]);
+  });
+
+  it.each(Array.from({ length: 12 }, (_, turns) => [turns]))(
+    'sends an event that is added while the last request ends (%i turns after it)',
+    async (turns) => {
+      const { url, received } = await listen();
+      const [context] = await contexts();
+      let isAdded = false;
+      const after = async (): Promise<void> => {
+        for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+        await callback.onEpochEnd?.(context!);
+      };
+      const callback: Callback = webhook(url, {
+        events: ['epoch'],
+        timeoutMs: TIMEOUT_MS,
+        clock: {
+          now: () => 0,
+          after: (delayMs) => () => {
+            if (isAdded || delayMs !== TIMEOUT_MS) return;
+            isAdded = true;
+            void after();
+          },
+        },
+      });
+      await callback.onEpochEnd?.(context!);
+      await expect.poll(() => isAdded).toBe(true);
+      await expect.poll(() => received.length).toBe(2);
+    },
+  );
+
+  it('has its options checked before the run, and is not printed', () => {
+    expect(() => webhook('example.com/s3cret')).toThrow(
+      /^The webhook needs a URL that begins with http:\/\/ or https:\/\/, which it has not\.$/,
+    );
+    expect(() => webhook('ftp://example.com/s3cret')).toThrow(/not with ftp:\.$/);
     expect(() => webhook('http://ann:secret@example.com')).toThrow('has a name or password');
     expect(() => webhook('http://a/', { events: ['start' as 'begin'] })).toThrow('There is no event start');
     expect(() => webhook('http://a/', { headers: { 'a b': 'c' } })).toThrow(

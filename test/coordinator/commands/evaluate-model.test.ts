@@ -64,7 +64,7 @@ describe('the data that config.json records', () => {
 
   it('has absolute paths and all options, and is found from the run and from its model', async () => {
     const flags = { target: ['kind'], limit: 5, epochs: 3, validationSplit: 0.3, transpose: true };
-    const source = describeSource('test', flags);
+    const source = describeSource('test', flags, { MNIST_DIR: 'elsewhere' });
     expect(source).toEqual({
       data: join(process.cwd(), 'test'),
       target: ['kind'],
@@ -74,14 +74,22 @@ describe('the data that config.json records', () => {
     await record({ data: 'elsewhere', source });
     expect(await readRecordedSource(scratch)).toEqual(source);
     expect(await readRecordedSource(join(scratch, 'model'))).toEqual(source);
-    expect(describeSource({ source: 'fashion-mnist', test: 'test' }, {})).toEqual({
+    expect(describeSource({ source: 'fashion-mnist', test: 'test' }, {}, {})).toEqual({
       data: 'fashion-mnist',
       testData: join(process.cwd(), 'test'),
     });
   });
 
+  it('is the folder of MNIST_DIR if no data is named', () => {
+    expect(describeSource(undefined, { transpose: true }, { MNIST_DIR: 'test' })).toEqual({
+      data: join(process.cwd(), 'test'),
+      transpose: true,
+    });
+    expect(describeSource(undefined, {}, {})).toEqual({});
+  });
+
   it('is none for arrays, and of early runs the options of the command line', async () => {
-    expect(describeSource({ x: [[1]], y: [0] }, {})).toBe(null);
+    expect(describeSource({ x: [[1]], y: [0] }, {}, {})).toBe(null);
     await record({ data: 'arrays', source: null });
     expect(await readRecordedSource(scratch)).toBe(null);
     await record({ data: 'digits/', format: 'idx', epochs: 2 });

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -118,11 +118,14 @@ test('the model is written in each format, and the lines say how it is opened', 
   );
   const { signatureDef } = decodeSavedModel(await readFile(join(saved, 'saved_model.pb'))).metaGraphs[0]!;
   expect(Object.keys(signatureDef.serving_default?.inputs ?? {})).toEqual(['image']);
-  // A second time, the file is replaced; other files in the folder would become parts of the model.
+  // A second time, the file is replaced, also after a process was killed while it wrote it; other files in the folder would become
+  // parts of the model.
+  await writeFile(join(saved, 'saved_model.pb.1234567890'), 'a part');
   await exportModel(run, { format: 'savedmodel' }, report);
   await expect(exportModel(run, { format: 'savedmodel', out: run }, report)).rejects.toThrow(
     `${run} has other files (model). Name a folder of its own for the SavedModel.`,
   );
+  expect(await readdir(saved)).toEqual(['saved_model.pb']);
 });
 
 test('names of inputs and outputs differ, and those of a signature are arguments of Python', () => {
@@ -130,6 +133,9 @@ test('names of inputs and outputs differ, and those of a signature are arguments
   const job = { inputs: named('x', 'my input'), outputs: named('x', '2nd') } as unknown as Job;
   expect(tensorNames(job)).toEqual({ inputs: ['x', 'my input'], outputs: ['x_1', '2nd'] });
   expect(signatureNames(job)).toEqual({ inputs: ['x', 'my_input'], outputs: ['x', 'x_2nd'] });
+  // TensorFlow does not load a signature with such names.
+  const words = { inputs: named('in', 'self', 'x_in'), outputs: named('class') } as unknown as Job;
+  expect(signatureNames(words)).toEqual({ inputs: ['x_in', 'x_self', 'x_in_1'], outputs: ['x_class'] });
 });
 
 test.each([
@@ -150,10 +156,13 @@ test('a model with more weights than a graph holds is refused before it is made'
   const large = { shape: [2 ** 30], values: { byteLength: 2 ** 32 } as Float32Array };
   const weights = new Map([['dense/kernel', large]]);
   await expect(checkExport({ job, weights }, 'onnx')).rejects.toThrow(
-    'The model has 4.3 GB of weights, and an ONNX file holds at most 2. Use --format keras or --format safetensors.',
+    'The model has 4.3 GB, and an ONNX file holds at most 2.1. Use --format keras or --format safetensors.',
   );
   await expect(checkExport({ job, weights }, 'savedmodel')).rejects.toThrow(
     'the graph of a SavedModel holds',
+  );
+  await expect(checkExport({ job, weights }, 'keras')).rejects.toThrow(
+    'The model has 4.3 GB, and a .keras file holds at most 4.3. Use --format safetensors.',
   );
 });
 
@@ -167,4 +176,24 @@ test('other names and folders are refused', async () => {
   await expect(exportModel(join(folder, 'none'), { keras: 'a.keras' }, report)).rejects.toThrow(
     'No gradcast model in',
   );
+});
+
+test('the lines about the model of a table say what has to be done to its columns', async () => {
+  const digits = syntheticDigits({ seed: 1, trainCount: 8, testCount: 1 });
+  const { job, initialWeights, weightNames } = await prepareJob(digits, { batchSize: 8, epochs: 1, seed: 1 });
+  const preprocessing = {
+    kind: 'table' as const,
+    columns: [{ name: 'width', type: 'number' as const, mean: 0, std: 1, missing: 0 }],
+    targets: [],
+  };
+  const dir = join(folder, 'table');
+  for (const saved of [{ preprocessing }, {}]) {
+    const training = { gradcast: '0', dataDescription: 'digits', epochs: 1, ...saved };
+    await saveModel(dir, modelToSave(job, { weights: initialWeights, names: weightNames }, training, null));
+    const lines: string[] = [];
+    await exportModel(dir, { format: 'onnx' }, { info: (line) => lines.push(line) });
+    const line =
+      "Columns of a table are standardized first, (value - mean) / std, and categories are one-hot: preprocessing in the file's metadata has the figures.";
+    expect(lines.filter((each) => each === line)).toHaveLength('preprocessing' in saved ? 1 : 0);
+  }
 });

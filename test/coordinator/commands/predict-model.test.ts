@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { zipSync } from 'fflate';
+import { gzipSync, zipSync } from 'fflate';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -11,6 +11,7 @@ import { npyHeader } from '../../../coordinator/predict/write-predictions.ts';
 import { readSamples, type Dataset, type Split } from '../../../shared/data/dataset.ts';
 import { sampleSize } from '../../../shared/model/tensors.ts';
 import { RecordingDataReport } from '../../support/data-mirror.ts';
+import { idxBytes } from '../../support/idx-bytes.ts';
 import { twoInputsTwoOutputs } from '../../support/functional-model.ts';
 import { saveUntrained, type SavedFixture } from '../../support/saved-model.ts';
 import { recordingReport } from '../../support/test-coordinator.ts';
@@ -261,6 +262,200 @@ describe('predictions of images', () => {
       [bytes, 1],
       [join(scratch, 'colors/red/0.png'), undefined],
     ]);
+  });
+});
+
+describe('predictions of the files that a model without settings of images was trained on', () => {
+  const SIDE = 6;
+  const PIXELS = SIDE * SIDE;
+  const pixels = (count: number, channels = 1): Uint8Array =>
+    Uint8Array.from({ length: count * PIXELS * channels }, (_, i) => (i * 37) % 251);
+  const labels = (count: number): Uint8Array => Uint8Array.from({ length: count }, (_, i) => i % 3);
+  const rows = (count: number, hasLabel: boolean): string => {
+    const values = pixels(count);
+    const names = Array.from({ length: PIXELS }, (_, i) => `pixel${i}`);
+    const lines = Array.from({ length: count }, (_, i) =>
+      [...(hasLabel ? [i % 3] : []), ...values.subarray(i * PIXELS, (i + 1) * PIXELS)].join(','),
+    );
+    return `${[...(hasLabel ? ['label'] : []), ...names].join(',')}\n${lines.join('\n')}\n`;
+  };
+  const write = async (name: string, bytes: Uint8Array | string): Promise<string> => {
+    await mkdir(join(scratch, 'own'), { recursive: true });
+    await writeFile(join(scratch, 'own', name), bytes);
+    return join(scratch, 'own', name);
+  };
+  const outputsOf = (records: readonly Record<string, unknown>[]): unknown[] =>
+    records.map(({ outputs }) => outputs);
+
+  it('are those of training for IDX files and rows of pixels, bare or packed, with or without labels', async () => {
+    const images = await write('train-images-idx3-ubyte', idxBytes([12, SIDE, SIDE], [...pixels(12)]));
+    await write('train-labels-idx1-ubyte', idxBytes([12], [...labels(12)]));
+    const dataset = await load(join(scratch, 'own'));
+    const model = await saveUntrained(scratch, dataset);
+    const records = await json(model, [images]);
+    expect(records).toHaveLength(12);
+    expect(records[0]).toMatchObject({ file: images, sample: 0 });
+    expect(probabilitiesOf(records, 'label')).toEqual(await ofTraining(model, [dataset.train, dataset.test]));
+    const expected = outputsOf(records);
+    const packed = await write('images.gz', gzipSync(await readFile(images)));
+    expect(outputsOf(await json(model, [packed]))).toEqual(expected);
+    for (const hasLabel of [true, false]) {
+      const table = await write('new.csv', rows(12, hasLabel));
+      const ofRows = await json(model, [table]);
+      expect(outputsOf(ofRows)).toEqual(expected);
+      expect(ofRows[0]).toMatchObject({ file: table, row: 2 });
+    }
+    const wide = await write('wide.csv', rows(3, true).replaceAll('\n', ',1\n').replace(',1', ',pixel36'));
+    await expect(predict(model, [wide])).rejects.toThrow(
+      'expected 36 columns of pixels for samples of [6, 6, 1], with or without a label, found 38 columns.',
+    );
+    await expect(predict(model, [join(scratch, 'own/train-labels-idx1-ubyte')])).rejects.toThrow(
+      'single numbers, which are labels, not images',
+    );
+  });
+
+  it('take light and dark of an image as they are', async () => {
+    const table = await write('gray.csv', rows(12, true));
+    const model = await saveUntrained(scratch, await load(table));
+    // A light border, which a model of digits would take for paper.
+    const values = pixels(1).map((value, i) => (i < SIDE || i >= PIXELS - SIDE ? 250 : value));
+    const image = join(scratch, 'gray.png');
+    await sharp(values, { raw: { width: SIDE, height: SIDE, channels: 1 } })
+      .png()
+      .toFile(image);
+    const header = Buffer.from(npyHeader([1, SIDE, SIDE]))
+      .toString('latin1')
+      .replace('<f4', '|u1');
+    const array = await write('x.npy', Buffer.concat([Buffer.from(header, 'latin1'), values]));
+    expect(outputsOf(await json(model, [image]))).toEqual(outputsOf(await json(model, [array])));
+  });
+
+  it('keep the opacity of an image with four channels', async () => {
+    const spec = { name: 'image', shape: [SIDE, SIDE, 4], dtype: 'uint8' as const };
+    const split = { count: 12, inputs: [pixels(12, 4)], targets: [labels(12)] };
+    const targets = [{ name: 'label', shape: [], dtype: 'uint8' as const, classes: 3 }];
+    const dataset = {
+      name: 'glass',
+      description: 'made',
+      inputs: [spec],
+      targets,
+      train: split,
+      test: split,
+    };
+    const model = await saveUntrained(scratch, dataset);
+    const values = pixels(1, 4);
+    const image = join(scratch, 'glass.png');
+    await sharp(values, { raw: { width: SIDE, height: SIDE, channels: 4 } })
+      .png()
+      .toFile(image);
+    const header = Buffer.from(npyHeader([1, SIDE, SIDE, 4]))
+      .toString('latin1')
+      .replace('<f4', '|u1');
+    const array = await write('x.npy', Buffer.concat([Buffer.from(header, 'latin1'), values]));
+    expect(outputsOf(await json(model, [image]))).toEqual(outputsOf(await json(model, [array])));
+  });
+
+  it('are those of training for images and lists in Parquet', async () => {
+    const kinds = Array.from({ length: 12 }, (_, i) => ['a', 'b', 'c'][i % 3]!);
+    const images = await Promise.all(
+      kinds.map((_, i) =>
+        sharp({ create: { width: 9, height: 7, channels: 3, background: { r: 20 * i, g: 9, b: 200 - i } } })
+          .png()
+          .toBuffer(),
+      ),
+    );
+    const columnData = [
+      { name: 'image', data: images.map((bytes) => new Uint8Array(bytes)) },
+      { name: 'kind', data: kinds },
+    ];
+    const pictures = await write(
+      'pictures.parquet',
+      Buffer.from(parquetWriteBuffer({ columnData, rowGroupSize: 5 })),
+    );
+    const ofImages = await load(pictures, { target: 'kind', imageSize: [6, 6] });
+    const model = await saveUntrained(scratch, ofImages);
+    const records = await json(model, [pictures]);
+    expect(records.map(({ row }) => row)).toEqual(kinds.map((_, i) => i + 1));
+    expect(probabilitiesOf(records, 'kind')).toEqual(
+      await ofTraining(model, [ofImages.train, ofImages.test]),
+    );
+
+    const lists = Array.from({ length: 12 }, (_, i) => [i, i / 2, 3 - i]);
+    const schema = [
+      { name: 'schema', num_children: 2 },
+      { name: 'vector', num_children: 1, converted_type: 'LIST', repetition_type: 'OPTIONAL' },
+      { name: 'list', num_children: 1, repetition_type: 'REPEATED' },
+      { name: 'element', type: 'FLOAT', repetition_type: 'OPTIONAL' },
+      { name: 'kind', type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'OPTIONAL' },
+    ] as Parameters<typeof parquetWriteBuffer>[0]['schema'];
+    const listFile = async (name: string, data: number[][]): Promise<string> =>
+      write(
+        name,
+        Buffer.from(
+          parquetWriteBuffer({
+            columnData: [
+              { name: 'vector', data },
+              { name: 'kind', data: kinds },
+            ],
+            ...(schema && { schema }),
+          }),
+        ),
+      );
+    const vectors = await listFile('vectors.parquet', lists);
+    const ofLists = await load(vectors, { target: 'kind' });
+    const other = await saveUntrained(scratch, ofLists);
+    expect(probabilitiesOf(await json(other, [vectors]), 'kind')).toEqual(
+      await ofTraining(other, [ofLists.train, ofLists.test]),
+    );
+    const short = await listFile(
+      'short.parquet',
+      lists.map((list, i) => (i === 7 ? [1, 2] : list)),
+    );
+    await expect(predict(other, [short])).rejects.toThrow(
+      'short.parquet: row 8 of vector has 2 numbers, and the model takes 3. Write lists of that length.',
+    );
+    await expect(predict(other, [pictures])).rejects.toThrow(
+      'pictures.parquet is a table, but the model takes',
+    );
+  });
+
+  it('say what is wrong with a file that cannot be read', async () => {
+    const model = await saveUntrained(scratch, await load(await write('gray.csv', rows(12, true))));
+    const cut = await write('cut.zip', Buffer.from('PK\x03\x04 and no more', 'latin1'));
+    await expect(predict(model, [cut])).rejects.toThrow('cut.zip: expected a whole zip archive');
+    const two = await write(
+      'two.zip',
+      zipSync({ 'a.csv': Buffer.from('a,b\n1,2\n'), 'b.csv': Buffer.from('c,d\n1,2\n') }),
+    );
+    await expect(predict(model, [two])).rejects.toThrow('two.zip has several tables: a.csv, b.csv.');
+    const other = await write('a.pdf', '%PDF-1.7');
+    await expect(predict(model, [other])).rejects.toThrow(
+      'a.pdf: expected an image, a folder of images, CSV, TSV, Parquet, .npy, .npz, IDX or text, found a PDF document. Name one of these.',
+    );
+  });
+
+  it('have a column for each of many classes', async () => {
+    const inputs = [{ name: 'x', shape: [2], dtype: 'float32' as const }];
+    const targets = [{ name: 'word', shape: [], dtype: 'int32' as const, classes: 1200 }];
+    const split = { count: 4, inputs: [new Float32Array(8)], targets: [Int32Array.of(0, 1, 2, 3)] };
+    const dataset: Dataset = {
+      name: 'words',
+      description: 'made',
+      inputs,
+      targets,
+      train: split,
+      test: split,
+    };
+    const model = await saveUntrained(scratch, dataset);
+    const x = await write('x.npy', Buffer.concat([npyHeader([4, 2]), new Uint8Array(32)]));
+    const out = join(scratch, 'words.csv');
+    await predict(model, [x], { out });
+    const lines = (await readFile(out, 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line) => line.split(','));
+    expect(lines.map(({ length }) => length)).toEqual(Array(5).fill(4 + 1200));
+    expect([lines[0]![4], lines[0]!.at(-1)]).toEqual(['p_0', 'p_1199']);
   });
 });
 

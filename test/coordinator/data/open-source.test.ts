@@ -75,6 +75,16 @@ describe('IDX files', () => {
   });
 });
 
+it.each<Partial<OpenSourceOptions>>([{ target: 'price' }, { imageSize: [8, 8] }, { sequenceLength: 64 }])(
+  'a path with nothing there is refused as that, with %j too',
+  async (options) => {
+    const path = '/nowhere/houses.csv';
+    expect(await refusalOf(open({}, { path, ...options }))).toContain(
+      '/nowhere/houses.csv (from --data): expected a file, folder or zip archive of data, found nothing there.',
+    );
+  },
+);
+
 describe('IDX files of samples that are no images', () => {
   const count = 20;
   const classes = idxBytes(

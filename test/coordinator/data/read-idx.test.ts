@@ -64,12 +64,17 @@ describe('an IDX file', () => {
     ['a web page', new TextEncoder().encode('<!DOCTYPE html>'), 'IDX', 'a web page (HTML)'],
     ['an unknown type', Uint8Array.of(0, 0, 0x0a, 1, 0, 0, 0, 1, 7), 'IDX file', 'type 0x0a'],
     ['nine dimensions', idxBytes([1, 1, 1, 2, 2, 1, 1, 1, 1]), '1 to 8 dimensions', '9 of uint8'],
-    ['sizes in the other byte order', swapped([256, 4, 3]), 'header says 65536 x', 'written little-endian?'],
+    [
+      'sizes in the other byte order',
+      swapped([256, 4, 3]),
+      'expected sizes that are written big-endian',
+      'found little-endian ones, which would say 65536 x 67108864 x 50331648. Write its header big-endian',
+    ],
     [
       'a header in reverse order',
       Uint8Array.of(3, 8, 0, 0, 5, 0, 0, 0),
       'IDX file',
-      'written little-endian?',
+      'in reverse order, as if written little-endian. Write',
     ],
   ])('with %s is rejected with its path, expected and found', async (_, bytes, expected, found) => {
     const message = await errorMessageOf(read(bytes));

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, test } from 'vitest';
-import { prepareJob } from '../../../coordinator/model/model.ts';
+import { prepareJob, type PreparedJob } from '../../../coordinator/model/model.ts';
+import type { PlateauOptions } from '../../../coordinator/optimizer/common-options.ts';
 import type { Split } from '../../../shared/data/dataset.ts';
 import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
 import type { Topology } from '../../../shared/model/job.ts';
@@ -103,6 +104,26 @@ test('a schedule that monitors a metric which the run does not compute is reject
   expect((await prepareJob(dataset, settings)).job.optimizer.schedule).toMatchObject(schedule);
   await expect(prepareJob(dataset, { ...settings, metrics: ['mae'] })).rejects.toThrow(
     'The plateau schedule monitors val_accuracy, but the run computes loss, mae.',
+  );
+});
+
+test('a schedule monitors any metric of the run whose better direction is known', async () => {
+  const prepareWith = (schedule: Omit<PlateauOptions, 'name'>): Promise<PreparedJob> =>
+    prepareJob(dataset, {
+      batchSize: 8,
+      epochs: 1,
+      seed: 1,
+      metrics: ['mae', 'top_k_categorical_accuracy'],
+      optimizer: { name: 'sgd', schedule: { name: 'plateau', ...schedule } },
+    });
+  for (const monitor of ['val_mae', 'top_k_categorical_accuracy', 'val_loss']) {
+    const { job } = await prepareWith({ monitor });
+    expect(job.optimizer.schedule).toMatchObject({ monitor });
+    expect(job.optimizer.schedule).not.toHaveProperty('mode');
+  }
+  await expect(prepareWith({ monitor: 'val_auc' })).rejects.toThrow('monitors val_auc, but the run computes');
+  await expect(prepareWith({ monitor: 'val_sharpness' })).rejects.toThrow(
+    'The plateau schedule cannot tell whether a larger val_sharpness is better. Set schedule.mode to max or min.',
   );
 });
 

@@ -92,6 +92,23 @@ it.each(reference.plateaus)(
   },
 );
 
+it.each([
+  ['val_auc', undefined, [0.5, 0.6, 0.6, 0.6], [0.1, 0.1, 0.1, 0.05]],
+  ['val_mae', undefined, [0.5, 0.4, 0.4, 0.4], [0.1, 0.1, 0.1, 0.05]],
+  ['val_mae', 'max', [0.5, 0.4, 0.3, 0.2], [0.1, 0.1, 0.05, 0.05]],
+] as const)(
+  'a plateau follows %s in its direction, or in the direction %s',
+  (monitor, mode, scores, rates) => {
+    const settings = { factor: 0.5, patience: 2, minDelta: 0, cooldown: 0, minLearningRate: 0.05 };
+    const plateau = new Plateau({ name: 'plateau', monitor, mode, ...settings }, 0.1);
+    const actual = scores.map((score) => {
+      plateau.endEpoch({ [monitor]: score } as unknown as EpochRecord);
+      return plateau.state.learningRate;
+    });
+    actual.forEach((rate, epoch) => expect(rate).toBeCloseTo(rates[epoch]!, 6));
+  },
+);
+
 describe('a step', () => {
   const cuts = fc.uniqueArray(fc.integer({ min: 1, max: 90 }), { maxLength: 6 });
 

@@ -61,6 +61,44 @@ describe('a finished run', () => {
   });
 });
 
+describe('a finished run that another may follow', () => {
+  it('keeps its workers until the next one begins, and refuses others with a code after which they retry', async () => {
+    const { pool, clock, join, connect, events } = testPool({ awaitsNextRun: true });
+    const ann = await join('ann', { standby: true });
+    const bob = await join('bob');
+    pool.finish('The run is finished.');
+    for (let s = 0; s < 120; s += 5) {
+      await clock.advance(5_000);
+      for (const client of [ann, bob]) await client.say({ type: 'pong', id: s });
+    }
+    expect([ann.closed, bob.closed]).toEqual([null, null]);
+    expect(ann.messages('standby')).toMatchObject([
+      { standby: true, reason: 'The run is over, and the next one has not begun yet.' },
+    ]);
+    expect(bob.messages('standby')).toEqual([]);
+    const late = connect();
+    await late.hello();
+    expect(late.closed?.code).toBe(CloseCode.noRun);
+    pool.close('The next run begins.', true);
+    for (const client of [ann, bob]) {
+      expect(client.closed).toMatchObject({ code: CloseCode.noRun, reason: 'The next run begins.' });
+      expect(client.messages('finished')).toEqual([]);
+    }
+    expect(events.slice(-2)).toEqual(['left ann: The next run begins.', 'left bob: The next run begins.']);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('sends them finished when there is no next one', async () => {
+    const { pool, join } = testPool({ awaitsNextRun: true });
+    const ann = await join('ann');
+    pool.finish('The run is finished.');
+    pool.close('The program ends.');
+    await settle();
+    expect(ann.messages('finished')).toMatchObject([{ reason: 'The program ends.' }]);
+    expect(ann.closed?.code).toBe(CloseCode.normal);
+  });
+});
+
 describe('a rejected answer', () => {
   it('is reported to its worker, which is dropped after the third', async () => {
     const { pool, join, events } = testPool();

@@ -69,6 +69,17 @@ describe('waitForWorkers', () => {
     expect(leftovers()).toEqual([0, 0]);
   });
 
+  it('fails with the error that ends the run, now or before', async () => {
+    const { pool, wait, leftovers, clock } = waiting(2);
+    const failed = expect(wait).rejects.toThrow('The coordinator has closed.');
+    const reason = new Error('The coordinator has closed.');
+    pool.finish('', reason);
+    await failed;
+    // The pool's own heartbeat has stopped too.
+    expect(leftovers()[1]).toBe(0);
+    await expect(waitForWorkers(pool, 0, null, clock, new AbortController().signal)).rejects.toBe(reason);
+  });
+
   it('does not wait for zero workers', async () => {
     const { wait, leftovers } = waiting(0);
     await wait;

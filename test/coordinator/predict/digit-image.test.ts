@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
-import { sampleFromPicture, type Picture } from '../../../coordinator/predict/digit-image.ts';
+import { sampleFromPicture, takesDigits, type Picture } from '../../../coordinator/predict/digit-image.ts';
 import { imagesOf } from '../../support/images.ts';
 
 const SIDE = 28;
@@ -48,10 +48,15 @@ describe('a picture', () => {
     }
   });
 
-  it('with several channels is only scaled, by the mean over areas', () => {
-    const checks = picture(60, (x, y) => ((x + y) % 2 === 0 ? [200, 100, 40, 255] : [100, 0, 20, 255]));
-    const sample = sampleFromPicture(checks, [2, 3, 3]);
-    expect([...sample]).toEqual(Array.from({ length: 6 }, () => [150, 50, 30]).flat());
+  it('is a digit for a model of gray digits only', () => {
+    const inputs = [{ name: 'image', shape: [SIDE, SIDE, 1], dtype: 'uint8' as const }];
+    const data = (name: string) => ({ name, trainSamples: 1, testSamples: 1 });
+    expect(takesDigits({ inputs, data: data('mnist') })).toBe(true);
+    expect(takesDigits({ inputs, data: data('drawn-digits') })).toBe(true);
+    expect(takesDigits({ inputs, data: data('fashion-mnist') })).toBe(false);
+    expect(takesDigits({ inputs, data: data('mnist (own files)') })).toBe(false);
+    const color = [{ ...inputs[0]!, shape: [SIDE, SIDE, 3] }];
+    expect(takesDigits({ inputs: color, data: data('mnist') })).toBe(false);
   });
 
   it('without ink is an error', () => {

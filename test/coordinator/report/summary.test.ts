@@ -22,7 +22,7 @@ it('printed commands are quoted for a shell', () => {
   const flags = { command: 'train', codec: 'auto', data: 'my digits' } as const;
   expect(
     linesOf((report) => printSummary(null, folder, flags, { commandLine: 'gradcast' }, report)),
-  ).toContain("  gradcast evaluate /runs/plain/model --data 'my digits'");
+  ).toContain('  gradcast evaluate /runs/plain/model');
   const program = { commandLine: 'gradcast', samplePicture: 'my seven.png' };
   expect(linesOf((report) => printSummary(null, folder, flags, program, report))).toContain(
     "  gradcast predict /runs/plain/model 'my seven.png'",
@@ -56,11 +56,23 @@ it.each([
   ).toBe(`  gradcast predict /runs/plain/model ${input}`);
 });
 
-it('the command that evaluates a model holds back the same samples', () => {
+it('the command that evaluates a model repeats nothing that the run records', () => {
   const flags = { command: 'train', codec: 'auto', data: 'photos', validationSplit: 0.1 } as const;
+  const code = { ...flags, customCode: 'ab12' };
+  const program = { commandLine: 'gradcast' };
+  expect(linesOf((report) => printSummary(null, folder, flags, program, report))).toContain(
+    '  gradcast evaluate /runs/plain/model',
+  );
+  expect(linesOf((report) => printSummary(null, folder, code, program, report))).toContain(
+    '  gradcast evaluate /runs/plain/model --trust ab12',
+  );
+});
+
+it('the command that resumes a run holds back the same samples', () => {
+  const flags = { command: 'train', codec: 'auto', data: 'my photos', validationSplit: 0.1 } as const;
   expect(
-    linesOf((report) => printSummary(null, folder, flags, { commandLine: 'gradcast' }, report)),
-  ).toContain('  gradcast evaluate /runs/plain/model --data photos --validation-split 0.1');
+    linesOf((report) => printResumeHint({ dir: 'runs/1' }, flags, { commandLine: 'gradcast' }, report)),
+  ).toContain("  gradcast train --resume runs/1 --data 'my photos' --validation-split 0.1");
 });
 
 it('the command that resumes a run has the options that a checkpoint does not store', () => {

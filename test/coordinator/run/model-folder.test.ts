@@ -2,7 +2,12 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { loadModel, saveModel, type ModelToSave } from '../../../coordinator/run/model-folder.ts';
+import {
+  loadModel,
+  modelToSave,
+  saveModel,
+  type ModelToSave,
+} from '../../../coordinator/run/model-folder.ts';
 import { exampleJob } from '../../shared/protocol/examples.ts';
 import { fullDisk } from '../../support/full-disk.ts';
 
@@ -149,4 +154,18 @@ describe('a folder without a complete model', () => {
     await rm(join(dir, file!));
     await expect(loadModel(dir)).rejects.toThrow(sentence());
   });
+});
+
+it.each([
+  ['Your own data, from /home/ada/iris.csv.', 'Your own data, from iris.csv.'],
+  ['Images from /home/ada/my pets, one folder a class.', 'Images from my pets, one folder a class.'],
+  [
+    'MNIST handwritten digits, downloaded to C:\\Users\\ada\\mnist.',
+    'MNIST handwritten digits, downloaded to mnist.',
+  ],
+  ['Made for a test.', 'Made for a test.'],
+])('a saved model has the name of its data, not the folders: %s', (description, saved) => {
+  const training = { gradcast: '0', dataDescription: description, epochs: 1 };
+  const parts = { weights: new Float32Array(2), names: ['dense/kernel', 'dense/bias'] };
+  expect(modelToSave(exampleJob, parts, training, null).metadata.dataDescription).toBe(saved);
 });

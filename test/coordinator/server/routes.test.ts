@@ -1,8 +1,11 @@
 import { request } from 'node:http';
 import { hostname } from 'node:os';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Endpoint } from '../../../coordinator/server/endpoint.ts';
+import { startServer } from '../../../coordinator/server/http.ts';
 import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
+import { systemClock } from '../../../shared/util/clock.ts';
 import { testCoordinator, tinyTopology, type TestCoordinator } from '../../support/test-coordinator.ts';
 
 let coordinator: TestCoordinator;
@@ -98,6 +101,22 @@ test('/metrics without a token needs a host name of this machine, so that no pag
     expect(await statusFor(host), host).toBe(403);
   }
   await open.close('done');
+});
+
+test('each port has the name that it was opened with', async () => {
+  const endpoint: Endpoint = new Endpoint({
+    path: '/',
+    pageDir: 'dist/page',
+    hasToken: false,
+    clock: systemClock(globalThis),
+    routes: () => (asked, response) => response.end(endpoint.hostRule(asked).host),
+  });
+  const first = await startServer(endpoint, { host: 'localhost', port: 0 });
+  const second = await startServer(endpoint, { host: '127.0.0.1', port: 0 });
+  const nameAt = async ({ port }: { readonly port: number }): Promise<string> =>
+    (await fetch(`http://localhost:${port}/`)).text();
+  expect([await nameAt(first), await nameAt(second)]).toEqual(['localhost', '127.0.0.1']);
+  await Promise.all([first.close(), second.close()]);
 });
 
 test('only GET and HEAD are answered', async () => {

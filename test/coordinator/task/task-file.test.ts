@@ -20,7 +20,7 @@ const FILES: readonly { name: string; text: string; task?: object; error?: strin
       epochs: 7,
       batchSize: 32,
       data: join(folder, 'photos'),
-      callbacks: [{ name: 'earlyStopping' }],
+      callbacks: [{ name: 'earlyStopping', monitor: 'val_loss' }],
     },
   },
   {
@@ -56,10 +56,10 @@ const FILES: readonly { name: string; text: string; task?: object; error?: strin
       customObjects: join(folder, 'custom.js'),
       data: { source: join(folder, 'x.csv') },
       callbacks: [
-        { name: 'earlyStopping' },
+        { name: 'earlyStopping', monitor: 'val_loss' },
         { name: 'csvLog' },
         { name: 'tensorBoard' },
-        { name: 'modelCheckpoint' },
+        { name: 'modelCheckpoint', monitor: 'val_loss' },
         { name: 'learningRateSchedule', schedule: { name: 'cosine' } },
         { name: 'webhook' },
         { name: 'reduceLROnPlateau', schedule: { name: 'plateau', patience: 2 } },

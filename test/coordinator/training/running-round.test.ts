@@ -40,29 +40,31 @@ async function testRound(holdsIncomplete = false) {
   const [ann, bob] = [await join('ann'), await join('bob')];
   publisher.beginStep(step(1), { committedWeights: new Float32Array(6) });
   const workers = [...pool.workers.keys()];
-  const round = executor.start(
-    {
-      step: step(1),
-      task: 'train',
-      batch: wholeSplit(SPLIT),
-      timing: { record: () => undefined, stragglerAfterMs: () => Infinity },
-      holdsIncomplete,
-    },
-    {
-      workers,
-      assignments: evenSplit(SAMPLES, workers),
-      pending: [],
-      splitRange: splitEvenly,
-      depth: 1,
-    },
-  );
+  const start = (): RunningRound =>
+    executor.start(
+      {
+        step: step(1),
+        task: 'train',
+        batch: wholeSplit(SPLIT),
+        timing: { record: () => undefined, stragglerAfterMs: () => Infinity },
+        holdsIncomplete,
+      },
+      {
+        workers,
+        assignments: evenSplit(SAMPLES, workers),
+        pending: [],
+        splitRange: splitEvenly,
+        depth: 1,
+      },
+    );
+  const round = start();
   await settle();
   /** Stops the run, and takes away its workers. */
   const interrupt = async (): Promise<void> => {
     stop.abort();
     for (const client of [ann, bob]) await client.say({ type: 'leaving', reason: 'stopped' });
   };
-  return { round, ann, bob, join, interrupt };
+  return { round, start, pool, ann, bob, join, interrupt };
 }
 
 /** Consumes a round; `parts` grows while the loop waits: '0-4: 4' is the bucket from 4 of the samples 0 to 4. */
@@ -131,6 +133,18 @@ describe('the loop over a round', () => {
     const { parts, done } = consume(round, () => next.shift()?.() ?? Promise.resolve());
     await done;
     expect(parts).toEqual(['0-4: 4', '0-4: 0', '4-8: 4', '4-8: 0']);
+  });
+
+  it('fails with the error that ends the run, and so does a round that begins later', async () => {
+    const { round, ann, pool, start } = await testRound();
+    await sendBucket(ann, 4);
+    const { parts, done } = consume(round);
+    const error = new Error('The coordinator has closed.');
+    const failed = expect(done).rejects.toBe(error);
+    pool.finish('', error);
+    await failed;
+    expect(parts).toEqual(['0-4: 4']);
+    await expect(consume(start()).done).rejects.toBe(error);
   });
 
   it('fails after the buckets that arrived before the error', async () => {

@@ -1,8 +1,5 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { isKeptAt, keptBytes, KeptSamples } from '../../../shared/data/kept-samples.ts';
-import { TASKS } from '../../../shared/protocol/messages.ts';
-import { checkProperty } from '../../support/property.ts';
+import { keptBytes, KeptSamples } from '../../../shared/data/kept-samples.ts';
 
 const counts = { train: 20, evaluate: 10 };
 
@@ -26,28 +23,4 @@ test('bitmaps name the samples of both tasks, and are read back', () => {
   expect(again.send('train', Uint32Array.of(19, 3, 0))).toEqual(Uint8Array.of(0b101));
   expect(again.has('evaluate', 8)).toBe(true);
   expect(again.has('evaluate', 9)).toBe(false);
-});
-
-test('coordinator and worker know the same samples after any shards', () => {
-  const shard = fc.record({
-    task: fc.constantFrom(...TASKS),
-    numbers: fc.uniqueArray(fc.nat(9), { minLength: 1, maxLength: 9 }),
-  });
-  checkProperty(
-    fc.property(fc.array(shard, { maxLength: 20 }), fc.nat(25), (shards, room) => {
-      const coordinator = new KeptSamples(counts, room);
-      const worker = new KeptSamples(counts, room);
-      for (const { task, numbers } of shards) {
-        const bitmap = coordinator.send(task, Uint32Array.from(numbers));
-        numbers.forEach((number, position) => {
-          expect(isKeptAt(bitmap, position)).toBe(worker.has(task, number));
-        });
-        numbers.forEach((number, position) => {
-          if (!isKeptAt(bitmap, position)) worker.add(task, number);
-        });
-      }
-      expect(worker.bitmaps).toEqual(coordinator.bitmaps);
-    }),
-    { seed: 41 },
-  );
 });

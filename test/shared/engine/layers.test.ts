@@ -7,6 +7,7 @@ import { buildModel } from '../../../shared/engine/model.ts';
 import { expandTopology } from '../../../shared/model/expand-topology.ts';
 import type { Topology } from '../../../shared/model/job.ts';
 import { withKeyedDropout } from '../../../shared/model/topology.ts';
+import { computeLayers } from './layer-gradients.ts';
 
 const layer = (className: string, config: object, inbound?: unknown) => ({
   class_name: className,
@@ -220,4 +221,14 @@ test('a masked step of a query attends to nothing if an attention has dropout', 
     tf.dispose([x, output]);
     built.dispose();
   }
+});
+
+test.each([
+  ['nearest', [1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 5, 5, 3, 3, 5, 5]],
+  ['bilinear', [1, 1.25, 1.75, 2, 1.5, 1.8125, 2.4375, 2.75, 2.5, 2.9375, 3.8125, 4.25, 3, 3.5, 4.5, 5]],
+])('UpSampling2D %s with a size of one number is that of Keras', async (interpolation, output) => {
+  const upSampling = layer('UpSampling2D', { name: 'up', size: 2, interpolation });
+  const computed = await computeLayers([upSampling], [2, 2, 1], [1, 2, 3, 5]);
+  expect(computed.shape).toEqual([1, 4, 4, 1]);
+  expect(computed.output).toEqual(output);
 });

@@ -57,4 +57,12 @@ describe('names of layers', () => {
       'The model has two layers named x. Give each layer its own name.',
     );
   });
+
+  // tfjs looks layers up in plain objects.
+  it.each(['constructor', '__proto__', 'toString'])('must not be %s, which every object has', (name) => {
+    const text = `Layer ${name} (Dense) has a name that every object of JavaScript has`;
+    const dense = layer('Dense', { name, units: 2 });
+    expect(() => expandTopology(sequential(input, dense))).toThrow(text);
+    expect(() => expandTopology(sequential(input, sequential(dense)))).toThrow(text);
+  });
 });

@@ -1,10 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { moduleOf } from '../../../shared/model/custom-code.ts';
 import type { Welcome } from '../../../shared/protocol/messages.ts';
-import { LOAD_LIMIT_MS, ownOriginCode, trustedCode } from '../../../shared/worker/custom-code-access.ts';
+import {
+  COMPUTE_LIMIT_MS,
+  LOAD_LIMIT_MS,
+  ownOriginCode,
+  trustedCode,
+} from '../../../shared/worker/custom-code-access.ts';
 import { settle } from '../../support/manual-clock.ts';
 import { sha256 } from '../../support/custom-code.ts';
-import { exampleWelcome } from '../protocol/examples.ts';
+import { exampleWelcome, shardId, step } from '../protocol/examples.ts';
+import { oneSample, sixWeights } from './connection-harness.ts';
 import { startWorker } from './session-harness.ts';
 
 const bytes = new TextEncoder().encode('export default () => ({ losses: { mine: () => null } });');
@@ -71,6 +77,34 @@ describe('a worker in Node', () => {
       outcome: 'threw',
       sentence: expect.stringContaining('The custom code of the run was not loaded within 30 s.') as string,
     });
+  });
+
+  it.each([
+    ['goes on', false],
+    ['is lost meanwhile', true],
+  ])('ends when code does not compute a shard in its time, if the connection %s', async (_, isLost) => {
+    const worker = await startWorker(
+      (_, engine) => (engine.onGradient = () => new Promise(() => undefined)),
+      {
+        customCode: trustedCode([hash], url),
+      },
+    );
+    const { link } = worker.coordinator;
+    await link.send(welcome, bytes);
+    await expect.poll(() => worker.coordinator.types).toEqual(['hello', 'ready']);
+    await link.send({ type: 'weights', step: step(1), offset: 0 }, sixWeights);
+    const shard = { type: 'shard', task: 'train', step: step(1), shard: shardId(10), samples: 1 } as const;
+    await link.send(shard, oneSample);
+    if (isLost) link.end.close(1006, 'gone');
+    for (let ms = 0; ms < COMPUTE_LIMIT_MS; ms += 10_000) {
+      if (!isLost) await link.send({ type: 'ping', id: ms });
+      await worker.clock.advance(10_000);
+    }
+    expect(worker.ended).toMatchObject({
+      outcome: 'threw',
+      sentence: expect.stringContaining('did not compute a shard within 180 s.') as string,
+    });
+    expect(worker.coordinator.links).toHaveLength(1);
   });
 
   it('accepts hashes only, and few', () => {

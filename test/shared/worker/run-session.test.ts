@@ -99,6 +99,17 @@ describe('a connected worker', () => {
     expect(coordinator.types.slice(2)).toEqual(['failed', 'gradient']);
   });
 
+  it('names the cause if the memory of WebAssembly does not hold a shard', async () => {
+    const { coordinator, lines } = await workingWorker((_, engine) => {
+      engine.onGradient = () => Promise.reject(new Error('memory access out of bounds'));
+    });
+    await coordinator.link.send(shardMessage(10), oneSample);
+    const reason =
+      'Samples at once: 1, which need more memory than WebAssembly has (memory access out of bounds). Set a smaller --batch-size or smaller samples for the run, or use native TensorFlow or a GPU.';
+    expect(coordinator.link.received.at(-1)).toMatchObject({ type: 'failed', reason });
+    expect(lines.at(-1)).toBe(`Could not compute a shard: ${reason}`);
+  });
+
   it("shortens a reason that is too long for 'failed'", async () => {
     const { coordinator } = await workingWorker((_, engine) => {
       engine.onGradient = () => Promise.reject(new Error('x'.repeat(10_000)));

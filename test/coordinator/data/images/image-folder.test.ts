@@ -168,6 +168,15 @@ describe('a folder of images, one folder a class', () => {
   );
 });
 
+it.skipIf(process.platform !== 'linux')(
+  'two folders whose names are shown alike are refused, not taken for one class',
+  async () => {
+    expect(await refusal({ ...classes, 'x\u0001y/1.png': red, 'x\u0002y/1.png': blue })).toMatch(
+      /own has two folders whose names both read x y, .*Rename one of them\./,
+    );
+  },
+);
+
 describe('size and colors', () => {
   it('are gray for gray images, also if these are stored as color', async () => {
     const gray = png(3, 4, [7], 1);
@@ -329,6 +338,40 @@ describe('decoded images on disk', () => {
     );
     const pixels = (await Promise.all(values)).flatMap((part) => [...part!]);
     expect(pixels.filter((value) => value === 3)).toHaveLength(4);
+  });
+
+  it('are of one folder, also if another has equal names, sizes and times', async () => {
+    // Without compression, images of other colors have the same number of bytes.
+    const plain = async (color: readonly number[]) =>
+      Object.fromEntries(
+        await Promise.all(
+          Object.keys(classes).map(async (name) => [
+            name,
+            await sharp(await png(2, 2, color))
+              .png({ compressionLevel: 0 })
+              .toBuffer(),
+          ]),
+        ),
+      ) as Record<string, Uint8Array>;
+    const folders = [join(root, 'first'), join(root, 'second')] as const;
+    const time = new Date('2026-01-02T03:04:05Z');
+    const pixels: number[] = [];
+    for (const [i, folder] of folders.entries()) {
+      const files = await plain(i === 0 ? RED : BLUE);
+      await writePictures(folder, files);
+      for (const name of Object.keys(files)) await utimes(join(folder, name), time, time);
+      const { dataset } = await openPictures(folder, { cacheDir });
+      const { inputs } = await dataset.train.read(all(8));
+      pixels.push(inputs[0]![0]!);
+    }
+    expect(pixels).toEqual([RED[0], BLUE[0]]);
+    // Nor if a file is written over and gets its old time again.
+    const [first] = folders;
+    const files = await plain(BLUE);
+    await writePictures(first, files);
+    for (const name of Object.keys(files)) await utimes(join(first, name), time, time);
+    const { dataset } = await openPictures(first, { cacheDir });
+    expect((await dataset.train.read(all(8))).inputs[0]![0]).toBe(BLUE[0]);
   });
 
   it('are not kept if the limit is 0', async () => {

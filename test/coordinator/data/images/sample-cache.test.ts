@@ -5,7 +5,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { SampleCache, type SampleCacheOptions } from '../../../../coordinator/data/images/sample-cache.ts';
+import {
+  SampleCache,
+  type CachedPart,
+  type SampleCacheOptions,
+} from '../../../../coordinator/data/images/sample-cache.ts';
 
 const SAMPLE_BYTES = 1000;
 const RECORD_BYTES = SAMPLE_BYTES + 8;
@@ -18,15 +22,17 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-const openCache = (options: Partial<SampleCacheOptions> = {}) =>
-  SampleCache.open({
+const openCaches = (parts: readonly CachedPart[], options: Partial<SampleCacheOptions> = {}) =>
+  SampleCache.open(parts, {
     folder,
-    key: 'a',
-    count: 10,
     sampleBytes: SAMPLE_BYTES,
     warn: (line) => warnings.push(line),
     ...options,
   });
+async function openCache(options: Partial<SampleCacheOptions> = {}): Promise<SampleCache | null> {
+  const [cache = null] = await openCaches([{ key: 'a', count: 10 }], options);
+  return cache;
+}
 const sampleOf = (number: number): Uint8Array =>
   Uint8Array.from({ length: SAMPLE_BYTES }, (_, i) => (number * 7 + i) % 256);
 
@@ -87,6 +93,22 @@ describe('SampleCache', () => {
     expect(await openCache({ maxBytes: 10 })).toBeNull();
   });
 
+  it('shares the limit between the parts of a data set, and removes none of them', async () => {
+    const parts = [
+      { key: 'train', count: 6 },
+      { key: 'test', count: 8 },
+    ];
+    const limits = { maxBytes: 10 * RECORD_BYTES };
+    const caches = await openCaches(parts, limits);
+    expect(caches.map((cache) => cache?.count)).toEqual([6, 4]);
+    for (const cache of caches) await cache!.write(0, sampleOf(0));
+    await openCaches(parts, limits);
+    expect((await readdir(folder)).toSorted()).toEqual(['test.samples', 'train.samples']);
+    const [train, test] = await openCaches(parts, { maxBytes: 6 * RECORD_BYTES });
+    expect(await read(train!, 0)).toEqual(sampleOf(0));
+    expect(test).toBeNull();
+  });
+
   it('removes the caches that were not used for longest, and no other files', async () => {
     const large = new Uint8Array(SAMPLE_BYTES * 100);
     for (const [i, name] of ['old', 'older', 'recent'].entries()) {
@@ -122,8 +144,8 @@ describe('SampleCache', () => {
       const program = `
         const { SampleCache } = await import(${JSON.stringify(outfile)});
         const lines = [];
-        const cache = await SampleCache.open({
-          folder: ${JSON.stringify(folder)}, key: 'a', count: 100, sampleBytes: 1000, warn: (line) => lines.push(line),
+        const [cache] = await SampleCache.open([{ key: 'a', count: 100 }], {
+          folder: ${JSON.stringify(folder)}, sampleBytes: 1000, warn: (line) => lines.push(line),
         });
         for (let i = 0; i < 100; i++) await cache.write(i, new Uint8Array(1000));
         const has = (i) => cache.read(i, new Uint8Array(1000));

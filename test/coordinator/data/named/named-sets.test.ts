@@ -17,7 +17,7 @@ import { imageTensors } from '../../../../shared/model/tensors.ts';
 import { RecordingDataReport, startMirror } from '../../../support/data-mirror.ts';
 import { idxBytes, tinyFiles, writeIdxFolder } from '../../../support/idx-bytes.ts';
 import { imagesOf, labelsOf } from '../../../support/images.ts';
-import { tarBytes } from '../../../support/tar-bytes.ts';
+import { tarBytes, tarHeader } from '../../../support/tar-bytes.ts';
 import { zipBytes } from '../../../support/zip-bytes.ts';
 import type { StoredSplit } from '../../../../shared/data/dataset.ts';
 
@@ -425,6 +425,23 @@ describe('files of CIFAR in a folder', () => {
       'in an archive that ends early',
       () => ({ 'cifar-10-binary.tar.gz': gzipSync(tarBytes(cifarFiles()).subarray(0, 5000)) }),
       /expected 6146 bytes of .*data_batch_1\.bin, found \d+: the archive is cut short/,
+    ],
+    [
+      'of more bytes than memory may take',
+      () => ({ 'cifar-10-binary.tar.gz': gzipSync(tarHeader('a/train.bin', 2 ** 28 + 1)) }),
+      /a\/train\.bin: expected at most 2\^28 bytes in all files of CIFAR, found more/,
+    ],
+    [
+      'twice in an archive',
+      () => ({
+        'cifar-10-binary.tar.gz': gzipSync(tarBytes({ 'a/train.bin': record(1), 'b/train.bin': record(1) })),
+      }),
+      /b\/train\.bin: expected one file train\.bin, found a second one/,
+    ],
+    [
+      'with very long names of classes',
+      () => ({ ...bare(), 'batches.meta.txt': Buffer.alloc(2 ** 16 + 1, 'x') }),
+      /batches\.meta\.txt: expected at most 65536 bytes, found more/,
     ],
     [
       'that an archive does not have',

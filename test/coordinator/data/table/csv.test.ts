@@ -1,8 +1,11 @@
+import { mkdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
+import { ColumnBuilder } from '../../../../coordinator/data/table/column-builder.ts';
 import { detectDelimiter, parseCsv } from '../../../../coordinator/data/table/parse-csv.ts';
+import { isHeader } from '../../../../coordinator/data/table/read-table.ts';
 import { loadFolder, refusalOf } from '../scratch-folder.ts';
 import { rowsOf, targetsOf, useTables } from './table-files.ts';
 
@@ -207,6 +210,183 @@ describe('a table is read', () => {
   });
 });
 
+describe('the first row has names', () => {
+  it.each([
+    ['years beside words', 'country,2019,2020,label\nFrance,1.5,2,a\nSpain,3,4.5,b\nItaly,2,1,a\n', '2019'],
+    ['columns that pandas has counted', '0,1,2,species\n5.1,3.5,1.4,rose\n4.9,3,1.3,lily\n6,2,3,rose\n', '0'],
+    ['columns counted from 1, and a class', 'y,1,2,3\n0,3.5,1.4,8\n1,3,1.3,7\n0,9,1.3,6\n', '1'],
+    ['all columns counted', '0,1,2,3\n5.1,3.5,1.4,0\n4.9,3,1.3,1\n6,2,3,0\n', '0'],
+  ])('%s', async (_, text, name) => {
+    const { dataset, lines } = await load({ 'a.csv': text }, { validationSplit: 0.34 });
+    expect(dataset.train.count + dataset.test.count).toBe(3);
+    expect(dataset.preprocessing).toMatchObject({
+      columns: expect.arrayContaining([expect.objectContaining({ name })]) as unknown,
+    });
+    expect(lines.infos.join('\n')).toContain('a.csv: the first row names the columns, some by numbers: ');
+  });
+
+  it.each([
+    [
+      'years of cars, and prices',
+      [
+        ['ford', '2019', '12000'],
+        ['bmw', '2018', '9000'],
+      ],
+    ],
+    [
+      'years alone',
+      [
+        ['ford', '2019'],
+        ['bmw', '2018'],
+      ],
+    ],
+    [
+      'a word that is a value',
+      [
+        ['rose', '0', '1', '2'],
+        ['lily', '3', '1', '2'],
+        ['rose', '3', '1', '2'],
+      ],
+    ],
+    [
+      'measures',
+      [
+        ['5.1', '3.5', 'setosa'],
+        ['4.9', '3.0', 'virginica'],
+      ],
+    ],
+    [
+      'two equal numbers',
+      [
+        ['1', '1', 'b'],
+        ['2', '3', 'a'],
+      ],
+    ],
+  ])('or is a row of values: %s', (_, [first, ...below]) => {
+    expect(isHeader(first ?? [], below)).toBe(false);
+  });
+});
+
+it('pixels whose names are counted are images, and other numbers with such names are none', async () => {
+  const names = Array.from({ length: 36 }, (_, i) => i).join(',');
+  const rows = (divisor: number): string =>
+    Array.from(
+      { length: 10 },
+      (_, row) => `${row % 2},${Array.from({ length: 36 }, (__, i) => ((row * i) % 7) / divisor).join(',')}`,
+    ).join('\n');
+  const images = await load({ 'a.csv': `label,${names}\n${rows(1)}\n` });
+  expect(images.dataset.inputs[0]?.shape).toEqual([6, 6, 1]);
+  const { dataset } = await load({ 'b.csv': `label,${names}\n${rows(4)}\n` });
+  expect(dataset.preprocessing?.kind).toBe('table');
+});
+
+it('a broken link is named', async () => {
+  await mkdir(own(), { recursive: true });
+  await symlink('nowhere.csv', join(own(), 'a.csv'));
+  expect(await refusalOf(loadFolder(join(own(), 'a.csv')))).toContain(
+    'a.csv (from --data) is a link to nowhere.csv, where nothing can be read. Correct the link, or name another file.',
+  );
+});
+
+it('many columns that are left out are not all listed', async () => {
+  const names = Array.from({ length: 30 }, (_, i) => `unit${i}`);
+  const rows = Array.from({ length: 20 }, (_, i) => `${names.map(() => 1).join(',')},${i / 3},${i % 2}`);
+  const { lines } = await load({ 'a.csv': `${names.join(',')},x,y\n${rows.join('\n')}\n` });
+  const dropped = lines.infos.filter((line) => line.startsWith('Left out: '));
+  expect(dropped).toHaveLength(10);
+  expect(dropped.at(-1)).toBe('Left out: 21 more columns of such kinds.');
+});
+
+describe('a row without values', () => {
+  it('keeps its place among the others, and is left out before the first and after the last one', async () => {
+    const rows: string[][] = [];
+    const text = ',,\na,b,c\n1,2,3\n,,\n , ,\n4,5,6\n,,\n,,\n';
+    await parseCsv(Readable.from([Buffer.from(text)]), { path: 'a.csv' }, (row) => void rows.push(row));
+    expect(rows.map((row) => row.join('').trim())).toEqual(['abc', '123', '', '', '456']);
+  });
+
+  it('is named in an error with its number', async () => {
+    expect(await refusal({ 'a.csv': 'x,y\n1,0\n,\n3,1\n,\n' })).toBe(
+      'a.csv: row 3 has no value of the target y. Fill it in, or remove such rows.',
+    );
+  });
+});
+
+describe('many columns or texts', () => {
+  it('are read in the memory that they need', async () => {
+    const width = 20_000;
+    const names = Array.from({ length: width }, (_, i) => `gene${i}`);
+    const rows = Array.from(
+      { length: 6 },
+      (_, row) => `${names.map((__, i) => (i + row * row) % 7).join(',')},${row % 2}`,
+    );
+    const before = process.memoryUsage().arrayBuffers;
+    const { dataset } = await load(
+      { 'wide.csv': `${names.join(',')},class\n${rows.join('\n')}\n` },
+      { types: { class: 'category' } },
+    );
+    expect(dataset.inputs[0]!.shape[0]).toBeGreaterThan(width / 2);
+    // 65,536 numbers a column would be 10 GB.
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 ** 29);
+  });
+
+  it('of a few words each are kept, and names are not', () => {
+    const column = (textOf: (i: number) => string) => {
+      const builder = new ColumnBuilder({
+        name: 'text',
+        hasCommas: true,
+        locate: (row) => ({ path: 'a.csv', row }),
+        memory: { used: 0 },
+      });
+      for (let i = 0; i < 100_100; i++) builder.add(textOf(i), i);
+      return builder.finish();
+    };
+    expect(column((i) => `it was text ${i}`)).toMatchObject({ kind: 'values', values: { length: 100_100 } });
+    expect(column((i) => `user ${i}x`)).toMatchObject({ kind: 'unkept' });
+  });
+
+  it('are refused together if they take too much memory', () => {
+    const memory = { used: 2 ** 29 - 1000 };
+    const options = { hasCommas: true, locate: (row: number) => ({ path: 'a.csv', row }), memory };
+    const [first, second] = ['a', 'b'].map((name) => new ColumnBuilder({ ...options, name }));
+    first?.add('x'.repeat(500), 1);
+    expect(() => second?.add('y'.repeat(500), 1)).toThrow(
+      'a.csv: up to row 1, different texts take more than 536870912 characters of memory, the column b 500 of them.',
+    );
+  });
+});
+
+describe('a model of the data could not be loaded again', () => {
+  it.each([
+    [
+      'a long name',
+      `${'n'.repeat(1001)},y\n1,0\n2,1\n3,0\n4,1\n`,
+      {},
+      ' has a name of more than 1000 characters',
+    ],
+    [
+      'a long category',
+      `a,y\n${`${'c'.repeat(1001)},0\nd,1\nd,0\n${'c'.repeat(1001)},1\n`.repeat(5)}`,
+      { types: { a: 'category' } as const },
+      ': the column a has a value of more than 1000 characters',
+    ],
+    [
+      'huge numbers',
+      'a,y\n1e300,0\n-1e300,1\n3,0\n1e299,1\n',
+      {},
+      ': the column a has numbers that are too large to be standardized.',
+    ],
+  ])('so it is refused before the run: %s', async (_, text, options, message) => {
+    expect(await refusal({ 'a.csv': text }, { validationSplit: 0.5, ...options })).toContain(message);
+  });
+
+  it('nor trained to estimate numbers that float32 does not have', async () => {
+    expect(
+      await refusal({ 'a.csv': 'a,y\n1,1.5\n2,1e39\n3,2.5\n4,3\n' }, { validationSplit: 0.5 }),
+    ).toContain('a.csv: row 3 has 1e+39 as y, and float32 numbers go up to 3.4e38.');
+  });
+});
+
 describe('a saved preprocessing', () => {
   it('treats the rows of a new file as those of the training', async () => {
     const { dataset } = await load({ 'train.csv': TRAIN, 'test.csv': TEST });
@@ -227,6 +407,29 @@ describe('a saved preprocessing', () => {
     expect(await refusalOf(wrong)).toBe(
       `${join(own(), 'new', 'rows.csv')} has no column length, which is an input. It has species, width.`,
     );
+  });
+
+  it('measures the rows that training left out of a folder whose test part has no target, or all of another', async () => {
+    const row = (i: number, kind: string): string => `${i * i},${i % 7}${kind}`;
+    const rows = (count: number, hasKind: boolean): string =>
+      Array.from({ length: count }, (_, i) => row(i, hasKind ? `,${'ab'[i % 2]}` : '')).join('\n');
+    const files = {
+      'train.csv': `x,z,class\n${rows(50, true)}\n`,
+      'test.csv': `x,z\n${rows(20, false)}\n`,
+    };
+    const { dataset } = await load(files);
+    const model = { preprocessing: dataset.preprocessing, isMeasured: true };
+    const again = await loadFolder(own(), model);
+    expect(rowsOf(again.dataset.test, 2)).toEqual(rowsOf(dataset.test, 2));
+    expect(targetsOf(again.dataset.test)).toEqual(targetsOf(dataset.test));
+    expect(again.lines.infos[0]).toBe(
+      `${join(own(), 'test.csv')} has no column class, which is the target, so it is not measured.`,
+    );
+    const all = await loadFolder(own(), { ...model, measuresAll: true });
+    expect(all.dataset.test.count).toBe(50);
+    // A file that the person names is not left out.
+    const named = loadFolder(own(), { ...model, test: join(own(), 'test.csv') });
+    expect(await refusalOf(named)).toMatch(/test\.csv has no column class/);
   });
 
   it('measures the rows that training left out', async () => {

@@ -219,6 +219,34 @@ function deflated(zip: Buffer): Buffer {
   return Buffer.concat([...parts, directory, end]);
 }
 
+describe('parts of arrays', () => {
+  const x = (count: number): Buffer =>
+    npyBytes({ type: '<f4', shape: [count, 1], values: Array.from({ length: count }, (_, i) => i / 2) });
+  const y = (count: number): Buffer => classes(Array.from({ length: count }, (_, i) => i % 2));
+  const files = {
+    'x_train.npy': x(20),
+    'y_train.npy': y(20),
+    'x_test.npy': x(6),
+    'y_test.npy': y(6),
+  };
+
+  it('are not those of the files if a part is asked for', async () => {
+    const { dataset, lines } = await load(files, { validationSplit: 0.5 });
+    expect([dataset.train.count, dataset.test.count]).toEqual([10, 10]);
+    expect(lines.infos).toContain('Not used: x_test, y_test, because of --validation-split.');
+  });
+
+  it('to measure a model on are the test arrays, and the type of its target counts', async () => {
+    const measured = { isMeasured: true, measuresAll: true };
+    const { dataset } = await load(files, measured);
+    expect(dataset.test.count).toBe(6);
+    const modelTargets = [{ name: 'y', shape: [], dtype: 'float32' as const }];
+    const again = await load(files, { ...measured, modelTargets });
+    expect(again.dataset.targets).toEqual(modelTargets);
+    expect(targetsOf(again.dataset.test)).toEqual([0, 1, 0, 1, 0, 1]);
+  });
+});
+
 describe('a broken array is refused with its file and reason', () => {
   const y = classes([0, 1]);
   const two = { type: '<f4', shape: [2, 1], values: [1, 2] };
@@ -351,9 +379,18 @@ describe('a broken array is refused with its file and reason', () => {
     [
       'options of tables',
       { 'x.npy': npyBytes(two), 'y.npy': y },
-      'x.npy: arrays have no columns. Leave --target and --ignore out.',
+      'own has arrays. Leave it out, or choose another --format.',
     ],
   ] as const)('%s', async (name, files, message) => {
     expect(await refusal(files, name === 'options of tables' ? { target: 'y' } : {})).toContain(message);
   });
+});
+
+it.each([
+  ['a.npy', 'a NumPy array (.npy)'],
+  ['a.npz', 'a zip archive of NumPy arrays'],
+])('a web page with the name %s is named', async (name, expected) => {
+  expect(await refusal({ [name]: '<!DOCTYPE html><html><body>Sign in</body></html>' })).toBe(
+    `${name}: expected ${expected}, found a web page (HTML). Download the file itself: a page was saved in its place.`,
+  );
 });

@@ -7,7 +7,7 @@ import { isLazy, readSamples } from '../../../../shared/data/dataset.ts';
 import { png } from '../images/picture-files.ts';
 import { rowsOf, stored, targetsOf, useTables } from './table-files.ts';
 
-const { load, refusal } = useTables();
+const { own, load, refusal } = useTables();
 
 type Options = Parameters<typeof parquetWriteBuffer>[0];
 /** With a schema, columns have no types of their own. */
@@ -115,6 +115,41 @@ describe('Parquet is read', () => {
       },
     );
 
+  it.each([
+    ['names', ['cat', 'dog', 'owl'], 'STRING', ['cat', 'dog', 'owl']],
+    ['numbers', [1, 3, 5], 'INT32', ['1', '3', '5']],
+  ] as const)('as images with the classes of a model, which are %s', async (_, kinds, type, classNames) => {
+    const file = async (labels: number[]): Promise<Buffer> =>
+      parquet([
+        { name: 'image', data: (await pictures(labels.length)).map((bytes) => new Uint8Array(bytes)) },
+        { name: 'kind', data: labels.map((label) => kinds[label]!), type },
+        { name: 'weight', data: labels.map((_label, i) => i), type: 'INT32' },
+      ]);
+    const options = { target: 'kind' } as const;
+    const all = await load(
+      { 'all.parquet': await file([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2]) },
+      { ...options, ...HALF },
+    );
+    expect(all.dataset.classNames).toEqual(classNames);
+    const model = {
+      classNames: all.dataset.classNames,
+      preprocessing: all.dataset.preprocessing,
+      modelTargets: all.dataset.targets,
+      isMeasured: true,
+      measuresAll: true,
+    };
+    // The target is found by its name in the model.
+    const other = await load({ 'other.parquet': await file([2, 1, 2]) }, model);
+    expect(targetsOf(other.dataset.test)).toEqual([2, 1, 2]);
+    expect(other.dataset.classNames).toEqual(classNames);
+    expect(other.dataset.targets).toEqual(all.dataset.targets);
+    const { dataset } = await load(
+      { 'all.parquet': await file([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2]) },
+      { ...model, ...HALF, measuresAll: false },
+    );
+    expect(targetsOf(dataset.test)).toEqual(targetsOf(all.dataset.test));
+  });
+
   it('as images, with their classes in the order of Hugging Face', async () => {
     const { dataset, lines } = await load({
       'train.parquet': await imageFile(9, 4),
@@ -139,7 +174,7 @@ describe('Parquet is read', () => {
     expect(larger.dataset.inputs[0]).toMatchObject({ shape: [4, 5, 3] });
   });
 
-  it('by group if the samples do not fit into memory, with the same ones', async () => {
+  it('image by image if the samples do not fit into memory, each one decoded once', async () => {
     const file = await openParquet(inMemory(await imageFile(9, 4), 'a.parquet', 'stamp'));
     expect(file.groups).toEqual([
       { from: 0, rows: 4 },
@@ -158,23 +193,34 @@ describe('Parquet is read', () => {
       divide: () => ({ train: Uint32Array.of(0, 1, 5, 8), test: Uint32Array.of(2) }),
       decoder,
       progress: () => undefined,
+      warn: () => undefined,
     };
     const about = { name: 'a', description: '' };
-    const { dataset } = await parquetDataset(
-      { train: [file], test: null },
-      { ...options, maxBytes: 0 },
-      about,
-    );
-    const memory = await parquetDataset({ train: [file], test: null }, options, about);
-    const { train } = dataset;
+    const open = async (maxBytes?: number) =>
+      (
+        await parquetDataset(
+          { train: [file], test: null },
+          { ...options, maxBytes, cacheFolder: own() },
+          about,
+        )
+      ).dataset;
+    const { train, test } = await open(0);
+    const memory = await open();
     expect(isLazy(train) && train.labels).toEqual(Uint8Array.of(0, 1, 2, 2));
     decoded = 0;
-    const numbers = Uint32Array.of(3, 0, 2, 2, 1);
-    expect(await readSamples(train, numbers)).toEqual(await readSamples(memory.dataset.train, numbers));
-    expect(decoded).toBe(9);
+    const numbers = Uint32Array.of(3, 0, 2, 2);
+    expect(await readSamples(train, numbers)).toEqual(await readSamples(memory.train, numbers));
+    expect(decoded).toBe(3);
     await readSamples(train, Uint32Array.of(1, 3));
-    // The groups are kept.
-    expect(decoded).toBe(9);
+    expect(decoded).toBe(4);
+    // The other part, and another run, read what is on disk.
+    expect(await readSamples(test, Uint32Array.of(0))).toEqual(
+      await readSamples(memory.test, Uint32Array.of(0)),
+    );
+    const again = (await open(0)).train;
+    decoded = 0;
+    expect(await readSamples(again, numbers)).toEqual(await readSamples(memory.train, numbers));
+    expect(decoded).toBe(0);
   });
 });
 
@@ -200,6 +246,22 @@ const listSchema = (name: string, ...others: [string, string][]) =>
     })),
   ] as NonNullable<Options['schema']>;
 
+it('a missing number to estimate is an error in the test part too', async () => {
+  const vectors = (y: (number | null)[]): Buffer =>
+    parquet(
+      [
+        { name: 'v', data: y.map((_, i) => [i, 1]) },
+        { name: 'y', data: y, type: 'DOUBLE' },
+      ],
+      { schema: listSchema('v', ['y', 'DOUBLE']) },
+    );
+  expect(
+    await refusal({ 'train.parquet': vectors([0.5, 1, 2]), 'test.parquet': vectors([1, null, 3, null]) }),
+  ).toContain(
+    'test.parquet: row 2 has no value of the target y, the first of 2 such rows. Fill it in, or remove such rows.',
+  );
+});
+
 describe('a broken Parquet file is refused with its name and reason', () => {
   const good = parquet([
     { name: 'x', data: Array.from({ length: 40 }, (_, i) => i / 3), type: 'DOUBLE' },
@@ -223,6 +285,11 @@ describe('a broken Parquet file is refused with its name and reason', () => {
       'a.parquet: expected a Parquet file, found bytes that begin with "{"no". Check the format of the file.',
     ],
     [
+      'a pointer of Git LFS',
+      Buffer.from('version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n'),
+      'a.parquet: expected a Parquet file, found a Git LFS pointer instead of the file. Run git lfs pull in the repository that it comes from.',
+    ],
+    [
       'an encrypted file',
       Buffer.concat([Buffer.from('PARE'), good.subarray(4, -4), Buffer.from('PARE')]),
       'a.parquet: expected a Parquet file, found an encrypted one. Write it without encryption.',
@@ -232,7 +299,7 @@ describe('a broken Parquet file is refused with its name and reason', () => {
       changed(-5, 0x7f),
       'a.parquet: expected a whole Parquet file, found one that is cut short: its end is missing.',
     ],
-    ['a damaged footer', changed(-30, 0xff), 'a.parquet: '],
+    ['a damaged footer', changed(-30, 0xff), 'a.parquet: the Parquet file is damaged'],
     [
       'no rows',
       parquet([{ name: 'x', data: [], type: 'DOUBLE' }]),

@@ -192,7 +192,7 @@ describe('a broken text is refused with its file and what to do', () => {
       'options of tables',
       'abc',
       { target: 'y' },
-      'a.txt: a text has no columns. Leave --target and --ignore out, or use --format csv.',
+      '--target is for tables with names of columns; a.txt is text. Leave it out, or choose another --format.',
     ],
   ] as const)('%s', async (_, text, options, message) => {
     expect(await refusal({ 'a.txt': text }, options)).toContain(message);
