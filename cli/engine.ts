@@ -98,7 +98,7 @@ Examples:
     .action(async () => {
       await context.prepare();
       const [{ removeWebGpu }, { engineCacheDir }] = await Promise.all([
-        import('../worker-node/engine/webgpu/install-webgpu.ts'),
+        import('../worker-node/engine/install/install-webgpu.ts'),
         import('../worker-node/engine/locate/cache.ts'),
       ]);
       const wasThere = await removeWebGpu(engineCacheDir());
@@ -168,7 +168,7 @@ async function runInstall(flags: InstallFlags, context: CliContext): Promise<num
 }
 
 async function installWebGpuEngine(context: InstallContext, signal: AbortSignal): Promise<boolean> {
-  const { installWebGpu } = await import('../worker-node/engine/webgpu/install-webgpu.ts');
+  const { installWebGpu } = await import('../worker-node/engine/install/install-webgpu.ts');
   await installWebGpu(await installOptions(context, signal));
   return true;
 }

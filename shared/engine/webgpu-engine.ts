@@ -1,4 +1,4 @@
-import { webGpuReader } from '../kernels/webgpu/read-tensors.ts';
+import { webGpuReader } from '../kernels/webgpu/backend.ts';
 import { registerWebGpuKernels } from '../kernels/webgpu/register.ts';
 import type { Clock } from '../util/clock.ts';
 import type { TF } from '../util/tf.ts';

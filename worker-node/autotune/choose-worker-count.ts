@@ -6,8 +6,9 @@ import { findAddon, nativeCandidates } from '../engine/locate/candidates.ts';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import { engineCacheDir } from '../engine/locate/cache.ts';
 import { threadsPerWorker } from '../engine/native/load-native.ts';
+import { chooseWebGpu } from './choose-webgpu.ts';
 import { compareConfigs, type Comparison, type Config } from './compare-configs.ts';
-import { loadChoice, saveChoice } from './saved-choices.ts';
+import { loadChoice, saveChoice } from '../util/saved-choices.ts';
 
 /** Samples of a step, divided among the processes. */
 const BATCH_SIZE = 128;
@@ -65,10 +66,14 @@ export interface WorkerCountOptions extends Pick<MachineProfile, 'note' | 'signa
  * @example
  * const workers = await chooseWorkerCountHere([process.execPath, 'bin/gradcast.js'], { engine: 'auto', note: console.log });
  */
-export function chooseWorkerCountHere(
+export async function chooseWorkerCountHere(
   command: readonly [string, ...string[]],
   { engine, threads, note, signal }: WorkerCountOptions,
 ): Promise<number> {
+  const never = new AbortController().signal;
+  if (engine === 'webgpu') return 1;
+  // A worker with the engine `auto` then takes WebGPU too.
+  if (engine === 'auto' && (await chooseWebGpu({ command, note, signal: signal ?? never }))) return 1;
   const machine = readMachineProfile(command);
   return chooseWorkerCount({
     ...machine,

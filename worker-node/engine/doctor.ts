@@ -1,8 +1,10 @@
+import { availableParallelism } from 'node:os';
 import { version as nodeVersion } from 'node:process';
 import { nativeCandidates } from './locate/candidates.ts';
 import {
   describeBenchmark,
   benchmarkInChild,
+  isFaster,
   type EngineBenchmark,
   type BenchmarkTarget,
 } from './benchmark/benchmark-child.ts';
@@ -22,7 +24,8 @@ export interface Finding {
 export interface Diagnosis {
   readonly node: string;
   readonly platform: string;
-  /** Best first; workers would use the first with a benchmark. */
+  readonly cores: number;
+  /** WebGPU apart, best first. */
   readonly findings: readonly Finding[];
 }
 
@@ -52,12 +55,22 @@ export async function diagnose(programFile: string, signal: AbortSignal): Promis
   });
   const wasm = { engine: 'wasm', package: '@tensorflow/tfjs-backend-wasm', folder: null } as const;
   findings.push({ ...wasm, ...(await tryBenchmark(programFile, { engine: 'wasm' }, signal)) });
-  return { node: nodeVersion, platform: `${process.platform} ${process.arch}`, findings };
+  return {
+    node: nodeVersion,
+    platform: `${process.platform} ${process.arch}`,
+    cores: availableParallelism(),
+    findings,
+  };
 }
 
-/** Engine that workers would use. */
-export const selectedEngine = ({ findings }: Diagnosis): Finding | undefined =>
-  findings.find(({ benchmark }) => benchmark !== null);
+/** Engine that workers would use: WebGPU if it is faster than the others, else the first that works. */
+export function selectedEngine({ findings, cores }: Diagnosis): Finding | undefined {
+  const working = findings.filter(({ benchmark }) => benchmark !== null);
+  const other = working.find(({ engine }) => engine !== 'webgpu');
+  const gpu = working.find(({ engine }) => engine === 'webgpu');
+  if (!gpu?.benchmark || !other?.benchmark) return other;
+  return isFaster(gpu.benchmark, other.benchmark, cores) ? gpu : other;
+}
 
 /**
  * Formats lines for the user.
@@ -84,7 +97,7 @@ async function tryBenchmark(
   target: BenchmarkTarget,
   signal: AbortSignal,
 ): Promise<Pick<Finding, 'benchmark' | 'reason'>> {
-  const result = await benchmarkInChild(programFile, target, BATCH_SIZE, signal);
+  const result = await benchmarkInChild([process.execPath, programFile], target, BATCH_SIZE, signal);
   return result.ok
     ? { benchmark: result.benchmark, reason: null }
     : { benchmark: null, reason: result.reason };

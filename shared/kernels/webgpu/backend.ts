@@ -1,11 +1,11 @@
-import type { DataType, KernelFunc, TensorInfo } from '@tensorflow/tfjs';
+import type { DataType, KernelFunc, Tensor, TensorInfo } from '@tensorflow/tfjs';
 import type { TF } from '../../util/tf.ts';
 
 // The part of tfjs' WebGPUBackend (4.22) and of WebGPU that the kernels use. TypeScript's library has no types for WebGPU, and tfjs
 // exports none for its backend.
 
 /** Flags of GPUBufferUsage. */
-export const BufferUsage = { mapRead: 0x1, copySource: 0x4, copyTarget: 0x8, uniform: 0x40 } as const;
+const BufferUsage = { mapRead: 0x1, copySource: 0x4, copyTarget: 0x8, uniform: 0x40 } as const;
 
 export interface GpuBuffer {
   readonly size: number;
@@ -148,8 +148,60 @@ function compile(
 }
 
 /** Buffer of a tensor that is on the GPU. */
-export function bufferOf(backend: WebGpuBackend, dataId: object): GpuBuffer {
+function bufferOf(backend: WebGpuBackend, dataId: object): GpuBuffer {
   const buffer = backend.tensorMap.get(dataId)?.resource;
   if (buffer === null || buffer === undefined) throw new Error('A tensor of the GPU has no buffer.');
   return buffer;
+}
+
+/** GPUMapMode.READ. */
+const MAP_READ = 1;
+
+/**
+ * Reads float32 tensors from the GPU, any number of them with one transfer.
+ * @param watch called with each transfer's promise
+ */
+export function webGpuReader(
+  tf: TF,
+  watch: <T>(transfer: Promise<T>) => Promise<T> = (transfer) => transfer,
+): {
+  read(tensor: Tensor, target: Float32Array): Promise<void>;
+  readTogether(tensors: readonly Tensor[], targets: readonly Float32Array[]): Promise<void>;
+} {
+  const readTogether = (tensors: readonly Tensor[], targets: readonly Float32Array[]): Promise<void> =>
+    watch(readTensors(tf.backend() as unknown as WebGpuBackend, tensors, targets));
+  return { readTogether, read: (tensor, target) => readTogether([tensor], [target]) };
+}
+
+async function readTensors(
+  backend: WebGpuBackend,
+  tensors: readonly Tensor[],
+  targets: readonly Float32Array[],
+): Promise<void> {
+  const bytes = targets.reduce((total, { byteLength }) => total + byteLength, 0);
+  if (bytes === 0) return;
+  for (const { dataId } of tensors) backend.uploadToGPU(dataId);
+  const staging = backend.bufferManager.acquireBuffer(bytes, BufferUsage.copyTarget | BufferUsage.mapRead);
+  try {
+    backend.ensureCommandEncoderReady();
+    backend.endComputePassEncoder();
+    let offset = 0;
+    tensors.forEach(({ dataId }, i) => {
+      const size = targets[i]?.byteLength ?? 0;
+      if (size > 0)
+        backend.commandEncoder?.copyBufferToBuffer(bufferOf(backend, dataId), 0, staging, offset, size);
+      offset += size;
+    });
+    backend.submitQueue();
+    await staging.mapAsync(MAP_READ);
+    const values = new Float32Array(staging.getMappedRange());
+    offset = 0;
+    for (const target of targets) {
+      target.set(values.subarray(offset, offset + target.length));
+      offset += target.length;
+    }
+    staging.unmap();
+  } finally {
+    backend.bufferManager.releaseBuffer(staging);
+  }
 }

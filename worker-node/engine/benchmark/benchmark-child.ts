@@ -37,10 +37,10 @@ const TIMEOUT_MS = 120_000;
 
 /**
  * Computes training steps in a child process, so that an engine that crashes does not end this one.
- * @param programFile program of gradcast
+ * @param command runs gradcast
  */
 export async function benchmarkInChild(
-  programFile: string,
+  command: readonly [string, ...string[]],
   { engine, package: name, folder }: BenchmarkTarget,
   batch: number,
   signal: AbortSignal,
@@ -50,7 +50,7 @@ export async function benchmarkInChild(
   if (name !== undefined) args.push('--package', name);
   if (folder !== undefined) args.push('--folder', folder);
   try {
-    const result = await runProgram([process.execPath, programFile, 'engine', 'probe', ...args], {
+    const result = await runProgram([...command, 'engine', 'probe', ...args], {
       signal: AbortSignal.any([signal, limit]),
     });
     return parseBenchmark(result);
@@ -95,3 +95,11 @@ export function describeBenchmark({
   const on = gpu ? device : `${device}, ${threads} thread${threads === 1 ? '' : 's'}`;
   return `${version}on ${on}: ${msPerSample.toFixed(3)} ms a sample at batch ${batch}`;
 }
+
+/** Whether a GPU is faster than workers of another engine on all cores. A processor in place of a GPU is not. */
+export const isFaster = (gpu: EngineBenchmark, other: EngineBenchmark, cores: number): boolean =>
+  gpu.gpu && gpu.msPerSample < other.msPerSample / workersOf(other, cores);
+
+/** Workers of an engine that use all cores: WebAssembly is measured on one. */
+export const workersOf = ({ gpu, threads }: EngineBenchmark, cores: number): number =>
+  gpu ? 1 : Math.max(1, Math.floor(cores / threads));

@@ -199,7 +199,7 @@ async function verify(
   folder: string | undefined,
 ): Promise<VerifyResult> {
   const target = { engine: 'native', package: packageName(variant), folder } as const;
-  const result = await benchmarkInChild(programFile, target, VERIFY_BATCH_SIZE, signal);
+  const result = await benchmarkInChild([process.execPath, programFile], target, VERIFY_BATCH_SIZE, signal);
   if (result.ok && variant === 'gpu' && !result.benchmark.gpu)
     return { ok: false, reason: 'it finds no GPU' };
   return result;

@@ -4,6 +4,7 @@ import type { EngineChoice } from '../../../shared/engine/engine-choice.ts';
 import { createEngine } from '../../../shared/engine/tf-engine.ts';
 import { readFromHeap } from '../../../shared/kernels/wasm/read-from-heap.ts';
 import { registerWasmKernels } from '../../../shared/kernels/wasm/register.ts';
+import { hasChosenWebGpu } from '../webgpu/saved-choice.ts';
 import { openNativeEngine } from '../native/open-native.ts';
 import { gpuOfEnv, openWebGpuEngine } from '../webgpu/open-webgpu.ts';
 
@@ -32,6 +33,11 @@ export async function chooseEngine(
     const opened = await openWebGpuEngine(gpuOfEnv(process.env));
     if ('missing' in opened) throw new Error(`No WebGPU here: ${opened.missing}. ${WEBGPU_ADVICE}`);
     return { ...opened, why: opened.isSoftware ? 'on the processor, in place of a GPU' : 'the fastest here' };
+  }
+  if (choice === 'auto' && (await hasChosenWebGpu())) {
+    const opened = await openWebGpuEngine(gpuOfEnv(process.env));
+    if (!('missing' in opened)) return { ...opened, why: 'the fastest here, as measured' };
+    note(`WebGPU, which was the fastest here, does not open: ${opened.missing}.`);
   }
   const native = await openNativeEngine({ note });
   if ('engine' in native) return { engine: native.engine, why: 'the fastest here' };

@@ -11,18 +11,18 @@ describeNative(() => {
   test('native TensorFlow trains on this machine', async () => {
     const best = present[0]!;
     const target = { engine: 'native', package: best.package, folder: best.folder } as const;
-    const result = await benchmarkInChild(gradcast, target, 16, signal);
+    const result = await benchmarkInChild([process.execPath, gradcast], target, 16, signal);
     expect(result).toMatchObject({ ok: true, benchmark: { backend: 'tensorflow', batch: 16 } });
   });
 });
 
 test('WebAssembly trains', async () => {
-  const result = await benchmarkInChild(gradcast, { engine: 'wasm' }, 2, signal);
+  const result = await benchmarkInChild([process.execPath, gradcast], { engine: 'wasm' }, 2, signal);
   expect(result).toMatchObject({ ok: true, benchmark: { backend: 'wasm', gpu: false } });
 });
 
 test('a missing engine has a reason', async () => {
   const target = { engine: 'native', package: '@tensorflow/tfjs-node', folder: '/nowhere' } as const;
-  const result = await benchmarkInChild(gradcast, target, 2, signal);
+  const result = await benchmarkInChild([process.execPath, gradcast], target, 2, signal);
   expect(result.ok ? '' : result.reason).toContain('/nowhere');
 });

@@ -1,12 +1,12 @@
 import { mkdir, rename, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { benchmarkInChild, describeBenchmark } from '../benchmark/benchmark-child.ts';
-import { withLock } from '../install/lock.ts';
-import { NPM_INSTALL, npmErrorMessage, runNpm } from '../install/npm.ts';
-import { diskFullMessage, diskSpaceMessage, ensureWritable, isDiskFull } from '../install/prerequisites.ts';
-import { formatTimeProgress, withProgress, type InstallReport } from '../install/progress.ts';
-import { createStaging, removeFolder, removeStaleStaging } from '../install/staging.ts';
-import { findWebGpuPackage, WEBGPU_PACKAGE, WEBGPU_VERSION, webGpuFolder } from './webgpu-package.ts';
+import { withLock } from './lock.ts';
+import { NPM_INSTALL, npmErrorMessage, runNpm } from './npm.ts';
+import { diskFullMessage, diskSpaceMessage, ensureWritable, isDiskFull } from './prerequisites.ts';
+import { formatTimeProgress, withProgress, type InstallReport } from './progress.ts';
+import { createStaging, removeFolder, removeStaleStaging } from './staging.ts';
+import { findWebGpuPackage, WEBGPU_PACKAGE, WEBGPU_VERSION, webGpuFolder } from '../webgpu/webgpu-package.ts';
 
 export interface WebGpuInstallOptions {
   readonly cacheDir: string;
@@ -86,7 +86,12 @@ async function verify(
   { programFile, signal, report }: WebGpuInstallOptions,
   folder: string | undefined,
 ): Promise<void> {
-  const result = await benchmarkInChild(programFile, { engine: 'webgpu', folder }, VERIFY_BATCH_SIZE, signal);
+  const result = await benchmarkInChild(
+    [process.execPath, programFile],
+    { engine: 'webgpu', folder },
+    VERIFY_BATCH_SIZE,
+    signal,
+  );
   if (!result.ok) throw new Error(`WebGPU does not work here: ${result.reason}.`);
   report.print(`Verified: ${describeBenchmark(result.benchmark)}`);
 }

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import * as v from 'valibot';
-import { makeFolder } from '../util/make-folder.ts';
+import { makeFolder } from './make-folder.ts';
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const choicesSchema = v.record(v.string(), v.object({ workers: count, line: v.string() }));
