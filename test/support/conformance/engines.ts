@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Browser } from 'playwright-core';
 import { chromiumPath, openChromium } from '../chromium.ts';
+import { softwareGpuEnv } from '../software-gpu.ts';
 import { bundleGpuPage, openGpuPage, type GpuBackend } from './gpu-page.ts';
 import type { StepCase } from './measure-case.ts';
 import type { CaseAnswer, EngineStatus } from './serve-cases.ts';
@@ -24,12 +25,17 @@ const missingEngine = (missing: string): TableEngine => ({
 });
 
 /** Opens an engine in a process of its own. */
-async function openProcess(engine: 'native' | 'wasm'): Promise<TableEngine> {
+async function openProcess(engine: 'native' | 'wasm' | 'webgpu'): Promise<TableEngine> {
   const child = fork(fileURLToPath(new URL('engine-process.js', import.meta.url)), [engine], {
     // NaN and Infinity are not JSON.
     serialization: 'advanced',
     // With more threads, the bits of a result depend on the machine's cores.
-    env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: '3', TF_NUM_INTRAOP_THREADS: '1' },
+    env: {
+      ...process.env,
+      ...(engine === 'webgpu' ? softwareGpuEnv() : {}),
+      TF_CPP_MIN_LOG_LEVEL: '3',
+      TF_NUM_INTRAOP_THREADS: '1',
+    },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   const ended = once(child, 'exit').then(([code]) => {
@@ -76,10 +82,10 @@ async function openBrowser(backend: GpuBackend, script: string): Promise<TableEn
 
 /** Opens the named engines; those that this machine lacks say why. */
 export async function openEngines(names: readonly EngineName[]): Promise<Map<EngineName, TableEngine>> {
-  const needsBrowser = names.some((name) => name.startsWith('web'));
+  const needsBrowser = names.includes('webgl');
   const script = needsBrowser && chromiumPath !== null ? await bundleGpuPage() : '';
   const opened = names.map(async (name) => {
-    if (name === 'native' || name === 'wasm') return [name, await openProcess(name)] as const;
+    if (name !== 'webgl') return [name, await openProcess(name)] as const;
     if (chromiumPath !== null) return [name, await openBrowser(name, script)] as const;
     return [name, missingEngine('no browser is installed: run node scripts/get-browser.js')] as const;
   });

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Engine } from '../../../shared/engine/engine.ts';
 import { openNativeEngine } from '../../../worker-node/engine/native/open-native.ts';
+import { openWebGpuEngine } from '../../../worker-node/engine/webgpu/open-webgpu.ts';
 import { openWasmEngine } from '../../../worker-node/engine/open/choose-engine.ts';
 import { measureCase, type CaseResult, type StepCase } from './measure-case.ts';
 
@@ -44,10 +45,26 @@ async function openWasm(): Promise<OpenedEngine> {
   return { info: engine.info, measure: (each) => measureCase(tf, engine, each) };
 }
 
+async function openWebGpu(): Promise<OpenedEngine | { readonly missing: string }> {
+  const opened = await openWebGpuEngine();
+  if ('missing' in opened) return opened;
+  const { engine, onLost } = opened;
+  let problem: string | null = null;
+  onLost((reason) => (problem = reason));
+  return {
+    info: engine.info,
+    async measure(each) {
+      const result = await measureCase(tf, engine, each);
+      if (problem !== null) throw new Error(problem);
+      return result;
+    },
+  };
+}
+
 /** Opens an engine in this process and computes the cases that its parent sends. */
 export async function serveCases(engine: string): Promise<void> {
   const send = (message: EngineStatus | CaseAnswer): void => void process.send?.(message);
-  const opened = await (engine === 'native' ? openNative() : openWasm());
+  const opened = await (engine === 'native' ? openNative() : engine === 'webgpu' ? openWebGpu() : openWasm());
   if ('missing' in opened) {
     send({ missing: opened.missing });
     process.disconnect();
