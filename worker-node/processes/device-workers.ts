@@ -47,7 +47,7 @@ export async function chooseDeviceWorkers(options: DeviceWorkersOptions): Promis
   }
   const { powerPreference } = gpuOfEnv(process.env);
   const present = await readGpus({ powerPreference });
-  if (present.length === 0) throw new Error(`${NO_GPU}. ${driverAdvice(thisSystem())}`);
+  if (present.length === 0) throw new Error(`No WebGPU here: ${NO_GPU}. ${driverAdvice(thisSystem())}`);
   const { gpus, remark } = selectGpus(present, devices);
   if (remark !== null) note(remark);
   const workers = gpus.map((gpu) => ({ name: `${name}-gpu${gpu.number}`, env: gpuEnv(gpu.name) }));

@@ -21,7 +21,7 @@ export interface WebGpuOptions {
 }
 
 /** Sentence's end that says that no driver offers a GPU. */
-export const NO_GPU = 'WebGPU finds no GPU with a driver here';
+export const NO_GPU = 'no GPU with a driver is found';
 
 /** Variables of the environment that name the GPU of a process and its power preference. */
 const GPU_VARIABLE = 'GRADCAST_GPU';
