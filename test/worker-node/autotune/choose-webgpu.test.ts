@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { chooseWebGpu, compareGpu } from '../../../worker-node/autotune/choose-webgpu.ts';
+import { chooseWebGpu, compareGpu, saveMeasurement } from '../../../worker-node/autotune/choose-webgpu.ts';
 import {
   formatBenchmarkLine,
   isFaster,
@@ -155,6 +155,18 @@ describe.skipIf(process.platform !== 'linux')('the choice by measurement', () =>
     expect(await choose({}, aborted)).toBe(false);
     expect(notes).toEqual(['Measuring the GPU against the processor (some seconds, once) ...']);
     await expect(readFile(choicesFile())).rejects.toThrow('ENOENT');
+  });
+
+  test('a measurement of `gradcast engine` replaces the saved one, also if WebGPU does not work', async () => {
+    const slow = { ...wasm, msPerSample: cores };
+    expect(await choose({ webgpu: 'no driver' })).toBe(false);
+    await saveMeasurement(gpu, slow, key);
+    expect(await choose({})).toBe(true);
+    await saveMeasurement('the driver is gone', slow, key);
+    expect(await choose({})).toBe(false);
+    expect(notes.at(-1)).toMatch(/^Using no WebGPU: the driver is gone; .*\(measured before\)$/);
+    await saveMeasurement(gpu, slow, null);
+    expect(await choose({})).toBe(false);
   });
 
   test('without a GPU nothing is measured', async () => {
