@@ -24,7 +24,7 @@ export interface Machine {
 }
 
 const thisMachine = (): Machine => ({
-  system: `${process.platform} ${release()} ${process.arch}`,
+  system: `${process.platform} ${release().split('-')[0]} ${process.arch}`,
   processor: cpus()[0]?.model.trim() ?? 'unknown',
 });
 
@@ -44,7 +44,8 @@ export function formatReport(
   const rows = ofGpus.map((finding) => {
     const gpu = usedGpu(finding.benchmark);
     return [
-      ...[gpu?.vendor ?? '', gpu?.name ?? finding.benchmark?.device ?? '', gpu?.driver ?? '', system],
+      ...[gpu?.vendor ?? '', gpu === undefined ? (finding.benchmark?.device ?? '') : nameOf(gpu)],
+      ...[gpu?.driver ?? '', system],
       ...[engineName(finding), speed(finding), difference(finding.benchmark), versions],
     ];
   });
@@ -62,6 +63,8 @@ export function formatReport(
   ];
   return { text: lines.join('\n'), hasGpu: findings.some(({ benchmark }) => benchmark?.gpu === true) };
 }
+
+const nameOf = ({ name, isSoftware }: GpuProperties): string => `${name}${isSoftware ? ', software' : ''}`;
 
 /** GPU that WebGPU has used: the one that its device describes. */
 function usedGpu(benchmark: EngineBenchmark | null): GpuProperties | undefined {

@@ -99,6 +99,14 @@ test('the report is a row for each engine of a GPU, and details without names of
   expect(text).not.toContain('jane');
 });
 
+test('the report names software as such', () => {
+  const [software] = benchmark.gpus;
+  const used = { ...benchmark, device: 'amd (llvm)', gpu: false, gpus: [software!] };
+  const { text, hasGpu } = formatReport(diagnosis({ ...webgpu, benchmark: used }, wasm), '0.2.0', machine);
+  expect(hasGpu).toBe(false);
+  expect(text.split('\n')[2]).toMatch(/^\| amd \| llvmpipe, software \| llvm \|/);
+});
+
 test('the report of a GPU that does not work has the reason, without folders', () => {
   const reason = "cannot open /home/jane/node_modules/dawn.node: version `GLIBC_2.34' not found";
   const { text, hasGpu } = formatReport(diagnosis(broken(reason), wasm), '0.2.0', machine);
