@@ -1,5 +1,6 @@
 import { createWebGpuEngine, type WebGpuEngine } from '../../../shared/engine/webgpu-engine.ts';
 import { systemClock } from '../../../shared/util/clock.ts';
+import type { TF } from '../../../shared/util/tf.ts';
 import { errorMessage } from '../../../shared/util/error-message.ts';
 import {
   loadDawn,
@@ -39,16 +40,31 @@ export const gpuEnv = (name: string): NodeJS.ProcessEnv => ({ [GPU_VARIABLE]: na
 export type OpenedWebGpu = (WebGpuEngine & { readonly isSoftware: boolean }) | { readonly missing: string };
 
 /** Opens the engine WebGPU: tfjs' backend on Dawn. It needs no window and no display. */
-export async function openWebGpuEngine({
+export async function openWebGpuEngine(options: WebGpuOptions = {}): Promise<OpenedWebGpu> {
+  const started = await startWebGpu(options);
+  if ('missing' in started) return started;
+  const { tf, adapter } = started;
+  const engine = createWebGpuEngine(
+    tf,
+    describeGpu(adapter),
+    'the driver has reset it',
+    systemClock(globalThis),
+  );
+  return { ...engine, isSoftware: adapter.info.isFallbackAdapter === true };
+}
+
+/** Starts tfjs' WebGPU backend, with tfjs' own kernels. */
+export async function startWebGpu({
   gpu: name,
   folder,
   powerPreference = 'high-performance',
-}: WebGpuOptions = {}): Promise<OpenedWebGpu> {
-  let gpu: Gpu;
+}: WebGpuOptions = {}): Promise<
+  { readonly tf: TF; readonly adapter: GpuAdapter } | { readonly missing: string }
+> {
   let adapter: GpuAdapter | null;
   try {
     const dawn = await loadDawn(folder === undefined ? undefined : resolvePackage(folder));
-    gpu = dawn.create(name === undefined ? [] : [`adapter=${name}`]);
+    const gpu = dawn.create(name === undefined ? [] : [`adapter=${name}`]);
     adapter = await gpu.requestAdapter({ powerPreference });
     if (adapter === null) return { missing: 'WebGPU finds no GPU with a driver here' };
     provideGlobals(dawn, gpu);
@@ -61,13 +77,7 @@ export async function openWebGpuEngine({
   tf.enableProdMode();
   tf.env().set('WEBGPU_USE_LOW_POWER_GPU', powerPreference === 'low-power');
   if (!(await tf.setBackend('webgpu'))) return { missing: 'tfjs cannot start its WebGPU backend' };
-  const engine = createWebGpuEngine(
-    tf,
-    describeGpu(adapter),
-    'the driver has reset it',
-    systemClock(globalThis),
-  );
-  return { ...engine, isSoftware: adapter.info.isFallbackAdapter === true };
+  return { tf, adapter };
 }
 
 /** Name of a GPU: vendor, architecture, then driver. */
