@@ -39,7 +39,7 @@ export interface WebGpuEngine {
    * Registers a callback for the loss of the GPU. It is called before a failed computation is rejected, so that no wrong gradient
    * is sent.
    */
-  onLost(callback: (reason: string) => void): void;
+  readonly onLost: (callback: (reason: string) => void) => void;
 }
 
 /** Time after which a GPU counts as hung. Drivers reset one that hangs within seconds; a software device may need minutes. */

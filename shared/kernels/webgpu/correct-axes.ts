@@ -1,10 +1,14 @@
-import type { NamedAttrMap, TensorInfo } from '@tensorflow/tfjs';
+import type { KernelFunc, NamedAttrMap, TensorInfo } from '@tensorflow/tfjs';
+import type { TF } from '../../util/tf.ts';
+import { dispatch, kernelFunc, WORKGROUP_NUMBER } from './backend.ts';
 import { reshaped, type Run } from './kernel-run.ts';
 
 // Kernels of tfjs' WebGPU backend (4.22) that are wrong for some numbers of axes, or for whole numbers along some axes.
 
 /** Axes that the shaders of tfjs can index; of more, coordinates are a structure, which has no index. */
 const MAX_INDEXED_AXES = 4;
+/** Tensors that a shader can read, of the eight buffers that every GPU allows it. */
+const MAX_READ = 7;
 /** Workgroups that WebGPU allows along an axis, and the values that one of them transposes along it. */
 const MAX_WORKGROUPS = 65_535;
 const TRANSPOSED_TILE = 16;
@@ -95,14 +99,6 @@ export const overFloats =
     return converted;
   };
 
-/** Index of the largest or smallest value. Along the only axis, the stock kernel returns a vector in place of a scalar. */
-export const withoutReducedAxis =
-  (stock: Run): Run =>
-  (call) => {
-    const output = stock(call);
-    return (call.inputs.x as TensorInfo).shape.length === 1 ? reshaped(output, []) : output;
-  };
-
 /**
  * Sums or products of all values up to each. Those from the end are computed by way of those from the start: the stock shader for
  * them contains the length of the axis, and is used again for tensors of other lengths.
@@ -141,6 +137,48 @@ export const selectFlat =
     return reshaped(stock({ ...call, inputs }), t.shape);
   };
 
+/** Softmax of at most 65,535 rows at a time. The stock shader for more computes rows that there are not, into the last one. */
+export const softmaxInParts =
+  (stock: Run, slice: Run, concat: Run): Run =>
+  (call) => {
+    const { inputs, attrs, backend } = call;
+    const x = inputs.logits as TensorInfo;
+    const columns = x.shape.at(-1) ?? 1;
+    const rows = product(x.shape) / columns;
+    if (rows <= MAX_WORKGROUPS) return stock(call);
+    const matrix = reshaped(x, [rows, columns]);
+    const parts: TensorInfo[] = [];
+    for (let from = 0; from < rows; from += MAX_WORKGROUPS) {
+      const size = [Math.min(MAX_WORKGROUPS, rows - from), columns];
+      const logits = slice({ inputs: { x: matrix }, attrs: { begin: [from, 0], size }, backend });
+      parts.push(stock({ inputs: { logits }, attrs: { ...attrs, dim: 1 }, backend }));
+      backend.disposeData(logits.dataId);
+    }
+    const output = concat({ inputs: parts as never, attrs: { axis: 0 }, backend });
+    for (const { dataId } of parts) backend.disposeData(dataId);
+    return reshaped(output, x.shape);
+  };
+
+/** Sum of tensors, as many at a time as a shader may read. */
+export const addInParts =
+  (stock: Run): Run =>
+  (call) => {
+    const { attrs, backend } = call;
+    const [first, ...others] = Object.values(call.inputs) as TensorInfo[];
+    if (first === undefined || others.length < MAX_READ) return stock(call);
+    let sum = first;
+    for (let from = 0; from < others.length; from += MAX_READ - 1) {
+      const next = stock({
+        inputs: [sum, ...others.slice(from, from + MAX_READ - 1)] as never,
+        attrs,
+        backend,
+      });
+      if (from > 0) backend.disposeData(sum.dataId);
+      sum = next;
+    }
+    return sum;
+  };
+
 /** Transposes a long matrix with the shader for three axes. That for two has a limit to the workgroups along each. */
 export const transposeLong =
   (stock: Run): Run =>
@@ -156,3 +194,58 @@ export const transposeLong =
     });
     return reshaped(output, [columns, rows]);
   };
+
+/** Attributes of ArgMax and ArgMin. */
+interface ArgAttrs {
+  readonly axis: number | readonly number[];
+}
+
+/** Threads of a workgroup. */
+const THREADS = 64;
+
+/**
+ * Index of the largest or smallest value along an axis: of the first, if several are equal, as the other backends have it. That of
+ * tfjs takes any of them along 32 values and more, and returns a vector in place of a scalar.
+ */
+export const argExtremum = (tf: TF, which: 'largest' | 'smallest'): KernelFunc =>
+  kernelFunc<{ readonly x: TensorInfo }, ArgAttrs>(({ inputs: { x }, attrs, backend }) => {
+    const [axis = 0] = tf.util.parseAxisParam([attrs.axis].flat(), x.shape);
+    const count = x.shape[axis] ?? 1;
+    const after = tf.util.sizeFromShape(x.shape.slice(axis + 1));
+    const output = backend.makeTensorInfo(
+      x.shape.filter((_, i) => i !== axis),
+      'int32',
+    );
+    const size = tf.util.sizeFromShape(output.shape);
+    dispatch(tf, backend, {
+      name: `Arg-${which}`,
+      key: `Arg-${which}`,
+      code: () => argCode(which === 'largest' ? '>' : '<'),
+      inputs: [x],
+      outputs: [output],
+      uniforms: [size, count, after],
+      workgroups: Math.ceil(size / THREADS),
+    });
+    return output;
+  });
+
+/** A thread computes one index. A shader may take NaN for no number that it is greater than. */
+const argCode = (isBetter: '>' | '<'): string => `
+struct Sizes { size: u32, count: u32, after: u32 }
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> indices: array<i32>;
+@group(0) @binding(2) var<uniform> sizes: Sizes;
+
+@compute @workgroup_size(${THREADS})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let i = ${WORKGROUP_NUMBER} * ${THREADS}u + thread;
+  if (i >= sizes.size) { return; }
+  let start = i / sizes.after * sizes.count * sizes.after + i % sizes.after;
+  var best = x[start];
+  var index = 0u;
+  for (var k = 1u; k < sizes.count; k++) {
+    let value = x[start + k * sizes.after];
+    if (value ${isBetter} best) { best = value; index = k; }
+  }
+  indices[i] = i32(index);
+}`;

@@ -1,16 +1,26 @@
-import type { DataType, KernelConfig, NamedAttrMap, NamedTensorInfoMap, TensorInfo } from '@tensorflow/tfjs';
+import type {
+  DataType,
+  KernelConfig,
+  KernelFunc,
+  NamedAttrMap,
+  NamedTensorInfoMap,
+  TensorInfo,
+} from '@tensorflow/tfjs';
 import type { TF } from '../../util/tf.ts';
 import {
+  addInParts,
+  argExtremum,
   cumulate,
   overFloats,
   padAxes,
   reverseAxes,
   selectFlat,
+  softmaxInParts,
   tileAxes,
   transposeLong,
-  withoutReducedAxis,
 } from './correct-axes.ts';
 import { reshaped, type Run } from './kernel-run.ts';
+import { unary, UNARY_NAMES } from './unary.ts';
 
 // Kernels of tfjs' WebGPU backend (4.22) that compute something else than its other backends. Their shaders do not compile, which
 // WebGPU reports only as an event while the outputs keep what their memory contained, or they have a wrong index.
@@ -32,6 +42,7 @@ export function correctWebGpuKernels(tf: TF): void {
   corrected.add(tf.engine());
   const stock = (name: string): Run => tf.getKernel(name, 'webgpu').kernelFunc as unknown as Run;
   const cast = castToFloats(stock('Cast'), stock('Multiply'));
+  const own = (kernel: KernelFunc): Run => kernel as unknown as Run;
   const same = (dtype: DataType): DataType => dtype;
   const reverse = reverseAxes(stock('Reverse'));
   const corrections: Record<string, Run> = {
@@ -45,8 +56,13 @@ export function correctWebGpuKernels(tf: TF): void {
     Min: overFloats(stock('Min'), cast, same),
     All: overFloats(stock('All'), cast, () => 'bool'),
     Any: overFloats(stock('Any'), cast, () => 'bool'),
-    ArgMax: withoutReducedAxis(overFloats(stock('ArgMax'), cast, () => 'int32')),
-    ArgMin: withoutReducedAxis(overFloats(stock('ArgMin'), cast, () => 'int32')),
+    ArgMax: overFloats(own(argExtremum(tf, 'largest')), cast, () => 'int32'),
+    ArgMin: overFloats(own(argExtremum(tf, 'smallest')), cast, () => 'int32'),
+    ...Object.fromEntries(
+      UNARY_NAMES.map((name) => [name, overFloats(own(unary(tf, name)), cast, () => 'float32')]),
+    ),
+    Softmax: softmaxInParts(stock('Softmax'), stock('Slice'), stock('Concat')),
+    AddN: addInParts(stock('AddN')),
     Cumsum: overFloats(cumulate(stock('Cumsum'), reverse), cast, same),
     Cumprod: overFloats(cumulate(stock('Cumprod'), reverse), cast, same),
     UnsortedSegmentSum: overFloats(stock('UnsortedSegmentSum'), cast, same),

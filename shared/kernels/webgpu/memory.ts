@@ -9,6 +9,8 @@ export interface MemoryBackend {
     get(dataId: object): { readonly shape: readonly number[]; readonly resource?: object | null } | undefined;
   };
   readonly bufferManager: BufferManager;
+  /** Commands that are not submitted yet. */
+  readonly commandEncoder: object | null;
   uploadToGPU(dataId: object): void;
 }
 
@@ -33,7 +35,7 @@ const megabytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20).toLoc
 
 /** Sentence's end about a GPU whose memory is full. */
 export const outOfMemory = ({ bufferManager }: MemoryBackend): string =>
-  `the GPU has no memory left (${megabytes(bufferManager.numBytesUsed)} are in use). ${ADVICE}`;
+  `the GPU has no memory left (${megabytes(bufferManager.numBytesUsed)} are needed so far). ${ADVICE}`;
 
 /**
  * Watches the memory of a backend. A tensor that is larger than the GPU takes, and a GPU without memory, become an error with a
@@ -78,12 +80,14 @@ export function watchMemory(backend: MemoryBackend, onFull: (reason: string) => 
       if (!(error instanceof RangeError)) throw error;
       const reason = outOfMemory(backend);
       onFull(reason);
-      throw new Error(`The engine was lost: ${reason}`);
+      throw new Error(`The engine was lost: ${reason}`, { cause: error });
     }
   };
 
   // Shards differ in size from step to step, and the pool would keep the buffers of all sizes.
   return () => {
+    // Commands that are not submitted may use free buffers: the pool would only give them to later ones.
+    if (backend.commandEncoder !== null) return;
     recent = Math.max(used, recent * DECAY);
     used = buffers.numBytesUsed;
     if (buffers.numBytesAllocated - buffers.numBytesUsed > KEPT_FREE * recent) {
