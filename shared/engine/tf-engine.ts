@@ -201,7 +201,9 @@ export function createGradientComputer(
         modelStep.predictions(modelStep.outputs(inputsOf(inputs.convert(stored), samples)), output),
       );
       try {
-        return (await probabilities.data()) as Float32Array;
+        const values = new Float32Array(probabilities.size);
+        await transfers.read(probabilities, values);
+        return values;
       } finally {
         probabilities.dispose();
       }

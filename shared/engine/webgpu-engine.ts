@@ -1,4 +1,5 @@
 import { webGpuTransfers } from '../kernels/webgpu/backend.ts';
+import { outOfMemory, watchMemory, type MemoryBackend } from '../kernels/webgpu/memory.ts';
 import { registerWebGpuKernels } from '../kernels/webgpu/register.ts';
 import type { Clock } from '../util/clock.ts';
 import type { TF } from '../util/tf.ts';
@@ -9,16 +10,17 @@ import type { Step } from '../protocol/messages.ts';
 import type { Engine, GradientComputer } from './engine.ts';
 import { createEngine } from './tf-engine.ts';
 
+/** Kinds of errors that WebGPU reports apart from calls, the most telling one first: the others may be its consequences. */
+const ERROR_SCOPES = ['out-of-memory', 'internal', 'validation'] as const;
+
 /** Used part of tfjs' WebGPUBackend, and of WebGPU, for which TypeScript has no types. */
-interface WebGpuBackend {
+interface WebGpuBackend extends MemoryBackend {
   /** Waits for the pipelines that are compiled at the same time. */
   checkCompileCompletionAsync(): Promise<void>;
-  readonly device: {
+  readonly device: MemoryBackend['device'] & {
     readonly lost: Promise<{ readonly message: string }>;
-    addEventListener(
-      type: 'uncapturederror',
-      listener: (event: { readonly error: { readonly message: string } }) => void,
-    ): void;
+    pushErrorScope(filter: (typeof ERROR_SCOPES)[number]): void;
+    popErrorScope(): Promise<{ readonly message: string } | null>;
   };
 }
 
@@ -33,8 +35,11 @@ const ZEROS = { uint32: () => 0, below: () => 0, uniform: () => 0 };
 /** Engine on a GPU, which the system may take away. */
 export interface WebGpuEngine {
   readonly engine: Engine;
-  /** Registers a callback for the loss of the GPU. */
-  onLost(callback: (reason: string) => void): void;
+  /**
+   * Registers a callback for the loss of the GPU. It is called before a failed computation is rejected, so that no wrong gradient
+   * is sent.
+   */
+  readonly onLost: (callback: (reason: string) => void) => void;
 }
 
 /** Time after which a GPU counts as hung. Drivers reset one that hangs within seconds; a software device may need minutes. */
@@ -51,14 +56,30 @@ export function createWebGpuEngine(tf: TF, device: string, lostReason: string, c
   const backend = tf.backend() as unknown as WebGpuBackend;
   const info = { backend: 'webgpu', version: tf.version.tfjs, device, threads: 1 };
   const callbacks: ((reason: string) => void)[] = [];
+  const lose = (reason: string): void => {
+    for (const callback of callbacks) callback(reason);
+  };
+  const freeUnused = watchMemory(backend, lose);
+  const takeError = collectErrors(backend);
   const watch = async <T>(transfer: Promise<T>): Promise<T> => {
-    const stop = clock.after(HUNG_AFTER_MS, () => {
-      for (const callback of callbacks) callback(`it has not answered for ${HUNG_AFTER_MS / 1000} s`);
-    });
+    const stop = clock.after(HUNG_AFTER_MS, () => lose(`it has not answered for ${HUNG_AFTER_MS / 1000} s`));
     try {
-      return await transfer;
+      const [read, reason] = await Promise.all([
+        transfer.then(
+          (value) => ({ value }),
+          (error: unknown) => ({ error }),
+        ),
+        takeError(),
+      ]);
+      if (reason !== null) {
+        lose(reason);
+        throw new Error(`The engine was lost: ${reason}`);
+      }
+      if ('error' in read) throw read.error;
+      return read.value;
     } finally {
       stop();
+      freeUnused();
     }
   };
   const engine = createEngine(tf, info, webGpuTransfers(tf, watch));
@@ -74,10 +95,6 @@ export function createWebGpuEngine(tf: TF, device: string, lostReason: string, c
     onLost(callback) {
       callbacks.push(callback);
       void backend.device.lost.then(({ message }) => callback(message || lostReason));
-      // A shader that does not compile computes nothing, and its output keeps what the memory contained.
-      backend.device.addEventListener('uncapturederror', ({ error }) =>
-        callback(`the GPU cannot compute an operation: ${error.message.split('\n')[0]}`),
-      );
     },
   };
 }
@@ -105,4 +122,27 @@ async function compilePipelines(
     tf.env().set(COMPILE_ONLY, false);
   }
   await backend.checkCompileCompletionAsync();
+}
+
+/**
+ * Collects the errors that a device reports apart from calls. A shader that does not compile, for example, computes nothing, and
+ * its output keeps what the memory contained.
+ * @returns a function that resolves to the reason of an error since the last call, or null, once the GPU has seen all commands
+ */
+function collectErrors(backend: WebGpuBackend): () => Promise<string | null> {
+  const { device } = backend;
+  const open = (): void => {
+    for (const filter of ERROR_SCOPES) device.pushErrorScope(filter);
+  };
+  open();
+  return async () => {
+    // The scope that was opened last is the innermost one. A lost device has no errors.
+    const popped = ERROR_SCOPES.map(() => device.popErrorScope().catch(() => null)).reverse();
+    open();
+    const errors = await Promise.all(popped);
+    const first = errors.findIndex((error) => error !== null);
+    if (first < 0) return null;
+    if (ERROR_SCOPES[first] === 'out-of-memory') return outOfMemory(backend);
+    return `the GPU cannot compute an operation: ${errors[first]?.message.split('\n')[0]}`;
+  };
 }

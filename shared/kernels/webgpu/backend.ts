@@ -16,9 +16,11 @@ const BufferUsage = {
 
 export interface GpuBuffer {
   readonly size: number;
+  readonly usage: number;
   mapAsync(mode: number): Promise<void>;
   getMappedRange(offset?: number, size?: number): ArrayBuffer;
   unmap(): void;
+  destroy(): void;
 }
 
 interface Pipeline {
@@ -37,6 +39,7 @@ interface CommandEncoder {
 }
 
 interface GpuDevice {
+  readonly limits: { readonly maxBufferSize: number; readonly maxStorageBufferBindingSize: number };
   readonly queue: { writeBuffer(buffer: GpuBuffer, offset: number, data: ArrayBufferView): void };
   createBuffer(descriptor: object): GpuBuffer;
   createShaderModule(descriptor: object): object;
@@ -218,8 +221,10 @@ function uploadTensors(backend: WebGpuBackend, tensors: readonly Tensor[]): void
     const isMissing = data !== undefined && dtype === 'float32' && !data.resource && data.values;
     if (isMissing && size > 0) missing.set(data, size * Float32Array.BYTES_PER_ELEMENT);
   }
-  if (missing.size < 2) return;
   const bytes = [...missing.values()].reduce((total, size) => total + size, 0);
+  const { maxBufferSize, maxStorageBufferBindingSize } = backend.device.limits;
+  // Each is uploaded when it is used, or refused with its shape.
+  if (missing.size < 2 || bytes > Math.min(maxBufferSize, maxStorageBufferBindingSize)) return;
   // A buffer that is mapped from its creation is not used again.
   const usage = BufferUsage.mapWrite | BufferUsage.copySource;
   const staging = backend.bufferManager.acquireBuffer(bytes, usage, true, false);

@@ -1,24 +1,29 @@
-import type { KernelConfig, NamedAttrMap, NamedTensorInfoMap, TensorInfo } from '@tensorflow/tfjs';
+import type {
+  DataType,
+  KernelConfig,
+  KernelFunc,
+  NamedAttrMap,
+  NamedTensorInfoMap,
+  TensorInfo,
+} from '@tensorflow/tfjs';
 import type { TF } from '../../util/tf.ts';
+import {
+  addInParts,
+  argExtremum,
+  cumulate,
+  overFloats,
+  padAxes,
+  reverseAxes,
+  selectFlat,
+  softmaxInParts,
+  tileAxes,
+  transposeLong,
+} from './correct-axes.ts';
+import { reshaped, type Run } from './kernel-run.ts';
+import { unary, UNARY_NAMES } from './unary.ts';
 
 // Kernels of tfjs' WebGPU backend (4.22) that compute something else than its other backends. Their shaders do not compile, which
 // WebGPU reports only as an event while the outputs keep what their memory contained, or they have a wrong index.
-
-/** Used part of tfjs' WebGPUBackend. */
-interface Backend {
-  readonly tensorMap: { get(dataId: object): { readonly dtype: string } | undefined };
-  makeTensorInfo(shape: number[], dtype: 'float32', values: Float32Array): TensorInfo;
-  disposeData(dataId: object): boolean;
-}
-
-/** Arguments of a kernel. */
-interface Call {
-  readonly inputs: NamedTensorInfoMap;
-  readonly attrs: NamedAttrMap;
-  readonly backend: Backend;
-}
-
-type Run = (call: Call) => TensorInfo;
 
 /** Operations on two tensors with the shader for a vector and a tensor of several axes. */
 const BINARY = [
@@ -37,10 +42,34 @@ export function correctWebGpuKernels(tf: TF): void {
   corrected.add(tf.engine());
   const stock = (name: string): Run => tf.getKernel(name, 'webgpu').kernelFunc as unknown as Run;
   const cast = castToFloats(stock('Cast'), stock('Multiply'));
+  const own = (kernel: KernelFunc): Run => kernel as unknown as Run;
+  const same = (dtype: DataType): DataType => dtype;
+  const reverse = reverseAxes(stock('Reverse'));
   const corrections: Record<string, Run> = {
     Cast: cast,
     ...Object.fromEntries(BINARY.map((name) => [name, withoutVectors(stock(name))])),
-    Transpose: transposeAsFloats(stock('Transpose'), cast),
+    Transpose: transposeLong(overFloats(stock('Transpose'), cast, same)),
+    Sum: overFloats(stock('Sum'), cast, () => 'int32'),
+    Prod: overFloats(stock('Prod'), cast, () => 'int32'),
+    Mean: overFloats(stock('Mean'), cast, () => 'float32'),
+    Max: overFloats(stock('Max'), cast, same),
+    Min: overFloats(stock('Min'), cast, same),
+    All: overFloats(stock('All'), cast, () => 'bool'),
+    Any: overFloats(stock('Any'), cast, () => 'bool'),
+    ArgMax: overFloats(own(argExtremum(tf, 'largest')), cast, () => 'int32'),
+    ArgMin: overFloats(own(argExtremum(tf, 'smallest')), cast, () => 'int32'),
+    ...Object.fromEntries(
+      UNARY_NAMES.map((name) => [name, overFloats(own(unary(tf, name)), cast, () => 'float32')]),
+    ),
+    Softmax: softmaxInParts(stock('Softmax'), stock('Slice'), stock('Concat')),
+    AddN: addInParts(stock('AddN')),
+    Cumsum: overFloats(cumulate(stock('Cumsum'), reverse), cast, same),
+    Cumprod: overFloats(cumulate(stock('Cumprod'), reverse), cast, same),
+    UnsortedSegmentSum: overFloats(stock('UnsortedSegmentSum'), cast, same),
+    PadV2: padAxes(stock('PadV2')),
+    Tile: tileAxes(stock('Tile')),
+    Reverse: reverse,
+    Select: selectFlat(stock('Select')),
     MaxPool3DGrad: maxPool3dGrad(stock('MaxPool'), stock('MaxPoolGrad')),
   };
   for (const [kernelName, run] of Object.entries(corrections)) {
@@ -49,8 +78,6 @@ export function correctWebGpuKernels(tf: TF): void {
     tf.registerKernel({ ...config, kernelFunc: run as unknown as KernelConfig['kernelFunc'] });
   }
 }
-
-const reshaped = ({ dataId, dtype }: TensorInfo, shape: number[]): TensorInfo => ({ dataId, shape, dtype });
 
 /** Gives a vector as many axes as the other input, if these are more than four. */
 const withoutVectors =
@@ -79,21 +106,6 @@ const castToFloats =
     const one = backend.makeTensorInfo([], 'float32', Float32Array.of(1));
     const output = multiply({ inputs: { a: { ...x, dtype: 'float32' }, b: one }, attrs: {}, backend });
     backend.disposeData(one.dataId);
-    return output;
-  };
-
-/** Transposes whole numbers and booleans as floats, which have all of their values up to 2^24. */
-const transposeAsFloats =
-  (stock: Run, cast: Run): Run =>
-  (call) => {
-    const { inputs, backend } = call;
-    const x = inputs.x as TensorInfo;
-    if (x.dtype === 'float32') return stock(call);
-    const floats = cast({ inputs: { x }, attrs: { dtype: 'float32' }, backend });
-    const transposed = stock({ ...call, inputs: { x: floats } });
-    const output = cast({ inputs: { x: transposed }, attrs: { dtype: x.dtype }, backend });
-    backend.disposeData(floats.dataId);
-    backend.disposeData(transposed.dataId);
     return output;
   };
 
