@@ -21,6 +21,7 @@ export default defineConfig({
     tags: [
       { name: 'native', description: 'needs native TensorFlow' },
       { name: 'browser', description: 'needs a browser' },
+      { name: 'webgpu', description: 'needs WebGPU in Node' },
       { name: 'mnist', description: 'needs the files of MNIST' },
       { name: 'fashion', description: 'needs the files of Fashion-MNIST' },
     ],

@@ -9,6 +9,7 @@ import { createEngine } from './tf-engine.ts';
 interface WebGpuBackend {
   readonly device: {
     readonly lost: Promise<{ readonly message: string }>;
+    destroy(): void;
     addEventListener(
       type: 'uncapturederror',
       listener: (event: { readonly error: { readonly message: string } }) => void,
@@ -21,6 +22,8 @@ export interface WebGpuEngine {
   readonly engine: Engine;
   /** Registers a callback for the loss of the GPU. */
   onLost(callback: (reason: string) => void): void;
+  /** Gives the GPU back. Transfers on their way fail. */
+  release(): void;
 }
 
 /** Time after which a GPU counts as hung. Drivers reset one that hangs within seconds; a software device may need minutes. */
@@ -57,5 +60,6 @@ export function createWebGpuEngine(tf: TF, device: string, lostReason: string, c
         callback(`the GPU cannot compute an operation: ${error.message.split('\n')[0]}`),
       );
     },
+    release: () => backend.device.destroy(),
   };
 }
