@@ -2,6 +2,7 @@ import { constants, setPriority } from 'node:os';
 import { Option, type Command } from 'commander';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import type { BenchmarkTarget } from '../worker-node/engine/benchmark/benchmark-child.ts';
+import type { Diagnosis, Finding } from '../worker-node/engine/doctor.ts';
 import { errorMessage } from '../shared/util/error-message.ts';
 import type { CliContext } from './context.ts';
 import { EXIT_INTERRUPTED, runInterruptible } from './interrupt.ts';
@@ -12,6 +13,7 @@ const PROFILED_STEPS = 20;
 interface EngineFlags {
   readonly json?: boolean;
   readonly profile?: boolean;
+  readonly report?: boolean;
   readonly engine: EngineChoice;
   readonly batch: number;
 }
@@ -40,6 +42,12 @@ export function addEngine(cli: Command, context: CliContext): void {
       'Show the engines of this machine, each measured: which one gradcast uses, and why not the others.',
     )
     .option('--json', 'print JSON')
+    .addOption(
+      new Option(
+        '--report',
+        'print a row of the table of GPUs in docs/guide/gpus.md, with details; nothing is sent anywhere',
+      ).conflicts(['json', 'profile']),
+    )
     .option('--profile', 'show the time of a gradient step op by op instead')
     .addOption(engineOption('engine to profile'))
     .option('--batch <n>', 'samples of a step to profile', integer(1, 65536), 128)
@@ -48,10 +56,14 @@ export function addEngine(cli: Command, context: CliContext): void {
       `
 Examples:
   gradcast engine
+  gradcast engine --report > report.md
   gradcast engine --profile
   gradcast engine --profile --engine wasm --batch 64
   gradcast engine install
-  gradcast engine install --gpu`,
+  gradcast engine install --webgpu
+
+The exit code is 0 if an engine works here, else 1; with --report, if a GPU computes.
+GRADCAST_GPU names the GPU that WebGPU uses, GRADCAST_GPU_POWER=low prefers the frugal one of two.`,
     )
     .action(async (flags: EngineFlags) => {
       await context.prepare();
@@ -60,21 +72,21 @@ Examples:
 
   engine
     .command('install')
-    .summary('install native TensorFlow')
+    .summary('install native TensorFlow or WebGPU')
     .description(
       "Install native TensorFlow into this user's cache by the first method that works: an installed one, the package's " +
-        'own download, or a TensorFlow wheel and a build of the addon.',
+        'own download, or a TensorFlow wheel and a build of the addon. With --webgpu, install WebGPU (Dawn) from npm instead.',
     )
-    .option('--gpu', 'with CUDA, for NVIDIA GPUs')
+    .option('--gpu', 'with CUDA, for NVIDIA GPUs on Linux: 10 GB of disk')
     .addOption(
       new Option(
         '--webgpu',
-        'install WebGPU instead, for GPUs of any vendor: 132 MB, nothing to compile',
+        'install WebGPU instead, for GPUs of any vendor on Linux, macOS and Windows: 132 MB, nothing to compile',
       ).conflicts('gpu'),
     )
     .addOption(
       new Option('--if-possible', 'do not retry soon after a failure; a failure is no error')
-        .conflicts('gpu')
+        .conflicts(['gpu', 'webgpu'])
         .hideHelp(),
     )
     .addOption(new Option('--background', 'at low priority, until stdin closes').hideHelp())
@@ -84,7 +96,9 @@ Examples:
 Examples:
   gradcast engine install
   gradcast engine install --webgpu
-  gradcast engine install --gpu`,
+  gradcast engine install --gpu
+
+An engine is installed only if a training step with it works. The exit code is 0 then, else 1.`,
     )
     .action(async (flags: InstallFlags) => {
       await context.prepare();
@@ -94,15 +108,17 @@ Examples:
   engine
     .command('remove')
     .summary('remove WebGPU')
-    .description("Remove the package of WebGPU from this user's cache.")
+    .description(
+      "Remove what `engine install --webgpu` has put into this user's cache. The exit code is 0 if nothing is left, also if nothing was there.",
+    )
     .action(async () => {
       await context.prepare();
       const [{ removeWebGpu }, { engineCacheDir }] = await Promise.all([
         import('../worker-node/engine/install/install-webgpu.ts'),
         import('../worker-node/engine/locate/cache.ts'),
       ]);
-      const wasThere = await removeWebGpu(engineCacheDir());
-      process.stderr.write(wasThere ? 'Removed WebGPU.\n' : 'WebGPU is not installed in the cache.\n');
+      const count = await removeWebGpu(engineCacheDir());
+      process.stderr.write(count > 0 ? 'Removed WebGPU.\n' : 'WebGPU is not installed in the cache.\n');
     });
 
   engine
@@ -134,22 +150,66 @@ Examples:
 
 /** @returns the exit code: 1 if this machine has no engine */
 async function runEngine(
-  { profile, json, engine, batch }: EngineFlags,
-  { programFile, commandLine }: CliContext,
+  { profile, json, report, engine, batch }: EngineFlags,
+  { programFile, commandLine, version }: CliContext,
 ): Promise<number> {
-  const print = (value: object, lines: () => string[]): void =>
-    void process.stdout.write(`${json === true ? JSON.stringify(value, null, 2) : lines().join('\n')}\n`);
+  const write = (text: string): void => void process.stdout.write(`${text}\n`);
   if (profile === true) {
     const { profileEngine, describeProfile } = await import('../worker-node/engine/benchmark/profile.ts');
     const profiled = await profileEngine(engine, batch, PROFILED_STEPS);
-    print(profiled, () => describeProfile(profiled));
+    write(json === true ? JSON.stringify(profiled, null, 2) : describeProfile(profiled).join('\n'));
     return 0;
   }
-  const { describeDiagnosis, diagnose, selectedEngine } = await import('../worker-node/engine/doctor.ts');
-  const diagnosis = await runInterruptible((signal) => diagnose(programFile, signal));
+  const doctor = await import('../worker-node/engine/doctor.ts');
+  const diagnosis = await runInterruptible((signal) => doctor.diagnose(programFile, signal));
   if (diagnosis === null) return EXIT_INTERRUPTED;
-  print(diagnosis, () => describeDiagnosis(diagnosis, commandLine));
-  return selectedEngine(diagnosis) === undefined ? 1 : 0;
+  await saveComparison(doctor.contenders(diagnosis), diagnosis);
+  if (report === true) {
+    const { formatReport } = await import('../worker-node/engine/report.ts');
+    const { text, hasGpu } = formatReport(diagnosis, version);
+    write(text);
+    if (!hasGpu)
+      process.stderr.write('No engine computes on a GPU here, so the row is of no use to others.\n');
+    return hasGpu ? 0 : 1;
+  }
+  const used = doctor.selectedEngine(diagnosis);
+  if (json === true) {
+    const { engine: name, folder } = used ?? { engine: null, folder: null };
+    const why = used === undefined ? null : doctor.explainSelection(diagnosis);
+    write(
+      JSON.stringify({ ...diagnosis, used: name === null ? null : { engine: name, folder, why } }, null, 2),
+    );
+  } else {
+    write(doctor.describeDiagnosis(diagnosis, commandLine).join('\n'));
+    await offerWebGpu({ engine: 'auto' }, commandLine, write);
+  }
+  return used === undefined ? 1 : 0;
+}
+
+/** Saves the comparison of WebGPU with the other engines, which `--engine auto` uses. */
+async function saveComparison(
+  { gpu, other }: Readonly<Record<'gpu' | 'other', Finding | undefined>>,
+  { findings }: Diagnosis,
+): Promise<void> {
+  if (other?.benchmark === undefined || other.benchmark === null) return;
+  const { saveMeasurement } = await import('../worker-node/autotune/choose-webgpu.ts');
+  const reason = findings.find(({ engine }) => engine === 'webgpu')?.reason;
+  await saveMeasurement(gpu?.benchmark ?? reason ?? 'it was not measured', other.benchmark);
+}
+
+/**
+ * Offers WebGPU in one line to the person of a machine that shows a GPU and lacks an engine for it, if the choice of the engine is left
+ * to gradcast.
+ */
+export async function offerWebGpu(
+  { engine }: { readonly engine: EngineChoice },
+  commandLine: string,
+  print: (line: string) => void,
+): Promise<void> {
+  if (engine !== 'auto') return;
+  const { webGpuOffer } = await import('../worker-node/engine/webgpu/system.ts');
+  const line = webGpuOffer(commandLine);
+  if (line !== null) print(line);
 }
 
 /** @returns the exit code */

@@ -5,7 +5,7 @@ import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice
 import { invalidLinkMessage, parseCoordinatorLink } from '../shared/protocol/coordinator-link.ts';
 import type { Devices } from '../worker-node/engine/native/nvidia-gpus.ts';
 import type { CliContext } from './context.ts';
-import { requireNativeEngine } from './engine.ts';
+import { offerWebGpu, requireNativeEngine } from './engine.ts';
 import { EXIT_INTERRUPTED, listenForInterrupts, type Interrupt } from './interrupt.ts';
 import {
   clientTokenOption,
@@ -55,7 +55,11 @@ export function addWorker(cli: Command, context: CliContext): void {
       "threads of each worker's native TensorFlow (default: its share of the cores)",
       integer(1, 1024),
     )
-    .option('--devices <list>', 'GPUs, one worker each: all, or numbers such as 0,1', devices)
+    .option(
+      '--devices <list>',
+      'GPUs, one worker each: all, or numbers such as 0,1 (of nvidia-smi for --engine native, of `gradcast engine` for webgpu)',
+      devices,
+    )
     .addOption(engineOption('engine that computes'))
     .addOption(installNativeOption())
     .option(
@@ -71,7 +75,10 @@ export function addWorker(cli: Command, context: CliContext): void {
 Examples:
   gradcast worker http://192.168.1.20:2718/#s3cret
   gradcast worker 192.168.1.20:2718 --token s3cret --name lab-7 --workers 4
-  gradcast worker 192.168.1.20:2718 --devices all       one worker for each GPU`,
+  gradcast worker 192.168.1.20:2718 --devices all       one worker for each GPU
+  gradcast worker 192.168.1.20:2718 --engine webgpu     the GPU, of any vendor, after engine install --webgpu
+
+GRADCAST_GPU names the GPU that WebGPU uses, GRADCAST_GPU_POWER=low prefers the frugal one of two.`,
     )
     .action(async (link: string, flags: WorkerFlags) => {
       await context.prepare();
@@ -98,6 +105,7 @@ async function runWorkerCommand(link: string, flags: WorkerFlags, context: CliCo
     await requireNativeEngine(context, signal);
     if (signal.aborted) return EXIT_INTERRUPTED;
   }
+  if (isStartedByHand && flags.devices === undefined) await offerWebGpu(flags, context.commandLine, log.info);
   const code = await runWorkers({
     ...flags,
     ...log,

@@ -48,7 +48,9 @@ export interface WorkerOptions {
   /** Name of the worker in the run. @default the name of this machine */
   readonly name?: string;
   /**
-   * Engine that computes: native TensorFlow if it is installed, else WebAssembly, each in a thread; or one of your own, in this thread.
+   * Engine that computes, each in a thread: 'auto' for WebGPU if a measurement has preferred it, else native TensorFlow if it is
+   * installed, else WebAssembly; 'webgpu' for a GPU of any vendor, after `gradcast engine install --webgpu`, which GRADCAST_GPU names
+   * and of which GRADCAST_GPU_POWER=low prefers the frugal one; or one of your own, in this thread.
    * @default 'auto'
    */
   readonly engine?: EngineChoice | Engine;

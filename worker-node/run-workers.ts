@@ -4,13 +4,13 @@ import { formatCoordinatorLink } from '../shared/protocol/coordinator-link.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import { RefusedError } from '../shared/worker/connection-loop.ts';
 import { chooseWorkerCountHere } from './autotune/choose-worker-count.ts';
-import { nativeCandidates } from './engine/locate/candidates.ts';
 import { engineCacheDir } from './engine/locate/cache.ts';
 import { threadsPerWorker } from './engine/native/load-native.ts';
-import { resolveDevices, visibleDeviceEnv, type Devices } from './engine/native/nvidia-gpus.ts';
+import type { Devices } from './engine/native/nvidia-gpus.ts';
 import { installInBackground } from './engine/upgrade/background-install.ts';
 import { canInstall, detectProcessor, isWorthInstalling } from './engine/upgrade/install-decision.ts';
 import { runWithEngineUpgrade } from './engine/upgrade/run-with-upgrade.ts';
+import { chooseDeviceWorkers, type WorkerGroup } from './processes/device-workers.ts';
 import { MachineReport } from './processes/machine-report.ts';
 import { sendToParent, type WorkerProcessMessage } from './processes/messages.ts';
 import {
@@ -74,7 +74,7 @@ export async function runWorkers(options: RunWorkersOptions): Promise<number | n
   const { url, name, threads, devices, isSibling, signal, info, note } = options;
   const clock = systemClock(globalThis);
   const report = new MachineReport({ name, url: formatCoordinatorLink({ url }), info, note, clock });
-  const specs = await chooseWorkers(options);
+  const { workers: specs, engine } = await chooseWorkers(options);
   if (signal.aborted) return null;
   const mayInstall =
     !isSibling &&
@@ -82,7 +82,7 @@ export async function runWorkers(options: RunWorkersOptions): Promise<number | n
     (await canInstall(options, { cacheDir: engineCacheDir(), nowMs: Date.now() }));
   try {
     if (specs.length > 1 || devices !== undefined || mayInstall) {
-      const processes = createProcessGroup(options, specs, report);
+      const processes = createProcessGroup({ ...options, engine }, specs, report);
       return await (mayInstall ? runWithUpgrade(processes, options) : runProcesses(processes));
     }
     if (threads !== undefined) process.env.TF_NUM_INTRAOP_THREADS = String(threads);
@@ -131,23 +131,22 @@ async function runSingleWorker(options: RunWorkersOptions, report: MachineReport
 }
 
 /** The workers of this machine: one for each GPU of `devices`, or as many as asked for. */
-async function chooseWorkers(options: RunWorkersOptions): Promise<readonly WorkerSpec[]> {
+async function chooseWorkers(options: RunWorkersOptions): Promise<WorkerGroup> {
   const { name, devices, engine, workers, threads, program, signal, info } = options;
+  const command = [process.execPath, program.programFile] as const;
   if (devices !== undefined) {
     if (workers !== 'auto') throw new Error('--devices makes one worker for each GPU; omit --workers.');
-    requireGpuEngine(engine, program.commandLine);
-    return resolveDevices(devices).map((number) => ({
-      name: `${name}-gpu${number}`,
-      env: visibleDeviceEnv(number),
-    }));
+    return chooseDeviceWorkers({ ...options, ...program, devices, command });
   }
-  const command = [process.execPath, program.programFile] as const;
   const count =
     workers === 'auto'
       ? await chooseWorkerCountHere(command, { engine, threads, signal, note: info })
       : workers;
-  if (count === 1) return [{ name, env: {} }];
-  return Array.from({ length: count }, (_, i) => ({ name: `${name}-${i + 1}`, env: {} }));
+  if (count === 1) return { engine, workers: [{ name, env: {} }] };
+  return {
+    engine,
+    workers: Array.from({ length: count }, (_, i) => ({ name: `${name}-${i + 1}`, env: {} })),
+  };
 }
 
 /** Runs WebAssembly workers, and as many native ones in their place once the engine is installed. */
@@ -191,11 +190,4 @@ function createProcessGroup(
     note,
     report,
   };
-}
-
-/** @throws Error if no engine of this machine would use a GPU */
-function requireGpuEngine(engine: EngineChoice, commandLine: string): void {
-  if (engine === 'wasm') throw new Error('WebAssembly computes on the CPU: --devices needs --engine native.');
-  if (nativeCandidates().some(({ variant, missing }) => variant === 'gpu' && missing === null)) return;
-  throw new Error(`No native TensorFlow for GPUs here. This gets it: ${commandLine} engine install --gpu`);
 }

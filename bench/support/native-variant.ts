@@ -2,7 +2,7 @@
 // preparing their inputs. Arguments: stock, eager or captured; batch
 import { createModelStep } from '../../shared/engine/model-step.ts';
 import { ShardInputs } from '../../shared/engine/shard-inputs.ts';
-import { createGradientComputer, copyingReader } from '../../shared/engine/tf-engine.ts';
+import { createGradientComputer, copyingTransfers } from '../../shared/engine/tf-engine.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { openNative } from '../../worker-node/engine/native/open-native.ts';
 import { createCapturedGradientComputer } from '../../worker-node/engine/native/captured-gradient-computer.ts';
@@ -30,7 +30,7 @@ const note = (line: string): void => console.error(line);
 const computer =
   variant === 'captured'
     ? createCapturedGradientComputer(native, job, modelStep, { idle: createIdleScheduler(), note })
-    : createGradientComputer(tf, job, modelStep, new ShardInputs(job), copyingReader);
+    : createGradientComputer(tf, job, modelStep, new ShardInputs(job), copyingTransfers);
 const gradient = new Float32Array(initialWeights.length);
 let step = 0;
 process.on('message', (count: number) => void run(count));

@@ -2,12 +2,9 @@ import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import envPaths from 'env-paths';
 import { withLock } from '../../worker-node/engine/install/lock.ts';
-import {
-  missingMessage,
-  createPathLookup,
-  detectPackageManager,
-} from '../../worker-node/engine/install/prerequisites.ts';
+import { missingMessage } from '../../worker-node/engine/install/prerequisites.ts';
 import { withProgress, type InstallReport } from '../../worker-node/engine/install/progress.ts';
+import { createPathLookup, detectPackageManager } from '../../worker-node/util/package-manager.ts';
 import { summarizeFailure, runProgram } from '../../worker-node/util/run-program.ts';
 
 /** A framework of a baseline, in a virtual environment of its own. */

@@ -1,4 +1,9 @@
-/** Value of `--engine`: the best engine of a machine, or one by name. */
+/**
+ * Value of `--engine`: `auto` for the best engine of a machine, `native` for native TensorFlow (with CUDA if that is installed), `wasm` for
+ * WebAssembly, `webgpu` for a GPU of any vendor, also for a processor in place of one.
+ * @example
+ * const engine: EngineChoice = 'webgpu';
+ */
 export type EngineChoice = 'auto' | 'native' | 'wasm' | 'webgpu';
 
 /** Value of `--install-native`: when a run installs native TensorFlow; `auto` installs it if the run gains time. */

@@ -14,30 +14,35 @@ import type { TF } from '../util/tf.ts';
 import { createModelStep, type ModelStep } from './model-step.ts';
 import { ShardInputs } from './shard-inputs.ts';
 
-/** Reads float32 tensors back into `target`, which has the tensor's number of values. */
-export interface TensorReader {
+/** Transfers of float32 tensors. A read's target has the tensor's number of values. */
+export interface TensorTransfers {
   read(tensor: tfjs.Tensor, target: Float32Array): Promise<void>;
   /** Reads several tensors with one transfer, for backends on a device. */
   readTogether?(tensors: readonly tfjs.Tensor[], targets: readonly Float32Array[]): Promise<void>;
+  /** Uploads tensors with one transfer before they are used, for backends on a device. */
+  uploadTogether?(tensors: readonly tfjs.Tensor[]): void;
   /** Synchronous read, for backends with the values in this process's memory. */
   readSync?(tensor: tfjs.Tensor, target: Float32Array): void;
 }
 
-/** Reader for any backend, with a temporary copy. */
-export const copyingReader: TensorReader = {
+/** Transfers of any backend, with a temporary copy. */
+export const copyingTransfers: TensorTransfers = {
   read: async (tensor, target) => target.set(await tensor.data()),
 };
 
 /**
  * Creates an engine on the current backend of `tf`.
- * @param reader of tensors, if the backend has a faster one than copyingReader
+ * @param transfers of tensors, if the backend has faster ones than copyingTransfers
  */
-export function createEngine(tf: TF, info: EngineInfo, reader = copyingReader): Engine {
+export function createEngine(tf: TF, info: EngineInfo, transfers = copyingTransfers): Engine {
   return {
     info,
     load: async (job, module) => {
       const modelStep = await createModelStep(tf, job, await loadCustomObjects(tf, job, module));
-      return withMicroShards(createGradientComputer(tf, job, modelStep, new ShardInputs(job), reader), job);
+      return withMicroShards(
+        createGradientComputer(tf, job, modelStep, new ShardInputs(job), transfers),
+        job,
+      );
     },
   };
 }
@@ -59,12 +64,12 @@ export async function loadCustomObjects(
 
 /** Reads tensors, each into the array of the same number. */
 async function readInto(
-  reader: TensorReader,
+  transfers: TensorTransfers,
   tensors: readonly tfjs.Tensor[],
   targets: readonly Float32Array[],
 ): Promise<void> {
-  if (reader.readTogether !== undefined) return reader.readTogether(tensors, targets);
-  await Promise.all(tensors.map((tensor, i) => reader.read(tensor, targets[i] as Float32Array)));
+  if (transfers.readTogether !== undefined) return transfers.readTogether(tensors, targets);
+  await Promise.all(tensors.map((tensor, i) => transfers.read(tensor, targets[i] as Float32Array)));
 }
 
 /** Creates a gradient computer that runs every step op by op. */
@@ -73,7 +78,7 @@ export function createGradientComputer(
   job: Job,
   modelStep: ModelStep,
   inputs: ShardInputs,
-  reader: TensorReader,
+  transfers: TensorTransfers,
 ): GradientComputer {
   const { built } = modelStep;
   const { slices } = built.layout;
@@ -98,7 +103,7 @@ export function createGradientComputer(
     return (i, tensor, into) => {
       const { offset, size } = slices[i] as Slice;
       if (offset < bucket.offset || read.has(i)) return;
-      reader.readSync?.(tensor, into ?? gradient.subarray(offset, offset + size));
+      transfers.readSync?.(tensor, into ?? gradient.subarray(offset, offset + size));
       read.add(i);
       if (--missing === 0) bucket.onReady();
     };
@@ -122,13 +127,13 @@ export function createGradientComputer(
     async gradient(step, shard, gradient, bucket, isFactored = false) {
       inputs.prepare(step, shard);
       const alreadyRead = new Set<number>();
-      const onGradient = bucket && reader.readSync && bucketReader(bucket, gradient, alreadyRead);
+      const onGradient = bucket && transfers.readSync && bucketReader(bucket, gradient, alreadyRead);
       const received: { factors?: KernelFactors } = {};
       const onFactors = (factors: KernelFactors): void => {
         received.factors = factors;
         if (onGradient === undefined || factoredIndex === null) return;
         const [x, g] = factorTargets(gradient, factors);
-        reader.readSync?.(factors.inputs, x);
+        transfers.readSync?.(factors.inputs, x);
         onGradient(factoredIndex, factors.outputGradient, g);
       };
       const { outputs, parts } = tf.tidy(() => {
@@ -136,6 +141,7 @@ export function createGradientComputer(
           const samples = shard.sampleNumbers.length;
           const values = inputsOf(inputs.values(), samples);
           const targets = targetsOf(inputs.targets(), samples);
+          transfers.uploadTogether?.([...values, ...targets, ...built.variables]);
           const masks: MaskSource = (layer, draw, shape) =>
             tf.tensor(inputs.mask(layer, draw, sizeOf(shape)), shape);
           return isFactored
@@ -159,7 +165,7 @@ export function createGradientComputer(
         }
         const values = outputs.map(({ size }) => new Float32Array(size));
         await readInto(
-          reader,
+          transfers,
           [...missing.map(({ tensor }) => tensor), ...outputs],
           [...missing.map(({ target }) => target), ...values],
         );
@@ -183,7 +189,7 @@ export function createGradientComputer(
       });
       try {
         const values = outputs.map(({ size }) => new Float32Array(size));
-        await readInto(reader, outputs, values);
+        await readInto(transfers, outputs, values);
         return scoring.score(values, shard);
       } finally {
         tf.dispose(outputs);

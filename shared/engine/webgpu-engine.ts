@@ -1,12 +1,18 @@
-import { webGpuReader } from '../kernels/webgpu/backend.ts';
+import { webGpuTransfers } from '../kernels/webgpu/backend.ts';
 import { registerWebGpuKernels } from '../kernels/webgpu/register.ts';
 import type { Clock } from '../util/clock.ts';
 import type { TF } from '../util/tf.ts';
-import type { Engine } from './engine.ts';
+import { randomShard } from '../data/random-shard.ts';
+import type { Job } from '../model/job.ts';
+import { layoutOf } from '../model/layout.ts';
+import type { Step } from '../protocol/messages.ts';
+import type { Engine, GradientComputer } from './engine.ts';
 import { createEngine } from './tf-engine.ts';
 
 /** Used part of tfjs' WebGPUBackend, and of WebGPU, for which TypeScript has no types. */
 interface WebGpuBackend {
+  /** Waits for the pipelines that are compiled at the same time. */
+  checkCompileCompletionAsync(): Promise<void>;
   readonly device: {
     readonly lost: Promise<{ readonly message: string }>;
     destroy(): void;
@@ -16,6 +22,14 @@ interface WebGpuBackend {
     ): void;
   };
 }
+
+/** Flag of tfjs with which kernels compile their pipelines and do not run. */
+const COMPILE_ONLY = 'WEBGPU_ENGINE_COMPILE_ONLY';
+/** Samples of the step for which pipelines are compiled. Those of gradcast's kernels serve any number of samples. */
+const COMPILED_SAMPLES = 4;
+
+/** In place of random numbers, which nothing computes with. */
+const ZEROS = { uint32: () => 0, below: () => 0, uniform: () => 0 };
 
 /** Engine on a GPU, which the system may take away. */
 export interface WebGpuEngine {
@@ -50,8 +64,16 @@ export function createWebGpuEngine(tf: TF, device: string, lostReason: string, c
       stop();
     }
   };
+  const engine = createEngine(tf, info, webGpuTransfers(tf, watch));
   return {
-    engine: createEngine(tf, info, webGpuReader(tf, watch)),
+    engine: {
+      info,
+      load: async (job, module) => {
+        const computer = await engine.load(job, module);
+        await compilePipelines(tf, backend, job, computer);
+        return computer;
+      },
+    },
     onLost(callback) {
       callbacks.push(callback);
       void backend.device.lost.then(({ message }) => callback(message || lostReason));
@@ -62,4 +84,29 @@ export function createWebGpuEngine(tf: TF, device: string, lostReason: string, c
     },
     release: () => backend.device.destroy(),
   };
+}
+
+/**
+ * Compiles the pipelines of a step and an evaluation at the same time, before the first step; the others when they are first used.
+ * @throws Error if the GPU cannot compile one
+ */
+async function compilePipelines(
+  tf: TF,
+  backend: WebGpuBackend,
+  job: Job,
+  computer: GradientComputer,
+): Promise<void> {
+  const { length } = layoutOf(job.layout);
+  const shard = randomShard(job, COMPILED_SAMPLES, ZEROS);
+  tf.env().set(COMPILE_ONLY, true);
+  try {
+    computer.setWeights(new Float32Array(length));
+    await computer.gradient(0 as Step, shard, new Float32Array(length));
+    await computer.evaluate(shard);
+  } catch {
+    // An op that needs the values of a tensor cannot be compiled ahead.
+  } finally {
+    tf.env().set(COMPILE_ONLY, false);
+  }
+  await backend.checkCompileCompletionAsync();
 }

@@ -5,12 +5,13 @@ import { expect, test } from 'vitest';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const documents = [
-  ...['README.md', 'PROTOCOL.md', 'CONTRIBUTING.md', 'docs', 'docs/decisions'].flatMap((path) =>
-    path.endsWith('.md')
-      ? [path]
-      : readdirSync(join(root, path))
-          .filter((name) => name.endsWith('.md'))
-          .map((name) => join(path, name)),
+  ...['README.md', 'PROTOCOL.md', 'CONTRIBUTING.md', 'docs', 'docs/guide', 'docs/decisions'].flatMap(
+    (path) =>
+      path.endsWith('.md')
+        ? [path]
+        : readdirSync(join(root, path))
+            .filter((name) => name.endsWith('.md'))
+            .map((name) => join(path, name)),
   ),
 ];
 

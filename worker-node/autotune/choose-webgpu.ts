@@ -8,6 +8,7 @@ import {
   type EngineBenchmark,
 } from '../engine/benchmark/benchmark-child.ts';
 import { nativeCandidates } from '../engine/locate/candidates.ts';
+import type { CachedChoice } from '../util/saved-choices.ts';
 import { gpuKey, loadGpuChoice, saveGpuChoice } from '../engine/webgpu/saved-choice.ts';
 
 export interface GpuChoiceOptions {
@@ -19,12 +20,17 @@ export interface GpuChoiceOptions {
 }
 
 const BATCH_SIZE = 128;
+
 /**
  * Whether a worker on the GPU by WebGPU is right and faster than this machine's other engines together. It is measured once for each
  * set of GPUs, cores and versions; without the package of WebGPU the answer is no.
+ * @param key everything that the measurement depends on; null if there is nothing to measure
  */
-export async function chooseWebGpu({ command, note, signal }: GpuChoiceOptions): Promise<boolean> {
-  const key = await gpuKey();
+export async function chooseWebGpu(
+  { command, note, signal }: GpuChoiceOptions,
+  key?: string | null,
+): Promise<boolean> {
+  key ??= await gpuKey();
   if (key === null) return false;
   const saved = loadGpuChoice(key);
   if (saved !== null) {
@@ -37,29 +43,59 @@ export async function chooseWebGpu({ command, note, signal }: GpuChoiceOptions):
     if (!result.ok) throw new Error(result.reason);
     return result.benchmark;
   };
-  const cores = availableParallelism();
-  let choice: { readonly workers: number; readonly line: string };
+  let choice: CachedChoice;
   try {
     const gpu = await measure({ engine: 'webgpu' });
     const native = nativeCandidates().find(({ missing }) => missing === null);
-    const cpu = await measure(
+    const other = await measure(
       native === undefined
         ? { engine: 'wasm' }
         : { engine: 'native', package: native.package, folder: native.folder },
     );
-    const isPreferred = isFaster(gpu, cpu, cores);
-    const others = describe(cpu, workersOf(cpu, cores));
-    choice = {
-      workers: isPreferred ? 1 : 0,
-      line: `Using ${isPreferred ? 'WebGPU' : 'no WebGPU'}, by measurement: ${describe(gpu, 1)}; ${others}`,
-    };
+    choice = compareGpu(gpu, other, availableParallelism());
   } catch (error) {
     if (signal.aborted) return false;
-    choice = { workers: 0, line: `Using no WebGPU: ${errorMessage(error)}` };
+    choice = refuseGpu(errorMessage(error));
   }
   saveGpuChoice(key, choice);
   note(choice.line);
-  return choice.workers > 0;
+  if (choice.workers === 0) return false;
+  // The worker's process reads the choice from the file.
+  if (loadGpuChoice(key) !== null) return true;
+  note('The measurement cannot be saved, and WebGPU is not used without it: --engine webgpu uses it.');
+  return false;
+}
+
+/**
+ * Saves the result of measurements that were made otherwise, in place of an earlier one.
+ * @param gpu measurement of WebGPU, or the reason why it does not work
+ */
+export async function saveMeasurement(
+  gpu: EngineBenchmark | string,
+  other: EngineBenchmark,
+  key?: string | null,
+): Promise<void> {
+  key ??= await gpuKey();
+  if (key === null) return;
+  saveGpuChoice(
+    key,
+    typeof gpu === 'string' ? refuseGpu(gpu) : compareGpu(gpu, other, availableParallelism()),
+  );
+}
+
+const refuseGpu = (reason: string): CachedChoice => ({
+  workers: 0,
+  line: `Using no WebGPU: ${reason}; to measure again: gradcast engine`,
+});
+
+/** Decides between WebGPU and the best of the other engines. @returns 1 worker if WebGPU is faster, else 0 */
+export function compareGpu(gpu: EngineBenchmark, other: EngineBenchmark, cores: number): CachedChoice {
+  const isPreferred = isFaster(gpu, other, cores);
+  const speeds = `${describe(gpu, 1)}; ${describe(other, workersOf(other, cores))}`;
+  return {
+    workers: isPreferred ? 1 : 0,
+    line: `Using ${isPreferred ? 'WebGPU' : 'no WebGPU'}, by measurement: ${speeds}`,
+  };
 }
 
 function describe({ backend, device, msPerSample }: EngineBenchmark, workers: number): string {

@@ -5,9 +5,13 @@ import {
   describeBenchmark,
   benchmarkInChild,
   isFaster,
+  workersOf,
   type EngineBenchmark,
   type BenchmarkTarget,
 } from './benchmark/benchmark-child.ts';
+import type { GpuProperties } from './webgpu/gpus.ts';
+import { NO_GPU } from './webgpu/open-webgpu.ts';
+import { driverAdvice, thisSystem } from './webgpu/system.ts';
 import { findWebGpuPackage, WEBGPU_PACKAGE } from './webgpu/webgpu-package.ts';
 import { installAdvice } from './ensure-native.ts';
 
@@ -19,6 +23,8 @@ export interface Finding {
   readonly benchmark: EngineBenchmark | null;
   /** Reason why the engine does not work, or null. */
   readonly reason: string | null;
+  /** Sentence that says what may help. */
+  readonly advice?: string;
 }
 
 export interface Diagnosis {
@@ -51,7 +57,7 @@ export async function diagnose(programFile: string, signal: AbortSignal): Promis
     ...webgpu,
     ...(file === null
       ? { benchmark: null, reason: 'not installed' }
-      : await tryBenchmark(programFile, { engine: 'webgpu' }, signal)),
+      : withAdvice(await tryBenchmark(programFile, { engine: 'webgpu' }, signal))),
   });
   const wasm = { engine: 'wasm', package: '@tensorflow/tfjs-backend-wasm', folder: null } as const;
   findings.push({ ...wasm, ...(await tryBenchmark(programFile, { engine: 'wasm' }, signal)) });
@@ -64,12 +70,38 @@ export async function diagnose(programFile: string, signal: AbortSignal): Promis
 }
 
 /** Engine that workers would use: WebGPU if it is faster than the others, else the first that works. */
-export function selectedEngine({ findings, cores }: Diagnosis): Finding | undefined {
+export function selectedEngine(diagnosis: Diagnosis): Finding | undefined {
+  const { gpu, other } = contenders(diagnosis);
+  if (!gpu?.benchmark || !other?.benchmark) return other ?? gpu;
+  return isFaster(gpu.benchmark, other.benchmark, diagnosis.cores) ? gpu : other;
+}
+
+/** WebGPU, and the best of the other engines, if they work. */
+export function contenders({ findings }: Diagnosis): Readonly<Record<'gpu' | 'other', Finding | undefined>> {
   const working = findings.filter(({ benchmark }) => benchmark !== null);
-  const other = working.find(({ engine }) => engine !== 'webgpu');
-  const gpu = working.find(({ engine }) => engine === 'webgpu');
-  if (!gpu?.benchmark || !other?.benchmark) return other;
-  return isFaster(gpu.benchmark, other.benchmark, cores) ? gpu : other;
+  return {
+    gpu: working.find(({ engine }) => engine === 'webgpu'),
+    other: working.find(({ engine }) => engine !== 'webgpu'),
+  };
+}
+
+/** End of a sentence that says why workers use the selected engine. */
+export function explainSelection(diagnosis: Diagnosis): string {
+  const { findings, cores } = diagnosis;
+  const { gpu, other } = contenders(diagnosis);
+  if (other?.benchmark === undefined || other.benchmark === null) return 'no other works';
+  if (!gpu?.benchmark) {
+    const webGpu = findings.find(({ engine }) => engine === 'webgpu')?.reason ?? 'not tried';
+    return `${other.engine === 'native' ? 'the fastest of those that work' : 'it works everywhere'} (WebGPU: ${webGpu})`;
+  }
+  if (!gpu.benchmark.gpu) return 'WebGPU has no GPU here, only the processor in place of one';
+  const workers = workersOf(other.benchmark, cores);
+  const gpuMs = gpu.benchmark.msPerSample.toFixed(3);
+  const otherMs = (other.benchmark.msPerSample / workers).toFixed(3);
+  const others = workers === 1 ? other.engine : `${workers} ${other.engine} workers`;
+  return isFaster(gpu.benchmark, other.benchmark, cores)
+    ? `it is right, and faster: ${gpuMs} ms a sample, ${others} ${otherMs}`
+    : `WebGPU is slower: ${gpuMs} ms a sample, ${others} ${otherMs}`;
 }
 
 /**
@@ -81,15 +113,38 @@ export function describeDiagnosis(diagnosis: Diagnosis, commandLine: string): st
   const used = selectedEngine(diagnosis);
   const lines = [`Node ${node} on ${platform}`];
   for (const finding of findings) {
-    const { engine, package: name, folder, benchmark, reason } = finding;
+    const { engine, package: name, folder, benchmark, reason, advice } = finding;
     const mark = finding === used ? '>' : benchmark === null ? 'x' : ' ';
     lines.push(`${mark} ${engine} (${folder ?? name})`);
     lines.push(`    ${benchmark === null ? (reason ?? '') : describeBenchmark(benchmark)}`);
+    if (advice !== undefined) lines.push(`    ${advice}`);
+    for (const gpu of benchmark?.gpus ?? []) lines.push(`    GPU ${describeGpu(gpu)}`);
   }
   if (used === undefined) lines.push('No engine works here.');
-  else lines.push(`Workers use the one marked >, a ${used.engine} engine.`);
-  if (used?.engine !== 'native') lines.push(installAdvice(commandLine));
+  else
+    lines.push(
+      `Workers use the one marked >, a ${used.engine} engine, by --engine auto: ${explainSelection(diagnosis)}.`,
+    );
+  if (used?.engine === 'wasm' || used === undefined) lines.push(installAdvice(commandLine));
   return lines;
+}
+
+/** Formats '0: NVIDIA L4, nvidia ada-lovelace, NVIDIA 550.54, by vulkan'. */
+function describeGpu({ number, name, vendor, architecture, driver, system, ...gpu }: GpuProperties): string {
+  const chip = [vendor, architecture].filter((part) => part !== '').join(' ');
+  const remarks = [
+    ...(gpu.isSoftware ? ['the processor in place of a GPU'] : []),
+    ...(gpu.isSelectable ? [] : ['--devices cannot tell it from another of its name']),
+  ];
+  return `${number}: ${[name, chip, driver, `by ${system}`, ...remarks].filter(Boolean).join(', ')}`;
+}
+
+/** Adds what a system without a usable GPU needs. */
+function withAdvice(
+  tried: Pick<Finding, 'benchmark' | 'reason'>,
+): Omit<Finding, 'engine' | 'package' | 'folder'> {
+  const hasGpu = tried.benchmark === null ? tried.reason !== NO_GPU : tried.benchmark.gpu;
+  return hasGpu ? tried : { ...tried, advice: driverAdvice(thisSystem()) };
 }
 
 async function tryBenchmark(

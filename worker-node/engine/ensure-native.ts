@@ -2,7 +2,7 @@ import { errorMessage } from '../../shared/util/error-message.ts';
 import { nativeCandidates } from './locate/candidates.ts';
 import { engineCacheKey, recentFailure } from './install/failure.ts';
 import { installEngine, InstallError } from './install/install.ts';
-import { createPathLookup } from './install/prerequisites.ts';
+import { createPathLookup } from '../util/package-manager.ts';
 import type { InstallReport } from './install/progress.ts';
 import { hasGlibc, currentTarget, findInstallMethods, type Target } from './locate/target.ts';
 

@@ -5,7 +5,14 @@ import type { TF } from '../../util/tf.ts';
 // exports none for its backend.
 
 /** Flags of GPUBufferUsage. */
-const BufferUsage = { mapRead: 0x1, copySource: 0x4, copyTarget: 0x8, uniform: 0x40 } as const;
+const BufferUsage = {
+  mapRead: 0x1,
+  mapWrite: 0x2,
+  copySource: 0x4,
+  copyTarget: 0x8,
+  uniform: 0x40,
+  storage: 0x80,
+} as const;
 
 export interface GpuBuffer {
   readonly size: number;
@@ -31,24 +38,32 @@ interface CommandEncoder {
 
 interface GpuDevice {
   readonly queue: { writeBuffer(buffer: GpuBuffer, offset: number, data: ArrayBufferView): void };
+  createBuffer(descriptor: object): GpuBuffer;
   createShaderModule(descriptor: object): object;
   createComputePipeline(descriptor: object): Pipeline;
   createComputePipelineAsync(descriptor: object): Promise<Pipeline>;
   createBindGroup(descriptor: object): object;
 }
 
+/** Values of a tensor: in this process' memory, on the GPU, or not there yet. */
+interface TensorData {
+  readonly dtype: string;
+  values?: ArrayLike<number> | null;
+  resource?: GpuBuffer | null;
+}
+
 export interface WebGpuBackend {
   readonly device: GpuDevice;
   readonly tensorMap: {
-    get(dataId: object): { readonly dtype: string; readonly resource: GpuBuffer | null } | undefined;
+    get(dataId: object): TensorData | undefined;
   };
   readonly pipelineCache: Record<string, Pipeline | Promise<Pipeline>>;
   readonly bufferManager: {
-    acquireBuffer(size: number, usage: number): GpuBuffer;
+    acquireBuffer(size: number, usage: number, isMapped?: boolean, isReused?: boolean): GpuBuffer;
     releaseBuffer(buffer: GpuBuffer): void;
   };
   readonly commandQueueOwnedIds: WeakSet<object>;
-  readonly uniformPendingDisposal: GpuBuffer[];
+  readonly stagingPendingDisposal: GpuBuffer[];
   commandEncoder: CommandEncoder | null;
   computePassEncoder: ComputePass | null;
   dispatchCountInPass: number;
@@ -98,25 +113,19 @@ const ROW = 32_768;
 /** WGSL of the number of a workgroup, given `@builtin(workgroup_id) group: vec3u`. */
 export const WORKGROUP_NUMBER = `(group.x + group.y * ${ROW}u)`;
 
-/** Flag of tfjs with which kernels compile their pipelines and do not run. */
-const COMPILE_ONLY = 'WEBGPU_ENGINE_COMPILE_ONLY';
+/** Whether kernels compile their pipelines and do not run. */
+const isCompiling = (tf: TF): boolean => tf.env().getBool('WEBGPU_ENGINE_COMPILE_ONLY');
 
 /** Runs a shader: adds it to tfjs' queue of commands. */
 export function dispatch(tf: TF, backend: WebGpuBackend, what: Dispatch): void {
   const { inputs, outputs, workgroups } = what;
-  const compileOnly = tf.env().getBool(COMPILE_ONLY);
+  const compileOnly = isCompiling(tf);
   const pipeline = (backend.pipelineCache[what.key] ??= compile(backend, what, compileOnly));
   const tensors = [...inputs, ...outputs];
   for (const { dataId } of tensors) backend.uploadToGPU(dataId);
   if (compileOnly) return;
   if (pipeline instanceof Promise) throw new Error(`The shader ${what.name} is not compiled yet.`);
-  const uniforms = Uint32Array.from(what.uniforms);
-  const uniform = backend.bufferManager.acquireBuffer(
-    Math.ceil(uniforms.byteLength / 16) * 16,
-    BufferUsage.copyTarget | BufferUsage.uniform,
-  );
-  backend.device.queue.writeBuffer(uniform, 0, uniforms);
-  backend.uniformPendingDisposal.push(uniform);
+  const uniform = uniformBuffer(backend, what.uniforms);
   const buffers = [...tensors.map(({ dataId }) => bufferOf(backend, dataId)), uniform];
   for (const { dataId } of tensors) backend.commandQueueOwnedIds.add(dataId);
   const group = backend.device.createBindGroup({
@@ -133,6 +142,28 @@ export function dispatch(tf: TF, backend: WebGpuBackend, what: Dispatch): void {
   if (backend.dispatchCountInPass < tf.env().getNumber('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE')) return;
   backend.endComputePassEncoder();
   backend.submitQueue();
+}
+
+/** Buffers of uniforms by their values. The sizes of a model and its shards recur in every step. */
+const uniformBuffers = new WeakMap<WebGpuBackend, Map<string, GpuBuffer>>();
+/** Uniforms that are kept; the oldest are made anew. */
+const MAX_UNIFORMS = 1_000;
+
+function uniformBuffer(backend: WebGpuBackend, values: readonly number[]): GpuBuffer {
+  const kept = uniformBuffers.get(backend) ?? new Map<string, GpuBuffer>();
+  uniformBuffers.set(backend, kept);
+  const key = values.join();
+  const existing = kept.get(key);
+  if (existing !== undefined) return existing;
+  const size = Math.ceil(values.length / 4) * 16;
+  const usage = BufferUsage.copyTarget | BufferUsage.uniform;
+  const buffer = backend.device.createBuffer({ size, usage });
+  backend.device.queue.writeBuffer(buffer, 0, Uint32Array.from(values));
+  kept.set(key, buffer);
+  const [oldest] = kept.keys();
+  // WebGPU frees it after the commands that use it, when nothing refers to it.
+  if (kept.size > MAX_UNIFORMS && oldest !== undefined) kept.delete(oldest);
+  return buffer;
 }
 
 function compile(
@@ -157,29 +188,72 @@ function bufferOf(backend: WebGpuBackend, dataId: object): GpuBuffer {
 /** GPUMapMode.READ. */
 const MAP_READ = 1;
 
-/**
- * Reads float32 tensors from the GPU, any number of them with one transfer.
- * @param watch called with each transfer's promise
- */
-export function webGpuReader(
-  tf: TF,
-  watch: <T>(transfer: Promise<T>) => Promise<T> = (transfer) => transfer,
-): {
+/** Transfers of float32 tensors to and from the GPU, any number of them at once. */
+export interface WebGpuTransfers {
   read(tensor: Tensor, target: Float32Array): Promise<void>;
   readTogether(tensors: readonly Tensor[], targets: readonly Float32Array[]): Promise<void>;
-} {
+  uploadTogether(tensors: readonly Tensor[]): void;
+}
+
+/** @param watch called with the promise of each transfer from the GPU */
+export function webGpuTransfers(
+  tf: TF,
+  watch: <T>(transfer: Promise<T>) => Promise<T> = (transfer) => transfer,
+): WebGpuTransfers {
+  const backend = tf.backend() as unknown as WebGpuBackend;
   const readTogether = (tensors: readonly Tensor[], targets: readonly Float32Array[]): Promise<void> =>
-    watch(readTensors(tf.backend() as unknown as WebGpuBackend, tensors, targets));
-  return { readTogether, read: (tensor, target) => readTogether([tensor], [target]) };
+    watch(readTensors(tf, backend, tensors, targets));
+  return {
+    readTogether,
+    read: (tensor, target) => readTogether([tensor], [target]),
+    uploadTogether: (tensors) => uploadTensors(backend, tensors),
+  };
+}
+
+/** Uploads the tensors that are not on the GPU yet through one buffer. */
+function uploadTensors(backend: WebGpuBackend, tensors: readonly Tensor[]): void {
+  const missing = new Map<TensorData, number>();
+  for (const { dataId, size, dtype } of tensors) {
+    const data = backend.tensorMap.get(dataId);
+    const isMissing = data !== undefined && dtype === 'float32' && !data.resource && data.values;
+    if (isMissing && size > 0) missing.set(data, size * Float32Array.BYTES_PER_ELEMENT);
+  }
+  if (missing.size < 2) return;
+  const bytes = [...missing.values()].reduce((total, size) => total + size, 0);
+  // A buffer that is mapped from its creation is not used again.
+  const usage = BufferUsage.mapWrite | BufferUsage.copySource;
+  const staging = backend.bufferManager.acquireBuffer(bytes, usage, true, false);
+  const values = new Float32Array(staging.getMappedRange());
+  let offset = 0;
+  for (const [data, size] of missing) {
+    values.set(data.values ?? [], offset / Float32Array.BYTES_PER_ELEMENT);
+    offset += size;
+  }
+  staging.unmap();
+  backend.ensureCommandEncoderReady();
+  backend.endComputePassEncoder();
+  offset = 0;
+  for (const [data, size] of missing) {
+    const target = backend.bufferManager.acquireBuffer(
+      size,
+      BufferUsage.storage | BufferUsage.copySource | BufferUsage.copyTarget,
+    );
+    backend.commandEncoder?.copyBufferToBuffer(staging, offset, target, 0, size);
+    data.resource = target;
+    data.values = null;
+    offset += size;
+  }
+  backend.stagingPendingDisposal.push(staging);
 }
 
 async function readTensors(
+  tf: TF,
   backend: WebGpuBackend,
   tensors: readonly Tensor[],
   targets: readonly Float32Array[],
 ): Promise<void> {
   const bytes = targets.reduce((total, { byteLength }) => total + byteLength, 0);
-  if (bytes === 0) return;
+  if (bytes === 0 || isCompiling(tf)) return;
   for (const { dataId } of tensors) backend.uploadToGPU(dataId);
   const staging = backend.bufferManager.acquireBuffer(bytes, BufferUsage.copyTarget | BufferUsage.mapRead);
   try {

@@ -26,3 +26,24 @@ test('without a working engine the exit code is 1', async () => {
   expect(run.output()).toMatch(/^x wasm .*\n +WebAssembly does not work in this Node\.$/m);
   expect(run.output()).toContain('No engine works here.');
 });
+
+test('--json has the used engine and why', async () => {
+  const run = engine(['--json'], {});
+  expect(await run.ended, run.output()).toBe(0);
+  const { used, findings } = JSON.parse(run.output()) as {
+    readonly used: { readonly engine: string; readonly why: string };
+    readonly findings: readonly { readonly engine: string; readonly benchmark: object | null }[];
+  };
+  expect(used.why).not.toBe('');
+  expect(findings.find(({ engine: name }) => name === used.engine)?.benchmark).not.toBeNull();
+  expect(findings.map(({ engine: name }) => name)).toContain('webgpu');
+});
+
+test('--report prints a row and says that no GPU computes', async () => {
+  // Neither CUDA's engine nor WebGPU loads.
+  const run = engine(['--report'], { NODE_OPTIONS: '--no-addons' });
+  expect(await run.ended, run.output()).toBe(1);
+  expect(run.output()).toMatch(/^\| Vendor \| GPU \|/m);
+  expect(run.output()).toMatch(/^\|.*\| WebGPU, Dawn of webgpu [\d.]+ \| [^|]+ \|/m);
+  expect(run.output()).toContain('No engine computes on a GPU here');
+});

@@ -3,6 +3,18 @@ import { GRADIENT_TOLERANCE } from '../../../shared/engine/gradient-tolerance.ts
 import { parseJson } from '../../util/parse-json.ts';
 import { runProgram, type ProgramResult } from '../../util/run-program.ts';
 
+/** GPU that an engine could use. */
+const gpuSchema = v.object({
+  number: v.number(),
+  system: v.string(),
+  name: v.string(),
+  vendor: v.string(),
+  architecture: v.string(),
+  driver: v.string(),
+  isSoftware: v.boolean(),
+  isSelectable: v.boolean(),
+});
+
 /** Report of an engine that was benchmarked in a process of its own. */
 const benchmarkSchema = v.object({
   backend: v.string(),
@@ -17,6 +29,8 @@ const benchmarkSchema = v.object({
   msPerSample: v.number(),
   /** Difference of the gradient from WebAssembly's relative to its norm; null if it was not compared. */
   difference: v.nullable(v.number()),
+  /** GPUs that the engine lists; none if it lists none. */
+  gpus: v.optional(v.array(gpuSchema), []),
 });
 export type EngineBenchmark = v.InferOutput<typeof benchmarkSchema>;
 
@@ -90,10 +104,13 @@ export function describeBenchmark({
   msPerSample,
   batch,
   gpu,
+  difference,
 }: EngineBenchmark): string {
   const version = tensorflow === null ? '' : `TensorFlow ${tensorflow} `;
   const on = gpu ? device : `${device}, ${threads} thread${threads === 1 ? '' : 's'}`;
-  return `${version}on ${on}: ${msPerSample.toFixed(3)} ms a sample at batch ${batch}`;
+  const compared =
+    difference === null ? '' : `; gradient within ${difference.toPrecision(2)} of that by WebAssembly`;
+  return `${version}on ${on}: ${msPerSample.toFixed(3)} ms a sample at batch ${batch}${compared}`;
 }
 
 /** Whether a GPU is faster than workers of another engine on all cores. A processor in place of a GPU is not. */

@@ -8,6 +8,7 @@ import { packageName } from '../locate/target.ts';
 import { openNativeEngine } from '../native/open-native.ts';
 import { manualIdle, type IdleScheduler } from '../native/idle-scheduler.ts';
 import { benchmarkJob } from '../../../shared/engine/benchmark-job.ts';
+import { readGpus } from '../webgpu/gpus.ts';
 import { gpuOfEnv, openWebGpuEngine } from '../webgpu/open-webgpu.ts';
 import { openWasmEngine } from '../open/choose-engine.ts';
 
@@ -57,7 +58,9 @@ export async function benchmarkEngine(
     const lossAfter = (await computer.evaluate(shard)).lossSum;
     const medianMs = median(times) ?? NaN;
     const msPerSample = medianMs / batch;
-    return { ...engine.info, gpu, tensorflow, lossBefore, lossAfter, batch, msPerSample, difference };
+    const gpus =
+      target.engine === 'webgpu' ? await readGpus({ ...gpuOfEnv(process.env), folder: target.folder }) : [];
+    return { ...engine.info, gpu, tensorflow, lossBefore, lossAfter, batch, msPerSample, difference, gpus };
   } finally {
     computer.dispose();
   }

@@ -1,7 +1,7 @@
 import type { GradientComputer } from '../../../shared/engine/engine.ts';
 import { createModelStep } from '../../../shared/engine/model-step.ts';
 import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
-import { createGradientComputer, copyingReader } from '../../../shared/engine/tf-engine.ts';
+import { createGradientComputer, copyingTransfers } from '../../../shared/engine/tf-engine.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
 import { median } from '../../../shared/util/median.ts';
 import type { EngineChoice } from '../../../shared/engine/engine-choice.ts';
@@ -78,7 +78,7 @@ async function profileNative(
   registerNativeGradients(tf, backend);
   const modelStep = await createModelStep(tf, job);
   const clock = new OpTimer(() => performance.now());
-  const eager = createGradientComputer(tf, job, modelStep, new ShardInputs(job), copyingReader);
+  const eager = createGradientComputer(tf, job, modelStep, new ShardInputs(job), copyingTransfers);
   let restore = timeNativeOps(backend, clock);
   const { stepMs, ops } = await timeSteps(eager, sample, steps, clock).finally(restore);
 

@@ -1,4 +1,5 @@
-import { mkdir, rename, statfs, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, rename, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { benchmarkInChild, describeBenchmark } from '../benchmark/benchmark-child.ts';
 import { withLock } from './lock.ts';
@@ -6,6 +7,8 @@ import { NPM_INSTALL, npmErrorMessage, runNpm } from './npm.ts';
 import { diskFullMessage, diskSpaceMessage, ensureWritable, isDiskFull } from './prerequisites.ts';
 import { formatTimeProgress, withProgress, type InstallReport } from './progress.ts';
 import { createStaging, removeFolder, removeStaleStaging } from './staging.ts';
+import { NO_GPU } from '../webgpu/open-webgpu.ts';
+import { driverAdvice, thisSystem, unsupportedWebGpu, type System } from '../webgpu/system.ts';
 import { findWebGpuPackage, WEBGPU_PACKAGE, WEBGPU_VERSION, webGpuFolder } from '../webgpu/webgpu-package.ts';
 
 export interface WebGpuInstallOptions {
@@ -14,6 +17,8 @@ export interface WebGpuInstallOptions {
   readonly programFile: string;
   readonly signal: AbortSignal;
   readonly report: InstallReport;
+  /** @default this one */
+  readonly system?: System;
 }
 
 /** Disk space of the package, with what npm needs while it unpacks. */
@@ -27,7 +32,9 @@ const VERIFY_BATCH_SIZE = 2;
  * @throws Error with a sentence if it cannot be installed or finds no GPU
  */
 export async function installWebGpu(options: WebGpuInstallOptions): Promise<void> {
-  const { cacheDir, report, signal } = options;
+  const { cacheDir, report, signal, system = thisSystem() } = options;
+  const unsupported = unsupportedWebGpu(system);
+  if (unsupported !== null) throw new Error(unsupported);
   if (findWebGpuPackage(cacheDir) !== null) {
     report.print('The package webgpu is installed already. Trying a training step ...');
     return verify(options, undefined);
@@ -54,11 +61,20 @@ export async function installWebGpu(options: WebGpuInstallOptions): Promise<void
   });
 }
 
-/** Removes the package from the cache of engines. @returns whether it was there */
-export async function removeWebGpu(cacheDir: string): Promise<boolean> {
-  const wasThere = findWebGpuPackage(cacheDir)?.startsWith(webGpuFolder(cacheDir)) === true;
-  await removeFolder(webGpuFolder(cacheDir));
-  return wasThere;
+/**
+ * Removes the package, of this and of other versions, from the cache of engines.
+ * @returns the number of versions
+ * @throws Error with a sentence if files remain
+ */
+export async function removeWebGpu(cacheDir: string): Promise<number> {
+  const names = await readdir(cacheDir).catch(() => []);
+  const folders = names.filter((name) => /^webgpu-\d/.test(name)).map((name) => join(cacheDir, name));
+  for (const folder of folders) {
+    await removeFolder(folder);
+    if (existsSync(folder))
+      throw new Error(`${folder} cannot be removed. Stop the workers of this machine, then try again.`);
+  }
+  return folders.length;
 }
 
 async function installPackage(
@@ -83,7 +99,7 @@ async function installPackage(
 }
 
 async function verify(
-  { programFile, signal, report }: WebGpuInstallOptions,
+  { programFile, signal, report, system = thisSystem() }: WebGpuInstallOptions,
   folder: string | undefined,
 ): Promise<void> {
   const result = await benchmarkInChild(
@@ -92,6 +108,13 @@ async function verify(
     VERIFY_BATCH_SIZE,
     signal,
   );
-  if (!result.ok) throw new Error(`WebGPU does not work here: ${result.reason}.`);
+  if (!result.ok) {
+    const advice = result.reason === NO_GPU ? driverAdvice(system) : 'docs/guide/gpus.md lists causes.';
+    throw new Error(`WebGPU does not work here: ${result.reason}. ${advice}`);
+  }
   report.print(`Verified: ${describeBenchmark(result.benchmark)}`);
+  if (result.benchmark.gpu) return;
+  report.print(
+    `That is the processor in place of a GPU, which only --engine webgpu uses. ${driverAdvice(system)}`,
+  );
 }

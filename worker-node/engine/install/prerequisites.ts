@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs';
 import { statfs, access, constants } from 'node:fs/promises';
+import type { PackageManager } from '../../util/package-manager.ts';
 import { runProgram } from '../../util/run-program.ts';
 import type { Variant } from '../locate/target.ts';
 import { dirname } from 'node:path';
@@ -7,8 +7,6 @@ import { makeFolder } from '../../util/make-folder.ts';
 
 /** Tool that a build from a wheel needs besides Node. */
 export type Prerequisite = 'python' | 'pip' | 'compiler' | 'make';
-/** Program that installs tools on this platform. */
-export type PackageManager = 'apt' | 'dnf' | 'yum' | 'zypper' | 'pacman' | 'apk' | 'brew' | 'xcode' | 'none';
 
 const GIB = 2 ** 30;
 /** Peak of wheels, their libraries and the build. */
@@ -69,24 +67,6 @@ function installCommand(missing: readonly Prerequisite[], manager: Exclude<Packa
   return [install, ...new Set(missing.map((each) => packages[each]))].join(' ');
 }
 
-/** @param has whether a program of that name is on PATH */
-export function detectPackageManager(
-  platform: NodeJS.Platform,
-  has: (program: string) => boolean,
-): PackageManager {
-  if (platform === 'darwin') return has('brew') ? 'brew' : 'xcode';
-  const programs: [string, PackageManager][] = [
-    ['apt-get', 'apt'],
-    ['dnf', 'dnf'],
-    ['yum', 'yum'],
-    ['zypper', 'zypper'],
-    ['pacman', 'pacman'],
-    ['apk', 'apk'],
-    ['brew', 'brew'],
-  ];
-  return programs.find(([program]) => has(program))?.[1] ?? 'none';
-}
-
 export interface Tools {
   /** Command of Python 3, or null. */
   readonly python: string | null;
@@ -117,12 +97,6 @@ export async function findTools(env: NodeJS.ProcessEnv, signal: AbortSignal): Pr
     missing.push('compiler');
   if (!(await works('make', '--version'))) missing.push('make');
   return { python, missing };
-}
-
-/** @returns a function that tells whether a program is on PATH */
-export function createPathLookup(env: NodeJS.ProcessEnv): (program: string) => boolean {
-  const folders = (env.PATH ?? '').split(process.platform === 'win32' ? ';' : ':');
-  return (program) => folders.some((folder) => folder !== '' && existsSync(`${folder}/${program}`));
 }
 
 /** @returns a sentence if the folder's disk has too little space, else null */

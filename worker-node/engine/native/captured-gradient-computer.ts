@@ -2,7 +2,7 @@ import type { GradientComputer, ShardResult } from '../../../shared/engine/engin
 import type { ModelStep } from '../../../shared/engine/model-step.ts';
 import { microShardSizes } from '../../../shared/engine/micro-shards.ts';
 import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
-import { createGradientComputer, copyingReader } from '../../../shared/engine/tf-engine.ts';
+import { createGradientComputer, copyingTransfers } from '../../../shared/engine/tf-engine.ts';
 import type { TensorValues } from '../../../shared/model/tensors.ts';
 import type { Job } from '../../../shared/model/job.ts';
 import { Scoring } from '../../../shared/model/scoring.ts';
@@ -30,7 +30,7 @@ export function createCapturedGradientComputer(
   const scoring = new Scoring(job);
   const inputs = new ShardInputs(job);
   const read = outputReader(modelStep, scoring);
-  const eager = createGradientComputer(tf, job, modelStep, inputs, copyingReader);
+  const eager = createGradientComputer(tf, job, modelStep, inputs, copyingTransfers);
   const isExact = job.microShard !== undefined;
   // A session's outputs are in the host's memory: a GPU would have to upload them to add them.
   const accumulates =

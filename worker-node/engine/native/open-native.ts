@@ -4,7 +4,7 @@ import { withMicroShards } from '../../../shared/engine/micro-shards.ts';
 import { createModelStep } from '../../../shared/engine/model-step.ts';
 import { ShardInputs } from '../../../shared/engine/shard-inputs.ts';
 import {
-  copyingReader,
+  copyingTransfers,
   createGradientComputer,
   loadCustomObjects,
 } from '../../../shared/engine/tf-engine.ts';
@@ -63,7 +63,7 @@ export async function openNativeEngine(
     const computer =
       custom === null
         ? createCapturedGradientComputer(native, job, step, capture)
-        : createGradientComputer(tf, job, step, new ShardInputs(job), copyingReader);
+        : createGradientComputer(tf, job, step, new ShardInputs(job), copyingTransfers);
     return withMicroShards(computer, job);
   };
   return { engine: { info, load }, gpu, tensorflow: backend.binding.TF_Version ?? null };

@@ -6,10 +6,16 @@ import { readFromHeap } from '../../../shared/kernels/wasm/read-from-heap.ts';
 import { registerWasmKernels } from '../../../shared/kernels/wasm/register.ts';
 import { hasChosenWebGpu } from '../webgpu/saved-choice.ts';
 import { openNativeEngine } from '../native/open-native.ts';
-import { gpuOfEnv, openWebGpuEngine } from '../webgpu/open-webgpu.ts';
+import { gpuOfEnv, NO_GPU, openWebGpuEngine } from '../webgpu/open-webgpu.ts';
+import { driverAdvice, thisSystem } from '../webgpu/system.ts';
+import { findWebGpuPackage } from '../webgpu/webgpu-package.ts';
 
-const WEBGPU_ADVICE =
-  'Install it with: gradcast engine install --webgpu. Or use --engine wasm, which needs nothing.';
+/** Sentence that says how a machine gets WebGPU, or a GPU for it. */
+function webGpuAdvice(missing: string): string {
+  if (findWebGpuPackage() === null)
+    return 'Install it with "gradcast engine install --webgpu", or use --engine wasm, which needs nothing.';
+  return missing === NO_GPU ? driverAdvice(thisSystem()) : '--engine wasm needs nothing.';
+}
 
 export interface ChosenEngine {
   readonly engine: Engine;
@@ -35,7 +41,8 @@ export async function chooseEngine(
   if (choice === 'wasm') return { engine: await openWasmEngine(), why: 'asked for' };
   if (choice === 'webgpu') {
     const opened = await openWebGpuEngine(gpuOfEnv(process.env));
-    if ('missing' in opened) throw new Error(`No WebGPU here: ${opened.missing}. ${WEBGPU_ADVICE}`);
+    if ('missing' in opened)
+      throw new Error(`No WebGPU here: ${opened.missing}. ${webGpuAdvice(opened.missing)}`);
     return { ...opened, why: opened.isSoftware ? 'on the processor, in place of a GPU' : 'the fastest here' };
   }
   if (choice === 'auto' && (await hasChosenWebGpu())) {

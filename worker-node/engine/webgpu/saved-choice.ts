@@ -3,7 +3,8 @@ import { dirname, join } from 'node:path';
 import { loadChoice, saveChoice, type CachedChoice } from '../../util/saved-choices.ts';
 import { engineCacheDir } from '../locate/cache.ts';
 import { nativeCandidates } from '../locate/candidates.ts';
-import { listGpus } from './open-webgpu.ts';
+import { listGpus } from './gpus.ts';
+import { gpuOfEnv } from './open-webgpu.ts';
 import { findWebGpuPackage, WEBGPU_VERSION } from './webgpu-package.ts';
 
 /** File with the results of measurements. */
@@ -24,9 +25,15 @@ export async function hasChosenWebGpu(): Promise<boolean> {
 /** Everything that a measurement depends on; null without WebGPU or a GPU. */
 export async function gpuKey(): Promise<string | null> {
   if (findWebGpuPackage() === null) return null;
-  const gpus = await listGpus().catch(() => []);
+  const { gpu, powerPreference } = gpuOfEnv(process.env);
+  const gpus = await listGpus({ powerPreference }).catch(() => []);
   if (gpus.length === 0) return null;
   const native = nativeCandidates().find(({ missing }) => missing === null);
-  const other = native === undefined ? 'wasm' : (native.folder ?? native.package);
-  return ['webgpu', WEBGPU_VERSION, ...gpus, other, `${availableParallelism()} cores`].join(', ');
+  return [
+    ...['webgpu', WEBGPU_VERSION, ...gpus.map(({ name }) => name)],
+    ...(gpu === undefined ? [] : [`only ${gpu}`]),
+    ...(powerPreference === 'low-power' ? [powerPreference] : []),
+    native === undefined ? 'wasm' : (native.folder ?? native.package),
+    `${availableParallelism()} cores`,
+  ].join(', ');
 }

@@ -6,10 +6,9 @@ import {
   findTools,
   isDiskFull,
   missingMessage,
-  createPathLookup,
-  detectPackageManager,
   diskSpaceMessage,
 } from '../../../../worker-node/engine/install/prerequisites.ts';
+import { createPathLookup, detectPackageManager } from '../../../../worker-node/util/package-manager.ts';
 import { fakePrograms } from '../../../support/fake-programs.ts';
 
 const { signal } = new AbortController();

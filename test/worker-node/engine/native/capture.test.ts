@@ -15,7 +15,7 @@ import {
 } from '../../../../shared/codec/factors.ts';
 import { createModelStep, type ModelStep } from '../../../../shared/engine/model-step.ts';
 import { ShardInputs } from '../../../../shared/engine/shard-inputs.ts';
-import { createGradientComputer, copyingReader } from '../../../../shared/engine/tf-engine.ts';
+import { createGradientComputer, copyingTransfers } from '../../../../shared/engine/tf-engine.ts';
 import type { Job, Topology } from '../../../../shared/model/job.ts';
 import { layoutOf } from '../../../../shared/model/layout.ts';
 import type { Step } from '../../../../shared/protocol/messages.ts';
@@ -68,7 +68,7 @@ await withNative((native) => {
 
   async function opByOp(job: Job, weights: Float32Array): Promise<GradientComputer> {
     const modelStep = await createModelStep(tf, job);
-    const computer = createGradientComputer(tf, job, modelStep, new ShardInputs(job), copyingReader);
+    const computer = createGradientComputer(tf, job, modelStep, new ShardInputs(job), copyingTransfers);
     computer.setWeights(weights);
     return computer;
   }

@@ -1,0 +1,152 @@
+// Counts what a gradient step of the default CNN costs on WebGPU in Node, with tfjs' own kernels and with gradcast's: dispatches,
+// pipelines, transfers and their bytes, and the time. Without a GPU, SwiftShader computes on the processor: then only the counts, and
+// the ratio of the times, mean something. Needs the package webgpu (gradcast engine install --webgpu).
+// Arguments: [batch = 8] [steps = 3].
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { benchmarkJob } from '../shared/engine/benchmark-job.ts';
+import type { Engine } from '../shared/engine/engine.ts';
+import { relativeDifference } from '../shared/engine/gradient-tolerance.ts';
+import { createEngine } from '../shared/engine/tf-engine.ts';
+import { createWebGpuEngine } from '../shared/engine/webgpu-engine.ts';
+import { correctWebGpuKernels } from '../shared/kernels/webgpu/corrections.ts';
+import { systemClock } from '../shared/util/clock.ts';
+import type { Step } from '../shared/protocol/messages.ts';
+import { listGpus } from '../worker-node/engine/webgpu/gpus.ts';
+import { describeGpu, startWebGpu } from '../worker-node/engine/webgpu/open-webgpu.ts';
+import { loadDawn } from '../worker-node/engine/webgpu/webgpu-package.ts';
+import { softwareGpuEnv } from '../test/support/software-gpu.ts';
+import { median } from './support/statistics.ts';
+
+const batch = Number(process.argv[2] ?? 8);
+const steps = Number(process.argv[3] ?? 3);
+
+/** Uses of WebGPU in a step. */
+const COUNTS = [
+  'dispatches',
+  'pipelines',
+  'submits',
+  'uploads',
+  'bytes up',
+  'read-backs',
+  'bytes down',
+] as const;
+type Counts = Record<(typeof COUNTS)[number], number>;
+
+if ((await listGpus()).length === 0 && process.env.GRADCAST_BENCH_GPU === undefined) {
+  const { status } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
+    stdio: 'inherit',
+    env: { ...process.env, ...softwareGpuEnv(), GRADCAST_BENCH_GPU: 'software' },
+  });
+  process.exit(status ?? 1);
+}
+
+const { globals } = await loadDawn();
+let counts = noCounts();
+countCalls();
+const started = await startWebGpu();
+if ('missing' in started) throw new Error(started.missing);
+const { tf, adapter } = started;
+const device = describeGpu(adapter);
+console.log(`a step of ${batch} samples on ${device}`);
+const { job, weights, shard } = benchmarkJob(batch);
+
+correctWebGpuKernels(tf);
+const info = { backend: 'webgpu', version: tf.version.tfjs, device, threads: 1 };
+const before = await measure(createEngine(tf, info));
+const { engine } = createWebGpuEngine(tf, device, '', systemClock(globalThis));
+const after = await measure(engine);
+
+console.log('');
+console.log('| a step                   | tfjs       | gradcast   |');
+console.log('| ------------------------ | ---------- | ---------- |');
+for (const name of COUNTS) row(name, before.counts[name], after.counts[name]);
+row('first step, ms', before.firstMs, after.firstMs);
+row('step, ms (median)', before.stepMs, after.stepMs);
+console.log('');
+console.log(`ratio of the steps' times: ${(after.stepMs / before.stepMs).toFixed(2)}`);
+console.log(
+  `difference of the gradients, relative to their norm: ${relativeDifference(after.gradient, before.gradient).toExponential(1)}`,
+);
+// The open GPU keeps the process alive.
+process.exit(0);
+
+interface Measurement {
+  readonly counts: Counts;
+  /** First step, which compiles the pipelines that are not compiled while the model is loaded. */
+  readonly firstMs: number;
+  readonly stepMs: number;
+  readonly gradient: Float32Array;
+}
+
+/** Measures steps with new weights each, as a worker gets them. Pipelines are those of all steps and of loading the model. */
+async function measure(engine: Engine): Promise<Measurement> {
+  counts = noCounts();
+  const computer = await engine.load(job);
+  const gradient = new Float32Array(weights.length);
+  const step = async (): Promise<number> => {
+    const startedMs = performance.now();
+    computer.setWeights(weights);
+    await computer.gradient(0 as Step, shard, gradient);
+    return performance.now() - startedMs;
+  };
+  const firstMs = await step();
+  const { pipelines } = counts;
+  const times: number[] = [];
+  for (let i = 0; i < steps; i++) {
+    counts = noCounts();
+    times.push(await step());
+  }
+  computer.dispose();
+  return { counts: { ...counts, pipelines }, firstMs, stepMs: median(times), gradient };
+}
+
+function row(name: string, before: number, after: number): void {
+  const text = (value: number): string => Math.round(value).toLocaleString('en-US').padStart(10);
+  console.log(`| ${name.padEnd(24)} | ${text(before)} | ${text(after)} |`);
+}
+
+function noCounts(): Counts {
+  return Object.fromEntries(COUNTS.map((name) => [name, 0])) as Counts;
+}
+
+/** Counts the calls of WebGPU's classes from now on. */
+function countCalls(): void {
+  /** @param count receives the object and the arguments of a call */
+  function wrap<Self, Args extends unknown[]>(
+    className: string,
+    method: string,
+    count: (object: Self, args: Args) => void,
+  ): void {
+    type Method = (this: Self, ...args: Args) => unknown;
+    const { prototype } = globals[className] as { prototype: Record<string, Method | undefined> };
+    const own = prototype[method];
+    if (own === undefined) throw new Error(`WebGPU has no ${className}.${method}.`);
+    prototype[method] = function (...args) {
+      count(this, args);
+      return own.apply(this, args);
+    };
+  }
+  wrap('GPUComputePassEncoder', 'dispatchWorkgroups', () => void counts.dispatches++);
+  wrap('GPUDevice', 'createComputePipeline', () => void counts.pipelines++);
+  wrap('GPUDevice', 'createComputePipelineAsync', () => void counts.pipelines++);
+  wrap('GPUQueue', 'submit', () => void counts.submits++);
+  wrap('GPUQueue', 'writeBuffer', (_, [, , data]: [object, number, ArrayBuffer | ArrayBufferView]) => {
+    counts.uploads++;
+    counts['bytes up'] += data.byteLength;
+  });
+  wrap('GPUDevice', 'createBuffer', (_, [{ size, mappedAtCreation }]: [BufferDescriptor]) => {
+    if (mappedAtCreation !== true) return;
+    counts.uploads++;
+    counts['bytes up'] += size;
+  });
+  wrap('GPUBuffer', 'mapAsync', ({ size }: { readonly size: number }) => {
+    counts['read-backs']++;
+    counts['bytes down'] += size;
+  });
+}
+
+interface BufferDescriptor {
+  readonly size: number;
+  readonly mappedAtCreation?: boolean;
+}
