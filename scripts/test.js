@@ -1,11 +1,12 @@
 // npm test: installs missing packages, checks format, lint and types, and runs the quick tests.
-// npm run test:long: installs native TensorFlow and a browser if they are missing. Runs the long tests, the quick tests that
-// need TensorFlow or a browser, and the property tests with new seeds and five times as many inputs.
-//   --if-possible  continue without native TensorFlow or a browser if the installation fails
+// npm run test:long: installs native TensorFlow, a browser and WebGPU if they are missing. Runs the long tests, the quick tests
+// that need one of them, and the property tests with new seeds and five times as many inputs.
+//   --if-possible  continue without what cannot be installed
 //   --soak [NAME]  run only the files of test/soak/, or the named ones, in full size and one by one
 // Other arguments are passed to vitest.
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { register } from 'node:module';
 import { join } from 'node:path';
 import { runChecks } from './checks.js';
 import { ensureInstalled, root } from './install.js';
@@ -18,7 +19,7 @@ const [long, soak, ifPossible] = OWN_OPTIONS.map((option) => args.includes(optio
 const vitestArgs = args.filter((arg) => !OWN_OPTIONS.includes(arg));
 
 await ensureInstalled({ checks: true });
-if (long) runLong();
+if (long) await runLong();
 else await runQuick();
 
 async function runQuick() {
@@ -30,11 +31,14 @@ async function runQuick() {
   runTests(['--project', 'quick', ...vitestArgs], {});
 }
 
-function runLong() {
+async function runLong() {
+  const program = `${root}/bin/gradcast.js`;
   const optional = ifPossible ? ['--if-possible'] : [];
-  install('native TensorFlow', [`${root}/bin/gradcast.js`, 'engine', 'install', ...optional]);
+  install('native TensorFlow', [program, 'engine', 'install', ...optional]);
   install('a browser', [`${root}/scripts/get-browser.js`, ...optional]);
-  const required = ifPossible ? {} : { GRADCAST_REQUIRE_NATIVE: '1', GRADCAST_REQUIRE_BROWSER: '1' };
+  install('WebGPU', [program, 'engine', 'install', '--webgpu'], await gpuEnv());
+  const kinds = ifPossible ? [] : ['NATIVE', 'BROWSER', 'WEBGPU'];
+  const required = Object.fromEntries(kinds.map((kind) => [`GRADCAST_REQUIRE_${kind}`, '1']));
   const { GRADCAST_TEST_SEEDS = 'new', GRADCAST_TEST_RUNS = '5' } = process.env;
   const env = { GRADCAST_TEST_SEEDS, GRADCAST_TEST_RUNS, ...required };
   if (soak) {
@@ -45,21 +49,34 @@ function runLong() {
   else runTests(['--project', 'long', '--project', 'quick', '.long.test.ts', ...quickFilesToRepeat()], env);
 }
 
-/** Quick test files with random inputs, or that need native TensorFlow or a browser. */
+/** Environment with the GPU of the tests: the browser brings one that is the processor. */
+async function gpuEnv() {
+  register('./typescript-hooks.js', import.meta.url);
+  const { softwareGpuEnv } = await import('../test/support/software-gpu.ts');
+  return softwareGpuEnv() ?? {};
+}
+
+/** Quick test files with random inputs, or that need native TensorFlow, a browser or WebGPU. */
 function quickFilesToRepeat() {
   return readdirSync(join(root, 'test'), { recursive: true })
     .map((path) => join('test', path))
     .filter((path) => path.endsWith('.test.ts') && !path.endsWith('.long.test.ts'))
     .filter((path) =>
-      /\/(property|native|in-browser|tensorflow-variants)\.ts'/.test(readFileSync(join(root, path), 'utf8')),
+      /\/(property|native|in-browser|webgpu|tensorflow-variants)\.ts'/.test(
+        readFileSync(join(root, path), 'utf8'),
+      ),
     );
 }
 
-/** Installs something that the long tests need, and ends this process if that fails. */
-function install(what, args) {
+/** Installs something that the long tests need. Ends this process if that fails and is required. */
+function install(what, args, env = {}) {
   console.log(`> ${what}`);
-  const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
-  if (status === 0) return;
+  const { status } = spawnSync(process.execPath, args, {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, ...env },
+  });
+  if (status === 0 || ifPossible) return;
   console.error(
     `gradcast: the long tests need ${what}. Follow the advice above, or skip the tests that need it:`,
   );

@@ -10,7 +10,7 @@ import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import type { Engine } from '../shared/engine/engine.ts';
 import { totalSteps, type WorkerProcessMessage } from './processes/messages.ts';
 import { EngineLostError } from '../shared/engine/remote-engine/client.ts';
-import { openThreadedEngine, type ThreadedEngine } from './thread/threaded-engine.ts';
+import { openThreadedEngine, type ThreadedEngine, type ThreadEngine } from './thread/threaded-engine.ts';
 
 export interface NodeWorkerOptions {
   readonly url: string;
@@ -47,25 +47,29 @@ const MAX_REOPENED_LOSSES = 1;
  */
 export async function runNodeWorker(options: NodeWorkerOptions): Promise<string> {
   const name = options.name ?? hostname();
-  for (let losses = 0; options.engine === 'webgpu'; losses++) {
+  for (let losses = 0; ; losses++) {
+    const isReopened = losses <= MAX_REOPENED_LOSSES;
+    let usesWebGpu = options.engine === 'webgpu';
     try {
-      return await runWithEngine(options);
+      return await runWithEngine(options, isReopened ? options.engine : 'no-webgpu', ({ info }) => {
+        usesWebGpu = info.backend === 'webgpu';
+      });
     } catch (error) {
-      if (!(error instanceof EngineLostError)) throw error;
-      const isReopened = losses < MAX_REOPENED_LOSSES;
-      options.note(
-        `${name}: ${error.message}. ${isReopened ? 'It is opened again.' : 'Another engine is used.'}`,
-      );
-      if (!isReopened) return runWithEngine({ ...options, engine: 'auto' });
+      if (!(error instanceof EngineLostError) || !usesWebGpu || !isReopened) throw error;
+      const next = losses < MAX_REOPENED_LOSSES ? 'It is opened again.' : 'Another engine is used.';
+      options.note(`${name}: ${error.message}. ${next}`);
     }
   }
-  return runWithEngine(options);
 }
 
-async function runWithEngine(options: NodeWorkerOptions): Promise<string> {
+/** @param onEngine receives the opened engine */
+async function runWithEngine(
+  options: NodeWorkerOptions,
+  choice: ThreadEngine | Engine,
+  onEngine: (engine: Engine) => void,
+): Promise<string> {
   const { url, token, signal, onMessage, note } = options;
   const name = options.name ?? hostname();
-  const { engine: choice } = options;
   const threaded =
     typeof choice === 'object'
       ? unthreaded(choice)
@@ -77,6 +81,7 @@ async function runWithEngine(options: NodeWorkerOptions): Promise<string> {
           onStuck: () => void process.kill(process.pid, 'SIGKILL'),
         });
   const { engine, why, lost } = threaded;
+  onEngine(engine);
   const { backend, device, threads } = engine.info;
   const text = `${backend} on ${device}, ${threads} thread${threads === 1 ? '' : 's'} (${why})`;
   const collectGarbage = createGarbageCollector();

@@ -19,6 +19,7 @@ interface WebGpuBackend extends MemoryBackend {
   checkCompileCompletionAsync(): Promise<void>;
   readonly device: MemoryBackend['device'] & {
     readonly lost: Promise<{ readonly message: string }>;
+    destroy(): void;
     pushErrorScope(filter: (typeof ERROR_SCOPES)[number]): void;
     popErrorScope(): Promise<{ readonly message: string } | null>;
   };
@@ -40,6 +41,8 @@ export interface WebGpuEngine {
    * is sent.
    */
   readonly onLost: (callback: (reason: string) => void) => void;
+  /** Gives the GPU back. Transfers on their way fail. */
+  readonly release: () => void;
 }
 
 /** Time after which a GPU counts as hung. Drivers reset one that hangs within seconds; a software device may need minutes. */
@@ -96,6 +99,7 @@ export function createWebGpuEngine(tf: TF, device: string, lostReason: string, c
       callbacks.push(callback);
       void backend.device.lost.then(({ message }) => callback(message || lostReason));
     },
+    release: () => backend.device.destroy(),
   };
 }
 

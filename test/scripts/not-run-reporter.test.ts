@@ -12,6 +12,7 @@ test('tests that did not run are counted by requirement, each once, with the com
     ran('skipped', 'native'),
     ran('skipped', 'native', 'browser'),
     ran('skipped', 'browser'),
+    ran('skipped', 'webgpu'),
     ran('skipped', 'mnist'),
     ran('skipped'),
     ran('passed', 'native'),
@@ -20,6 +21,7 @@ test('tests that did not run are counted by requirement, each once, with the com
   expect(notRunLine(skipped)).toBe(
     'Not run: 2 tests that need native TensorFlow (node bin/gradcast.js engine install), ' +
       '1 test that needs a browser (node scripts/get-browser.js), ' +
+      '1 test that needs WebGPU (node scripts/get-browser.js, then node bin/gradcast.js engine install --webgpu), ' +
       '1 test that needs MNIST (MNIST_DIR=a folder with its four files), 1 test that this system cannot run.',
   );
 });

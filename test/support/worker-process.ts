@@ -58,3 +58,13 @@ export function waitForOutput(process: WorkerProcess, pattern: RegExp): Promise<
     check();
   });
 }
+
+/** Awaits something that workers do. @throws Error with the output of one that ends before */
+export function unlessEnded<T>(workers: readonly WorkerProcess[], task: Promise<T>): Promise<T> {
+  const ends = workers.map(async (worker): Promise<never> => {
+    const code = await worker.ended;
+    throw new Error(`a worker has ended with ${code}:\n${worker.output()}`);
+  });
+  for (const end of ends) end.catch(() => undefined);
+  return Promise.race([task, ...ends]);
+}

@@ -3,15 +3,30 @@ import { parentPort } from 'node:worker_threads';
 import { serveEngine } from '../../shared/engine/remote-engine/server.ts';
 import { chooseEngine, openCpuEngine } from '../engine/open/choose-engine.ts';
 import { createGarbageCollector } from '../util/collect-garbage.ts';
-import type { ThreadEngine } from './threaded-engine.ts';
+import type { ToEngine } from '../../shared/engine/remote-engine/messages.ts';
+import { END_THREAD, type ThreadEngine } from './threaded-engine.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('This program runs as a thread only.');
 
+let release: () => void = () => undefined;
+
 const serve = serveEngine({
   post: (message, transfer) => port.postMessage(message, transfer),
-  open: async (choice: ThreadEngine, note) =>
-    choice === 'cpu' ? { engine: await openCpuEngine(), why: 'asked for' } : await chooseEngine(choice, note),
+  open: async (choice: ThreadEngine, note) => {
+    if (choice === 'cpu') return { engine: await openCpuEngine(), why: 'asked for' };
+    const chosen = await chooseEngine(choice, note);
+    release = chosen.release ?? release;
+    return chosen;
+  },
   collectGarbage: createGarbageCollector(),
 });
-port.on('message', serve);
+port.on('message', (message: ToEngine | typeof END_THREAD) => {
+  if (message !== END_THREAD) {
+    serve(message);
+    return;
+  }
+  release();
+  // The thread ends once Dawn has answered all that is on its way.
+  port.close();
+});

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { setTimeout as setTimeoutAsync } from 'node:timers/promises';
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
@@ -6,8 +8,14 @@ import type { FromEngine, Port } from '../../shared/engine/remote-engine/message
 import { errorMessage } from '../../shared/util/error-message.ts';
 import { removeOwnGraphFolders } from '../engine/native/graph-folders.ts';
 
-/** Engine of a thread: one of the user's choices, or plain JavaScript, which is fast enough for checks only. */
-export type ThreadEngine = EngineChoice | 'cpu';
+/**
+ * Engine of a thread: one of the user's choices, the best one that uses no WebGPU, or plain JavaScript, which is fast enough for checks
+ * only.
+ */
+export type ThreadEngine = EngineChoice | 'no-webgpu' | 'cpu';
+
+/** Message that asks a thread to end by itself. */
+export const END_THREAD = 'end';
 
 export interface ThreadOptions {
   /** Built program of the thread. */
@@ -47,20 +55,33 @@ export async function openThreadedEngine(options: ThreadOptions): Promise<Thread
   const thread = new Worker(file, { env: SHARE_ENV });
   // A process that exits at once does not close the engine.
   process.once('exit', removeOwnGraphFolders);
+  let usesDawn = choice === 'webgpu';
+  /** Dawn ends the process if its thread ends while an answer of the GPU is awaited. */
+  const endByItself = async (): Promise<void> => {
+    const ended = once(thread, 'exit');
+    thread.postMessage(END_THREAD);
+    const limit = new AbortController();
+    await Promise.race([ended, setTimeoutAsync(stopTimeoutMs, undefined, { signal: limit.signal })]);
+    limit.abort();
+  };
+  let ending: Promise<unknown> | null = null;
+  const end = (): Promise<unknown> =>
+    (ending ??= (usesDawn ? endByItself() : Promise.resolve()).then(() => thread.terminate()));
   const terminate = async (): Promise<void> => {
-    const stuck = onStuck && setTimeout(onStuck, stopTimeoutMs);
-    await thread.terminate();
+    const stuck = onStuck && setTimeout(onStuck, usesDawn ? 2 * stopTimeoutMs : stopTimeoutMs);
+    await end();
     clearTimeout(stuck);
     process.off('exit', removeOwnGraphFolders);
     removeOwnGraphFolders();
   };
   try {
     const engine = await openRemoteEngine({
-      port: portOf(thread),
+      port: portOf(thread, () => void end()),
       choice,
       allocateShared: (bytes) => new SharedArrayBuffer(bytes),
       note,
     });
+    usesDawn = engine.info.backend === 'webgpu';
     const loss = new AbortController();
     void engine.lost.then((error) => loss.abort(error));
     return {
@@ -79,7 +100,7 @@ export async function openThreadedEngine(options: ThreadOptions): Promise<Thread
   }
 }
 
-function portOf(thread: Worker): Port {
+function portOf(thread: Worker, end: () => void): Port {
   return {
     post: (message, transfer) => thread.postMessage(message, transfer),
     listen(onMessage, onDeath) {
@@ -88,6 +109,6 @@ function portOf(thread: Worker): Port {
       thread.on('messageerror', (error) => onDeath(errorMessage(error)));
       thread.on('exit', (code) => onDeath(`its thread has ended with code ${code}`));
     },
-    end: () => void thread.terminate(),
+    end,
   };
 }

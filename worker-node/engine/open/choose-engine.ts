@@ -21,17 +21,21 @@ export interface ChosenEngine {
   readonly engine: Engine;
   /** Registers a callback for the loss of the device. */
   readonly onLost?: (callback: (reason: string) => void) => void;
+  /** Gives the device back. */
+  readonly release?: () => void;
   /** Why no better engine was taken. */
   readonly why: string;
 }
 
 /**
- * Opens the best engine of this machine: native TensorFlow on a GPU, on the CPU, else WebAssembly.
+ * Opens the best engine of this machine: WebGPU where a measurement has chosen it, native TensorFlow on a GPU, on the CPU, else
+ * WebAssembly.
+ * @param choice the user's, or `no-webgpu` for the best of the others
  * @param note receives the lines that the engine logs
  * @throws Error with a sentence if the requested engine cannot be opened
  */
 export async function chooseEngine(
-  choice: EngineChoice,
+  choice: EngineChoice | 'no-webgpu',
   note: (line: string) => void = () => undefined,
 ): Promise<ChosenEngine> {
   if (choice === 'wasm') return { engine: await openWasmEngine(), why: 'asked for' };
