@@ -113,12 +113,12 @@ function noCounts(): Counts {
 /** Counts the calls of WebGPU's classes from now on. */
 function countCalls(): void {
   /** @param count receives the object and the arguments of a call */
-  function wrap<Self, Args extends unknown[]>(
+  function wrap(
     className: string,
     method: string,
-    count: (object: Self, args: Args) => void,
+    count: (object: unknown, args: readonly unknown[]) => void,
   ): void {
-    type Method = (this: Self, ...args: Args) => unknown;
+    type Method = (this: unknown, ...args: unknown[]) => unknown;
     const { prototype } = globals[className] as { prototype: Record<string, Method | undefined> };
     const own = prototype[method];
     if (own === undefined) throw new Error(`WebGPU has no ${className}.${method}.`);
@@ -131,18 +131,19 @@ function countCalls(): void {
   wrap('GPUDevice', 'createComputePipeline', () => void counts.pipelines++);
   wrap('GPUDevice', 'createComputePipelineAsync', () => void counts.pipelines++);
   wrap('GPUQueue', 'submit', () => void counts.submits++);
-  wrap('GPUQueue', 'writeBuffer', (_, [, , data]: [object, number, ArrayBuffer | ArrayBufferView]) => {
+  wrap('GPUQueue', 'writeBuffer', (_, args) => {
     counts.uploads++;
-    counts['bytes up'] += data.byteLength;
+    counts['bytes up'] += (args[2] as ArrayBuffer | ArrayBufferView).byteLength;
   });
-  wrap('GPUDevice', 'createBuffer', (_, [{ size, mappedAtCreation }]: [BufferDescriptor]) => {
+  wrap('GPUDevice', 'createBuffer', (_, args) => {
+    const { size, mappedAtCreation } = args[0] as BufferDescriptor;
     if (mappedAtCreation !== true) return;
     counts.uploads++;
     counts['bytes up'] += size;
   });
-  wrap('GPUBuffer', 'mapAsync', ({ size }: { readonly size: number }) => {
+  wrap('GPUBuffer', 'mapAsync', (buffer) => {
     counts['read-backs']++;
-    counts['bytes down'] += size;
+    counts['bytes down'] += (buffer as BufferDescriptor).size;
   });
 }
 
