@@ -35,9 +35,9 @@ const ZEROS = { uint32: () => 0, below: () => 0, uniform: () => 0 };
 export interface WebGpuEngine {
   readonly engine: Engine;
   /** Registers a callback for the loss of the GPU. */
-  onLost(callback: (reason: string) => void): void;
+  readonly onLost: (callback: (reason: string) => void) => void;
   /** Gives the GPU back. Transfers on their way fail. */
-  release(): void;
+  readonly release: () => void;
 }
 
 /** Time after which a GPU counts as hung. Drivers reset one that hangs within seconds; a software device may need minutes. */
