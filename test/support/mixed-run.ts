@@ -23,7 +23,7 @@ export interface MixedRunOptions {
   readonly batchSize: number;
   /** @default the CNN */
   readonly topology?: Topology | undefined;
-  /** Of the workers. @default this process' */
+  /** Environment of the workers. @default that of this process */
   readonly env?: NodeJS.ProcessEnv;
 }
 
