@@ -36,14 +36,10 @@ const ZEROS = { uint32: () => 0, below: () => 0, uniform: () => 0 };
 /** Engine on a GPU, which the system may take away. */
 export interface WebGpuEngine {
   readonly engine: Engine;
-<<<<<<< HEAD
   /**
    * Registers a callback for the loss of the GPU. It is called before a failed computation is rejected, so that no wrong gradient
    * is sent.
    */
-=======
-  /** Registers a callback for the loss of the GPU. */
->>>>>>> gpu-tests
   readonly onLost: (callback: (reason: string) => void) => void;
   /** Gives the GPU back. Transfers on their way fail. */
   readonly release: () => void;
