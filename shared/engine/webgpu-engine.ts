@@ -59,7 +59,9 @@ export function createWebGpuEngine(tf: TF, device: string, lostReason: string, c
   const backend = tf.backend() as unknown as WebGpuBackend;
   const info = { backend: 'webgpu', version: tf.version.tfjs, device, threads: 1 };
   const callbacks: ((reason: string) => void)[] = [];
+  const reasons: string[] = [];
   const lose = (reason: string): void => {
+    reasons.push(reason);
     for (const callback of callbacks) callback(reason);
   };
   const freeUnused = watchMemory(backend, lose);
@@ -92,6 +94,8 @@ export function createWebGpuEngine(tf: TF, device: string, lostReason: string, c
       load: async (job, module) => {
         const computer = await engine.load(job, module);
         await compilePipelines(tf, backend, job, computer);
+        // An error of the device was taken there.
+        if (reasons.length > 0) throw new Error(`The engine was lost: ${reasons.join('; ')}`);
         return computer;
       },
     },

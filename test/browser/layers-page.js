@@ -25,12 +25,14 @@ globalThis.measure = async (each) => {
   }
 };
 
-/** Gives WebGPU a shader that does not compile, and returns what the engine reports as its loss. */
-globalThis.breakShader = async () => {
-  const reported = new Promise((resolve) => opened.onLost(resolve));
-  const { device } = tf.backend();
-  device.createShaderModule({ code: 'not a shader' });
-  // The browser delivers the error with the next answer of the GPU.
-  await device.queue.onSubmittedWorkDone();
-  return reported;
+/**
+ * Gives WebGPU a shader that does not compile, and computes a case.
+ * @returns the answer of the case, and what the engine reports as its loss
+ */
+globalThis.breakShader = async (each) => {
+  const reasons = [];
+  opened.onLost((reason) => reasons.push(reason));
+  tf.backend().device.createShaderModule({ code: 'not a shader' });
+  const answer = await globalThis.measure(each);
+  return { answer, reasons };
 };

@@ -2,6 +2,7 @@ import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openChromium } from '../support/chromium.ts';
 import { bundleGpuPage, openGpuPage } from '../support/conformance/gpu-page.ts';
+import type { CaseAnswer } from '../support/conformance/serve-cases.ts';
 import { listStepCases, oneOfEveryKind, type ListedCase } from '../support/conformance/step-cases.ts';
 import { gradientBound, LOSS_BOUND } from '../support/conformance/bounds.ts';
 import { describeInBrowser } from '../support/in-browser.ts';
@@ -58,10 +59,21 @@ describeInBrowser('layers and losses on a GPU in a browser', () => {
     TIMEOUT_MS,
   );
 
-  test('an engine on WebGPU ends when a shader does not compile, since its output would be arbitrary', async () => {
-    const opened = await openGpuPage(browser, script, 'webgpu');
-    const reason = await opened.page.evaluate<string>('breakShader()');
-    await opened.close();
-    expect(reason).toContain('the GPU cannot compute an operation');
-  });
+  test(
+    'an engine on WebGPU ends when a shader does not compile, and answers nothing, since its output would be arbitrary',
+    async () => {
+      const [first] = chooseCases();
+      const prepared = await first!.prepare();
+      const opened = await openGpuPage(browser, script, 'webgpu');
+      const { answer, reasons } = await opened.page.evaluate<{ answer: CaseAnswer; reasons: string[] }>(
+        `breakShader(${JSON.stringify(prepared)})`,
+      );
+      await opened.close();
+      expect(reasons.join()).toContain('the GPU cannot compute an operation');
+      expect('failed' in answer ? answer.failed : '').toContain(
+        'The engine was lost: the GPU cannot compute',
+      );
+    },
+    TIMEOUT_MS,
+  );
 });
