@@ -16,14 +16,19 @@ export type RowLoss = (
 
 /** Options of all losses; each loss takes some of them (LOSSES). */
 export interface LossOptions {
+  /** Whether outputs are logits. */
   readonly fromLogits?: boolean | undefined;
   readonly labelSmoothing?: number | undefined;
+  /** Error from which on the Huber loss is linear. */
   readonly delta?: number | undefined;
+  /** Weight of class 1 of a binary focal loss with class balancing, and of all classes of a categorical one. */
   readonly alpha?: number | undefined;
+  /** Exponent of a focal loss' modulating factor. */
   readonly gamma?: number | undefined;
   readonly applyClassBalancing?: boolean | undefined;
+  /** Exponent of the generalized cross-entropy. */
   readonly q?: number | undefined;
-  /** Name of the function of a custom loss. */
+  /** Name of the function of the job's custom code that computes it. */
   readonly function?: string | undefined;
 }
 

@@ -2,30 +2,14 @@ import * as v from 'valibot';
 import { sampleSize, type TensorSpec } from './tensors.ts';
 import { sanitizeForTerminal } from '../util/sanitize.ts';
 import { CUSTOM, customName, type CustomCode } from './custom-code.ts';
-import { LOSS_NAMES, lossDefinition } from './losses.ts';
+import { LOSS_NAMES, lossDefinition, type LossOptions } from './losses.ts';
+import type { MetricOptions } from './metric.ts';
 import { METRIC_NAMES, metricDefinition } from './metrics.ts';
 import type { SchemaFields } from '../util/schema-fields.ts';
 
 const text = v.pipe(v.string(), v.minLength(1), v.maxLength(200), v.transform(sanitizeForTerminal));
 const fraction = v.pipe(v.number(), v.finite(), v.minValue(0), v.maxValue(1));
 const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
-
-interface LossOptions {
-  /** Whether outputs are logits. */
-  readonly fromLogits?: boolean | undefined;
-  readonly labelSmoothing?: number | undefined;
-  /** Error from which on the Huber loss is linear. */
-  readonly delta?: number | undefined;
-  /** Weight of class 1 of a binary focal loss with class balancing, and of all classes of a categorical one. */
-  readonly alpha?: number | undefined;
-  /** Exponent of a focal loss' modulating factor. */
-  readonly gamma?: number | undefined;
-  readonly applyClassBalancing?: boolean | undefined;
-  /** Exponent of the generalized cross-entropy. */
-  readonly q?: number | undefined;
-  /** Function of the job's custom code that computes it. */
-  readonly function?: string | undefined;
-}
 
 const lossOptions = {
   fromLogits: v.optional(v.boolean()),
@@ -67,30 +51,13 @@ export const lossSchema: v.GenericSchema<unknown, LossSpec> = v.pipe(
 );
 
 /** Metric by Keras' name, with Keras' defaults for options that are missing. */
-export interface MetricSpec extends LossOptions {
+export interface MetricSpec extends MetricOptions {
   /** Name of METRIC_NAMES, or CUSTOM. */
   readonly name: string;
   /** Name in the history. @default the metric's name */
   readonly label?: string | undefined;
   /** Whether samples count by their weights. */
   readonly weighted?: boolean | undefined;
-  readonly threshold?: number | undefined;
-  readonly k?: number | undefined;
-  readonly thresholds?: number | undefined;
-  readonly curve?: 'ROC' | 'PR' | undefined;
-  readonly summation?: 'interpolation' | 'minoring' | 'majoring' | undefined;
-  readonly average?: 'micro' | 'macro' | 'weighted' | undefined;
-  readonly beta?: number | undefined;
-  readonly classAggregation?: 'uniform_average' | 'variance_weighted_average' | undefined;
-  readonly numClasses?: number | undefined;
-  readonly targetClassIds?: number[] | undefined;
-  readonly ignoreClass?: number | undefined;
-  readonly sparseYTrue?: boolean | undefined;
-  readonly sparseYPred?: boolean | undefined;
-  readonly precision?: number | undefined;
-  readonly recall?: number | undefined;
-  readonly sensitivity?: number | undefined;
-  readonly specificity?: number | undefined;
 }
 
 /** @internal */
