@@ -85,10 +85,11 @@ test('two of five workers that send the same wrong answers are banned, and no ho
   const [eve, mal] = await attach('eve', 'mal', 'ann', 'bob', 'cyd');
   expect(await sumsAreRight(5)).toBe(true);
   for (const liar of [eve!, mal!]) liar.tamper = (value) => -value;
-  await sumsAreRight(150);
+  const areRight = await sumsAreRight(150);
   expect(present()).toEqual(['ann', 'bob', 'cyd']);
-  // The first wrong answers counted, so the run has to rewind to a step before them.
-  expect(coordinator.stepRunner.consumeRewindRequest()).toBeLessThanOrEqual(5);
+  // Wrong answers count if the random shards hide them from the filter; the run then has to rewind to a step before them.
+  const rewindTo = coordinator.stepRunner.consumeRewindRequest();
+  expect(areRight || (rewindTo !== null && rewindTo <= 5)).toBe(true);
 });
 
 test('a worker that answers zeros without computing is banned', async () => {
