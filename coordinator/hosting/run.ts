@@ -143,22 +143,19 @@ export function openRun(options: RunOptions): Run {
     clock,
     mode,
     signal,
-    onWaiting: (waiting) =>
-      waiting
-        ? report.warn('No worker is connected: the run waits until one joins.', {
-            event: 'waiting',
-          })
-        : report.info('A worker has joined: the run resumes.', { event: 'resumed' }),
+    onWaiting(waiting) {
+      if (!waiting) report.info('A worker has joined: the run resumes.', { event: 'resumed' });
+      else if (!signal.aborted)
+        report.warn('No worker is connected: the run waits until one joins.', { event: 'waiting' });
+    },
   });
   const clientLog = logClients(pool, report, clock);
-  const finish = (
-    reason: string,
-    error: Error = new RunAborted(`The run has ended before its last step: ${reason}`),
-  ): void => {
+  const aborted = (reason: string): Error =>
+    new RunAborted(`The run has ended before its last step: ${reason}`);
+  const finishObservers = (reason: string): void => {
     clientLog.finish();
     // The last figures include the workers, so observers get them before the pool closes.
     feed.finish(reason);
-    pool.finish(reason, error);
   };
   return {
     pool,
@@ -170,10 +167,13 @@ export function openRun(options: RunOptions): Run {
     clientLog,
     maxFrameBytes,
     connect: (...connected) => pool.connect(...connected),
-    finish,
+    finish(reason, error = aborted(reason)) {
+      finishObservers(reason);
+      pool.finish(reason, error);
+    },
     async close(reason, isForNextRun) {
-      finish(reason);
-      pool.close(reason, isForNextRun);
+      finishObservers(reason);
+      pool.close(reason, isForNextRun, aborted(reason));
       feed.close(reason);
       clientLog.close();
       await validator?.close();

@@ -22,10 +22,9 @@ export function exactMode(microShardSize: number, fingerprints: EngineFingerprin
     fingerprints,
     alignShares: (shares, samples) => alignedBlocks(shares, samples, microShardSize),
     splitRange: (range, parts) => splitBlock(range, microShardSize, parts),
-    splitEvaluation(samples) {
-      const size =
-        microShardSize *
-        2 ** Math.max(0, Math.floor(Math.log2(SAMPLES_PER_EVALUATION_SHARD / microShardSize)));
+    splitEvaluation(samples, workers) {
+      const wanted = Math.min(SAMPLES_PER_EVALUATION_SHARD, samples / workers);
+      const size = microShardSize * 2 ** Math.max(0, Math.floor(Math.log2(wanted / microShardSize)));
       return Array.from({ length: Math.ceil(samples / size) }, (_, i) => ({
         from: i * size,
         to: Math.min(samples, (i + 1) * size),

@@ -31,8 +31,8 @@ export interface RunMode extends BatchSplitter {
   readonly fingerprints: EngineFingerprints | null;
   /** Whether the samples of a batch may be put into another order. */
   readonly mayArrange: boolean;
-  /** Splits an evaluation over this many samples into shards. */
-  splitEvaluation(samples: number): Range[];
+  /** Splits an evaluation over this many samples into shards, one for each worker at least if there are enough samples. */
+  splitEvaluation(samples: number, workers: number): Range[];
   /**
    * Creates the sum of a batch's gradients.
    * @param total vector for the sum, overwritten
@@ -44,3 +44,5 @@ export interface RunMode extends BatchSplitter {
 
 /** Small enough that workers finish an evaluation together, large enough that messages cost little. */
 export const SAMPLES_PER_EVALUATION_SHARD = 250;
+/** Fewer samples are not worth a message. */
+export const MIN_SAMPLES_PER_EVALUATION_SHARD = 16;

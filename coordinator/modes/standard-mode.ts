@@ -2,7 +2,12 @@ import { addScores, type Score } from '../../shared/model/scoring.ts';
 import type { Range } from '../../shared/util/range.ts';
 import { vectorKernels } from '../optimizer/kernels/vector.ts';
 import { splitEvenly } from '../scheduling/partition.ts';
-import { SAMPLES_PER_EVALUATION_SHARD, type GradientSum, type RunMode } from './run-mode.ts';
+import {
+  MIN_SAMPLES_PER_EVALUATION_SHARD,
+  SAMPLES_PER_EVALUATION_SHARD,
+  type GradientSum,
+  type RunMode,
+} from './run-mode.ts';
 
 /**
  * Fast mode: shards of any size, summed in the order of their samples, bucket by bucket.
@@ -17,8 +22,11 @@ export function standardMode(bucketOffsets: readonly number[]): RunMode {
     fingerprints: null,
     alignShares: (shares) => shares,
     splitRange: splitEvenly,
-    splitEvaluation: (samples) =>
-      splitEvenly({ from: 0, to: samples }, Math.ceil(samples / SAMPLES_PER_EVALUATION_SHARD)),
+    splitEvaluation(samples, workers) {
+      const parts = Math.min(workers, Math.floor(samples / MIN_SAMPLES_PER_EVALUATION_SHARD));
+      const fewest = Math.ceil(samples / SAMPLES_PER_EVALUATION_SHARD);
+      return splitEvenly({ from: 0, to: samples }, Math.max(parts, fewest));
+    },
     createSum: (total, samples) => new BucketedSum(total, bucketOffsets, samples),
     sumScores(scores) {
       const [first, ...others] = scores.toSorted((a, b) => a.from - b.from);

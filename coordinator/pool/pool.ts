@@ -275,8 +275,7 @@ export class WorkerPool {
    */
   finish(reason: string, error = new Error(reason)): void {
     if (this.#finished !== null) return;
-    this.#finished = { reason, error };
-    this.#emit((listener) => listener.finished?.(error));
+    this.#end(reason, error);
     if (this.#options.awaitsNextRun !== true) {
       this.#dismiss(reason);
       return;
@@ -289,11 +288,18 @@ export class WorkerPool {
    * Closes all connections.
    * @param reason sent to workers that have not been sent another one
    * @param isForNextRun whether workers are to join the run that follows
+   * @param error why a round in progress ends
    */
-  close(reason: string, isForNextRun = false): void {
-    this.finish(reason);
+  close(reason: string, isForNextRun = false, error = new Error(reason)): void {
+    this.#end(reason, error);
     this.#dismiss(reason, isForNextRun);
     this.#handshake.close(reason);
+  }
+
+  #end(reason: string, error: Error): void {
+    if (this.#finished !== null) return;
+    this.#finished = { reason, error };
+    this.#emit((listener) => listener.finished?.(error));
   }
 
   #dismiss(reason: string, isForNextRun = false): void {

@@ -17,7 +17,8 @@ export interface EvaluationInput {
   readonly step: Step;
   /** Flat vector. */
   readonly weights: Float32Array;
-  readonly split: Split;
+  /** Samples by number, or a shard. */
+  readonly split: Split | Shard;
   /** Whether it is the test part of the job's data set; see RoundInput. @default false */
   readonly isJobData?: boolean;
 }
@@ -45,10 +46,12 @@ export class Evaluator implements ShardTiming {
 
   /** See StepRunner.evaluate. Repeats a part without workers whose answers were wrong. */
   async evaluate(input: EvaluationInput, onProgress?: (done: number, total: number) => void): Promise<Score> {
-    const { count } = input.split;
+    const { split } = input;
+    const isShard = 'sampleNumbers' in split;
+    const count = isShard ? split.sampleNumbers.length : split.count;
     let done = 0;
     let score: Score | null = null;
-    for await (const batch of evaluationParts(input.split)) {
+    for await (const batch of isShard ? [split] : evaluationParts(split)) {
       const before = done;
       const report = (samples: number): void => onProgress?.(before + samples, count);
       let part: Score | null = null;
@@ -87,7 +90,7 @@ export class Evaluator implements ShardTiming {
       {
         workers: [...pool.workers.keys()],
         assignments: [],
-        pending: mode.splitEvaluation(count),
+        pending: mode.splitEvaluation(count, pool.workers.size),
         splitRange: mode.splitRange,
         depth: DEPTH,
         hasSamples: (worker, { from }) =>

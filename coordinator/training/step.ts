@@ -38,7 +38,8 @@ export interface StepResult extends Score {
 export class StepRunner {
   readonly #options: StepRunnerOptions;
   readonly #partitioner: BatchPartitioner;
-  readonly #publisher: WeightsPublisher;
+  /** Sends weights; a relay hands it those of the next step as they arrive. */
+  readonly publisher: WeightsPublisher;
   readonly #sender: ShardSender;
   readonly #executor: RoundExecutor;
   readonly #evaluator: Evaluator;
@@ -52,8 +53,8 @@ export class StepRunner {
     this.#options = options;
     this.#adaptiveCodecs = new AdaptiveCodecs(payloadShapeOf(job.optimizer, layout, mode.bucketOffsets));
     this.#partitioner = new BatchPartitioner({ pool, clock, mode });
-    this.#publisher = new WeightsPublisher(pool, layout.length, mode.bucketOffsets);
-    this.#sender = new ShardSender({ pool, publisher: this.#publisher, format: job, kernel });
+    this.publisher = new WeightsPublisher(pool, layout.length, mode.bucketOffsets);
+    this.#sender = new ShardSender({ pool, publisher: this.publisher, format: job, kernel });
     this.#arranger = new BatchArranger(pool, mode);
     this.#executor = new RoundExecutor({
       ...options,
@@ -67,7 +68,7 @@ export class StepRunner {
       pool,
       mode,
       validator,
-      publisher: this.#publisher,
+      publisher: this.publisher,
       executor: this.#executor,
     });
   }
@@ -108,7 +109,7 @@ export class StepRunner {
     // buckets of gradients that may never become answers.
     const appliesEarly = !isRetry && !needsWholeGradient && this.#sendsBuckets(partition);
 
-    this.#publisher.beginStep(step, optimizer);
+    this.publisher.beginStep(step, optimizer);
     const round = this.#executor.start(
       { ...input, task: 'train', timing: this.#partitioner, holdsIncomplete: !appliesEarly },
       partition,
@@ -133,7 +134,7 @@ export class StepRunner {
       }
       const reviewed = {
         ...input,
-        weights: this.#publisher.current,
+        weights: this.publisher.current,
         answers: round.answers,
         isSumOfAnswers: !appliesEarly,
         total: optimizer.gradientSum,
@@ -155,12 +156,12 @@ export class StepRunner {
 
   #apply({ optimizer, step, batch }: StepInput, range: Range): void {
     optimizer.apply({ step, samples: batch.sampleNumbers.length }, range);
-    this.#publisher.publishBucket(optimizer.weights, range);
+    if (optimizer.isFixed !== true) this.publisher.publishBucket(optimizer.weights, range);
   }
 
   #rollback(optimizer: Optimizer): void {
     optimizer.rollback();
-    this.#publisher.rollback();
+    this.publisher.rollback();
   }
 
   /**
@@ -189,7 +190,7 @@ export class StepRunner {
 
   /** Prepares for a step that is earlier than the last one: workers are sent whole weights again. */
   rewind(): void {
-    this.#publisher.reset();
+    this.publisher.reset();
     this.#sender.reset();
   }
 

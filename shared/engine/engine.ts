@@ -3,6 +3,7 @@ import type { TensorValues } from '../model/tensors.ts';
 import type { Job } from '../model/job.ts';
 import type { Score } from '../model/scoring.ts';
 import type { EngineInfo, Step } from '../protocol/messages.ts';
+import type { Range } from '../util/range.ts';
 
 /** Sums over the samples of a shard. */
 export interface ShardResult extends Score {
@@ -14,8 +15,12 @@ export interface ShardResult extends Score {
 export interface GradientBucket {
   /** Offset of its first value, which begins a tensor. */
   readonly offset: number;
-  /** Called at most once, when the values from `offset` on are final and the rest may still be missing. */
-  onReady(): void;
+  /**
+   * Called when the values from an offset on are final and the rest may still be missing. An engine calls it at most once, without an
+   * argument; a relay calls it for each part that has arrived.
+   * @param from at least `offset`, and less than in the call before. @default offset
+   */
+  onReady(from?: number): void;
 }
 
 /** Job on an engine: one set of weights, with which shards are computed one at a time. */
@@ -29,6 +34,12 @@ export interface GradientComputer {
    * @param transferOwnership whether the computer may keep or detach the memory of `weights`
    */
   setWeights(weights: Float32Array, transferOwnership?: boolean): void;
+  /**
+   * Receives a part of weights that will be set, unless others are. Only a relay has a use for it, which sends the part on.
+   * @param weights final from `range.from` on; may change after the call
+   * @param range the part that has arrived, back to front
+   */
+  receiveWeights?(step: Step, weights: Float32Array, range: Range): void;
   /**
    * Forward and backward pass over a shard.
    * @param gradient receives the sum (not the mean) of the samples' gradients; for tensors that the layout marks as not
@@ -65,6 +76,8 @@ export interface GradientComputer {
    * @returns [samples, ...shape]
    */
   predict(inputs: readonly TensorValues[], samples: number, output?: number): Promise<Float32Array>;
+  /** Fingerprint of the engines that compute for this one, in an exact run. @default measured by computeFingerprint */
+  fingerprint?(): string | null;
   /** Frees the engine's memory. */
   dispose(): void;
 }

@@ -15,6 +15,8 @@ import type { Clock } from '../util/clock.ts';
 export interface CustomCodeAccess {
   /** Hashes of the bundles that it runs if the coordinator sends them; they are in its hello. */
   readonly trusts: readonly string[];
+  /** Whether other processes compute with the code, each with a limit of time of its own. @default false */
+  readonly isPassedOn?: boolean;
   /**
    * Address from which the engine imports a job's code.
    * @param payload of the welcome: the code, if this worker trusts it; else empty
@@ -26,11 +28,16 @@ export interface CustomCodeAccess {
 /**
  * Custom code that a person has named by its hash.
  * @param url ws: or wss: address of the coordinator, for the sentence of a worker that declines
+ * @param command that is advised there
  * @throws TypeError with a sentence if a hash is none, or there are too many
  * @example
  * const customCode = trustedCode(['9f86d08...'], 'ws://192.168.1.20:2718/');
  */
-export function trustedCode(trusts: readonly string[], url: string): CustomCodeAccess {
+export function trustedCode(
+  trusts: readonly string[],
+  url: string,
+  command: 'worker' | 'relay' = 'worker',
+): CustomCodeAccess {
   const page = formatCoordinatorLink({ url });
   const wrong = trusts.find((hash) => !isCodeHash(hash));
   if (wrong !== undefined)
@@ -45,8 +52,8 @@ export function trustedCode(trusts: readonly string[], url: string): CustomCodeA
       // A payload without trust is not even looked at.
       if (!trusts.includes(hash)) {
         throw new Error(
-          `The run computes with code that a person wrote (${describeCode(code)}), which this worker does not run unasked. ` +
-            `Read it at ${page}${bundlePath(hash)}, then use: gradcast worker ${page} --trust ${hash}`,
+          `The run computes with code that a person wrote (${describeCode(code)}), which this ${command} does not run unasked. ` +
+            `Read it at ${page}${bundlePath(hash)}, then use: gradcast ${command} ${page} --trust ${hash}`,
         );
       }
       if (payload.length === 0) throw new Error('The coordinator has not sent the custom code of its job.');

@@ -25,7 +25,10 @@ export class GradientComputerCache {
     this.dispose();
     const computer = await this.#engine.load(job, module);
     try {
-      const fingerprint = job.microShard === undefined ? null : await computeFingerprint(computer, job);
+      const fingerprint =
+        job.microShard === undefined
+          ? null
+          : (computer.fingerprint?.() ?? (await computeFingerprint(computer, job)));
       this.#cached = { key, computer, fingerprint };
       return this.#cached;
     } catch (error) {

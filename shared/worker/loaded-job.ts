@@ -66,6 +66,8 @@ export class LoadedJob {
   #framesSent = false;
   /** Two alternating buffers for weights in several buckets, since the engine may still read the last one. */
   readonly #weightsBuffers: Float32Array[] = [];
+  /** Weights that have not arrived completely; null unless the computer uses them. */
+  #incomplete: Float32Array | null = null;
   /** Null if samples are not kept. */
   readonly #store: SampleStore | null;
   #lastView: { readonly payload: Uint8Array; readonly shard: Shard } | null = null;
@@ -114,14 +116,38 @@ export class LoadedJob {
       );
     }
     return this.#replica.applyUpdate(
-      buckets.map(({ offset, payload, encoding }) => {
-        const codec = encoding === undefined ? this.#updateCodec : getCodec(encoding);
-        if (codec === null) {
-          throw new ProtocolError(CloseCode.malformed, 'Neither the update nor the welcome names a codec.');
-        }
-        return { offset, payload, codec };
-      }),
+      buckets.map(({ offset, payload, encoding }) => ({
+        offset,
+        payload,
+        codec: this.#codecOfUpdate(encoding),
+      })),
     );
+  }
+
+  #codecOfUpdate(encoding: string | undefined): Codec {
+    const codec = encoding === undefined ? this.#updateCodec : getCodec(encoding);
+    if (codec === null) {
+      throw new ProtocolError(CloseCode.malformed, 'Neither the update nor the welcome names a codec.');
+    }
+    return codec;
+  }
+
+  /**
+   * Hands the newest bucket of incomplete weights, or of an update to those in the engine, to a computer that uses it at once.
+   * @throws ProtocolError (wrongLength, malformed, unsupported)
+   */
+  receive({ kind, step, buckets }: ReceivedVector): void {
+    const bucket = buckets.at(-1);
+    if (this.#computer.receiveWeights === undefined || bucket === undefined) return;
+    const range = { from: bucket.offset, to: buckets.at(-2)?.offset ?? this.#gradient.length };
+    const weights = (this.#incomplete ??= new Float32Array(this.#gradient.length));
+    const values = weights.subarray(range.from, range.to);
+    if (kind === 'weights') values.set(float32.decode(bucket.payload, values.length));
+    else {
+      const base = this.#replica?.weights.subarray(range.from, range.to) ?? values;
+      this.#codecOfUpdate(bucket.encoding).decodeOnto(bucket.payload, base, values);
+    }
+    this.#computer.receiveWeights(step, weights, range);
   }
 
   #assemble({ buckets }: ReceivedVector): Float32Array {
@@ -174,9 +200,9 @@ export class LoadedJob {
     const header = { type: 'gradient', step, shard, ...encoding.fields } as const;
     /** End of the values that have not been sent. */
     let end = gradient.length;
-    const sendEarly = (): void => {
+    const sendEarly = (ready = 0): void => {
       // Factors stand for the whole kernel, so they need one bucket.
-      const early = this.#buckets.filter(({ from }) => from > 0);
+      const early = this.#buckets.filter(({ from, to }) => from > 0 && from >= ready && to <= end);
       const first = early.at(-1);
       const buckets =
         encoding.kernel === null || first === undefined ? early : [{ from: first.from, to: end }];
@@ -190,7 +216,7 @@ export class LoadedJob {
     const computed = await this.#computer.gradient(step, data, gradient, early, encoding.kernel !== null);
     const { lossSum, metrics } = computed;
     const result = { samples, lossSum, metrics: [...metrics], computeMs: elapsedMs() };
-    if (end === gradient.length && encoding.kernel === null) sendEarly();
+    if (encoding.kernel === null) sendEarly();
     const last = { ...header, offset: 0, result } as const;
     const isWhole = end === gradient.length && encoding.kernel === null;
     const isUnchanged = encoding.codec === float32 && this.#errorFeedback === null;

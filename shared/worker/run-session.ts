@@ -76,8 +76,11 @@ export function runSession(
 
     const dispatch = (event: SessionEvent): void => {
       const [next, effects] = advance(state, event);
+      const arrived = next.partial === state.partial ? null : next.partial;
       state = next;
       effects.forEach(perform);
+      // An update that waits would change the weights that the bucket is added to.
+      if (arrived !== null && state.nextVectors.length === 0) receive(arrived);
     };
 
     const perform = (effect: SessionEffect): void => {
@@ -176,6 +179,7 @@ export function runSession(
     const loadJob = async (job: Job, payload: Uint8Array): Promise<CachedComputer> => {
       if (job.customCode === undefined) return computers.load(job);
       const module = await customCode.open(job.customCode, payload);
+      if (customCode.isPassedOn === true) return computers.load(job, module);
       hasCustomCode = true;
       return withinLimit(clock, computers.load(job, module), LOAD_LIMIT_MS, 'was not loaded');
     };
@@ -183,6 +187,14 @@ export function runSession(
     const setWeights = (vector: ReceivedVector): void => {
       try {
         loaded?.setWeights(vector);
+      } catch (error) {
+        giveUp(error);
+      }
+    };
+
+    const receive = (vector: ReceivedVector): void => {
+      try {
+        loaded?.receive(vector);
       } catch (error) {
         giveUp(error);
       }

@@ -27,7 +27,7 @@ async function stop(trained: TrainingResult, evaluate = () => Promise.resolve({ 
     weights: new Float32Array(3),
     stepRunner: {
       evaluate: ({ split }) => {
-        events.push(`measures ${split.count}`);
+        events.push(`measures ${'count' in split ? split.count : 'a shard'}`);
         return evaluate();
       },
     },

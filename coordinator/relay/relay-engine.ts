@@ -1,0 +1,190 @@
+import type { Shard } from '../../shared/data/shard.ts';
+import type { Engine, GradientBucket, GradientComputer, ShardResult } from '../../shared/engine/engine.ts';
+import type { Job } from '../../shared/model/job.ts';
+import { Scoring } from '../../shared/model/scoring.ts';
+import type { EngineInfo, Step } from '../../shared/protocol/messages.ts';
+import type { Range } from '../../shared/util/range.ts';
+import type { CoordinatorHost, HostedRun, HostedRunOptions } from '../hosting/coordinator.ts';
+import { fixedWeights } from '../optimizer/fixed-weights.ts';
+import { waitForWorkers } from '../pool/wait-for-workers.ts';
+import type { Clock } from '../../shared/util/clock.ts';
+import { TrainingDiverged } from '../training/errors.ts';
+import { RelayProgress } from './relay-progress.ts';
+
+export interface RelayEngineOptions {
+  readonly info: Pick<EngineInfo, 'version' | 'device'>;
+  /** Place where the relay's workers join. */
+  readonly host: CoordinatorHost;
+  /** Settings of the runs that are opened there. @param job of the run */
+  readonly runOptions: (job: Job) => Omit<HostedRunOptions, 'job' | 'signal'>;
+  readonly clock: Clock;
+  /** Aborted when the relay ends. */
+  readonly signal: AbortSignal;
+  /** Called if the relay cannot answer its shard any more, so that it has to leave the run above. @param why a sentence */
+  readonly onUnable: (why: string) => void;
+}
+
+/** Engine that computes on the workers of a coordinator in this process. */
+export class RelayEngine implements Engine {
+  readonly #options: RelayEngineOptions;
+  #served: { readonly key: string; readonly run: HostedRun; readonly computer: RelayComputer } | null = null;
+
+  constructor(options: RelayEngineOptions) {
+    this.#options = options;
+  }
+
+  get info(): EngineInfo {
+    const { info, host } = this.#options;
+    return { ...info, backend: 'relay', threads: Math.max(1, host.workerCount) };
+  }
+
+  /** Serves a job, unless it is served already, and waits for the first worker. */
+  async load(job: Job): Promise<GradientComputer> {
+    const key = JSON.stringify(job);
+    if (this.#served?.key !== key) this.#served = { key, ...this.#serve(job) };
+    const { run, computer } = this.#served;
+    const { clock, signal } = this.#options;
+    await waitForWorkers(run.pool, 1, null, clock, signal);
+    return computer;
+  }
+
+  /** @param isOver whether the run has ended, and not only this relay */
+  async close(reason: string, isOver: boolean): Promise<void> {
+    if (!isOver) await this.#served?.run.close(reason, true);
+    await this.#options.host.close(reason);
+  }
+
+  #serve(job: Job): { run: HostedRun; computer: RelayComputer } {
+    const { host, runOptions, clock, onUnable } = this.#options;
+    const settings = runOptions(job);
+    // A round without workers ends at once: the run above assigns its samples to others.
+    const run = host.open({ ...settings, job, signal: AbortSignal.abort() });
+    run.pool.subscribe({
+      left() {
+        if (run.pool.workers.size === 0)
+          onUnable('No worker is left: the relay leaves the run until one joins.');
+      },
+    });
+    const progress = new RelayProgress(job, run, clock, settings.report);
+    return { run, computer: new RelayComputer(job, run, progress, onUnable) };
+  }
+}
+
+/** Job of the run above, computed by the workers of a run below. Its step numbers are those of the run above. */
+class RelayComputer implements GradientComputer {
+  readonly #run: HostedRun;
+  readonly #progress: RelayProgress;
+  readonly #onUnable: RelayEngineOptions['onUnable'];
+  readonly #metricSums: number;
+  #weights: Float32Array = new Float32Array(0);
+  /** Whether workers have not been sent these weights. */
+  #isNew = true;
+  /** Step of the weights that workers were sent. */
+  #step = -1;
+  /** Next weights of which workers have been sent all from an offset on; null if they have been sent none. */
+  #ahead: { readonly weights: Float32Array; from: number } | null = null;
+  /** Settled when the run below is idle. */
+  #idle: Promise<unknown> = Promise.resolve();
+
+  constructor(job: Job, run: HostedRun, progress: RelayProgress, onUnable: RelayEngineOptions['onUnable']) {
+    this.#run = run;
+    this.#progress = progress;
+    this.#onUnable = onUnable;
+    this.#metricSums = new Scoring(job).sums;
+  }
+
+  fingerprint(): string | null {
+    this.#run.pool.lockFingerprint();
+    return this.#run.engineFingerprints?.expected ?? null;
+  }
+
+  setWeights(weights: Float32Array): void {
+    this.#weights = weights;
+    this.#isNew = true;
+  }
+
+  receiveWeights(step: Step, weights: Float32Array, range: Range): void {
+    if (step !== this.#step + 1) return;
+    const { publisher } = this.#run.stepRunner;
+    // The run above has taken the weights back that were received before.
+    if (range.to === weights.length && this.#ahead !== null) publisher.rollback();
+    if (range.to === weights.length) this.#ahead = { weights: new Float32Array(range.to), from: range.to };
+    if (this.#ahead?.from !== range.to) return;
+    this.#ahead.weights.set(weights.subarray(range.from, range.to), range.from);
+    this.#ahead.from = range.from;
+    publisher.publishBucket(weights, range);
+  }
+
+  gradient(step: Step, shard: Shard, gradient: Float32Array, bucket?: GradientBucket): Promise<ShardResult> {
+    return this.#whenIdle(gradient, async () => {
+      this.#useWeights(step);
+      let hasAnswered = false;
+      const optimizer = {
+        ...fixedWeights(this.#weights, gradient),
+        apply(_: unknown, { from }: Range = { from: 0, to: gradient.length }) {
+          if (bucket === undefined || from < bucket.offset) return;
+          hasAnswered = true;
+          bucket.onReady(from);
+        },
+        rollback: () => {
+          if (hasAnswered) this.#onUnable('A part of an answer was wrong: the relay joins again without it.');
+        },
+      };
+      const input = { step, batch: shard, isJobData: true, optimizer };
+      const { lossSum, metrics } = await this.#run.stepRunner.run(input);
+      this.#progress.record(step, shard.sampleNumbers.length, { lossSum, metrics }, this.#weights);
+      return { lossSum, metrics };
+    });
+  }
+
+  evaluate(shard: Shard): Promise<ShardResult> {
+    return this.#whenIdle(null, () => {
+      const step = (this.#isNew ? this.#step + 1 : this.#step) as Step;
+      this.#useWeights(step);
+      return this.#run.stepRunner.evaluate({ step, weights: this.#weights, split: shard });
+    });
+  }
+
+  prepare(): void {
+    // Samples are sent on with their shard.
+  }
+
+  predict(): Promise<Float32Array> {
+    return Promise.reject(new Error('A relay does not predict.'));
+  }
+
+  dispose(): void {
+    // The run is closed with the engine.
+  }
+
+  /** Lets workers have the newest weights, which have this step. */
+  #useWeights(step: Step): void {
+    if (!this.#isNew && step === this.#step) return;
+    const { stepRunner } = this.#run;
+    if (this.#ahead !== null && (step !== this.#step + 1 || !this.#hasSentAhead(this.#ahead)))
+      stepRunner.publisher.rollback();
+    if (step <= this.#step) stepRunner.rewind();
+    this.#ahead = null;
+    this.#isNew = false;
+    this.#step = step;
+  }
+
+  /** Whether weights that were sent ahead are those that have come. */
+  #hasSentAhead({ weights, from }: { readonly weights: Float32Array; readonly from: number }): boolean {
+    const bytesOf = (vector: Float32Array): Buffer =>
+      Buffer.from(vector.buffer, vector.byteOffset + 4 * from, 4 * (vector.length - from));
+    return bytesOf(weights).equals(bytesOf(this.#weights));
+  }
+
+  /** @param gradient vector of the answer; null for an evaluation */
+  #whenIdle(gradient: Float32Array | null, work: () => Promise<ShardResult>): Promise<ShardResult> {
+    const result = this.#idle.then(work).catch((error: unknown) => {
+      if (!(error instanceof TrainingDiverged)) throw error;
+      // The run above tells a training that diverges by such answers.
+      gradient?.fill(NaN);
+      return { lossSum: NaN, metrics: Array.from({ length: this.#metricSums }, () => 0) };
+    });
+    this.#idle = result.catch(() => undefined);
+    return result;
+  }
+}

@@ -1,0 +1,100 @@
+import type { CodeBundle } from '../../shared/model/custom-code.ts';
+import type { Job } from '../../shared/model/job.ts';
+import { runWorker } from '../../shared/worker/connection-loop.ts';
+import { trustedCode, type CustomCodeAccess } from '../../shared/worker/custom-code-access.ts';
+import type { WorkerOptions } from '../../shared/worker/options.ts';
+import type { CoordinatorHost, HostedRunOptions } from '../hosting/coordinator.ts';
+import type { Reporter } from '../report/reporter.ts';
+import { RelayEngine } from './relay-engine.ts';
+
+type Uplink = Pick<WorkerOptions, 'url' | 'token' | 'name' | 'connect' | 'clock' | 'random' | 'sampleStore'>;
+type Downlink = Pick<HostedRunOptions, 'audit' | 'openCoordinatorEngine' | 'usesBuckets'>;
+
+export interface RelayOptions extends Uplink, Downlink {
+  /** Place where the relay's workers join, for any number of runs. It is closed at the end. */
+  readonly host: CoordinatorHost;
+  readonly version: string;
+  /** Hashes of custom code that the relay passes on, and runs to check answers. @default none */
+  readonly trust?: readonly string[] | undefined;
+  readonly report: Reporter;
+  /** Aborted to leave the run. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Runs a relay: one worker of the run above, which has its shards computed by workers of its own. Without any, it leaves the run
+ * above, which assigns its samples to others at once, and joins again as soon as there is one.
+ * @returns reason for the end: of the run above, or 'left'
+ * @throws RefusedError if the relay cannot take part in the run above
+ */
+export async function runRelay(options: RelayOptions): Promise<string> {
+  const { host, name, version, clock, report, signal, audit, openCoordinatorEngine, usesBuckets } = options;
+  const passedOn = passOnCode(options);
+  let stay = new AbortController();
+  const engine = new RelayEngine({
+    info: { version, device: name },
+    host,
+    runOptions: (job) => ({
+      report,
+      audit,
+      openCoordinatorEngine,
+      usesBuckets,
+      customCode: passedOn.bundleOf(job),
+    }),
+    clock,
+    signal,
+    onUnable(why) {
+      if (stay.signal.aborted || signal.aborted) return;
+      report.warn(why, { event: 'unable' });
+      stay.abort();
+    },
+  });
+  let isOver = false;
+  let reason = 'The relay has left.';
+  try {
+    for (;;) {
+      stay = new AbortController();
+      const end = await runWorker({
+        ...options,
+        engine,
+        customCode: passedOn.access,
+        report: {
+          joined: ({ job }) =>
+            report.info(`${name}: joined ${options.url}, ${job.data.name}, batch ${job.batchSize}`),
+          computed: () => undefined,
+          waiting: (line) => report.warn(line),
+          note: (line) => report.info(line),
+        },
+        signal: AbortSignal.any([signal, stay.signal]),
+        abandonsEngine: true,
+      });
+      // The other reason to have left is that there was no worker.
+      isOver = end !== 'left';
+      if (isOver) reason = end;
+      if (isOver || signal.aborted) return end;
+    }
+  } finally {
+    await engine.close(reason, isOver);
+  }
+}
+
+/** Custom code that the relay's workers are sent, too, if its person trusts it. */
+function passOnCode({ trust = [], url }: Pick<RelayOptions, 'trust' | 'url'>): {
+  access: CustomCodeAccess;
+  bundleOf: (job: Job) => CodeBundle | undefined;
+} {
+  const { trusts, open } = trustedCode(trust, url, 'relay');
+  let bundle: CodeBundle | undefined;
+  return {
+    access: {
+      trusts,
+      isPassedOn: true,
+      async open(code, payload) {
+        const module = await open(code, payload);
+        bundle = { code, bytes: payload.slice(), module };
+        return module;
+      },
+    },
+    bundleOf: ({ customCode }) => (customCode === undefined ? undefined : bundle),
+  };
+}
