@@ -12,7 +12,6 @@ export function fixedWeights(
   gradientSum: Float32Array = new Float32Array(weights.length),
 ): Optimizer {
   return {
-    isFixed: true,
     weights,
     committedWeights: weights,
     averagedWeights: weights,

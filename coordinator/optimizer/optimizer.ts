@@ -48,8 +48,8 @@ export interface Optimizer {
   /** Vector that a step's gradients are summed into. */
   readonly gradientSum: Float32Array;
   readonly state: OptimizerState;
-  /** Whether apply() leaves the weights as they are, so that they are not the next step's. @default false */
-  readonly isFixed?: boolean;
+  /** Whether `weights` are the next step's after apply(), so that workers are sent them ahead. @default true */
+  readonly publishes?: boolean;
   /** Schedule that follows the scores of epochs; null if there is none. */
   readonly plateau: Plateau | null;
   /** Penalty of the model's regularizers for some weights, which is part of the loss; 0 without any. @default the current weights */

@@ -121,6 +121,7 @@ class RelayComputer implements GradientComputer {
       let hasAnswered = false;
       const optimizer = {
         ...fixedWeights(this.#weights, gradient),
+        publishes: false,
         apply(_: unknown, { from }: Range = { from: 0, to: gradient.length }) {
           if (bucket === undefined || from < bucket.offset) return;
           hasAnswered = true;

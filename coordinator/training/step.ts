@@ -156,7 +156,7 @@ export class StepRunner {
 
   #apply({ optimizer, step, batch }: StepInput, range: Range): void {
     optimizer.apply({ step, samples: batch.sampleNumbers.length }, range);
-    if (optimizer.isFixed !== true) this.publisher.publishBucket(optimizer.weights, range);
+    if (optimizer.publishes !== false) this.publisher.publishBucket(optimizer.weights, range);
   }
 
   #rollback(optimizer: Optimizer): void {
