@@ -31,6 +31,8 @@ export interface CellOptions {
   readonly shapedOutside: boolean;
   readonly perSampleMs: number;
   readonly firstBucketAt: number;
+  /** First steps that are not counted. @default by the codecs */
+  readonly warmUpSteps?: number;
   readonly verbose: boolean;
 }
 
@@ -98,7 +100,7 @@ export async function runCell(options: CellOptions): Promise<Cell> {
     Uint32Array.from({ length: batchSize }, (_, i) => (turn % batches) * batchSize + i);
   const times: number[] = [];
   const stalls = new StallDetector();
-  const warmUp = options.codecs === 'auto' ? WARM_UP_AUTO : WARM_UP;
+  const warmUp = options.warmUpSteps ?? (options.codecs === 'auto' ? WARM_UP_AUTO : WARM_UP);
   let steps = 0;
   let step = 0;
   let before = bytes();

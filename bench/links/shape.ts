@@ -26,4 +26,6 @@ export interface LinkWorkerConfig {
   readonly perSampleMs: number;
   /** Part of a computation after which the first bucket is ready; 1 for an engine that has all buckets at the end. */
   readonly firstBucketAt: number;
+  /** Whether a relay prints its lines. @default false */
+  readonly verbose?: boolean;
 }
