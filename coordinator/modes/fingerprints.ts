@@ -82,6 +82,9 @@ export class EngineFingerprints {
   #explainMismatch(engine: EngineInfo): string {
     const expected = this.#decidedBy;
     if (expected === null) return "use the run's engine with --threads 1.";
+    // The engines are those of the relay's workers.
+    if ([expected.backend, engine.backend].includes('relay'))
+      return 'use the same engine, with --threads 1, below relays and beside them.';
     if (expected.backend !== engine.backend)
       return `the other workers use ${expected.backend}, not ${engine.backend}.`;
     if (expected.threads !== engine.threads)

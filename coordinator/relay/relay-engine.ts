@@ -61,7 +61,7 @@ export class RelayEngine implements Engine {
     const run = host.open({ ...settings, job, signal: AbortSignal.abort() });
     run.pool.subscribe({
       left() {
-        if (run.pool.workers.size === 0)
+        if (run.pool.workers.size === 0 && run.pool.end === null)
           onUnable('No worker is left: the relay leaves the run until one joins.');
       },
     });
