@@ -8,6 +8,7 @@ import { addExport } from './export.ts';
 import { addInit } from './init.ts';
 import { addPlan } from './plan.ts';
 import { addPredict } from './predict.ts';
+import { addRelay } from './relay.ts';
 import { addStatus } from './status.ts';
 import { addTrain } from './train.ts';
 import { addWorker } from './worker.ts';
@@ -35,6 +36,7 @@ export async function main(args: readonly string[], environment: CliEnvironment)
   addEvaluate(cli, context);
   addExport(cli, context);
   addWorker(cli, context);
+  addRelay(cli, context);
   addEngine(cli, context);
   addPredict(cli, context);
   await cli.parseAsync(args, { from: 'user' });

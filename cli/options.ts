@@ -204,7 +204,7 @@ export function decimal(min: 'zero' | 'positive' = 'positive'): (text: string) =
  * Parser of a token, at most as long as a hello may have it. An empty token would admit every worker.
  * @param whenToOmit end of the sentence 'leave it out ...'
  */
-function token(whenToOmit: string): (text: string) => string {
+export function token(whenToOmit: string): (text: string) => string {
   return (text) => {
     if (text.length >= 1 && text.length <= 200) return text;
     throw new InvalidArgumentError(`It takes 1 to 200 characters; leave it out ${whenToOmit}.`);

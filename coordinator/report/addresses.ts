@@ -5,7 +5,7 @@ import { quoteForShell } from './quote-for-shell.ts';
 import type { Reporter } from './reporter.ts';
 
 interface AddressOptions {
-  readonly token?: string;
+  readonly token?: string | undefined;
   /** Number of local workers. */
   readonly workers: number | 'auto';
   /** Certificate of an HTTPS server. */

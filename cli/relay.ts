@@ -1,0 +1,161 @@
+import { hostname } from 'node:os';
+import { Option, type Command } from 'commander';
+import type { LogFormat } from '../coordinator/report/log.ts';
+import { invalidLinkMessage, parseCoordinatorLink } from '../shared/protocol/coordinator-link.ts';
+import { systemClock } from '../shared/util/clock.ts';
+import { isLoopback } from '../shared/util/loopback.ts';
+import { flagName } from '../shared/util/option-names.ts';
+import type { CliContext } from './context.ts';
+import { interruptWithNotice } from './interrupt.ts';
+import {
+  clientTokenOption,
+  fingerprintOption,
+  fraction,
+  integer,
+  logOption,
+  token,
+  trustOption,
+} from './options.ts';
+
+interface RelayFlags {
+  readonly token?: string;
+  readonly workersToken?: string;
+  readonly fingerprint?: string;
+  /** Hashes of custom code that is passed on. */
+  readonly trust?: readonly string[];
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  readonly https?: boolean;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly audit?: number;
+  /** In MiB. */
+  readonly sampleCache?: number;
+  readonly log: LogFormat;
+}
+
+const DEFAULT_PORT = 2718;
+const DEFAULT_SAMPLE_CACHE = 512;
+
+/** `gradcast relay`: one worker of a run, which has workers of its own. */
+export function addRelay(cli: Command, context: CliContext): void {
+  cli
+    .command('relay')
+    .summary('join a run with the workers of a local network, over one link')
+    .description(
+      'Join a run as one worker, and let other workers join here: their gradients travel up as one sum, the weights come down once. ' +
+        'For machines that share a slow link, and for more workers than one coordinator serves. Ctrl-C leaves.',
+    )
+    .argument('<link>', 'the link that the coordinator, or another relay, printed, or host:port')
+    .addOption(clientTokenOption())
+    .addOption(
+      new Option(
+        '--workers-token <token>',
+        'secret that workers need to join here (default: the token of the coordinator)',
+      )
+        .env('GRADCAST_WORKERS_TOKEN')
+        .argParser(token('to take that of the coordinator')),
+    )
+    .addOption(fingerprintOption())
+    .addOption(trustOption('the run'))
+    .option('--name <name>', 'name of the relay in the run', hostname())
+    .option('--host <address>', 'address to listen on', '0.0.0.0')
+    .option('--port <n>', 'port to listen on; 0 takes a free one', integer(0, 65535), DEFAULT_PORT)
+    .option('--https', 'serve https and wss; without --cert, with a self-signed certificate')
+    .option('--cert <file>', 'certificate for https, followed by its chain (PEM)')
+    .option('--key <file>', 'key of the certificate (PEM)')
+    .option(
+      '--audit <part>',
+      'part of the shards, such as 0.02, to recompute before they count, besides the few that always are',
+      fraction,
+    )
+    .option(
+      '--sample-cache <mib>',
+      `memory for samples, which then travel once (default: ${DEFAULT_SAMPLE_CACHE}; 0 for a coordinator on this machine)`,
+      integer(0, 1_048_576),
+    )
+    .addOption(logOption())
+    .addHelpText(
+      'after',
+      `
+Examples:
+  gradcast relay http://192.0.2.20:2718/#s3cret                     workers join here with the same token
+  gradcast relay 192.0.2.20:2718 --token s3cret --workers-token lan --name lab
+  gradcast worker http://relay:2718/#s3cret                         a worker of this relay
+  gradcast relay http://relay:2718/#s3cret --port 2719              a relay below this one
+  gradcast status http://relay:2718/#s3cret                         the workers of this relay`,
+    )
+    .action(async (link: string, flags: RelayFlags) => {
+      await context.prepare();
+      process.exitCode = await runRelayCommand(link, flags, context);
+    });
+}
+
+/**
+ * @param link to the coordinator; its token replaces the option's
+ * @returns the exit code
+ */
+async function runRelayCommand(link: string, flags: RelayFlags, context: CliContext): Promise<number> {
+  const [{ CoordinatorHost, MAX_WORKERS }, { runRelay }, { growHeap }, { createReporter }] =
+    await Promise.all([
+      import('../coordinator/hosting/coordinator.ts'),
+      import('../coordinator/relay/run-relay.ts'),
+      import('../coordinator/commands/run-training.ts'),
+      import('../coordinator/report/create-reporter.ts'),
+    ]);
+  const [{ printAddresses }, { certificateFor }, { userCacheDir }, { connectPinned }] = await Promise.all([
+    import('../coordinator/report/addresses.ts'),
+    import('../coordinator/server/tls.ts'),
+    import('../coordinator/data/load-dataset.ts'),
+    import('../worker-node/connect-websocket.ts'),
+  ]);
+  const parsed = parseCoordinatorLink(link);
+  if (parsed === null) throw new Error(invalidLinkMessage(link));
+  growHeap();
+  const { url, token: uplinkToken = flags.token } = parsed;
+  const workersToken = flags.workersToken ?? uplinkToken;
+  const { name, audit, trust, log, sampleCache } = flags;
+  const clock = systemClock(globalThis);
+  const tls = await certificateFor(flags, userCacheDir(), new Date());
+  const host = new CoordinatorHost({
+    token: workersToken,
+    maxWorkers: MAX_WORKERS,
+    maxRuns: Infinity,
+    pageDir: context.pageDir,
+    optionName: flagName,
+    clock,
+  });
+  const port = await host.listen({ host: flags.host, port: flags.port, tls });
+  const report = createReporter(process.stdout, clock, log);
+  const { signal } = interruptWithNotice(
+    report,
+    () => 'Leaving the run; workers look for another coordinator.',
+  );
+  const isScreen = process.stdout.isTTY && log === 'text';
+  printAddresses(host.urls, { token: workersToken, workers: 0, tls }, context, report, isScreen);
+  const defaultCache = isLoopback(new URL(url).hostname) ? 0 : DEFAULT_SAMPLE_CACHE;
+  try {
+    const reason = await runRelay({
+      url,
+      ...(uplinkToken === undefined ? {} : { token: uplinkToken }),
+      name,
+      version: context.version,
+      host,
+      connect: connectPinned(flags.fingerprint),
+      sampleStore: { maxBytes: (sampleCache ?? defaultCache) * 2 ** 20 },
+      trust,
+      audit,
+      openCoordinatorEngine: context.openCoordinatorEngine,
+      clock,
+      random: Math.random,
+      report,
+      signal,
+    });
+    report.close();
+    report.info(`${name}: ${reason}`, { event: 'ended', port });
+    return 0;
+  } finally {
+    report.close();
+  }
+}
