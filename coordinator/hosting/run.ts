@@ -73,8 +73,9 @@ export interface Run {
   /**
    * Ends the run for workers and observers. Observers are sent the last weights until close().
    * @param error why a round in progress ends. @default RunAborted: the coordinator was closed
+   * @param isForNextRun whether workers are to join the run that follows. @default false
    */
-  readonly finish: (reason: string, error?: Error) => void;
+  readonly finish: (reason: string, error?: Error, isForNextRun?: boolean) => void;
   /** Closes all connections. @param isForNextRun whether workers are to join the run that follows */
   close(reason: string, isForNextRun?: boolean): Promise<void>;
 }
@@ -150,12 +151,15 @@ export function openRun(options: RunOptions): Run {
     },
   });
   const clientLog = logClients(pool, report, clock);
-  const aborted = (reason: string): Error =>
-    new RunAborted(`The run has ended before its last step: ${reason}`);
-  const finishObservers = (reason: string): void => {
+  const finish = (
+    reason: string,
+    error: Error = new RunAborted(`The run has ended before its last step: ${reason}`),
+    isForNextRun = false,
+  ): void => {
     clientLog.finish();
     // The last figures include the workers, so observers get them before the pool closes.
     feed.finish(reason);
+    pool.finish(reason, error, isForNextRun);
   };
   return {
     pool,
@@ -167,13 +171,10 @@ export function openRun(options: RunOptions): Run {
     clientLog,
     maxFrameBytes,
     connect: (...connected) => pool.connect(...connected),
-    finish(reason, error = aborted(reason)) {
-      finishObservers(reason);
-      pool.finish(reason, error);
-    },
+    finish,
     async close(reason, isForNextRun) {
-      finishObservers(reason);
-      pool.close(reason, isForNextRun, aborted(reason));
+      finish(reason, undefined, isForNextRun);
+      pool.close(reason, isForNextRun);
       feed.close(reason);
       clientLog.close();
       await validator?.close();
