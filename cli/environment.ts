@@ -8,7 +8,7 @@ const FALSE = ['0', 'false', 'no', 'off'];
 export const URL_VARIABLE = `${PREFIX}URL`;
 
 /** Variables of secrets. An empty one is an error: without its token, a coordinator admits every worker. */
-const SECRETS = [`${PREFIX}TOKEN`, `${PREFIX}WEBHOOK_SECRET`];
+const SECRETS = [`${PREFIX}TOKEN`, `${PREFIX}WORKERS_TOKEN`, `${PREFIX}WEBHOOK_SECRET`];
 
 /** Variable by the long name of an option: GRADCAST_BATCH_SIZE of --batch-size. */
 const variableOf = ({ long }: Option): string =>

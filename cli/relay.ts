@@ -1,11 +1,19 @@
 import { hostname } from 'node:os';
 import { Option, type Command } from 'commander';
 import type { LogFormat } from '../coordinator/report/log.ts';
-import { invalidLinkMessage, parseCoordinatorLink } from '../shared/protocol/coordinator-link.ts';
+import type { CoordinatorLink } from '../shared/protocol/coordinator-link.ts';
 import { systemClock } from '../shared/util/clock.ts';
+import { ExitCode } from '../shared/util/exit-codes.ts';
 import { isLoopback } from '../shared/util/loopback.ts';
 import { flagName } from '../shared/util/option-names.ts';
 import type { CliContext } from './context.ts';
+import {
+  LINKS_HELP,
+  placeOfCoordinator,
+  urlFileOption,
+  withToken,
+  type CoordinatorPlace,
+} from './coordinator-place.ts';
 import { interruptWithNotice } from './interrupt.ts';
 import {
   clientTokenOption,
@@ -47,15 +55,16 @@ export function addRelay(cli: Command, context: CliContext): void {
       'Join a run as one worker, and let other workers join here: their gradients travel up as one sum, the weights come down once. ' +
         'For machines that share a slow link, and for more workers than one coordinator serves. Ctrl-C leaves.',
     )
-    .argument('<link>', 'the link that the coordinator, or another relay, printed, or host:port')
+    .argument('[links...]', LINKS_HELP)
+    .addOption(
+      urlFileOption('file with the address of the coordinator, which `coordinator --url-file` writes'),
+    )
     .addOption(clientTokenOption())
     .addOption(
       new Option(
         '--workers-token <token>',
         'secret that workers need to join here (default: the token of the coordinator)',
-      )
-        .env('GRADCAST_WORKERS_TOKEN')
-        .argParser(token('to take that of the coordinator')),
+      ).argParser(token('to take that of the coordinator')),
     )
     .addOption(fingerprintOption())
     .addOption(trustOption('the run'))
@@ -86,17 +95,22 @@ Examples:
   gradcast relay http://relay:2718/#s3cret --port 2719              a relay below this one
   gradcast status http://relay:2718/#s3cret                         the workers of this relay`,
     )
-    .action(async (link: string, flags: RelayFlags) => {
+    .action(async (links: string[], flags: RelayFlags, command: Command) => {
+      const place = placeOfCoordinator(command, links);
       await context.prepare();
-      process.exitCode = await runRelayCommand(link, flags, context);
+      process.exitCode = await runRelayCommand(place, flags, context);
     });
 }
 
 /**
- * @param link to the coordinator; its token replaces the option's
+ * @param place of the coordinator; the token of its link replaces the option's
  * @returns the exit code
  */
-async function runRelayCommand(link: string, flags: RelayFlags, context: CliContext): Promise<number> {
+async function runRelayCommand(
+  place: CoordinatorPlace,
+  flags: RelayFlags,
+  context: CliContext,
+): Promise<number> {
   const [{ CoordinatorHost, MAX_WORKERS }, { runRelay }, { growHeap }, { createReporter }] =
     await Promise.all([
       import('../coordinator/hosting/coordinator.ts'),
@@ -104,20 +118,42 @@ async function runRelayCommand(link: string, flags: RelayFlags, context: CliCont
       import('../coordinator/commands/run-training.ts'),
       import('../coordinator/report/create-reporter.ts'),
     ]);
-  const [{ printAddresses }, { certificateFor }, { userCacheDir }, { connectPinned }] = await Promise.all([
+  const [
+    { printAddresses },
+    { certificateFor },
+    { userCacheDir },
+    { connectPinned },
+    { locateByUrlFile, waitForUrlFile },
+    { locateInTurn },
+  ] = await Promise.all([
     import('../coordinator/report/addresses.ts'),
     import('../coordinator/server/tls.ts'),
     import('../coordinator/data/load-dataset.ts'),
     import('../worker-node/connect-websocket.ts'),
+    import('../worker-node/url-file.ts'),
+    import('../shared/worker/connection-loop.ts'),
   ]);
-  const parsed = parseCoordinatorLink(link);
-  if (parsed === null) throw new Error(invalidLinkMessage(link));
   growHeap();
-  const { url, token: uplinkToken = flags.token } = parsed;
-  const workersToken = flags.workersToken ?? uplinkToken;
-  const { name, audit, trust, log, sampleCache } = flags;
+  const { name, audit, trust, log, sampleCache, token } = flags;
+  const { urlFile } = place;
   const clock = systemClock(globalThis);
+  const report = createReporter(process.stdout, clock, log);
+  const { signal } = interruptWithNotice(
+    report,
+    () => 'Leaving the run; its workers look for another coordinator.',
+  );
+  const info = (line: string): void => report.info(line);
+  const found = place.link ?? (await waitForUrlFile(place.urlFile, { info, signal, clock }));
+  if (signal.aborted) return ExitCode.interrupted;
+  if (found === null) {
+    info(`The run is finished, as ${urlFile ?? ''} says.`);
+    return 0;
+  }
+  const links = withToken([found, ...(place.alternatives ?? [])], token);
+  const uplink = links[0] as CoordinatorLink;
+  const locate = urlFile === undefined ? locateInTurn(links) : locateByUrlFile(urlFile, token);
   const tls = await certificateFor(flags, userCacheDir(), new Date());
+  const workersToken = flags.workersToken ?? uplink.token;
   const host = new CoordinatorHost({
     token: workersToken,
     maxWorkers: MAX_WORKERS,
@@ -126,19 +162,14 @@ async function runRelayCommand(link: string, flags: RelayFlags, context: CliCont
     optionName: flagName,
     clock,
   });
-  const port = await host.listen({ host: flags.host, port: flags.port, tls });
-  const report = createReporter(process.stdout, clock, log);
-  const { signal } = interruptWithNotice(
-    report,
-    () => 'Leaving the run; workers look for another coordinator.',
-  );
+  await host.listen({ host: flags.host, port: flags.port, tls });
   const isScreen = process.stdout.isTTY && log === 'text';
   printAddresses(host.urls, { token: workersToken, workers: 0, tls }, context, report, isScreen);
-  const defaultCache = isLoopback(new URL(url).hostname) ? 0 : DEFAULT_SAMPLE_CACHE;
+  const defaultCache = isLoopback(new URL(uplink.url).hostname) ? 0 : DEFAULT_SAMPLE_CACHE;
   try {
     const reason = await runRelay({
-      url,
-      ...(uplinkToken === undefined ? {} : { token: uplinkToken }),
+      ...uplink,
+      ...(links.length > 1 || urlFile !== undefined ? { locate } : {}),
       name,
       version: context.version,
       host,
@@ -153,7 +184,7 @@ async function runRelayCommand(link: string, flags: RelayFlags, context: CliCont
       signal,
     });
     report.close();
-    report.info(`${name}: ${reason}`, { event: 'ended', port });
+    if (!signal.aborted) report.info(`${name}: ${reason}`, { event: 'ended' });
     return 0;
   } finally {
     report.close();

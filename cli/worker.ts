@@ -6,7 +6,13 @@ import { systemClock } from '../shared/util/clock.ts';
 import type { Devices } from '../worker-node/engine/native/nvidia-gpus.ts';
 import type { WriteLine } from '../worker-node/processes/machine-report.ts';
 import type { CliContext } from './context.ts';
-import { LINK_HELP, placeOfCoordinator, urlFileOption, type CoordinatorPlace } from './coordinator-place.ts';
+import {
+  LINKS_HELP,
+  placeOfCoordinator,
+  urlFileOption,
+  withToken,
+  type CoordinatorPlace,
+} from './coordinator-place.ts';
 import { asStream, offerWebGpu, requireNativeEngine } from './engine.ts';
 import { listenForInterrupts, type Interrupt } from './interrupt.ts';
 import {
@@ -47,7 +53,7 @@ export function addWorker(cli: Command, context: CliContext): void {
     .description(
       'Attach this machine to a run. Reconnects while the coordinator cannot be reached; Ctrl-C leaves.',
     )
-    .argument('[link]', LINK_HELP)
+    .argument('[links...]', LINKS_HELP)
     .addOption(
       urlFileOption('file with the address of the coordinator, which `coordinator --url-file` writes'),
     )
@@ -82,14 +88,15 @@ Examples:
   gradcast worker http://192.168.1.20:2718/#s3cret
   gradcast worker 192.168.1.20:2718 --token s3cret --name lab-7 --workers 4
   gradcast worker --url-file /shared/run/url            waits until the coordinator has written it
+  gradcast worker relay:2718 192.168.1.20:2718          a relay, and the coordinator if the relay is lost
   GRADCAST_URL=coordinator:2718 gradcast worker         every option is a variable, too
   gradcast worker 192.168.1.20:2718 --devices all       one worker for each GPU
   gradcast worker 192.168.1.20:2718 --engine webgpu     the GPU, of any vendor, after engine install --webgpu
 
 GRADCAST_GPU names the GPU that WebGPU uses, GRADCAST_GPU_POWER=low prefers the frugal one of two.`,
     )
-    .action(async (link: string | undefined, flags: WorkerFlags, command: Command) => {
-      const place = placeOfCoordinator(command, link);
+    .action(async (links: string[], flags: WorkerFlags, command: Command) => {
+      const place = placeOfCoordinator(command, links);
       await context.prepare();
       process.exitCode = await runWorkerCommand(place, flags, context);
     });
@@ -136,6 +143,7 @@ async function runWorkerCommand(
     url: found.url,
     token: found.token ?? flags.token,
     urlFile,
+    alternatives: withToken(place.alternatives, flags.token),
     isSibling: process.env.GRADCAST_SIBLING !== undefined,
     program: context,
     sampleCacheBytes: sampleCache === undefined ? undefined : sampleCache * 2 ** 20,

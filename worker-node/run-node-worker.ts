@@ -2,8 +2,9 @@ import { hostname } from 'node:os';
 import { systemClock } from '../shared/util/clock.ts';
 import { isLoopback } from '../shared/util/loopback.ts';
 import { trustedCode } from '../shared/worker/custom-code-access.ts';
-import { runWorker } from '../shared/worker/connection-loop.ts';
-import type { WorkerReport } from '../shared/worker/options.ts';
+import { formatCoordinatorLink, type CoordinatorLink } from '../shared/protocol/coordinator-link.ts';
+import { locateInTurn, runWorker } from '../shared/worker/connection-loop.ts';
+import type { WorkerOptions, WorkerReport } from '../shared/worker/options.ts';
 import { createGarbageCollector } from './util/collect-garbage.ts';
 import { connectPinned } from './connect-websocket.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
@@ -18,6 +19,8 @@ export interface NodeWorkerOptions {
   readonly token?: string | undefined;
   /** File with the address, which is read again after each connection. @default the address stays */
   readonly urlFile?: string | undefined;
+  /** Addresses that are tried in turn if that one is lost. @default none */
+  readonly alternatives?: readonly CoordinatorLink[] | undefined;
   /** Fingerprint of the coordinator's certificate if it is self-signed. */
   readonly fingerprint?: string | undefined;
   /** Hashes of custom code that it runs. @default none */
@@ -89,9 +92,10 @@ async function runWithEngine(
   const text = `${backend} on ${device}, ${threads} thread${threads === 1 ? '' : 's'} (${why})`;
   const collectGarbage = createGarbageCollector();
   const report: WorkerReport = {
-    joined: ({ job }) => {
+    joined: ({ job }, joinedUrl) => {
       const { batchSize, data } = job;
-      onMessage({ type: 'joined', totalSteps: totalSteps(job), data: data.name, batchSize });
+      const page = formatCoordinatorLink({ url: joinedUrl });
+      onMessage({ type: 'joined', totalSteps: totalSteps(job), data: data.name, batchSize, url: page });
     },
     // The gradient is sent and the next weights have not arrived: garbage collection delays nothing now.
     computed: (task, step, samples) => {
@@ -99,7 +103,8 @@ async function runWithEngine(
       threaded.collectGarbage();
       collectGarbage();
     },
-    waiting: (_line, { reason, waitMs }) => onMessage({ type: 'waiting', reason, waitMs }),
+    waiting: (_line, wait) =>
+      onMessage({ ...wait, type: 'waiting', url: formatCoordinatorLink({ url: wait.url }) }),
     note: (line) => note(`${name}: ${line}`),
   };
   try {
@@ -108,7 +113,7 @@ async function runWithEngine(
       url,
       name,
       ...(token === undefined ? {} : { token }),
-      ...(options.urlFile === undefined ? {} : { locate: locateByUrlFile(options.urlFile, token) }),
+      ...locateOption(options),
       engine,
       connect: connectPinned(options.fingerprint),
       sampleStore: { maxBytes: options.sampleCacheBytes ?? defaultSampleCache(url) },
@@ -127,6 +132,18 @@ async function runWithEngine(
   } finally {
     await threaded.close();
   }
+}
+
+/** How a worker finds another address than its first, if it can. */
+function locateOption({
+  url,
+  token,
+  urlFile,
+  alternatives = [],
+}: NodeWorkerOptions): Pick<WorkerOptions, 'locate'> {
+  if (urlFile !== undefined) return { locate: locateByUrlFile(urlFile, token) };
+  if (alternatives.length === 0) return {};
+  return { locate: locateInTurn([{ url, ...(token === undefined ? {} : { token }) }, ...alternatives]) };
 }
 
 /** Engine of a program's own, which computes in this thread. */

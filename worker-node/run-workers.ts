@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
-import { formatCoordinatorLink } from '../shared/protocol/coordinator-link.ts';
+import { formatCoordinatorLink, type CoordinatorLink } from '../shared/protocol/coordinator-link.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import { RefusedError } from '../shared/worker/connection-loop.ts';
 import { chooseWorkerCountHere } from './autotune/choose-worker-count.ts';
@@ -24,6 +24,8 @@ export interface RunWorkersOptions {
   readonly token?: string | undefined;
   /** File with the address, which is read again after each connection. @default the address stays */
   readonly urlFile?: string | undefined;
+  /** Addresses that are tried in turn if that one is lost. @default none */
+  readonly alternatives?: readonly CoordinatorLink[] | undefined;
   /** SHA-256 of the one certificate to trust. @default certificates that this machine trusts */
   readonly fingerprint?: string | undefined;
   /** Hashes of custom code that the workers run. @default none */
@@ -105,6 +107,7 @@ async function runSingleWorker(options: RunWorkersOptions, report: MachineReport
       url,
       token,
       urlFile: options.urlFile,
+      alternatives: options.alternatives,
       fingerprint,
       trust: options.trust,
       name,
@@ -171,7 +174,12 @@ function createProcessGroup(
   report: MachineReport,
 ): ProcessGroupOptions {
   const { url, engine, token, threads, fingerprint, program, childOptions, signal, note } = options;
-  const coordinator = options.urlFile === undefined ? [url] : ['--url-file', options.urlFile];
+  const { alternatives = [] } = options;
+  const links = [{ url, ...(token === undefined ? {} : { token }) }, ...alternatives];
+  // A token on the command line could be read by every user of the machine.
+  const ofEnv = alternatives.length > 0 ? { GRADCAST_URL: links.map(formatCoordinatorLink).join(' ') } : null;
+  const ofArgs = options.urlFile === undefined ? [url] : ['--url-file', options.urlFile];
+  const coordinator = ofEnv === null ? ofArgs : [];
   const args = ['--workers', '1', '--engine', engine, ...childOptions];
   if (fingerprint !== undefined) args.push('--fingerprint', fingerprint);
   if (options.trust !== undefined) args.push('--trust', options.trust.join(','));
@@ -185,6 +193,7 @@ function createProcessGroup(
       ...(threads === undefined ? {} : { TF_NUM_INTRAOP_THREADS: String(threads) }),
       GRADCAST_SIBLING: '1',
       ...(token === undefined ? {} : { GRADCAST_TOKEN: token }),
+      ...ofEnv,
     },
     signal,
     note,

@@ -48,12 +48,6 @@ export class RelayEngine implements Engine {
     return computer;
   }
 
-  /** @param isOver whether the run has ended, and not only this relay */
-  async close(reason: string, isOver: boolean): Promise<void> {
-    if (!isOver) await this.#served?.run.close(reason, true);
-    await this.#options.host.close(reason);
-  }
-
   #serve(job: Job): { run: HostedRun; computer: RelayComputer } {
     const { host, runOptions, clock, onUnable } = this.#options;
     const settings = runOptions(job);
@@ -155,7 +149,7 @@ class RelayComputer implements GradientComputer {
   }
 
   dispose(): void {
-    // The run is closed with the engine.
+    // The run is closed with its host.
   }
 
   /** Lets workers have the newest weights, which have this step. */

@@ -7,7 +7,10 @@ import type { CoordinatorHost, HostedRunOptions } from '../hosting/coordinator.t
 import type { Reporter } from '../report/reporter.ts';
 import { RelayEngine } from './relay-engine.ts';
 
-type Uplink = Pick<WorkerOptions, 'url' | 'token' | 'name' | 'connect' | 'clock' | 'random' | 'sampleStore'>;
+type Uplink = Pick<
+  WorkerOptions,
+  'url' | 'token' | 'locate' | 'name' | 'connect' | 'clock' | 'random' | 'sampleStore'
+>;
 type Downlink = Pick<HostedRunOptions, 'audit' | 'openCoordinatorEngine' | 'usesBuckets'>;
 
 export interface RelayOptions extends Uplink, Downlink {
@@ -59,8 +62,8 @@ export async function runRelay(options: RelayOptions): Promise<string> {
         engine,
         customCode: passedOn.access,
         report: {
-          joined: ({ job }) =>
-            report.info(`${name}: joined ${options.url}, ${job.data.name}, batch ${job.batchSize}`),
+          joined: ({ job }, url) =>
+            report.info(`${name}: joined ${url}, ${job.data.name}, batch ${job.batchSize}`),
           computed: () => undefined,
           waiting: (line) => report.warn(line),
           note: (line) => report.info(line),
@@ -74,7 +77,7 @@ export async function runRelay(options: RelayOptions): Promise<string> {
       if (isOver || signal.aborted) return end;
     }
   } finally {
-    await engine.close(reason, isOver);
+    await host.close(reason, !isOver);
   }
 }
 

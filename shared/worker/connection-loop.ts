@@ -1,4 +1,5 @@
 import { nanoid } from 'nanoid';
+import { CloseCode } from '../protocol/close-codes.ts';
 import type { CoordinatorLink } from '../protocol/coordinator-link.ts';
 import { pause } from '../util/clock.ts';
 import { backoffMs } from './backoff.ts';
@@ -52,11 +53,11 @@ export async function runWorker(options: WorkerOptions): Promise<string> {
       const waitMs = backoffMs(attempt, random());
       report.waiting(
         `No connection to ${url} (${end.reason}). Trying again in ${(waitMs / 1000).toFixed(1)} s.`,
-        { reason: end.reason, waitMs },
+        { reason: end.reason, waitMs, url },
       );
       await pause(clock, waitMs, signal, options.onRetryNow);
       if (locate === undefined || signal.aborted) continue;
-      const found = await locate(link, attempt + 1);
+      const found = await locate(link, attempt + 1, end.code);
       if (found === null) return 'The run is finished.';
       // A coordinator that was started again may have another token.
       if (refusal !== null && found.url === link.url && found.token === link.token) throw refusal;
@@ -66,4 +67,20 @@ export async function runWorker(options: WorkerOptions): Promise<string> {
   } finally {
     computers.dispose();
   }
+}
+
+/**
+ * Finds another coordinator, or relay, for a worker that knows several. It tries the one that it has lost once more, and then the
+ * others in turn; one that answers and has no run yet is waited for.
+ * @param links in the order of preference
+ * @returns function for the option `locate` of a worker
+ * @example
+ * const locate = locateInTurn([{ url: 'ws://relay:2718/' }, { url: 'ws://192.0.2.20:2718/' }]);
+ */
+export function locateInTurn(links: readonly CoordinatorLink[]): NonNullable<WorkerOptions['locate']> {
+  return (current, attempt, code) => {
+    if (attempt === 1 || code === CloseCode.noRun) return Promise.resolve(current);
+    const next = links.findIndex(({ url }) => url === current.url) + 1;
+    return Promise.resolve(links[next % links.length] ?? current);
+  };
 }

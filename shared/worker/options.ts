@@ -9,11 +9,14 @@ import type { Standby } from './session.ts';
 
 /** Callbacks for the events of a worker, for its terminal or page. */
 export interface WorkerReport {
-  joined(welcome: Welcome): void;
+  joined(welcome: Welcome, url: string): void;
   /** Called after each shard. */
   computed(task: Task, step: Step, samples: number, computeMs: number): void;
   /** Called before each pause between two connections. */
-  waiting(line: string, wait: { readonly reason: string; readonly waitMs: number }): void;
+  waiting(
+    line: string,
+    wait: { readonly reason: string; readonly waitMs: number; readonly url: string },
+  ): void;
   note(line: string): void;
   /** Called when the worker is put on standby or takes part again. Without this callback, note() is called. */
   standby?(standby: Standby): void;
@@ -25,9 +28,14 @@ export interface WorkerOptions {
   readonly token?: string;
   /**
    * Finds the coordinator again after a connection has ended. Its attempts are counted from the last connection that worked.
+   * @param code close code of the connection
    * @returns null if the run is finished. @default the coordinator keeps its address
    */
-  readonly locate?: (current: CoordinatorLink, attempt: number) => Promise<CoordinatorLink | null>;
+  readonly locate?: (
+    current: CoordinatorLink,
+    attempt: number,
+    code?: number,
+  ) => Promise<CoordinatorLink | null>;
   readonly engine: Engine;
   readonly connect: Connect;
   /** Memory and storage for samples, so that they travel once. @default none is kept */

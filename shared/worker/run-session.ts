@@ -168,7 +168,7 @@ export function runSession(
         const store = (await samples?.open(welcome.job)) ?? null;
         loaded = new LoadedJob(computer, welcome, connection, store);
         if (state.phase === 'ended') return;
-        report.joined(welcome);
+        report.joined(welcome, options.url);
         const keeps = store === null ? {} : { keeps: { room: store.room, bitmaps: store.bitmaps } };
         dispatch({ type: 'loaded', fingerprint, ...keeps });
       } catch (error) {

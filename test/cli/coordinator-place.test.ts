@@ -21,6 +21,14 @@ describe('the place of a coordinator', () => {
     expect(place([], { ...env, GRADCAST_URL: ' ' })).toEqual({ urlFile: '/env/url' });
   });
 
+  it('may be several, on the command line or in GRADCAST_URL', () => {
+    const several = { link: { url: 'ws://relay:1/' }, alternatives: [{ url: 'ws://root:2/', token: 'x' }] };
+    const command = new Command('worker').addOption(urlFileOption('file'));
+    expect(placeOfCoordinator(command, ['relay:1', 'root:2/#x'], env)).toEqual(several);
+    expect(placeOfCoordinator(command, [], { GRADCAST_URL: ' relay:1  http://root:2/#x ' })).toEqual(several);
+    expect(() => placeOfCoordinator(command, ['relay:1', 'root'], {})).toThrow("'root' is not the address");
+  });
+
   it('is an error with a sentence if there is none, are two, or a link is wrong', () => {
     expect(() => place([], {})).toThrow('set GRADCAST_URL or --url-file');
     expect(() => place(['lab:2', '--url-file', 'x'], {})).toThrow('both name a coordinator');

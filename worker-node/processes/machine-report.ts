@@ -84,8 +84,9 @@ export class MachineReport {
     this.#stopTimer();
   }
 
-  #onJoined(worker: string, { data, batchSize, totalSteps }: Message<'joined'>): void {
-    const { name, url, info, clock } = this.#options;
+  #onJoined(worker: string, { data, batchSize, totalSteps, ...joined }: Message<'joined'>): void {
+    const { name, info, clock } = this.#options;
+    const { url = this.#options.url } = joined;
     this.#retries.delete(worker);
     if (this.#isJoined) return;
     this.#isJoined = true;
@@ -103,8 +104,9 @@ export class MachineReport {
     this.#recentSamples += samples;
   }
 
-  #onWaiting(worker: string, { reason, waitMs }: Message<'waiting'>): void {
-    const { name, url, note } = this.#options;
+  #onWaiting(worker: string, { reason, waitMs, ...waiting }: Message<'waiting'>): void {
+    const { name, note } = this.#options;
+    const { url = this.#options.url } = waiting;
     this.#isJoined = false;
     this.#stopTimer();
     const retries = (this.#retries.get(worker) ?? 0) + 1;

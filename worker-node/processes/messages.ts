@@ -12,11 +12,17 @@ const messageSchema = v.variant('type', [
     totalSteps: v.nullable(count),
     data: v.optional(line, ''),
     batchSize: v.optional(count, 0),
+    url: v.optional(line),
   }),
   /** The worker has computed a gradient of this step. */
   v.object({ type: v.literal('computed'), step: count, samples: v.optional(count, 0) }),
   /** The worker has no connection and waits before the next attempt. */
-  v.object({ type: v.literal('waiting'), reason: line, waitMs: v.pipe(v.number(), v.minValue(0)) }),
+  v.object({
+    type: v.literal('waiting'),
+    reason: line,
+    waitMs: v.pipe(v.number(), v.minValue(0)),
+    url: v.optional(line),
+  }),
   /** The worker has ended. */
   v.object({ type: v.literal('ended'), reason: line }),
   /** The coordinator has refused the worker. */

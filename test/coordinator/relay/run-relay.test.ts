@@ -9,6 +9,8 @@ import type { Topology } from '../../../shared/model/job.ts';
 import { parseFromCoordinator } from '../../../shared/protocol/frame.ts';
 import type { FromCoordinator, Step } from '../../../shared/protocol/messages.ts';
 import type { Connect } from '../../../shared/protocol/transport.ts';
+import { systemClock } from '../../../shared/util/clock.ts';
+import { locateInTurn, runWorker } from '../../../shared/worker/connection-loop.ts';
 import { connectWebSocket } from '../../../worker-node/connect-websocket.ts';
 import { attachRelay, type TestRelay } from '../../support/relay.ts';
 import { roundingEngine } from '../../support/rounding-engine.ts';
@@ -352,6 +354,35 @@ describe('the end', () => {
     expect(present(root)).toEqual([]);
     await expect.poll(() => below.notes.join('\n')).toMatch(/The relay has left.*Trying again/);
   });
+});
+
+test('a worker that knows other places goes to the next one when its relay is lost', async () => {
+  root = await testCoordinator(dataset, tiny);
+  const { url, kill } = await relay(root.url);
+  const leaving = new AbortController();
+  const places = [{ url }, { url: root.url }];
+  const ended = runWorker({
+    url,
+    name: 'mobile',
+    engine: roundingEngine(),
+    connect: connectWebSocket,
+    clock: systemClock(globalThis),
+    random: () => 0,
+    report: {
+      joined: () => undefined,
+      computed: () => undefined,
+      waiting: () => undefined,
+      note: () => undefined,
+    },
+    locate: locateInTurn(places),
+    signal: leaving.signal,
+  });
+  await waitForWorkerReady(root, 'relay-0');
+  await kill();
+  await waitForWorkerReady(root, 'mobile');
+  expect(present(root)).toEqual(['mobile']);
+  leaving.abort();
+  await ended;
 });
 
 test('a relay needs the token above, and asks its own workers for one', async () => {
