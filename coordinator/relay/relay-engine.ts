@@ -1,6 +1,7 @@
 import type { Shard } from '../../shared/data/shard.ts';
 import type { Engine, GradientBucket, GradientComputer, ShardResult } from '../../shared/engine/engine.ts';
 import type { Job } from '../../shared/model/job.ts';
+import { layoutOf } from '../../shared/model/layout.ts';
 import { Scoring } from '../../shared/model/scoring.ts';
 import type { EngineInfo, Step } from '../../shared/protocol/messages.ts';
 import type { Range } from '../../shared/util/range.ts';
@@ -70,21 +71,24 @@ class RelayComputer implements GradientComputer {
   readonly #progress: RelayProgress;
   readonly #onUnable: RelayEngineOptions['onUnable'];
   readonly #metricSums: number;
-  #weights: Float32Array = new Float32Array(0);
+  #weights: Float32Array;
   /** Whether workers have not been sent these weights. */
   #isNew = true;
   /** Step of the weights that workers were sent. */
   #step = -1;
-  /** Next weights of which workers have been sent all from an offset on; null if they have been sent none. */
-  #ahead: { readonly weights: Float32Array; from: number } | null = null;
+  /** Next weights, which workers have been sent ahead from an offset on. */
+  readonly #ahead: { readonly weights: Float32Array; from: number };
   /** Settled when the run below is idle. */
   #idle: Promise<unknown> = Promise.resolve();
 
   constructor(job: Job, run: HostedRun, progress: RelayProgress, onUnable: RelayEngineOptions['onUnable']) {
+    const { length } = layoutOf(job.layout);
     this.#run = run;
     this.#progress = progress;
     this.#onUnable = onUnable;
     this.#metricSums = new Scoring(job).sums;
+    this.#weights = new Float32Array(length);
+    this.#ahead = { weights: new Float32Array(length), from: length };
   }
 
   fingerprint(): string | null {
@@ -97,16 +101,14 @@ class RelayComputer implements GradientComputer {
     this.#isNew = true;
   }
 
-  receiveWeights(step: Step, weights: Float32Array, range: Range): void {
+  receiveWeights(step: Step, weights: Float32Array, { from, to }: Range): void {
     if (step !== this.#step + 1) return;
-    const { publisher } = this.#run.stepRunner;
-    // The run above has taken the weights back that were received before.
-    if (range.to === weights.length && this.#ahead !== null) publisher.rollback();
-    if (range.to === weights.length) this.#ahead = { weights: new Float32Array(range.to), from: range.to };
-    if (this.#ahead?.from !== range.to) return;
-    this.#ahead.weights.set(weights.subarray(range.from, range.to), range.from);
-    this.#ahead.from = range.from;
-    publisher.publishBucket(weights, range);
+    // The run above begins these weights again: others were sent before.
+    if (to === weights.length) this.#takeBackAhead();
+    if (to !== this.#ahead.from) return;
+    this.#ahead.weights.set(weights.subarray(from, to), from);
+    this.#ahead.from = from;
+    this.#run.stepRunner.publisher.publishBucket(weights, { from, to });
   }
 
   gradient(step: Step, shard: Shard, gradient: Float32Array, bucket?: GradientBucket): Promise<ShardResult> {
@@ -155,23 +157,28 @@ class RelayComputer implements GradientComputer {
   /** Lets workers have the newest weights, which have this step. */
   #useWeights(step: Step): void {
     if (!this.#isNew && step === this.#step) return;
-    const { stepRunner } = this.#run;
-    if (this.#ahead !== null && (step !== this.#step + 1 || !this.#hasSentAhead(this.#ahead)))
-      stepRunner.publisher.rollback();
-    if (step <= this.#step) stepRunner.rewind();
-    this.#ahead = null;
+    const { weights, from } = this.#ahead;
+    const bytesOf = (vector: Float32Array): Buffer =>
+      Buffer.from(vector.buffer, vector.byteOffset + 4 * from, 4 * (vector.length - from));
+    const isAhead = step === this.#step + 1 && bytesOf(weights).equals(bytesOf(this.#weights));
+    if (isAhead) this.#ahead.from = weights.length;
+    else this.#takeBackAhead();
+    if (step <= this.#step) this.#run.stepRunner.rewind();
     this.#isNew = false;
     this.#step = step;
   }
 
-  /** Whether weights that were sent ahead are those that have come. */
-  #hasSentAhead({ weights, from }: { readonly weights: Float32Array; readonly from: number }): boolean {
-    const bytesOf = (vector: Float32Array): Buffer =>
-      Buffer.from(vector.buffer, vector.byteOffset + 4 * from, 4 * (vector.length - from));
-    return bytesOf(weights).equals(bytesOf(this.#weights));
+  /** Makes workers forget the weights that they were sent ahead. */
+  #takeBackAhead(): void {
+    const { length } = this.#ahead.weights;
+    if (this.#ahead.from < length) this.#run.stepRunner.publisher.rollback();
+    this.#ahead.from = length;
   }
 
-  /** @param gradient vector of the answer; null for an evaluation */
+  /**
+   * Computes one shard after the other.
+   * @param gradient vector of the answer; null for an evaluation
+   */
   #whenIdle(gradient: Float32Array | null, work: () => Promise<ShardResult>): Promise<ShardResult> {
     const result = this.#idle.then(work).catch((error: unknown) => {
       if (!(error instanceof TrainingDiverged)) throw error;

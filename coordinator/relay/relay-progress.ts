@@ -39,6 +39,12 @@ export class RelayProgress {
       this.#samples = 0;
       this.#listener.epochStarted(epoch, epochs, steps);
     }
+    if (this.#run.stepRunner.consumeRewindRequest() !== null) {
+      this.#listener.warn?.(
+        'Answers of a banned worker are in sums that were sent up before. With --audit more answers are recomputed in time.',
+        { event: 'rewindFailed' },
+      );
+    }
     this.#score = this.#score === null ? score : addScores(this.#score, score);
     this.#samples += samples;
     this.#listener.stepFinished({

@@ -19,6 +19,7 @@ import {
 } from '../support/custom-code.ts';
 import { engineThreadFile } from '../support/fake-thread.ts';
 import { manualClock } from '../support/manual-clock.ts';
+import { attachRelay } from '../support/relay.ts';
 import { testCoordinator, waitForWorkersReady, type TestCoordinator } from '../support/test-coordinator.ts';
 import { attachWorker, trainToEnd } from '../support/training-run.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
@@ -61,6 +62,24 @@ describe('a run with custom code', () => {
     expect(three.weights).toEqual(one.weights);
     expect(three.history.map(({ loss }) => loss)).toEqual(one.history.map(({ loss }) => loss));
     expect(one.history[1]!.val_loss).toBeLessThan(one.history[0]!.val_loss);
+  });
+
+  it('has the same bits through a relay whose person trusts the code, and no relay without trust', async () => {
+    const one = await run(1, { microShard: 4 });
+    const coordinator = await start({ microShard: 4 });
+    const without = await attachRelay(coordinator.url, 'without');
+    expect(await without.ended).toMatch(/which this relay does not run unasked/);
+    const relay = await attachRelay(coordinator.url, 'relay', { trust: [hash] });
+    const engine = await wasmEngine();
+    const attach = (trusts: readonly string[]) =>
+      attachWorker(relay.url, 'w', engine, connectWebSocket, undefined, undefined, trusts);
+    const workers = [attach([hash]), attach([hash])];
+    await waitForWorkersReady(coordinator, 1);
+    expect(await attach([]).ended).toMatch(/which this worker does not run unasked/);
+    const { weights } = await trainToEnd(coordinator, threeInputs);
+    expect(weights).toEqual(one.weights);
+    await coordinator.close('done');
+    await Promise.all([relay, ...workers].map(({ ended }) => ended));
   });
 
   it('has its answers recomputed by the coordinator with the same code', async () => {

@@ -320,6 +320,50 @@ describe('a wrong answer', () => {
     },
   );
 
+  test('of a worker beside a relay changes no weights below it, although some were sent ahead', async () => {
+    const settings = { ...tiny, epochs: 3, topology: deep, buckets: true };
+    const audited = {
+      ...settings,
+      audit: 1,
+      openOwnEngine: () => Promise.resolve({ engine: roundingEngine(), close: () => Promise.resolve() }),
+    };
+    root = await testCoordinator(dataset, audited);
+    const { url } = await relay(root.url, { buckets: true });
+    let factor = 1;
+    const inner = roundingEngine();
+    const liar: Engine = {
+      ...inner,
+      async load(job) {
+        const computer = await inner.load(job);
+        return {
+          ...computer,
+          async gradient(...shard) {
+            const result = await computer.gradient(...shard);
+            const values = shard[2];
+            for (const i of values.keys()) values[i]! *= factor;
+            return result;
+          },
+        };
+      },
+    };
+    worker(url);
+    worker(url);
+    worker(root.url, liar);
+    await waitForWorkersReady(root, 2);
+    const { weights } = await trainToEnd(root, dataset, {
+      beforeStep: (step) => (factor = step === 5 ? -1 : 1),
+    });
+    expect(await workers[2]!.ended).toMatch(/The gradient in its answer/);
+    await root.close('done');
+
+    root = await testCoordinator(dataset, settings);
+    worker(root.url);
+    await waitForWorkersReady(root, 1);
+    const direct = await trainToEnd(root, dataset);
+    const errors = weights.map((value, i) => Math.abs(value - direct.weights[i]!));
+    expect(Math.max(...errors)).toBeLessThan(1e-3 * Math.max(...direct.weights.map(Math.abs)));
+  });
+
   test('of a relay bans the relay, which ends with the reason', async () => {
     root = await testCoordinator(dataset, { ...tiny, openOwnEngine: openStubEngine });
     // It checks no answers, so that those of its worker are its own.
