@@ -15,7 +15,7 @@ export const LINKS_HELP = `${LINK_HELP}; several are tried in turn when one is l
 /** `--url-file`. @param description what the command does with the file */
 export const urlFileOption = (description: string): Option => new Option('--url-file <file>', description);
 
-/** Where a command finds its coordinator: by links, or in a file with one. */
+/** Place of a command's coordinator: links, or a file with one. */
 export type CoordinatorPlace =
   | {
       readonly link: CoordinatorLink;

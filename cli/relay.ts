@@ -184,7 +184,7 @@ async function runRelayCommand(
       signal,
     });
     report.close();
-    if (!signal.aborted) report.info(`${name}: ${reason}`, { event: 'ended' });
+    if (reason !== 'left') report.info(`${name}: ${reason}`, { event: 'ended' });
     return 0;
   } finally {
     report.close();

@@ -2,20 +2,16 @@ import type { Optimizer } from './optimizer.ts';
 
 /**
  * Optimizer that never changes the weights, for callers that need only gradients.
- * @param gradientSum vector for the gradient. @default a new one
  *
  * @example
  * const { gradientSum } = await stepRunner.run({ step, samples, split, optimizer: fixedWeights(weights) });
  */
-export function fixedWeights(
-  weights: Float32Array,
-  gradientSum: Float32Array = new Float32Array(weights.length),
-): Optimizer {
+export function fixedWeights(weights: Float32Array): Optimizer {
   return {
     weights,
     committedWeights: weights,
     averagedWeights: weights,
-    gradientSum,
+    gradientSum: new Float32Array(weights.length),
     state: {},
     plateau: null,
     penalty: () => 0,

@@ -73,6 +73,12 @@ export interface Optimizer {
   rollback(): void;
 }
 
+/** The part of an optimizer that a step needs. */
+export type StepOptimizer = Omit<
+  Optimizer,
+  'averagedWeights' | 'state' | 'plateau' | 'penalty' | 'learningRateAt' | 'setLearningRate'
+>;
+
 /** Names of the vectors of what is done around the rule. */
 const AVERAGE = 'averageWeights';
 const ACCUMULATED = 'accumulatedGradient';

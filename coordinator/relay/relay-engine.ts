@@ -6,7 +6,7 @@ import { Scoring } from '../../shared/model/scoring.ts';
 import type { EngineInfo, Step } from '../../shared/protocol/messages.ts';
 import type { Range } from '../../shared/util/range.ts';
 import type { CoordinatorHost, HostedRun, HostedRunOptions } from '../hosting/coordinator.ts';
-import { fixedWeights } from '../optimizer/fixed-weights.ts';
+import type { StepOptimizer } from '../optimizer/optimizer.ts';
 import { waitForWorkers } from '../pool/wait-for-workers.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import { TrainingDiverged } from '../training/errors.ts';
@@ -115,14 +115,19 @@ class RelayComputer implements GradientComputer {
     return this.#whenIdle(gradient, async () => {
       this.#useWeights(step);
       let hasAnswered = false;
-      const optimizer = {
-        ...fixedWeights(this.#weights, gradient),
+      const optimizer: StepOptimizer = {
+        weights: this.#weights,
+        committedWeights: this.#weights,
         publishes: false,
-        apply(_: unknown, { from }: Range = { from: 0, to: gradient.length }) {
+        gradientSum: gradient,
+        needsWholeGradient: () => false,
+        begin: () => undefined,
+        apply(_, { from } = { from: 0, to: gradient.length }) {
           if (bucket === undefined || from < bucket.offset) return;
           hasAnswered = true;
           bucket.onReady(from);
         },
+        commit: () => undefined,
         rollback: () => {
           if (hasAnswered) this.#onUnable('A part of an answer was wrong: the relay joins again without it.');
         },

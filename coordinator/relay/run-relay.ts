@@ -86,14 +86,14 @@ function passOnCode({ trust = [], url }: Pick<RelayOptions, 'trust' | 'url'>): {
   access: CustomCodeAccess;
   bundleOf: (job: Job) => CodeBundle | undefined;
 } {
-  const { trusts, open } = trustedCode(trust, url, 'relay');
+  const trusted = trustedCode(trust, url, 'relay');
   let bundle: CodeBundle | undefined;
   return {
     access: {
-      trusts,
+      trusts: trusted.trusts,
       isPassedOn: true,
       async open(code, payload) {
-        const module = await open(code, payload);
+        const module = await trusted.open(code, payload);
         bundle = { code, bytes: payload.slice(), module };
         return module;
       },

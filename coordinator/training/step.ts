@@ -9,7 +9,7 @@ import type { AnswerValidator } from '../integrity/answer-validator.ts';
 import { payloadShapeOf } from '../links/cost-model.ts';
 import { describeCodecChange } from '../links/describe-link.ts';
 import { AdaptiveCodecs } from '../links/policy.ts';
-import type { Optimizer } from '../optimizer/optimizer.ts';
+import type { StepOptimizer } from '../optimizer/optimizer.ts';
 import { BatchArranger } from '../scheduling/arrange-batch.ts';
 import { BatchPartitioner, type BatchPartition } from '../scheduling/partition.ts';
 import { WeightsPublisher } from '../weights/publisher.ts';
@@ -26,7 +26,7 @@ export interface StepRunnerOptions extends RoundContext {
 
 /** A batch of at least one sample, and the optimizer that its gradient is applied with. */
 export interface StepInput extends RoundInput {
-  readonly optimizer: Optimizer;
+  readonly optimizer: StepOptimizer;
 }
 
 export interface StepResult extends Score {
@@ -159,7 +159,7 @@ export class StepRunner {
     if (optimizer.publishes !== false) this.publisher.publishBucket(optimizer.weights, range);
   }
 
-  #rollback(optimizer: Optimizer): void {
+  #rollback(optimizer: StepOptimizer): void {
     optimizer.rollback();
     this.publisher.rollback();
   }

@@ -79,7 +79,6 @@ function killOne(kind: Place['kind']): void {
 function trainWithKills(run: HostedRun & PreparedJob): Promise<RunResult> {
   let step = 0;
   const stepRunner = {
-    ...run.stepRunner,
     evaluate: (...evaluation: Parameters<typeof run.stepRunner.evaluate>) =>
       run.stepRunner.evaluate(...evaluation),
     async run(...input: Parameters<typeof run.stepRunner.run>) {
@@ -113,9 +112,10 @@ test('relays and workers that are killed change no bit of an exact run, and no s
   const first = await startRelay('first', url);
   const second = await startRelay('second', url);
   const nested = await startRelay('nested', second);
+  // The workers of the first relay know the coordinator, too.
   const homes = [first, first, first, second, nested, nested];
   for (const [i, home] of homes.slice(0, WORKERS).entries())
-    occupy('worker', () => spawnWorker(home, '--name', `w${i}`));
+    occupy('worker', () => spawnWorker(home, ...(home === first ? [url] : []), '--name', `w${i}`));
   await areReady(run, 2);
   const { weights, history, samples } = await trainWithKills(run);
   expect(samples).toEqual(expected.samples);

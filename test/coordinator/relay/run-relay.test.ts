@@ -62,7 +62,7 @@ let workers: LocalWorker[] = [];
 
 afterEach(async () => {
   await root.close('done');
-  for (const { leave } of [...relays, ...workers]) leave();
+  for (const each of [...relays, ...workers]) each.leave();
   await Promise.all([...relays, ...workers].map(({ ended }) => ended));
   relays = [];
   workers = [];
@@ -390,11 +390,11 @@ describe('the end', () => {
 
   test('of a relay leaves its workers to look for another place', async () => {
     root = await testCoordinator(dataset, tiny);
-    const { url, ended, leave } = await relay(root.url);
-    const below = worker(url);
+    const above = await relay(root.url);
+    const below = worker(above.url);
     await waitForWorkersReady(root, 1);
-    leave();
-    expect(await ended).toBe('left');
+    above.leave();
+    expect(await above.ended).toBe('left');
     expect(present(root)).toEqual([]);
     await expect.poll(() => below.notes.join('\n')).toMatch(/The relay has left.*Trying again/);
   });
@@ -402,7 +402,8 @@ describe('the end', () => {
 
 test('a worker that knows other places goes to the next one when its relay is lost', async () => {
   root = await testCoordinator(dataset, tiny);
-  const { url, kill } = await relay(root.url);
+  const lost = await relay(root.url);
+  const { url } = lost;
   const leaving = new AbortController();
   const places = [{ url }, { url: root.url }];
   const ended = runWorker({
@@ -422,7 +423,7 @@ test('a worker that knows other places goes to the next one when its relay is lo
     signal: leaving.signal,
   });
   await waitForWorkerReady(root, 'relay-0');
-  await kill();
+  await lost.kill();
   await waitForWorkerReady(root, 'mobile');
   expect(present(root)).toEqual(['mobile']);
   leaving.abort();
