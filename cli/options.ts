@@ -71,11 +71,11 @@ export const tableOptions = (): Option[] => [
 export const transposeOption = (): Option =>
   new Option('--transpose', 'exchange rows and columns of each image, as the files of EMNIST require');
 
-/** `--codec`. */
-export const codecOption = (): Option =>
+/** `--codec`. @param links that it is for, if not all */
+export const codecOption = (links = ''): Option =>
   new Option(
     '--codec <codec>',
-    'encoding of gradients and weights: auto chooses for each link; float32 is exact, float16 has half the bytes, int8 a quarter, int4 an eighth up and a quarter down, int4/int4 an eighth',
+    `encoding of gradients and weights${links === '' ? '' : `, on ${links}`}: auto chooses for each link; float32 is exact, float16 has half the bytes, int8 a quarter, int4 an eighth up and a quarter down, int4/int4 an eighth`,
   )
     .choices(['auto', ...Object.keys(LINK_CODECS)])
     .default('auto');

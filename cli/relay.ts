@@ -17,6 +17,7 @@ import {
 import { interruptWithNotice } from './interrupt.ts';
 import {
   clientTokenOption,
+  codecOption,
   fingerprintOption,
   fraction,
   integer,
@@ -38,6 +39,7 @@ interface RelayFlags {
   readonly cert?: string;
   readonly key?: string;
   readonly audit?: number;
+  readonly codec: string;
   /** In MiB. */
   readonly sampleCache?: number;
   readonly log: LogFormat;
@@ -84,6 +86,7 @@ export function addRelay(cli: Command, context: CliContext): void {
       `memory for samples, which then travel once (default: ${DEFAULT_SAMPLE_CACHE}; 0 for a coordinator on this machine)`,
       integer(0, 1_048_576),
     )
+    .addOption(codecOption('links to the workers of the relay').default('float32'))
     .addOption(logOption())
     .addHelpText(
       'after',
@@ -177,6 +180,7 @@ async function runRelayCommand(
       sampleStore: { maxBytes: (sampleCache ?? defaultCache) * 2 ** 20 },
       trust,
       audit,
+      codec: flags.codec,
       openCoordinatorEngine: context.openCoordinatorEngine,
       clock,
       random: Math.random,

@@ -30,6 +30,8 @@ async function run(config: LinkWorkerConfig): Promise<void> {
     ),
     signal: new AbortController().signal,
     usesBuckets: () => true,
+    switchesCodecs: () => true,
+    codec: config.codec,
   });
   process.send?.('done');
 }

@@ -28,4 +28,6 @@ export interface LinkWorkerConfig {
   readonly firstBucketAt: number;
   /** Whether a relay prints its lines. @default false */
   readonly verbose?: boolean;
+  /** Codec of a relay's own links. @default 'float32' */
+  readonly codec?: string;
 }

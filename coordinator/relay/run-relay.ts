@@ -3,6 +3,7 @@ import type { Job } from '../../shared/model/job.ts';
 import { runWorker } from '../../shared/worker/connection-loop.ts';
 import { trustedCode, type CustomCodeAccess } from '../../shared/worker/custom-code-access.ts';
 import type { WorkerOptions } from '../../shared/worker/options.ts';
+import { codecRuleFor, type CodecChoice } from '../links/codecs.ts';
 import type { CoordinatorHost, HostedRunOptions } from '../hosting/coordinator.ts';
 import type { Reporter } from '../report/reporter.ts';
 import { RelayEngine } from './relay-engine.ts';
@@ -11,12 +12,14 @@ type Uplink = Pick<
   WorkerOptions,
   'url' | 'token' | 'locate' | 'name' | 'connect' | 'clock' | 'random' | 'sampleStore'
 >;
-type Downlink = Pick<HostedRunOptions, 'audit' | 'openCoordinatorEngine' | 'usesBuckets'>;
+type Downlink = Pick<HostedRunOptions, 'audit' | 'openCoordinatorEngine' | 'usesBuckets' | 'switchesCodecs'>;
 
 export interface RelayOptions extends Uplink, Downlink {
   /** Place where the relay's workers join, for any number of runs. It is closed at the end. */
   readonly host: CoordinatorHost;
   readonly version: string;
+  /** Codecs of the links to the relay's workers; float32 in an exact run. @default 'float32' */
+  readonly codec?: CodecChoice | undefined;
   /** Hashes of custom code that the relay passes on, and runs to check answers. @default none */
   readonly trust?: readonly string[] | undefined;
   readonly report: Reporter;
@@ -42,6 +45,8 @@ export async function runRelay(options: RelayOptions): Promise<string> {
       audit,
       openCoordinatorEngine,
       usesBuckets,
+      switchesCodecs: options.switchesCodecs,
+      codecs: codecRuleFor(job, options.codec ?? 'float32'),
       customCode: passedOn.bundleOf(job),
     }),
     clock,
