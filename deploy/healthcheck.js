@@ -13,7 +13,8 @@ const command = args.find((arg) => LISTENERS.includes(arg));
 const port = option('port') ?? (command === 'coordinator' ? '2718' : undefined);
 if (command === undefined || port === undefined) process.exit(0);
 
-const isHttps = args.includes('--https') || option('cert') !== undefined || isTrue(process.env.GRADCAST_HTTPS);
+const isHttps =
+  args.includes('--https') || option('cert') !== undefined || isTrue(process.env.GRADCAST_HTTPS);
 // The certificate is that of another name than the loopback's.
 const get = isHttps ? (url, then) => getHttps(url, { rejectUnauthorized: false }, then) : getHttp;
 get(`${isHttps ? 'https' : 'http'}://127.0.0.1:${port}/health`, ({ statusCode }) => {
@@ -28,7 +29,9 @@ setTimeout(() => process.exit(1), TIMEOUT_MS);
 function option(name) {
   const at = args.indexOf(`--${name}`);
   const joined = args.find((arg) => arg.startsWith(`--${name}=`));
-  return at >= 0 ? args[at + 1] : (joined?.slice(name.length + 3) ?? process.env[`GRADCAST_${name.toUpperCase()}`]);
+  return at >= 0
+    ? args[at + 1]
+    : (joined?.slice(name.length + 3) ?? process.env[`GRADCAST_${name.toUpperCase()}`]);
 }
 
 function isTrue(value) {
