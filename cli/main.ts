@@ -6,6 +6,7 @@ import { CommandWithVariables, readVariables } from './environment.ts';
 import { addEvaluate } from './evaluate.ts';
 import { addExport } from './export.ts';
 import { addInit } from './init.ts';
+import { countSignalOwners } from './interrupt.ts';
 import { addPlan } from './plan.ts';
 import { addPredict } from './predict.ts';
 import { addStatus } from './status.ts';
@@ -20,6 +21,7 @@ import { addWorker } from './worker.ts';
  */
 export async function main(args: readonly string[], environment: CliEnvironment): Promise<void> {
   const context = createContext(environment);
+  countSignalOwners(environment.signals);
   const cli = new CommandWithVariables('gradcast')
     .description('Trains one model on many machines: GPU boxes, CPU cores and browser tabs, over WebSockets.')
     .version(context.version)
