@@ -142,7 +142,7 @@ describeWithContainers('the image of deploy/Dockerfile', () => {
       for (const each of ['worker-1', 'worker-2']) {
         expect(await container(each)).toMatchObject({ State: { ExitCode: 0 }, RestartCount: 0 });
       }
-      expect(await logs('coordinator-1')).toMatch(/"event":"resumed"/);
+      expect(await logs('coordinator-1')).toMatch(/Resuming \/data\/run after step/);
       const volume = (
         await podman.run('volume', 'inspect', '--format', '{{.Mountpoint}}', `${PROJECT}_data`)
       ).stdout.trim();
