@@ -13,6 +13,7 @@ const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'
 const IMAGE = 'localhost/gradcast-checks:latest';
 const PROJECT = 'gradcast-checks';
 const EPOCHS = 60;
+const TASK = { data: { source: 'animals.csv', target: 'kind' }, epochs: EPOCHS };
 
 interface Inspected {
   readonly Config: { readonly User: string; readonly Labels: Readonly<Record<string, string>> };
@@ -116,7 +117,8 @@ describeWithContainers('the image of deploy/Dockerfile', () => {
     try {
       // The user of the container is another one.
       await chmod(folder, 0o755);
-      await writeFile(join(folder, 'input.csv'), animals(2_000));
+      await writeFile(join(folder, 'animals.csv'), animals(2_000));
+      await writeFile(join(folder, 'task.json'), JSON.stringify(TASK));
       await writeFile(join(folder, 'checks.yaml'), overrides(folder));
       await onCompose('up', '--detach', '--no-build', '--scale', 'worker=2');
       await expect.poll(() => logs('coordinator-1')).toMatch(/"event":"epoch","epoch":1,/);
@@ -160,15 +162,15 @@ describeWithContainers('the image of deploy/Dockerfile', () => {
   });
 });
 
-/** What the test changes of deploy/compose.yaml: image, data and port. */
+/** What the test changes of deploy/compose.yaml: image, data and port. The arguments are those of deploy/kubernetes/base. */
 const overrides = (folder: string): string => `
 services:
   coordinator:
     image: ${IMAGE}
-    command: [coordinator, --data, /input/input.csv, --target, kind, --epochs, '${EPOCHS}', --resume-or-start, /data/run]
+    command: [coordinator, /config/task.json, --resume-or-start, /data/run]
     environment: { GRADCAST_LOG: json }
     ports: !reset []
-    volumes: ['${folder}:/input:ro']
+    volumes: ['${folder}:/config:ro']
   worker:
     image: ${IMAGE}
 `;
