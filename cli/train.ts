@@ -346,7 +346,9 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
     const model = await run;
     printSummary(model);
     if (urlFile !== undefined && !signal.aborted) await finishUrlFile(urlFile);
-    if (signal.aborted && model.canResume) {
+    if (signal.aborted && model.canResume && resumeOrStart !== undefined)
+      report.info('The same command resumes it.');
+    else if (signal.aborted && model.canResume) {
       const settings = { ...flags, task: own.file, customCode: model.job.customCode?.hash };
       summary.printResumeHint({ dir: model.folder ?? '' }, settings, context, report);
     }
