@@ -1,39 +1,51 @@
-// Health check of the image: exit code 0 if the program in this container works. A coordinator is asked for /health. A worker
-// listens on no port: it is healthy while it runs.
-import { readFileSync } from 'node:fs';
+// Health check of the image: exit code 0 if the program in this container works.
+import { readFileSync, realpathSync } from 'node:fs';
 import { get as getHttp } from 'node:http';
 import { get as getHttps } from 'node:https';
+import { fileURLToPath } from 'node:url';
 
-const LISTENERS = ['coordinator', 'train', 'relay'];
+const COMMANDS = ['coordinator', 'relay', 'train', 'worker'];
+const COORDINATOR_PORT = '2718';
 const TIMEOUT_MS = 4_000;
 
-// The first process is gradcast, or an init that has its command line as arguments.
-const args = readFileSync('/proc/1/cmdline', 'utf8').split('\0');
-const command = args.find((arg) => LISTENERS.includes(arg));
-const port = option('port') ?? (command === 'coordinator' ? '2718' : undefined);
-if (command === undefined || port === undefined) process.exit(0);
-
-const isHttps =
-  args.includes('--https') || option('cert') !== undefined || isTrue(process.env.GRADCAST_HTTPS);
-// The certificate is that of another name than the loopback's.
-const get = isHttps ? (url, then) => getHttps(url, { rejectUnauthorized: false }, then) : getHttp;
-get(`${isHttps ? 'https' : 'http'}://127.0.0.1:${port}/health`, ({ statusCode }) => {
-  process.exit(statusCode === 200 ? 0 : 1);
-}).on('error', ({ message }) => {
-  console.error(message);
-  process.exit(1);
-});
-setTimeout(() => process.exit(1), TIMEOUT_MS);
-
-/** Value of an option of the command line, else of its variable. */
-function option(name) {
-  const at = args.indexOf(`--${name}`);
-  const joined = args.find((arg) => arg.startsWith(`--${name}=`));
-  return at >= 0
-    ? args[at + 1]
-    : (joined?.slice(name.length + 3) ?? process.env[`GRADCAST_${name.toUpperCase()}`]);
+/**
+ * Address that tells the health of a gradcast. A worker listens on no port, and a `train` without --port on one that is not known
+ * here: they are healthy while they run.
+ * @param {readonly string[]} args its command line
+ * @param {Readonly<Record<string, string | undefined>>} env its environment
+ * @returns {string | null}
+ */
+export function healthUrl(args, env) {
+  const option = (name) => {
+    const at = args.indexOf(`--${name}`);
+    if (at >= 0) return args[at + 1] ?? '';
+    const joined = args.find((arg) => arg.startsWith(`--${name}=`));
+    return joined?.slice(name.length + 3) ?? env[`GRADCAST_${name.toUpperCase()}`];
+  };
+  const command = args.find((arg) => COMMANDS.includes(arg));
+  const port = option('port') ?? (command === 'coordinator' ? COORDINATOR_PORT : undefined);
+  if (command === undefined || command === 'worker' || port === undefined) return null;
+  const isHttps = args.includes('--https') || ['1', 'true', 'yes', 'on'].includes(env.GRADCAST_HTTPS ?? '');
+  return `${isHttps ? 'https' : 'http'}://127.0.0.1:${port}/health`;
 }
 
-function isTrue(value) {
-  return value !== undefined && !['', '0', 'false', 'no'].includes(value);
+function check() {
+  // The first process is gradcast, or an init that has its command line as arguments.
+  const url = healthUrl(readFileSync('/proc/1/cmdline', 'utf8').split('\0'), process.env);
+  if (url === null) return;
+  const end = (message) => {
+    console.error(message);
+    process.exit(1);
+  };
+  // The certificate has other names than the loopback's.
+  const options = { timeout: TIMEOUT_MS, rejectUnauthorized: false };
+  const get = url.startsWith('https:') ? getHttps : getHttp;
+  get(url, options, ({ statusCode }) => {
+    if (statusCode !== 200) end(`${url} answers ${statusCode}.`);
+    process.exit(0);
+  })
+    .on('error', ({ message }) => end(message))
+    .on('timeout', () => end(`${url} does not answer.`));
 }
+
+if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) check();

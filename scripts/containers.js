@@ -19,15 +19,15 @@ const FOLDERS = ['/usr/sbin', '/sbin', '/usr/lib/podman', '/usr/libexec/podman']
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const TIMEOUT_MS = 10 * 60_000;
 
-/** Debian packages that are missing here. */
-export function missingPackages() {
+/** Debian packages that are missing here. @param exists whether there is a file */
+export function missingPackages(exists = existsSync) {
   const folders = [...(process.env.PATH ?? '').split(delimiter), ...FOLDERS].filter(
     (folder) => folder !== '',
   );
   const packages = Object.entries(PROGRAMS)
-    .filter(([program]) => !folders.some((folder) => existsSync(join(folder, program))))
+    .filter(([program]) => !folders.some((folder) => exists(join(folder, program))))
     .map(([, name]) => name);
-  return existsSync(KEYRING) ? packages : [...packages, 'debian-archive-keyring'];
+  return exists(KEYRING) ? packages : [...packages, 'debian-archive-keyring'];
 }
 
 /**

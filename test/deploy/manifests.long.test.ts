@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { compose } from '../support/deploy/compose.ts';
+import { describeWithContainers } from '../support/deploy/containers.ts';
 import {
   createManifestCheck,
   kustomize,
@@ -52,13 +53,15 @@ describe.each(KUBERNETES_VERSIONS)('the manifests fit the schemas of Kubernetes 
   });
 });
 
-test('Compose accepts its file, and asks for the token', async () => {
-  const file = join(deploy, 'compose.yaml');
-  await expect(compose({ GRADCAST_TOKEN: '' }, '-f', file, 'config', '--quiet')).rejects.toThrow(
-    /GRADCAST_TOKEN/,
-  );
-  const { stdout } = await compose({ GRADCAST_TOKEN: 's3cret' }, '-f', file, 'config', '--format', 'json');
-  expect(JSON.parse(stdout)).toMatchObject({
-    services: { coordinator: { read_only: true }, worker: { read_only: true } },
+describeWithContainers('deploy/compose.yaml', () => {
+  test('Compose accepts its file, and asks for the token', async () => {
+    const file = join(deploy, 'compose.yaml');
+    await expect(compose({ GRADCAST_TOKEN: '' }, '-f', file, 'config', '--quiet')).rejects.toThrow(
+      /GRADCAST_TOKEN/,
+    );
+    const { stdout } = await compose({ GRADCAST_TOKEN: 's3cret' }, '-f', file, 'config', '--format', 'json');
+    expect(JSON.parse(stdout)).toMatchObject({
+      services: { coordinator: { read_only: true }, worker: { read_only: true } },
+    });
   });
 });

@@ -59,7 +59,7 @@ test('pods of the JobSet are those of the Job and of the Deployment, except for 
   expect(own.map(common)).toEqual([job, deployment].map(({ spec }) => common(spec.template)));
 });
 
-test('variables of pods are options of gradcast', async () => {
+test('variables of pods are options of gradcast', () => {
   const help = readFileSync(join(root, 'bin/cli.cjs'), 'utf8');
   const names = files
     .flatMap((path) => [...readFileSync(join(folder, path), 'utf8').matchAll(/name: GRADCAST_(\w+)/g)])
