@@ -5,7 +5,8 @@ import { get as getHttps } from 'node:https';
 import { fileURLToPath } from 'node:url';
 
 const COMMANDS = ['coordinator', 'relay', 'train', 'worker'];
-const COORDINATOR_PORT = '2718';
+/** Default of coordinators and relays. */
+const DEFAULT_PORT = '2718';
 const TIMEOUT_MS = 4_000;
 
 /**
@@ -23,7 +24,7 @@ export function healthUrl(args, env) {
     return joined?.slice(name.length + 3) ?? env[`GRADCAST_${name.toUpperCase()}`];
   };
   const command = args.find((arg) => COMMANDS.includes(arg));
-  const port = option('port') ?? (command === 'coordinator' ? COORDINATOR_PORT : undefined);
+  const port = option('port') ?? (command === 'train' ? undefined : DEFAULT_PORT);
   if (command === undefined || command === 'worker' || port === undefined) return null;
   const isHttps = args.includes('--https') || ['1', 'true', 'yes', 'on'].includes(env.GRADCAST_HTTPS ?? '');
   return `${isHttps ? 'https' : 'http'}://127.0.0.1:${port}/health`;
