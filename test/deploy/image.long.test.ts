@@ -162,7 +162,7 @@ describeWithContainers('the image of deploy/Dockerfile', () => {
   });
 });
 
-/** What the test changes of deploy/compose.yaml: image, data and port. The arguments are those of deploy/kubernetes/base. */
+/** Changes of deploy/compose.yaml for the test: image, data and port. The arguments are those of deploy/kubernetes/base. */
 const overrides = (folder: string): string => `
 services:
   coordinator:

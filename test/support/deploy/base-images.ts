@@ -13,7 +13,7 @@ export interface BaseImages {
 }
 
 const NPM = 'npm@11.21.2';
-/** What a slim image of Debian has, as far as the Dockerfile uses it. */
+/** Packages of a slim image of Debian that the Dockerfile uses. */
 const DEBIAN_PACKAGES = 'base-files,base-passwd,coreutils,dash,grep,gzip,libstdc++6,sed,tar';
 
 /**
