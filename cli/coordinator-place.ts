@@ -9,7 +9,7 @@ import { URL_VARIABLE } from './environment.ts';
 /** Help of the argument of commands that connect to a coordinator. */
 export const LINK_HELP = `the link that the coordinator printed, or host:port (env: ${URL_VARIABLE})`;
 
-/** `--url-file`. @param description what the command does with the file */
+/** `--url-file`. @param description use of the file, for the help */
 export const urlFileOption = (description: string): Option => new Option('--url-file <file>', description);
 
 /** Where a command finds its coordinator: by a link, or in a file with one. */
@@ -18,7 +18,7 @@ export type CoordinatorPlace =
   | { readonly link?: undefined; readonly urlFile: string };
 
 /**
- * The coordinator of a command, from the first of: its argument, --url-file, GRADCAST_URL, GRADCAST_URL_FILE.
+ * Finds the coordinator of a command: from the first of: its argument, --url-file, GRADCAST_URL, GRADCAST_URL_FILE.
  * @param command with the option --url-file
  * @param argument link on the command line
  * @throws Error with a sentence if there is none, more than one on the command line, or a link is wrong

@@ -238,23 +238,15 @@ Examples:
  */
 export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnParts = {}): Promise<number> {
   await context.prepare();
-  const [
-    library,
-    { growHeap },
-    { callbacksFrom, withoutSecrets },
-    { createReporter },
-    summary,
-    addresses,
-    { writeUrlFile, finishUrlFile },
-  ] = await Promise.all([
-    import('../coordinator/index.ts'),
-    import('../coordinator/commands/run-training.ts'),
-    import('../coordinator/callbacks/from-options.ts'),
-    import('../coordinator/report/create-reporter.ts'),
-    import('../coordinator/report/summary.ts'),
-    import('../coordinator/report/addresses.ts'),
-    import('../coordinator/commands/url-file.ts'),
-  ]);
+  const [library, { growHeap }, { callbacksFrom, withoutSecrets }, { createReporter }, summary, addresses] =
+    await Promise.all([
+      import('../coordinator/index.ts'),
+      import('../coordinator/commands/run-training.ts'),
+      import('../coordinator/callbacks/from-options.ts'),
+      import('../coordinator/report/create-reporter.ts'),
+      import('../coordinator/report/summary.ts'),
+      import('../coordinator/report/addresses.ts'),
+    ]);
   const callbacks = withCallbacks(own.callbacks, callbacksFrom(flags));
   growHeap();
   const clock = systemClock(globalThis);
@@ -317,7 +309,7 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
       optionName: flagName,
       async onListening({ urls, certificate: tls }) {
         listening.hasBegun = true;
-        if (urlFile !== undefined) await writeUrlFile(urlFile, urls, token);
+        if (urlFile !== undefined) await addresses.writeUrlFile(urlFile, urls, token);
         addresses.printAddresses(urls, { ...flags, tls }, context, report, isScreen);
       },
     },
@@ -345,7 +337,7 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
   try {
     const model = await run;
     printSummary(model);
-    if (urlFile !== undefined && !signal.aborted) await finishUrlFile(urlFile);
+    if (urlFile !== undefined && !signal.aborted) await addresses.finishUrlFile(urlFile);
     if (signal.aborted && model.canResume && resumeOrStart !== undefined)
       report.info('The same command resumes it.');
     else if (signal.aborted && model.canResume) {
@@ -361,7 +353,7 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
   } catch (error) {
     if (error instanceof library.RunFinishedError) {
       report.info(error.message);
-      if (urlFile !== undefined) await finishUrlFile(urlFile);
+      if (urlFile !== undefined) await addresses.finishUrlFile(urlFile);
     } else if (!signal.aborted || error !== signal.reason) throw error;
     else if (listening.hasBegun) {
       report.close();

@@ -118,7 +118,9 @@ async function runWorkerCommand(
     urlFile === undefined
       ? place.link
       : await waitForUrlFile(urlFile, { ...log, signal, clock: systemClock(globalThis) });
-  if (signal.aborted) return ExitCode.interrupted;
+  // A function, since TypeScript narrows a property that changes meanwhile.
+  const isLeaving = (): boolean => signal.aborted;
+  if (isLeaving()) return ExitCode.interrupted;
   if (found === null) {
     log.info(`The run is finished, as ${urlFile ?? ''} says.`);
     return 0;
@@ -127,7 +129,7 @@ async function runWorkerCommand(
   const isStartedByHand = process.env.GRADCAST_LEASH === undefined;
   if (flags.engine === 'native' && isStartedByHand && flags.devices === undefined) {
     await requireNativeEngine(context, signal, flags.log === 'json' ? asStream(log.info) : process.stderr);
-    if (signal.aborted) return ExitCode.interrupted;
+    if (isLeaving()) return ExitCode.interrupted;
   }
   if (isStartedByHand && flags.devices === undefined) await offerWebGpu(flags, context.commandLine, log.info);
   const code = await runWorkers({
