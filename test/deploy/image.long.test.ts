@@ -155,6 +155,10 @@ describeWithContainers('the image of deploy/Dockerfile', () => {
       expect(JSON.parse(await readFile(join(volume, 'run/model/model.json'), 'utf8'))).toHaveProperty(
         'modelTopology',
       );
+    } catch (error) {
+      const all = await Promise.all(['coordinator-1', 'worker-1', 'worker-2'].map(logs));
+      for (const text of all) console.error(text.slice(-5_000));
+      throw error;
     } finally {
       await onCompose('down', '--volumes', '--timeout', '0');
       await rm(folder, { recursive: true });
