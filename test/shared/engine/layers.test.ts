@@ -26,13 +26,15 @@ await tf.setBackend('cpu');
 /** Output of a model for inputs of ones, with the dropout masks 1, 2, 3, ..., and the shapes of the masks. */
 async function applyToOnes(topology: Topology, shape: number[]) {
   const maskShapes: number[][] = [];
-  const masks: MaskSource = (_layer, _draw, maskShape) => {
-    maskShapes.push(maskShape);
-    const size = maskShape.reduce((a, b) => a * b, 1);
-    return tf.tensor(
-      Float32Array.from({ length: size }, (_, i) => i + 1),
-      maskShape,
-    );
+  const masks: MaskSource = {
+    draw(_layer, _draw, maskShape) {
+      maskShapes.push(maskShape);
+      const size = maskShape.reduce((a, b) => a * b, 1);
+      return tf.tensor(
+        Float32Array.from({ length: size }, (_, i) => i + 1),
+        maskShape,
+      );
+    },
   };
   const built = await buildModel(tf, withKeyedDropout(topology));
   randomContext(tf).masks = masks;
