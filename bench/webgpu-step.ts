@@ -1,5 +1,5 @@
-// Counts what a gradient step of the default CNN costs on WebGPU in Node, with tfjs' own kernels and with gradcast's: dispatches,
-// pipelines, transfers and their bytes, and the time. Without a GPU, SwiftShader computes on the processor: then only the counts, and
+// Counts what a gradient step of the default CNN costs on WebGPU in Node, with tfjs' own kernels, with gradcast's, and with gradcast's but
+// masks of dropout from the processor: dispatches, pipelines, transfers and their bytes, and the time. Without a GPU, SwiftShader computes on the processor: then only the counts, and
 // the ratio of the times, mean something. Needs the package webgpu (gradcast engine install --webgpu).
 // Arguments: [batch = 8] [steps = 3].
 import { spawnSync } from 'node:child_process';
@@ -9,6 +9,7 @@ import type { Engine } from '../shared/engine/engine.ts';
 import { relativeDifference } from '../shared/engine/gradient-tolerance.ts';
 import { createEngine } from '../shared/engine/tf-engine.ts';
 import { createWebGpuEngine } from '../shared/engine/webgpu-engine.ts';
+import { FusedKernel } from '../shared/kernels/fused-ops.ts';
 import { correctWebGpuKernels } from '../shared/kernels/webgpu/corrections.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import type { Step } from '../shared/protocol/messages.ts';
@@ -56,13 +57,26 @@ const info = { backend: 'webgpu', version: tf.version.tfjs, device, threads: 1 }
 const before = await measure(createEngine(tf, info));
 const { engine } = createWebGpuEngine(tf, device, '', systemClock(globalThis));
 const after = await measure(engine);
+tf.unregisterKernel(FusedKernel.dropout, 'webgpu');
+const uploaded = await measure(engine);
 
+const measurements = [before, uploaded, after];
 console.log('');
-console.log('| a step                   | tfjs       | gradcast   |');
-console.log('| ------------------------ | ---------- | ---------- |');
-for (const name of COUNTS) row(name, before.counts[name], after.counts[name]);
-row('first step, ms', before.firstMs, after.firstMs);
-row('step, ms (median)', before.stepMs, after.stepMs);
+console.log('| a step                   | tfjs       | masks up   | gradcast   |');
+console.log('| ------------------------ | ---------- | ---------- | ---------- |');
+for (const name of COUNTS)
+  row(
+    name,
+    measurements.map(({ counts }) => counts[name]),
+  );
+row(
+  'first step, ms',
+  measurements.map(({ firstMs }) => firstMs),
+);
+row(
+  'step, ms (median)',
+  measurements.map(({ stepMs }) => stepMs),
+);
 console.log('');
 console.log(`ratio of the steps' times: ${(after.stepMs / before.stepMs).toFixed(2)}`);
 console.log(
@@ -101,9 +115,9 @@ async function measure(engine: Engine): Promise<Measurement> {
   return { counts: { ...counts, pipelines }, firstMs, stepMs: median(times), gradient };
 }
 
-function row(name: string, before: number, after: number): void {
-  const text = (value: number): string => Math.round(value).toLocaleString('en-US').padStart(10);
-  console.log(`| ${name.padEnd(24)} | ${text(before)} | ${text(after)} |`);
+function row(name: string, values: readonly number[]): void {
+  const texts = values.map((value) => Math.round(value).toLocaleString('en-US').padStart(10));
+  console.log(`| ${name.padEnd(24)} | ${texts.join(' | ')} |`);
 }
 
 function noCounts(): Counts {
