@@ -29,7 +29,7 @@ const BOUND = 1e-4;
 /** Steps between two measurements. */
 const EVERY = 5;
 
-/** What is stored as float16. */
+/** Selection of the values that are stored as float16. */
 interface Storage {
   readonly weights?: boolean;
   /** Layers whose outputs are. */
@@ -102,12 +102,13 @@ const weights = initialWeights.slice();
 const found = new Map(Object.keys(STORAGES).map((name): [string, number[]] => [name, []]));
 const order = batches(epochOrder(SEED, 1, dataset.train.count), batchSize);
 for (const [number, batch] of [...order].slice(0, steps).entries()) {
+  const step = number as Step;
   const shard = readSamples(dataset.train, batch);
   const gradientOf = async (stored: Storage): Promise<Float32Array> => {
     storage = stored;
     computer.setWeights(stored.weights === true ? rounded(weights) : weights);
     const gradient = new Float32Array(weights.length);
-    await computer.gradient(number as Step, shard, gradient);
+    await computer.gradient(step, shard, gradient);
     return gradient;
   };
   const exact = await gradientOf({});
@@ -115,7 +116,7 @@ for (const [number, batch] of [...order].slice(0, steps).entries()) {
     for (const [name, stored] of Object.entries(STORAGES))
       found.get(name)?.push(relativeDifference(await gradientOf(stored), exact));
   optimizer.gradientSum.set(exact);
-  optimizer.apply({ step: number as Step, samples: batchSize });
+  optimizer.apply({ step, samples: batchSize });
 }
 
 console.log(

@@ -93,7 +93,7 @@ process.exit(0);
 
 /** Figures of the steps of one kind. */
 interface Figures {
-  /** Of the last step. */
+  /** Uses in the last step. */
   counts: Counts;
   /** Those that loading the model and all steps have compiled. Steps before may have compiled others. */
   pipelines: number;
