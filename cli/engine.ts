@@ -77,7 +77,10 @@ GRADCAST_GPU names the GPU that WebGPU uses, GRADCAST_GPU_POWER=low prefers the 
       "Install native TensorFlow into this user's cache by the first method that works: an installed one, the package's " +
         'own download, or a TensorFlow wheel and a build of the addon. With --webgpu, install WebGPU (Dawn) from npm instead.',
     )
-    .option('--gpu', 'with CUDA, for NVIDIA GPUs on Linux: 10 GB of disk')
+    .addOption(
+      // GRADCAST_GPU names the GPU that WebGPU uses.
+      new Option('--gpu', 'with CUDA, for NVIDIA GPUs on Linux: 10 GB of disk').env('GRADCAST_INSTALL_GPU'),
+    )
     .addOption(
       new Option(
         '--webgpu',

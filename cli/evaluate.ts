@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import type { EvaluateModelFlags } from '../coordinator/commands/evaluate-model.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
@@ -38,7 +38,11 @@ export function addEvaluate(cli: Command, context: CliContext): void {
     .addOption(localWorkersOption())
     .addOption(engineOption('engine of the local workers'))
     .addOption(trustOption('the model'))
-    .option('--json <file>', 'write all figures, with the confusion matrix, to a file')
+    .addOption(
+      new Option('--json <file>', 'write all figures, with the confusion matrix, to a file').env(
+        'GRADCAST_EVALUATE_JSON',
+      ),
+    )
     .option('--csv <file>', 'write the confusion matrix to a file')
     .addHelpText('after', EXAMPLES)
     .action(async (modelDir: string, flags: EvaluateFlags) => {

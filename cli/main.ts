@@ -1,8 +1,8 @@
-import { Command } from 'commander';
 import { createContext, type CliEnvironment } from './context.ts';
 import { addCoordinator } from './coordinator.ts';
 import { addData } from './data.ts';
 import { addEngine } from './engine.ts';
+import { CommandWithVariables, readVariables } from './environment.ts';
 import { addEvaluate } from './evaluate.ts';
 import { addExport } from './export.ts';
 import { addInit } from './init.ts';
@@ -20,7 +20,7 @@ import { addWorker } from './worker.ts';
  */
 export async function main(args: readonly string[], environment: CliEnvironment): Promise<void> {
   const context = createContext(environment);
-  const cli = new Command('gradcast')
+  const cli = new CommandWithVariables('gradcast')
     .description('Trains one model on many machines: GPU boxes, CPU cores and browser tabs, over WebSockets.')
     .version(context.version)
     // Options belong to the command that they follow: `engine` and `engine probe` share the names of some.
@@ -37,5 +37,6 @@ export async function main(args: readonly string[], environment: CliEnvironment)
   addWorker(cli, context);
   addEngine(cli, context);
   addPredict(cli, context);
+  readVariables(cli, process.env);
   await cli.parseAsync(args, { from: 'user' });
 }

@@ -51,7 +51,11 @@ export function addPredict(cli: Command, context: CliContext): void {
     .addOption(
       new Option('--seed <n>', 'seed of generated text (default: 1337)').argParser(integer(0, 2 ** 32 - 1)),
     )
-    .option('--out <file>', 'write the predictions to a .csv file, or the values to a .npy file')
+    .addOption(
+      new Option('--out <file>', 'write the predictions to a .csv file, or the values to a .npy file').env(
+        'GRADCAST_PREDICT_OUT',
+      ),
+    )
     .option('--json', 'print an object for each sample')
     .addOption(engineOption('engine that computes'))
     .addOption(trustOption('the model'))

@@ -14,6 +14,7 @@ import { systemClock } from '../shared/util/clock.ts';
 import { flagName } from '../shared/util/option-names.ts';
 import { addCallbackOptions } from './callback-options.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
+import { urlFileOption } from './coordinator-place.ts';
 import { offerWebGpu, requireNativeEngine } from './engine.ts';
 import { IMAGE_FLAG_KEYS, imageOptions } from './image-options.ts';
 import { EXIT_INTERRUPTED, interruptWithNotice, waitForInterrupt } from './interrupt.ts';
@@ -59,6 +60,9 @@ export interface TrainFlags extends CallbackOptions, DataFlags {
   readonly microShard: number;
   readonly out?: string;
   readonly resume?: string;
+  readonly resumeOrStart?: string;
+  /** File for the address of the coordinator. */
+  readonly urlFile?: string;
   readonly checkpointEvery?: CheckpointInterval;
   readonly audit?: number;
   readonly codec: string;
@@ -136,6 +140,12 @@ export function addTrainingOptions(command: Command): Command {
     )
     .addOption(
       new Option(
+        '--resume-or-start <dir>',
+        'resume the run in this folder if it has a checkpoint, else start one there; for schedulers that repeat a command',
+      ).conflicts(['out', 'resume']),
+    )
+    .addOption(
+      new Option(
         '--checkpoint-every <n>',
         'save a checkpoint every 500 steps, 30s or 5m (default: 5m; with --resume: as before)',
       ).argParser(interval),
@@ -152,6 +162,11 @@ export function addTrainingOptions(command: Command): Command {
     .option('--micro-shard <n>', 'samples that --exact computes at a time', integer(1, 65_536), 16)
     .addOption(codecOption())
     .addOption(tokenOption())
+    .addOption(
+      urlFileOption(
+        'write the address, with the token, to this file for workers on a shared disk; at the end it says `finished`',
+      ),
+    )
     .option('--https', 'serve https and wss; without --cert, with a self-signed certificate')
     .option('--keep-open', 'after the end, serve the page with the trained model until Ctrl-C')
     .option('--cert <file>', 'certificate for https, followed by its chain (PEM)')
@@ -221,15 +236,23 @@ Examples:
  */
 export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnParts = {}): Promise<number> {
   await context.prepare();
-  const [library, { growHeap }, { callbacksFrom, withoutSecrets }, { createReporter }, summary, addresses] =
-    await Promise.all([
-      import('../coordinator/index.ts'),
-      import('../coordinator/commands/run-training.ts'),
-      import('../coordinator/callbacks/from-options.ts'),
-      import('../coordinator/report/create-reporter.ts'),
-      import('../coordinator/report/summary.ts'),
-      import('../coordinator/report/addresses.ts'),
-    ]);
+  const [
+    library,
+    { growHeap },
+    { callbacksFrom, withoutSecrets },
+    { createReporter },
+    summary,
+    addresses,
+    { writeUrlFile, finishUrlFile },
+  ] = await Promise.all([
+    import('../coordinator/index.ts'),
+    import('../coordinator/commands/run-training.ts'),
+    import('../coordinator/callbacks/from-options.ts'),
+    import('../coordinator/report/create-reporter.ts'),
+    import('../coordinator/report/summary.ts'),
+    import('../coordinator/report/addresses.ts'),
+    import('../coordinator/commands/url-file.ts'),
+  ]);
   const callbacks = withCallbacks(own.callbacks, callbacksFrom(flags));
   growHeap();
   const clock = systemClock(globalThis);
@@ -247,7 +270,7 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
       : undefined;
   const listening = { hasBegun: false };
 
-  const { resume, host, port, token, https, cert, key } = flags;
+  const { resume, resumeOrStart, urlFile, host, port, token, https, cert, key } = flags;
   // A resumed run keeps the settings whose flags have defaults.
   const { batchSize, seed, microShard, exact } = flags;
   const withDefaults = { batchSize, seed, ...(exact === true ? { exact, microShard } : {}) };
@@ -277,7 +300,11 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
       ...(isTls ? { https: { cert, key } } : {}),
       minWorkers: flags.minWorkers,
       audit: flags.audit,
-      ...(resume === undefined ? { out: flags.out ?? true } : { resume }),
+      ...(resumeOrStart !== undefined
+        ? { resumeOrStart }
+        : resume === undefined
+          ? { out: flags.out ?? true }
+          : { resume }),
       ...(flags.trust === undefined ? {} : { trust: flags.trust }),
       checkpointEvery: flags.checkpointEvery,
       reporter: report,
@@ -285,8 +312,9 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
       config: { ...withoutSecrets(flags), task: own.file },
       export: flags.export,
       optionName: flagName,
-      onListening({ urls, certificate: tls }) {
+      async onListening({ urls, certificate: tls }) {
         listening.hasBegun = true;
+        if (urlFile !== undefined) await writeUrlFile(urlFile, urls, token);
         addresses.printAddresses(urls, { ...flags, tls }, context, report, isScreen);
       },
     },
@@ -313,6 +341,7 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
   try {
     const model = await run;
     printSummary(model);
+    if (urlFile !== undefined && !signal.aborted) await finishUrlFile(urlFile);
     if (signal.aborted && model.canResume) {
       const settings = { ...flags, task: own.file, customCode: model.job.customCode?.hash };
       summary.printResumeHint({ dir: model.folder ?? '' }, settings, context, report);
@@ -324,8 +353,10 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
       await waitForInterrupt();
     }
   } catch (error) {
-    if (error instanceof library.RunFinishedError) report.info(error.message);
-    else if (!signal.aborted || error !== signal.reason) throw error;
+    if (error instanceof library.RunFinishedError) {
+      report.info(error.message);
+      if (urlFile !== undefined) await finishUrlFile(urlFile);
+    } else if (!signal.aborted || error !== signal.reason) throw error;
     else if (listening.hasBegun) {
       report.close();
       report.info('Stopped before the first step; there is no model.');

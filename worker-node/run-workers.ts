@@ -27,6 +27,8 @@ export interface RunWorkersOptions {
   /** ws:// or wss:// address of the coordinator. */
   readonly url: string;
   readonly token?: string | undefined;
+  /** File with the address, which is read again after each connection. @default the address stays */
+  readonly urlFile?: string | undefined;
   /** SHA-256 of the one certificate to trust. @default certificates that this machine trusts */
   readonly fingerprint?: string | undefined;
   /** Hashes of custom code that the workers run. @default none */
@@ -106,6 +108,7 @@ async function runSingleWorker(options: RunWorkersOptions, report: MachineReport
     const reason = await runNodeWorker({
       url,
       token,
+      urlFile: options.urlFile,
       fingerprint,
       trust: options.trust,
       name,
@@ -172,13 +175,14 @@ function createProcessGroup(
   report: MachineReport,
 ): ProcessGroupOptions {
   const { url, engine, token, threads, fingerprint, program, childOptions, signal, note } = options;
+  const coordinator = options.urlFile === undefined ? [url] : ['--url-file', options.urlFile];
   const args = ['--workers', '1', '--engine', engine, ...childOptions];
   if (fingerprint !== undefined) args.push('--fingerprint', fingerprint);
   if (options.trust !== undefined) args.push('--trust', options.trust.join(','));
   const fairShare = String(threadsPerWorker(availableParallelism(), workers.length));
   return {
     workers,
-    command: [process.execPath, program.programFile, 'worker', url, ...args],
+    command: [process.execPath, program.programFile, 'worker', ...coordinator, ...args],
     env: {
       TF_NUM_INTRAOP_THREADS: fairShare,
       ...process.env,

@@ -74,7 +74,7 @@ export interface TrainingRunOptions {
   /** Chooses the number of local workers. Called once, before the port is opened. */
   readonly chooseWorkerCount: (job: Job) => Promise<number>;
   /** Called when workers can join. @param urls addresses of the coordinator, the nearest first */
-  readonly onListening: (urls: readonly string[], tls: Certificate | undefined) => void;
+  readonly onListening: (urls: readonly string[], tls: Certificate | undefined) => void | Promise<void>;
   /** Called in their order while the run trains. @default none */
   readonly callbacks?: readonly Callback[] | undefined;
   /** Called when training begins and after each step. @param steps finished steps of the run, those of earlier processes included */
@@ -190,7 +190,7 @@ async function trainPrepared(
           );
           await files.checkpoints.writeInitial();
         }
-        options.onListening(run.urls, tls);
+        await options.onListening(run.urls, tls);
       },
     },
     async (run) => {
