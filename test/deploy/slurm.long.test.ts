@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { copyFile, readFile } from 'node:fs/promises';
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -7,10 +7,11 @@ import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { writeDigits } from '../support/idx-bytes.ts';
 import { describeSlurm, startSlurm, type Slurm } from '../support/slurm.ts';
+import { tinyTopology } from '../support/test-coordinator.ts';
 import { gradcast, spawnGradcast } from '../support/worker-process.ts';
 
 const SCRIPTS = ['coordinator.sbatch', 'workers.sbatch'];
-const EPOCHS = 5;
+const EPOCHS = 10;
 /** Time limit of a step of the test on a busy machine. */
 const PATIENCE = { timeout: 120_000, interval: 250 };
 
@@ -23,9 +24,28 @@ describeSlurm(() => {
       const path = fileURLToPath(new URL(`../../deploy/slurm/${script}`, import.meta.url));
       await copyFile(path, join(slurm.folder, script));
     }
+    await writeFile(
+      join(slurm.folder, 'gradcast'),
+      `#!/bin/sh\nexec ${process.execPath} ${gradcast} "$@"\n`,
+      { mode: 0o755 },
+    );
     const data = join(slurm.folder, 'digits');
     await writeDigits(data, syntheticDigits({ seed: 3, trainCount: 1_920, testCount: 200 }));
-    options = ['--data', data, '--exact', '--epochs', `${EPOCHS}`, '--batch-size', '64', '--seed', '5'];
+    const model = join(slurm.folder, 'model.json');
+    await writeFile(model, JSON.stringify(tinyTopology([28, 28, 1], 10)));
+    options = [
+      '--data',
+      data,
+      '--model',
+      model,
+      '--exact',
+      '--epochs',
+      `${EPOCHS}`,
+      '--batch-size',
+      '64',
+      '--seed',
+      '5',
+    ];
   });
   afterAll(() => slurm.stop());
 
@@ -33,16 +53,20 @@ describeSlurm(() => {
     const file = join(slurm.folder, folder, 'history.jsonl');
     if (!existsSync(file)) return [];
     const lines = (await readFile(file, 'utf8')).split('\n').filter((line) => line !== '');
-    return lines.map((line) => ({ ...(JSON.parse(line) as EpochRecord), seconds: 0, samples_per_second: 0 }));
+    return lines.map((line) => ({
+      ...(JSON.parse(line) as EpochRecord),
+      ...{ seconds: 0, samples_per_second: 0, workers: 0 },
+    }));
   };
   const untilEpoch = (count: number): Promise<void> =>
     expect.poll(async () => (await history('run')).length, PATIENCE).toBeGreaterThanOrEqual(count);
+  const statesOf = (job: string) => expect.poll(() => slurm.states(job), PATIENCE);
   const log = (name: string): Promise<string> => readFile(join(slurm.folder, name), 'utf8').catch(() => '');
   /** Submits a script of deploy/slurm/. @returns its number */
   const submit = (...args: string[]): Promise<string> =>
     slurm.command('sbatch', ['--parsable', ...args], {
       RUN: 'run',
-      GRADCAST: gradcast,
+      GRADCAST: join(slurm.folder, 'gradcast'),
       GRADCAST_ENGINE: 'wasm',
     });
   const field = async (job: string, name: string): Promise<string | undefined> =>
@@ -50,40 +74,39 @@ describeSlurm(() => {
 
   test('an exact run has the bits of an undisturbed one if workers are preempted, cancelled and added, and its coordinator is killed', async () => {
     const undisturbed = spawnGradcast(
-      ['train', ...options, '--workers', '1', '--engine', 'wasm', '--out', join(slurm.folder, 'undisturbed')],
+      ['train', ...options, '--workers', '2', '--engine', 'wasm', '--out', join(slurm.folder, 'undisturbed')],
       { ...process.env, GRADCAST_TOKEN: undefined, MNIST_DIR: undefined },
     );
     expect(await undisturbed.ended, undisturbed.output()).toBe(0);
 
     // Workers wait for the coordinator's address.
-    const workers = await submit('--array=1-3', '--cpus-per-task=1', 'workers.sbatch');
-    await expect.poll(() => slurm.states(workers), PATIENCE).toEqual(['RUNNING', 'RUNNING', 'RUNNING']);
+    const workers = await submit('--array=1-3', '--cpus-per-task=1', '--exclude=n1', 'workers.sbatch');
+    await statesOf(workers).toEqual(['RUNNING', 'RUNNING', 'RUNNING']);
     const coordinator = await submit(
       ...['--partition=high', '--nodelist=n1', 'coordinator.sbatch'],
       ...[...options, '--checkpoint-every', '10'],
     );
     await untilEpoch(1);
 
+    // The run waits without workers, and goes on when they are back.
     const preempting = await slurm.command('sbatch', [
-      ...['--parsable', '--partition=high', '--nodelist=n2', '--exclusive', '--output=/dev/null'],
-      ...['--wrap', 'sleep 1'],
+      ...['--parsable', '--partition=high', '--nodelist=n2,n3', '--nodes=2', '--exclusive'],
+      ...['--output=/dev/null', '--wrap', 'sleep 1'],
     ]);
-    await expect.poll(() => slurm.states(workers), PATIENCE).toContain('PENDING');
-    await expect.poll(() => slurm.states(preempting), PATIENCE).toEqual([]);
+    await statesOf(workers).toEqual(['PENDING', 'PENDING', 'PENDING']);
+    await statesOf(preempting).toEqual([]);
     await slurm.startNow();
-    await expect.poll(() => slurm.states(workers), PATIENCE).toEqual(['RUNNING', 'RUNNING', 'RUNNING']);
-
-    const more = await submit('--array=4-5', '--cpus-per-task=1', 'workers.sbatch');
-    await expect.poll(() => slurm.states(more), PATIENCE).toEqual(['RUNNING', 'RUNNING']);
-    await slurm.command('scancel', [`${workers}_1`]);
+    await statesOf(workers).toEqual(['RUNNING', 'RUNNING', 'RUNNING']);
     await untilEpoch(2);
 
     const { pid } = JSON.parse(await log('run/lock.json')) as { pid: number };
     process.kill(pid, 'SIGKILL');
-    await expect.poll(() => slurm.states(coordinator), PATIENCE).toEqual(['PENDING']);
+    await statesOf(coordinator).toEqual(['PENDING']);
+    const more = await submit('--array=4-5', '--cpus-per-task=1', 'workers.sbatch');
+    await slurm.command('scancel', [`${workers}_1`]);
     await slurm.startNow();
     await untilEpoch(EPOCHS);
-    await expect.poll(() => slurm.states(`${coordinator},${workers},${more}`), PATIENCE).toEqual([]);
+    await statesOf(`${coordinator},${workers},${more}`).toEqual([]);
 
     const output = await log(`gradcast-coordinator-${coordinator}.log`);
     expect(await field(coordinator, 'JobState'), output).toBe('COMPLETED');
@@ -101,5 +124,6 @@ describeSlurm(() => {
     // One that starts too late ends at once.
     const late = await submit('--array=6', '--cpus-per-task=1', 'workers.sbatch');
     await expect.poll(() => field(late, 'JobState'), PATIENCE).toBe('COMPLETED');
+    expect(await log(`gradcast-worker-${late}-6.log`)).toContain('finished');
   });
 });

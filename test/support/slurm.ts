@@ -6,7 +6,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { promisify } from 'node:util';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { testPrograms } from '../../scripts/test-programs.js';
 import { findProgram } from '../../scripts/package-manager.js';
 
@@ -14,6 +14,7 @@ const run = promisify(execFile);
 
 const NODES = ['n1', 'n2', 'n3'];
 const CPUS = 4;
+const PATIENCE = { timeout: 60_000, interval: 500 };
 
 /** A cluster of three nodes on this machine, with a partition `low` and one `high`, whose jobs preempt those of `low`. */
 export interface Slurm {
@@ -69,11 +70,12 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 ReturnToService=2
 MpiDefault=none
+MailProg=/bin/true
 JobAcctGatherType=jobacct_gather/none
 SlurmdParameters=config_overrides
 KillWait=10
 ${nodes.join('\n')}
-PartitionName=low Nodes=${NODES.join(',')} Default=YES LLN=YES PriorityTier=1 GraceTime=10 State=UP
+PartitionName=low Nodes=${NODES.join(',')} Default=YES LLN=YES PriorityTier=1 State=UP
 PartitionName=high Nodes=${NODES.join(',')} PriorityTier=10 PreemptMode=OFF State=UP
 `,
   );
@@ -118,7 +120,7 @@ PartitionName=high Nodes=${NODES.join(',')} PriorityTier=10 PreemptMode=OFF Stat
     },
     async stop() {
       await command('scancel', [`--user=${user}`]).catch(() => undefined);
-      await expect.poll(() => jobs().catch(() => []), { timeout: 60_000, interval: 500 }).toEqual([]);
+      await vi.waitFor(async () => expect(await jobs().catch(() => [])).toEqual([]), PATIENCE);
       for (const { child, ended } of daemons.toReversed()) {
         child.kill('SIGTERM');
         await ended;
@@ -127,18 +129,14 @@ PartitionName=high Nodes=${NODES.join(',')} PriorityTier=10 PreemptMode=OFF Stat
     },
   };
   try {
-    await expect
-      .poll(
-        () => command('sinfo', ['--noheader', '--Node', '--partition=low', '--format=%T']).catch(String),
-        {
-          timeout: 60_000,
-          interval: 500,
-        },
-      )
-      .toBe(NODES.map(() => 'idle').join('\n'));
+    await vi.waitFor(async () => {
+      const states = await command('sinfo', ['--noheader', '--Node', '--partition=low', '--format=%T']);
+      expect(states).toBe(NODES.map(() => 'idle').join('\n'));
+    }, PATIENCE);
   } catch (error) {
     const log = await readFile(at('slurmctld.log'), 'utf8').catch(String);
     for (const { child } of daemons) child.kill('SIGTERM');
+    await rm(folder, { recursive: true, force: true });
     throw new Error(`Slurm does not start. Its log:\n${log}`, { cause: error });
   }
   return slurm;
