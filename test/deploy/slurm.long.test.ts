@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { copyFile, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -11,7 +11,7 @@ import { tinyTopology } from '../support/test-coordinator.ts';
 import { gradcast, spawnGradcast } from '../support/worker-process.ts';
 
 const SCRIPTS = ['coordinator.sbatch', 'workers.sbatch'];
-const EPOCHS = 10;
+const EPOCHS = 60;
 /** Time limit of a step of the test on a busy machine. */
 const PATIENCE = { timeout: 120_000, interval: 250 };
 
@@ -84,7 +84,7 @@ describeSlurm(() => {
     await statesOf(workers).toEqual(['RUNNING', 'RUNNING', 'RUNNING']);
     const coordinator = await submit(
       ...['--partition=high', '--nodelist=n1', 'coordinator.sbatch'],
-      ...[...options, '--checkpoint-every', '10'],
+      ...[...options, '--checkpoint-every', '50'],
     );
     await untilEpoch(1);
 
@@ -99,6 +99,13 @@ describeSlurm(() => {
     await statesOf(workers).toEqual(['RUNNING', 'RUNNING', 'RUNNING']);
     await untilEpoch(2);
 
+    // The signal before the time limit: the run is saved and queued again.
+    await slurm.command('scancel', ['--batch', '--signal=USR1', coordinator]);
+    await statesOf(coordinator).toEqual(['PENDING']);
+    const saved = (await history('run')).length;
+    await slurm.startNow();
+    await untilEpoch(saved + 1);
+
     const { pid } = JSON.parse(await log('run/lock.json')) as { pid: number };
     process.kill(pid, 'SIGKILL');
     await statesOf(coordinator).toEqual(['PENDING']);
@@ -110,15 +117,18 @@ describeSlurm(() => {
 
     const output = await log(`gradcast-coordinator-${coordinator}.log`);
     expect(await field(coordinator, 'JobState'), output).toBe('COMPLETED');
-    expect(await field(coordinator, 'Restarts')).toBe('1');
+    expect(await field(coordinator, 'Restarts')).toBe('2');
     for (const job of [`${workers}_2`, `${workers}_3`, `${more}_4`, `${more}_5`]) {
       expect(await field(job, 'ExitCode'), await log(`gradcast-worker-${job.replace('_', '-')}.log`)).toBe(
         '0:0',
       );
     }
     expect(await history('run')).toEqual(await history('undisturbed'));
-    const weights = (folder: string): Promise<Buffer> =>
-      readFile(join(slurm.folder, folder, 'model', 'weights.bin'));
+    const weights = async (folder: string): Promise<Buffer> => {
+      const model = join(slurm.folder, folder, 'model');
+      const name = (await readdir(model)).find((file) => /^weights-.*\.bin$/.test(file)) ?? '';
+      return readFile(join(model, name));
+    };
     expect((await weights('run')).equals(await weights('undisturbed'))).toBe(true);
 
     // One that starts too late ends at once.
