@@ -15,7 +15,7 @@ const variableOf = ({ long }: Option): string =>
   `${PREFIX}${(long ?? '').replace(/^--/, '').replaceAll('-', '_').toUpperCase()}`;
 
 /** Options of a command and of its subcommands. */
-export const optionsOf = (command: Command): Option[] => [
+const optionsOf = (command: Command): Option[] => [
   ...command.options,
   ...command.commands.flatMap(optionsOf),
 ];

@@ -85,13 +85,14 @@ export const exportOption = (): Option =>
   new Option(
     '--export <target...>',
     'write the trained model also as keras, onnx, safetensors or savedmodel, or to a file such as model.onnx, in the folder of the run',
-  ).argParser((name: string, before: readonly string[] | undefined) => {
+  ).argParser((text: string, before: readonly string[] | undefined) => {
+    const names = nameList(text);
     try {
-      runTarget(name, '');
+      for (const name of names) runTarget(name, '');
     } catch (error) {
       throw new InvalidArgumentError((error as Error).message);
     }
-    return [...(before ?? []), name];
+    return [...(before ?? []), ...names];
   });
 
 /** `--custom` of the commands that train. */

@@ -3,8 +3,9 @@ import type { PredictFlags } from '../coordinator/commands/predict-model.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import type { CliContext } from './context.ts';
-import { EXIT_INTERRUPTED, listenForInterrupts } from './interrupt.ts';
+import { listenForInterrupts } from './interrupt.ts';
 import { decimal, engineOption, integer, trustOption } from './options.ts';
+import { ExitCode } from '../shared/util/exit-codes.ts';
 
 interface PredictCommandFlags extends PredictFlags {
   readonly engine: EngineChoice;
@@ -88,7 +89,7 @@ async function runPredict(
       signal: interrupt.signal,
       showsProgress: !process.stdout.isTTY,
     });
-    return isDone ? 0 : EXIT_INTERRUPTED;
+    return isDone ? 0 : ExitCode.interrupted;
   } finally {
     report.close();
     interrupt.dispose();

@@ -10,14 +10,15 @@ import type { LogFormat } from '../coordinator/report/log.ts';
 import type { CheckpointInterval } from '../coordinator/run/checkpoint-writer.ts';
 import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
 import type { Job } from '../shared/model/job.ts';
+import { isInteractive } from '../shared/util/terminal.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import { flagName } from '../shared/util/option-names.ts';
 import { addCallbackOptions } from './callback-options.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
 import { urlFileOption } from './coordinator-place.ts';
-import { offerWebGpu, requireNativeEngine } from './engine.ts';
+import { asStream, offerWebGpu, requireNativeEngine } from './engine.ts';
 import { IMAGE_FLAG_KEYS, imageOptions } from './image-options.ts';
-import { EXIT_INTERRUPTED, interruptWithNotice, waitForInterrupt } from './interrupt.ts';
+import { interruptWithNotice, waitForInterrupt } from './interrupt.ts';
 import { addOptimizerOptions, OPTIMIZER_FLAG_KEYS, readOptimizerFlags } from './optimizer-options.ts';
 import {
   classWeights,
@@ -39,6 +40,7 @@ import {
   trustOption,
 } from './options.ts';
 import { addTaskArgument, readRunFlags, withCallbacks, type OwnParts } from './task-flags.ts';
+import { ExitCode } from '../shared/util/exit-codes.ts';
 
 /** Flags of `gradcast train` and `gradcast coordinator`, which config.json records. */
 export interface TrainFlags extends CallbackOptions, DataFlags {
@@ -262,7 +264,7 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
   );
   const { signal } = interrupt;
   // A log is read by others, and a QR code is for a camera in front of a screen.
-  const isScreen = process.stdout.isTTY && flags.log === 'text';
+  const isScreen = isInteractive(process.stdout, process.env) && flags.log === 'text';
   // It goes on after the run.
   const served =
     flags.keepOpen === true
@@ -309,6 +311,7 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
       checkpointEvery: flags.checkpointEvery,
       reporter: report,
       signal,
+      isTerminated: () => interrupt.stoppedBy === 'SIGTERM',
       config: { ...withoutSecrets(flags), task: own.file },
       export: flags.export,
       optionName: flagName,
@@ -323,7 +326,8 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
   async function chooseWorkerCount({ microShard }: Job): Promise<number> {
     if (flags.workers !== 0) {
       report.close();
-      if (flags.engine === 'native') await requireNativeEngine(context, signal);
+      const progress = flags.log === 'json' ? asStream((line) => report.info(line)) : process.stderr;
+      if (flags.engine === 'native') await requireNativeEngine(context, signal, progress);
       if (signal.aborted) return 0;
       await offerWebGpu(flags, context.commandLine, (line) => report.info(line));
     }
@@ -342,7 +346,9 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
     const model = await run;
     printSummary(model);
     if (urlFile !== undefined && !signal.aborted) await finishUrlFile(urlFile);
-    if (signal.aborted && model.canResume) {
+    if (signal.aborted && model.canResume && resumeOrStart !== undefined)
+      report.info('The same command resumes it.');
+    else if (signal.aborted && model.canResume) {
       const settings = { ...flags, task: own.file, customCode: model.job.customCode?.hash };
       summary.printResumeHint({ dir: model.folder ?? '' }, settings, context, report);
     }
@@ -366,5 +372,5 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
     interrupt.dispose();
     await served?.close('The run is finished.');
   }
-  return signal.aborted ? EXIT_INTERRUPTED : 0;
+  return signal.aborted ? ExitCode.interrupted : 0;
 }

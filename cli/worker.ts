@@ -4,10 +4,11 @@ import type { LogFormat } from '../coordinator/report/log.ts';
 import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import type { Devices } from '../worker-node/engine/native/nvidia-gpus.ts';
+import type { WriteLine } from '../worker-node/processes/machine-report.ts';
 import type { CliContext } from './context.ts';
 import { LINK_HELP, placeOfCoordinator, urlFileOption, type CoordinatorPlace } from './coordinator-place.ts';
-import { offerWebGpu, requireNativeEngine } from './engine.ts';
-import { EXIT_INTERRUPTED, listenForInterrupts, type Interrupt } from './interrupt.ts';
+import { asStream, offerWebGpu, requireNativeEngine } from './engine.ts';
+import { listenForInterrupts, type Interrupt } from './interrupt.ts';
 import {
   clientTokenOption,
   countOrAuto,
@@ -19,6 +20,7 @@ import {
   logOption,
   trustOption,
 } from './options.ts';
+import { ExitCode } from '../shared/util/exit-codes.ts';
 
 interface WorkerFlags {
   readonly token?: string;
@@ -116,7 +118,7 @@ async function runWorkerCommand(
     urlFile === undefined
       ? place.link
       : await waitForUrlFile(urlFile, { ...log, signal, clock: systemClock(globalThis) });
-  if (signal.aborted) return EXIT_INTERRUPTED;
+  if (signal.aborted) return ExitCode.interrupted;
   if (found === null) {
     log.info(`The run is finished, as ${urlFile ?? ''} says.`);
     return 0;
@@ -124,8 +126,8 @@ async function runWorkerCommand(
   // The parent process has prepared the engine; and an installation brings none for GPUs.
   const isStartedByHand = process.env.GRADCAST_LEASH === undefined;
   if (flags.engine === 'native' && isStartedByHand && flags.devices === undefined) {
-    await requireNativeEngine(context, signal);
-    if (signal.aborted) return EXIT_INTERRUPTED;
+    await requireNativeEngine(context, signal, flags.log === 'json' ? asStream(log.info) : process.stderr);
+    if (signal.aborted) return ExitCode.interrupted;
   }
   if (isStartedByHand && flags.devices === undefined) await offerWebGpu(flags, context.commandLine, log.info);
   const code = await runWorkers({
@@ -145,30 +147,27 @@ async function runWorkerCommand(
     signal,
     isTerminated: () => interrupt.stoppedBy === 'SIGTERM',
   });
-  return code ?? EXIT_INTERRUPTED;
+  return code ?? ExitCode.interrupted;
 }
 
 /**
- * Stops a worker in order at the first signal; a second Ctrl-C ends it at once. With a parent process, only SIGTERM and the
+ * Stops a worker in order at the first signal; a second Ctrl-C or SIGTERM ends it at once. With a parent process, only SIGTERM and the
  * end of stdin count: Ctrl-C reaches the whole terminal, but the parent process needs this worker to finish the step.
  */
 function interruptWorker(hasParent: boolean): Interrupt {
   return hasParent
     ? listenForInterrupts({ signals: ['SIGTERM'], stopsWithStdin: true })
-    : listenForInterrupts({ forceExitOn: ['SIGINT'] });
+    : listenForInterrupts({ forceExitOn: ['SIGINT', 'SIGTERM'] });
 }
 
 /** Writes to stderr: `info` about normal progress, `note` about problems. */
-async function createWorkerLog({
-  quiet,
-  log,
-}: WorkerFlags): Promise<Record<'info' | 'note', (line: string) => void>> {
+async function createWorkerLog({ quiet, log }: WorkerFlags): Promise<Record<'info' | 'note', WriteLine>> {
   const write = (text: string): void => void process.stderr.write(text);
   const writeLine = (line: string): void => write(`${line}\n`);
   const json = log === 'json' ? (await import('../coordinator/report/log.ts')).jsonLog(write) : null;
-  const info = json === null ? writeLine : (line: string): void => json.info(line);
+  const info: WriteLine = json === null ? writeLine : (...line) => json.info(...line);
   return {
     info: quiet === true ? () => undefined : info,
-    note: json === null ? writeLine : (line) => json.warn(line),
+    note: json === null ? writeLine : (...line) => json.warn(...line),
   };
 }

@@ -11,17 +11,12 @@ import { installInBackground } from './engine/upgrade/background-install.ts';
 import { canInstall, detectProcessor, isWorthInstalling } from './engine/upgrade/install-decision.ts';
 import { runWithEngineUpgrade } from './engine/upgrade/run-with-upgrade.ts';
 import { chooseDeviceWorkers, type WorkerGroup } from './processes/device-workers.ts';
-import { MachineReport } from './processes/machine-report.ts';
+import { MachineReport, type WriteLine } from './processes/machine-report.ts';
 import { sendToParent, type WorkerProcessMessage } from './processes/messages.ts';
-import {
-  EXIT_ENGINE_DIED,
-  EXIT_TERMINATED,
-  runProcesses,
-  type ProcessGroupOptions,
-  type WorkerSpec,
-} from './processes/run-processes.ts';
+import { runProcesses, type ProcessGroupOptions, type WorkerSpec } from './processes/run-processes.ts';
 import { runNodeWorker } from './run-node-worker.ts';
 import { EngineLostError } from '../shared/engine/remote-engine/client.ts';
+import { ExitCode } from '../shared/util/exit-codes.ts';
 
 export interface RunWorkersOptions {
   /** ws:// or wss:// address of the coordinator. */
@@ -54,9 +49,9 @@ export interface RunWorkersOptions {
   /** Whether SIGTERM has aborted the signal. */
   readonly isTerminated: () => boolean;
   /** Writes a line about normal progress. */
-  readonly info: (line: string) => void;
+  readonly info: WriteLine;
   /** Writes a line about a problem. */
-  readonly note: (line: string) => void;
+  readonly note: WriteLine;
 }
 
 export interface WorkerProgram {
@@ -75,7 +70,8 @@ export interface WorkerProgram {
 export async function runWorkers(options: RunWorkersOptions): Promise<number | null> {
   const { url, name, threads, devices, isSibling, signal, info, note } = options;
   const clock = systemClock(globalThis);
-  const report = new MachineReport({ name, url: formatCoordinatorLink({ url }), info, note, clock });
+  const place = options.urlFile ?? formatCoordinatorLink({ url });
+  const report = new MachineReport({ name, url: place, info, note, clock });
   const { workers: specs, engine } = await chooseWorkers(options);
   if (signal.aborted) return null;
   const mayInstall =
@@ -121,7 +117,7 @@ async function runSingleWorker(options: RunWorkersOptions, report: MachineReport
     });
     if (!hasParent || !isLeaving()) await send({ type: 'ended', reason });
     // The parent process asks its workers to leave by closing stdin; after SIGTERM to one of them the others keep working.
-    return isSibling && options.isTerminated() ? EXIT_TERMINATED : 0;
+    return isSibling && options.isTerminated() ? ExitCode.workerTerminated : 0;
   } catch (error) {
     if (hasParent && error instanceof RefusedError) {
       await send({ type: 'refused', reason: error.message });
@@ -129,7 +125,7 @@ async function runSingleWorker(options: RunWorkersOptions, report: MachineReport
     }
     if (!isSibling || !(error instanceof EngineLostError)) throw error;
     note(`${name}: ${error.message}`);
-    return EXIT_ENGINE_DIED;
+    return ExitCode.engineDied;
   }
 }
 

@@ -100,6 +100,11 @@ export interface TrainOptions {
   readonly reporter?: Partial<Reporter> | undefined;
   /** Aborted to stop: the step in progress is finished. @default never */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Whether a scheduler stops the run, which ends the process soon and may start it again: the step in progress has five seconds, the
+   * model is saved without being measured, and workers wait for the run to come back. Called when the signal is aborted. @default no
+   */
+  readonly isTerminated?: (() => boolean) | undefined;
   /** Called when workers can join. */
   readonly onListening?: ((at: ListeningAt) => void | Promise<void>) | undefined;
   /** Settings that config.json records. @default those of the task and these options */
@@ -150,6 +155,7 @@ const optionFields = {
   ),
   reporter: v.optional(object),
   signal: v.optional(v.instance(AbortSignal)),
+  isTerminated: v.optional(v.function()),
   onListening: v.optional(v.function()),
   config: v.optional(object),
   optionName: v.optional(v.function()),
@@ -190,6 +196,7 @@ async function runTask(task: Task, options: TrainOptions, controls: RunControls)
     listener,
     callbacks: task.callbacks,
     signal,
+    isTerminated: options.isTerminated,
     async chooseWorkerCount(job) {
       const { workers = typeof engine === 'string' && coordinator === undefined ? 'auto' : 0 } = options;
       if (typeof workers === 'function') return workers(job);
