@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { writeDigits } from '../support/idx-bytes.ts';
@@ -79,6 +79,11 @@ describeSlurm(() => {
     );
     expect(await undisturbed.ended, undisturbed.output()).toBe(0);
 
+    onTestFailed(async () => {
+      const logs = (await readdir(slurm.folder, { recursive: true })).filter((name) => name.endsWith('.log'));
+      for (const name of logs) console.error(`${name}:\n${(await log(name)).slice(-4_000)}`);
+    });
+
     // Workers wait for the coordinator's address.
     const workers = await submit('--array=1-3', '--cpus-per-task=1', '--exclude=n1', 'workers.sbatch');
     await statesOf(workers).toEqual(['RUNNING', 'RUNNING', 'RUNNING']);
@@ -95,15 +100,14 @@ describeSlurm(() => {
     ]);
     await statesOf(workers).toEqual(['PENDING', 'PENDING', 'PENDING']);
     await statesOf(preempting).toEqual([]);
-    await slurm.startNow();
-    await statesOf(workers).toEqual(['RUNNING', 'RUNNING', 'RUNNING']);
+    await slurm.startNow(workers, ['RUNNING', 'RUNNING', 'RUNNING']);
     await untilEpoch(2);
 
     // The signal before the time limit: the run is saved and queued again.
     await slurm.command('scancel', ['--batch', '--signal=USR1', coordinator]);
     await statesOf(coordinator).toEqual(['PENDING']);
     const saved = (await history('run')).length;
-    await slurm.startNow();
+    await slurm.startNow(coordinator, ['RUNNING']);
     await untilEpoch(saved + 1);
 
     const { pid } = JSON.parse(await log('run/lock.json')) as { pid: number };
@@ -111,7 +115,7 @@ describeSlurm(() => {
     await statesOf(coordinator).toEqual(['PENDING']);
     const more = await submit('--array=4-5', '--cpus-per-task=1', 'workers.sbatch');
     await slurm.command('scancel', [`${workers}_1`]);
-    await slurm.startNow();
+    await slurm.startNow(coordinator, ['RUNNING']);
     await untilEpoch(EPOCHS);
     await statesOf(`${coordinator},${workers},${more}`).toEqual([]);
 

@@ -24,8 +24,8 @@ export interface Slurm {
   command(program: string, args: readonly string[], env?: NodeJS.ProcessEnv): Promise<string>;
   /** @returns states such as RUNNING of a job, one for each task of an array; none once Slurm has forgotten it */
   states(job: string): Promise<string[]>;
-  /** Lets jobs that were queued again start now rather than after Slurm's two minutes. */
-  startNow(): Promise<void>;
+  /** Lets jobs that were queued again start now rather than after Slurm's two minutes. Waits until they have this state. */
+  startNow(job: string, states: readonly string[]): Promise<void>;
   /** Cancels all jobs and ends the daemons. */
   stop(): Promise<void>;
 }
@@ -112,12 +112,17 @@ PartitionName=high Nodes=${NODES.join(',')} PriorityTier=10 PreemptMode=OFF Stat
     folder,
     command,
     states: (job) => jobs('--format=%T', `--jobs=${job}`).catch(() => []),
-    async startNow() {
-      for (const job of await jobs('--states=PENDING', '--format=%A')) {
-        // A job that has started in the meantime cannot be changed.
-        await command('scontrol', ['update', `JobId=${job}`, 'StartTime=now']).catch(() => undefined);
-      }
-    },
+    startNow: (job, expected) =>
+      vi.waitFor(async () => {
+        // Only jobs whose old processes have ended: Slurm sets their time once more then.
+        for (const line of await jobs('--states=PENDING', '--format=%A %r')) {
+          const [pending, reason] = line.split(' ');
+          if (reason !== 'BeginTime') continue;
+          // A job that has started meanwhile cannot be changed.
+          await command('scontrol', ['update', `JobId=${pending}`, 'StartTime=now']).catch(() => undefined);
+        }
+        expect(await slurm.states(job)).toEqual(expected);
+      }, PATIENCE),
     async stop() {
       await command('scancel', [`--user=${user}`]).catch(() => undefined);
       await vi.waitFor(async () => expect(await jobs().catch(() => [])).toEqual([]), PATIENCE);
