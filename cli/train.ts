@@ -299,8 +299,10 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
       if (signal.aborted) return 0;
       await offerWebGpu(flags, context.commandLine, (line) => report.info(line));
     }
-    const threads = microShard === undefined ? undefined : 1;
-    return resolveWorkerCount({ ...flags, threads, note: (line) => report.info(line), signal }, context);
+    const isExact = microShard !== undefined;
+    const threads = isExact ? 1 : undefined;
+    const note = (line: string): void => report.info(line);
+    return resolveWorkerCount({ ...flags, threads, isExact, note, signal }, context);
   }
   const printSummary = ({ scores, folder, dataset, job }: TrainedModel): void => {
     report.close();

@@ -187,9 +187,10 @@ async function runTask(task: Task, options: TrainOptions, controls: RunControls)
       const { workers = typeof engine === 'string' && coordinator === undefined ? 'auto' : 0 } = options;
       if (typeof workers === 'function') return workers(job);
       if (workers !== 'auto') return workers;
-      const threads = job.microShard === undefined ? undefined : 1;
+      const isExact = job.microShard !== undefined;
+      const threads = isExact ? 1 : undefined;
       const note = (line: string): void => report.info(line);
-      return program.chooseWorkerCount({ engine: settings.engine, threads, note, signal });
+      return program.chooseWorkerCount({ engine: settings.engine, threads, isExact, note, signal });
     },
     onListening(urls, certificate) {
       setUrls(urls);
