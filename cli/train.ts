@@ -14,7 +14,7 @@ import { systemClock } from '../shared/util/clock.ts';
 import { flagName } from '../shared/util/option-names.ts';
 import { addCallbackOptions } from './callback-options.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
-import { offerWebGpu, requireNativeEngine } from './engine.ts';
+import { requireNativeEngine } from './engine.ts';
 import { IMAGE_FLAG_KEYS, imageOptions } from './image-options.ts';
 import { EXIT_INTERRUPTED, interruptWithNotice, waitForInterrupt } from './interrupt.ts';
 import { addOptimizerOptions, OPTIMIZER_FLAG_KEYS, readOptimizerFlags } from './optimizer-options.ts';
@@ -297,7 +297,6 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
       report.close();
       if (flags.engine === 'native') await requireNativeEngine(context, signal);
       if (signal.aborted) return 0;
-      await offerWebGpu(flags, context.commandLine, (line) => report.info(line));
     }
     const isExact = microShard !== undefined;
     const threads = isExact ? 1 : undefined;

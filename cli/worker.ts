@@ -4,8 +4,8 @@ import type { LogFormat } from '../coordinator/report/log.ts';
 import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
 import { invalidLinkMessage, parseCoordinatorLink } from '../shared/protocol/coordinator-link.ts';
 import type { Devices } from '../worker-node/engine/native/nvidia-gpus.ts';
-import type { CliContext } from './context.ts';
-import { offerWebGpu, requireNativeEngine } from './engine.ts';
+import { offerWebGpu, type CliContext } from './context.ts';
+import { requireNativeEngine } from './engine.ts';
 import { EXIT_INTERRUPTED, listenForInterrupts, type Interrupt } from './interrupt.ts';
 import {
   clientTokenOption,

@@ -36,7 +36,7 @@ async function runLong() {
   const optional = ifPossible ? ['--if-possible'] : [];
   install('native TensorFlow', [program, 'engine', 'install', ...optional]);
   install('a browser', [`${root}/scripts/get-browser.js`, ...optional]);
-  install('WebGPU', [program, 'engine', 'install', '--webgpu'], await gpuEnv());
+  install('WebGPU', [program, 'engine', 'install', '--webgpu', ...optional], await gpuEnv());
   const kinds = ifPossible ? [] : ['NATIVE', 'BROWSER', 'WEBGPU'];
   const required = Object.fromEntries(kinds.map((kind) => [`GRADCAST_REQUIRE_${kind}`, '1']));
   const { GRADCAST_TEST_SEEDS = 'new', GRADCAST_TEST_RUNS = '5' } = process.env;
