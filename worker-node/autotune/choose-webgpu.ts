@@ -11,6 +11,7 @@ import { nativeCandidates } from '../engine/locate/candidates.ts';
 import type { CachedChoice } from '../util/saved-choices.ts';
 import { readGpusInChild } from '../engine/benchmark/gpus-in-child.ts';
 import { gpuKey, loadGpuChoice, saveGpuChoice } from '../engine/webgpu/saved-choice.ts';
+import { gpuOfEnv } from '../engine/webgpu/open-webgpu.ts';
 import { findWebGpuPackage } from '../engine/webgpu/webgpu-package.ts';
 
 export interface GpuChoiceOptions {
@@ -65,12 +66,17 @@ export async function chooseWebGpu(
   return false;
 }
 
-/** Key of this machine, whose GPUs a child process lists; null if there is nothing to measure, or the signal is aborted. */
+/**
+ * Key of this machine, whose GPUs a child process lists; null if there is nothing to measure, or the signal is aborted.
+ * @throws Error with a sentence if the environment has an unknown power preference
+ */
 async function keyOfThisMachine(
   command: readonly [string, ...string[]],
   signal: AbortSignal,
 ): Promise<string | null> {
   if (findWebGpuPackage() === null) return null;
+  // A wrong variable is an error, and no reason to take another engine.
+  gpuOfEnv(process.env);
   return gpuKey(await readGpusInChild(command, signal).catch(() => []));
 }
 

@@ -218,6 +218,9 @@ describe.skipIf(process.platform !== 'linux')('the choice by measurement', () =>
     const { signal } = unused;
     expect(await choose({ gpus: 'kill -SEGV $$' }, signal, OWN)).toBe(false);
     expect(notes).toEqual([]);
+    vi.stubEnv('GRADCAST_GPU_POWER', 'hgih');
+    await expect(choose({}, signal, OWN)).rejects.toThrow("takes low or high, not 'hgih'");
+    vi.stubEnv('GRADCAST_GPU_POWER', '');
     const some = { number: 0, system: 'vulkan', name: 'Some GPU', vendor: '', architecture: '' };
     const line = formatGpusLine([{ ...some, driver: '', isSoftware: false, isSelectable: true }]).trim();
     const slow = { ...wasm, msPerSample: cores };
