@@ -54,7 +54,9 @@ test('a worker whose receiver of events fails ends the thread of its engine', as
 
 /** Thread whose engine answers that it is WebGPU if the choice may be one, and computes zeros. */
 const MEASURED = `
-  parentPort.on('message', ({ call, request }) => {
+  parentPort.on('message', (message) => {
+    if (message === 'end') process.exit();
+    const { call, request } = message;
     const answer = (answer) => parentPort.postMessage({ type: 'answer', call, answer });
     const result = { samples: 4, lossSum: 0, metrics: [0] };
     if (request?.type === 'open') {
