@@ -95,15 +95,15 @@ async function runWithEngine(
   const { backend, device, threads } = engine.info;
   const text = `${backend} on ${device}, ${threads} thread${threads === 1 ? '' : 's'} (${why})`;
   const collectGarbage = createGarbageCollector();
-  const isMeasured = choice === 'auto' && backend === 'webgpu';
   const unfit = new AbortController();
+  const load: Engine['load'] = (job, module) => {
+    if (choice !== 'auto' || backend !== 'webgpu' || job.microShard === undefined)
+      return engine.load(job, module);
+    unfit.abort();
+    return Promise.reject(new MeasuredEngineError());
+  };
   const report: WorkerReport = {
     joined: ({ job }) => {
-      // Before the worker is ready: no other one is compared with it.
-      if (isMeasured && job.microShard !== undefined) {
-        unfit.abort();
-        return;
-      }
       const { batchSize, data } = job;
       onMessage({ type: 'joined', totalSteps: totalSteps(job), data: data.name, batchSize });
     },
@@ -122,7 +122,7 @@ async function runWithEngine(
       url,
       name,
       ...(token === undefined ? {} : { token }),
-      engine,
+      engine: { info: engine.info, load },
       connect: connectPinned(options.fingerprint),
       sampleStore: { maxBytes: options.sampleCacheBytes ?? defaultSampleCache(url) },
       customCode: trustedCode(options.trust ?? [], url),

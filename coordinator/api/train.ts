@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { registerCodec } from '../../shared/codec/registry.ts';
 import type { Codec } from '../../shared/codec/codec.ts';
-import type { EngineChoice, InstallNative } from '../../shared/engine/engine-choice.ts';
+import { ENGINE_CHOICES, type EngineChoice, type InstallNative } from '../../shared/engine/engine-choice.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { keyName, type OptionName } from '../../shared/util/option-names.ts';
@@ -123,7 +123,7 @@ const object = v.looseObject({});
 const optionFields = {
   workers: v.optional(v.union([whole(0, 1_000), v.literal('auto'), v.function()])),
   engine: v.optional(
-    v.union([v.picklist(['auto', 'native', 'wasm']), v.looseObject({ load: v.function() })]),
+    v.union([v.picklist(ENGINE_CHOICES), v.looseObject({ load: v.function() })]),
   ),
   installNative: v.optional(v.picklist(['auto', 'always', 'never'])),
   codec: v.optional(v.union([v.picklist(['auto', ...Object.keys(LINK_CODECS)]), object])),

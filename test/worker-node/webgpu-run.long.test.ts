@@ -121,6 +121,29 @@ describeWebGpu((env) => {
     },
   );
 
+  test('a person trains and evaluates on the GPU, in an exact run too', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'gradcast-gpu-train-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const rows = Array.from(
+      { length: 40 },
+      (_, i) => `${Math.sin(i)},${Math.cos(i)},${i % 2 ? 'odd' : 'even'}`,
+    );
+    await writeFile(join(folder, 'data.csv'), ['a,b,y', ...rows].join('\n'));
+    const out = join(folder, 'run');
+    const run = async (...args: string[]): Promise<string> => {
+      const gradcast = spawnGradcast([...args, '--engine', 'webgpu'], environment);
+      expect(await gradcast.ended, gradcast.output()).toBe(0);
+      return gradcast.output();
+    };
+    const data = ['--data', join(folder, 'data.csv'), '--target', 'y'];
+    await run('train', ...data, '--epochs', '1', '--exact', '--out', out);
+    const config = JSON.parse(await readFile(join(out, 'config.json'), 'utf8')) as {
+      readonly engine: string;
+    };
+    expect(config.engine).toBe('webgpu');
+    expect(await run('evaluate', out, ...data)).toMatch(/^Test loss: \d/m);
+  });
+
   test('two GPUs have a worker each, and train together', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'gradcast-gpus-'));
     onTestFinished(() => rm(folder, { recursive: true }));

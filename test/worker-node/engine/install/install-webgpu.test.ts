@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { installWebGpu, removeWebGpu } from '../../../../worker-node/engine/install/install-webgpu.ts';
-import { thisSystem } from '../../../../worker-node/engine/webgpu/system.ts';
+import { thisSystem, unsupportedWebGpu } from '../../../../worker-node/engine/webgpu/system.ts';
 import { spawnGradcast } from '../../../support/worker-process.ts';
 
 let folder: string;
@@ -35,7 +35,7 @@ test('every version of WebGPU is removed, and no other engine', async () => {
   expect(await removeWebGpu(join(folder, 'missing'))).toBe(0);
 });
 
-test.each([
+test.skipIf(process.platform !== 'linux' || unsupportedWebGpu(thisSystem()) !== null).each([
   [[], 1],
   [['--if-possible'], 0],
 ] as const)('an installation with %j that fails ends with %i and the reason', async (options, code) => {
