@@ -129,6 +129,12 @@ describeWebGpu((env) => {
       (_, i) => `${Math.sin(i)},${Math.cos(i)},${i % 2 ? 'odd' : 'even'}`,
     );
     await writeFile(join(folder, 'data.csv'), ['a,b,y', ...rows].join('\n'));
+    const dense = { units: 2, activation: 'softmax', batch_input_shape: [null, 2] };
+    const small = {
+      class_name: 'Sequential',
+      config: { name: 'm', layers: [{ class_name: 'Dense', config: dense }] },
+    };
+    await writeFile(join(folder, 'model.json'), JSON.stringify(small));
     const out = join(folder, 'run');
     const run = async (...args: string[]): Promise<string> => {
       const gradcast = spawnGradcast([...args, '--engine', 'webgpu'], environment);
@@ -136,7 +142,17 @@ describeWebGpu((env) => {
       return gradcast.output();
     };
     const data = ['--data', join(folder, 'data.csv'), '--target', 'y'];
-    await run('train', ...data, '--epochs', '1', '--exact', '--out', out);
+    await run(
+      'train',
+      ...data,
+      '--model',
+      join(folder, 'model.json'),
+      '--epochs',
+      '1',
+      '--exact',
+      '--out',
+      out,
+    );
     const config = JSON.parse(await readFile(join(out, 'config.json'), 'utf8')) as {
       readonly engine: string;
     };
