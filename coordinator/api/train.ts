@@ -122,9 +122,7 @@ const whole = (min: number, max = Number.MAX_SAFE_INTEGER) =>
 const object = v.looseObject({});
 const optionFields = {
   workers: v.optional(v.union([whole(0, 1_000), v.literal('auto'), v.function()])),
-  engine: v.optional(
-    v.union([v.picklist(ENGINE_CHOICES), v.looseObject({ load: v.function() })]),
-  ),
+  engine: v.optional(v.union([v.picklist(ENGINE_CHOICES), v.looseObject({ load: v.function() })])),
   installNative: v.optional(v.picklist(['auto', 'always', 'never'])),
   codec: v.optional(v.union([v.picklist(['auto', ...Object.keys(LINK_CODECS)]), object])),
   coordinator: v.optional(object),

@@ -217,7 +217,7 @@ export const SCENARIOS: Readonly<Record<string, () => Promise<unknown>>> = {
     const { job } = smallJob();
     await engine.load({ ...job, microShard: 4 });
     const long = 2_500;
-    const x = (): tf.Tensor2D => waves([long, 8]) as tf.Tensor2D;
+    const x = (): tf.Tensor => waves([long, 8]);
     const ids = (): tf.Tensor1D =>
       tf.tensor1d(
         counting(long).map((i) => (i * 7919) % 5),
@@ -226,7 +226,7 @@ export const SCENARIOS: Readonly<Record<string, () => Promise<unknown>>> = {
     const operations: Record<string, () => tf.Tensor> = {
       'sum over segments': () => tf.unsortedSegmentSum(x(), ids(), 6),
       'gradient of an embedding': () => gradientOf((table) => tf.gather(table, ids()), tf.ones([6, 8])),
-      'product with long sums': () => tf.matMul(x(), waves([long, 20]) as tf.Tensor2D, true),
+      'product with long sums': () => tf.matMul(x(), waves([long, 20]), true),
     };
     const found: Record<string, { results: number; error: number }> = {};
     for (const [name, compute] of Object.entries(operations)) {

@@ -49,7 +49,10 @@ describeWebGpu((env) => {
   });
 
   test('computes the same bits each time in an exact run', async () => {
-    const found = (await run('exact')) as Record<string, { readonly results: number; readonly error: number }>;
+    const found = (await run('exact')) as Record<
+      string,
+      { readonly results: number; readonly error: number }
+    >;
     expect(Object.keys(found)).toHaveLength(3);
     for (const [name, { results, error }] of Object.entries(found)) {
       expect(results, name).toBe(1);
