@@ -219,7 +219,7 @@ describe('an engine thread that ends', () => {
         parentPort.postMessage({ type: 'answer', call, answer: { info, why: 'a test' } });
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
       });`);
-    const run = (end: string): Promise<number | string> => {
+    const run = async (end: string): Promise<readonly [number | string, string]> => {
       const program = `
         import { register } from 'node:module';
         register(${JSON.stringify(HOOKS)}, import.meta.url);
@@ -233,10 +233,11 @@ describe('an engine thread that ends', () => {
         });
         process.on('SIGINT', () => process.exit(2));
         ${end}`;
-      return spawnProgram([process.execPath, '--input-type=module', '-e', program], process.env).ended;
+      const child = spawnProgram([process.execPath, await writeThread(program)], process.env);
+      return [await child.ended, child.output()];
     };
     // As a shell has it: 130. The exit itself would wait for what the thread computes.
-    expect(await run('await close();')).toBe('SIGINT');
-    expect(await run('process.exit(130);')).toBe('SIGINT');
+    expect(await run('await close();')).toEqual(['SIGINT', '']);
+    expect(await run('process.exit(130);')).toEqual(['SIGINT', '']);
   });
 });
