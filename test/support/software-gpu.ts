@@ -6,9 +6,6 @@ import { chromiumPath } from './chromium.ts';
 const DRIVER = 'vk_swiftshader_icd.json';
 const VULKAN = 'libvulkan.so.1';
 
-/** Variable with the description file of another software driver, such as lavapipe's of Mesa. */
-const OTHER_DRIVER = 'GRADCAST_TEST_VULKAN_DRIVER';
-
 /** Folders of browsers whose program on the PATH is a script in another folder. */
 const USUAL_FOLDERS = [
   '/usr/lib/chromium',
@@ -29,6 +26,9 @@ export function softwareGpuFolder(
   const folders = [dirname(realpathSync(browser)), dirname(browser), ...usualFolders];
   return folders.find((each) => [DRIVER, VULKAN].every((file) => existsSync(join(each, file)))) ?? null;
 }
+
+/** Variable with the description file of another software driver, such as lavapipe's of Mesa. */
+const OTHER_DRIVER = 'GRADCAST_TEST_VULKAN_DRIVER';
 
 /**
  * Environment of a process whose only GPU is SwiftShader, or the driver of GRADCAST_TEST_VULKAN_DRIVER; null where Chromium does not

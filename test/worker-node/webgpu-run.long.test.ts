@@ -107,7 +107,7 @@ describeWebGpu((env) => {
         startWorker(url, engine, own, '--trust', hash),
       ]);
       expect(workers[0]?.output()).toContain(
-        engine === 'auto' ? 'the fastest here, as measured' : 'in place of a GPU',
+        engine === 'auto' ? 'the fastest here, as measured' : 'webgpu on ',
       );
       const lines = workers[0]?.output().match(LOST) ?? [];
       expect(lines.map((line) => line.split('. ').at(-1))).toEqual([
