@@ -36,7 +36,7 @@ async function runLong() {
   const optional = ifPossible ? ['--if-possible'] : [];
   install('native TensorFlow', [program, 'engine', 'install', ...optional]);
   install('a browser', [`${root}/scripts/get-browser.js`, ...optional]);
-  install('WebGPU', [program, 'engine', 'install', '--webgpu'], await gpuEnv());
+  install('WebGPU', [program, 'engine', 'install', '--webgpu', ...optional], await gpuEnv());
   install('Slurm', [`${root}/scripts/get-programs.js`, 'slurm', ...optional]);
   const kinds = ifPossible ? [] : ['NATIVE', 'BROWSER', 'WEBGPU', 'SLURM'];
   const required = Object.fromEntries(kinds.map((kind) => [`GRADCAST_REQUIRE_${kind}`, '1']));
