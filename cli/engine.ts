@@ -22,6 +22,7 @@ interface EngineFlags {
 
 interface InstallFlags {
   readonly gpu?: boolean;
+  readonly withoutGpu?: boolean;
   readonly webgpu?: boolean;
   /** Do not retry soon after a failure, and exit with 0 after one. */
   readonly ifPossible?: boolean;
@@ -82,6 +83,12 @@ GRADCAST_GPU names the GPU that WebGPU uses, GRADCAST_GPU_POWER=low prefers the 
     .addOption(
       // GRADCAST_GPU names the GPU that WebGPU uses.
       new Option('--gpu', 'with CUDA, for NVIDIA GPUs on Linux: 10 GB of disk').env('GRADCAST_INSTALL_GPU'),
+    )
+    .addOption(
+      new Option(
+        '--without-gpu',
+        'as --gpu, also where no GPU is, such as where an image is built; the processor verifies the engine',
+      ).implies({ gpu: true }),
     )
     .addOption(
       new Option(
@@ -266,7 +273,11 @@ async function installNativeEngine(
   ]);
   const options = await installOptions({ programFile, commandLine }, signal);
   try {
-    await installEngine({ ...options, variant: flags.gpu === true ? 'gpu' : 'cpu' });
+    await installEngine({
+      ...options,
+      variant: flags.gpu === true ? 'gpu' : 'cpu',
+      acceptsNoGpu: flags.withoutGpu === true,
+    });
     return true;
   } catch (error) {
     if (flags.background !== true) throw error;
