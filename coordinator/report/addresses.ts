@@ -16,6 +16,8 @@ interface AddressOptions {
   /** Certificate of an HTTPS server. */
   readonly tls?: { readonly selfSigned: boolean; readonly fingerprint: string } | undefined;
   readonly minWorkers?: number;
+  /** File with the addresses and the token. */
+  readonly urlFile?: string | undefined;
 }
 
 /**
@@ -25,7 +27,7 @@ interface AddressOptions {
  */
 export function printAddresses(
   urls: readonly string[],
-  { token, workers, tls, minWorkers = 1 }: AddressOptions,
+  { token, workers, tls, minWorkers = 1, urlFile }: AddressOptions,
   { commandLine }: { readonly commandLine: string },
   report: Pick<Reporter, 'info' | 'warn'>,
   onScreen = process.stdout.isTTY,
@@ -43,6 +45,10 @@ export function printAddresses(
     if (workers === 0) report.info(`Join from this machine: ${command}`);
     report.info('Only this machine can join. Add --host 0.0.0.0 --port 2718 to let other machines join.');
   }
+  if (urlFile !== undefined)
+    report.info(
+      `Join by the file:    ${commandLine} worker --url-file ${quoteForShell(urlFile)}${fingerprint}`,
+    );
   if (tls?.selfSigned === true) {
     report.info('The certificate is self-signed: a browser warns once, and asks whether to continue.');
   }
