@@ -38,7 +38,7 @@ async function runLong() {
   install('a browser', [`${root}/scripts/get-browser.js`, ...optional]);
   install('WebGPU', [program, 'engine', 'install', '--webgpu', ...optional], await gpuEnv());
   install('Slurm', [`${root}/scripts/get-programs.js`, 'slurm', ...optional]);
-  install('a builder of images', [`${root}/scripts/get-containers.js`, ...optional]);
+  install('a builder of images', [`${root}/scripts/get-programs.js`, 'containers', ...optional]);
   const kinds = ifPossible ? [] : ['NATIVE', 'BROWSER', 'WEBGPU', 'SLURM', 'CONTAINERS'];
   const required = Object.fromEntries(kinds.map((kind) => [`GRADCAST_REQUIRE_${kind}`, '1']));
   const { GRADCAST_TEST_SEEDS = 'new', GRADCAST_TEST_RUNS = '5' } = process.env;
