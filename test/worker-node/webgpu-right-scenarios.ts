@@ -59,6 +59,7 @@ const OPERATIONS: Readonly<Record<string, () => tf.Tensor>> = {
   'maximum of whole numbers along the first axis': () => tf.max(wholes([3, 4, 5]), 0),
   'minimum of whole numbers along a middle axis': () => tf.min(wholes([3, 4, 5]), 1),
   'product of whole numbers along the first axis': () => tf.prod(wholes([3, 4]), 0),
+  'transpose of whole numbers': () => tf.transpose(wholes([3, 4, 5]), [2, 0, 1]),
   'mean of whole numbers along the first axis': () => tf.mean(wholes([3, 4, 5]), 0),
   'any along the first axis': () => tf.any(wholes([3, 4, 5], 'bool'), 0),
   'all along the first axis': () => tf.all(wholes([3, 4], 'bool'), 0),
