@@ -4,17 +4,33 @@ import { fileURLToPath } from 'node:url';
 
 const programFile = fileURLToPath(import.meta.url);
 const isClone = existsSync(new URL('../scripts/', import.meta.url));
+/** Whether another gradcast has started this process: it has installed and built everything. */
+const hasParent = process.env.GRADCAST_LEASH !== undefined;
+
+/** Number of listeners of the command that ends in order at a signal; see cli/interrupt.ts. */
+const signals = { owners: 0 };
+const EXIT_INTERRUPTED = 130;
+
+/** Ends a process whose command does not listen for signals, or not yet. */
+function onSignal(signal) {
+  if (signals.owners > 0) return;
+  // The first process of a container, which the kernel does not end by a signal without a listener.
+  if (process.pid === 1) process.exit(EXIT_INTERRUPTED);
+  // A library that cleans up at a signal has a listener too, and acts if it is the only one.
+  process.off(signal, onSignal);
+  process.kill(process.pid, signal);
+}
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, onSignal);
+
 let isEnding = false;
-// A closed pipe, as in `gradcast coordinator | head`, ends the program as SIGTERM does.
+// A closed pipe, as in `gradcast coordinator | head`, ends the program as the end of its terminal does.
 process.stdout.on('error', () => {
-  if (process.listenerCount('SIGTERM') === 0) process.exit();
-  if (!isEnding) process.emit('SIGTERM', 'SIGTERM');
+  if (signals.owners === 0) process.exit();
+  const signal = hasParent ? 'SIGTERM' : 'SIGHUP';
+  if (!isEnding) process.emit(signal, signal);
   isEnding = true;
 });
 process.stderr.on('error', () => undefined);
-
-/** Whether another gradcast has started this process: it has installed and built everything. */
-const hasParent = process.env.GRADCAST_LEASH !== undefined;
 
 /** Rebuilds a clone whose sources have changed since the last build, so that the options are those of the sources. */
 async function rebuildIfChanged() {
@@ -41,7 +57,7 @@ try {
   await rebuildIfChanged();
   const { main } = await import('./cli.cjs');
   const distDir = fileURLToPath(new URL('../dist/', import.meta.url));
-  await main(process.argv.slice(2), { version, programFile, distDir, prepare });
+  await main(process.argv.slice(2), { version, programFile, distDir, prepare, signals });
 } catch (error) {
   console.error(`gradcast: ${error instanceof Error ? error.message : String(error)}`);
   if (process.env.GRADCAST_DEBUG) console.error(error);

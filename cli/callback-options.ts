@@ -40,9 +40,7 @@ export function addCallbackOptions(command: Command): Command {
       'write files for TensorBoard: metrics, histograms of weights, the graph',
     ),
     new Option('--webhook <url>', 'post JSON to a URL at the beginning, after each epoch and at the end'),
-    new Option('--webhook-secret <secret>', 'sign these requests with HMAC-SHA256').env(
-      'GRADCAST_WEBHOOK_SECRET',
-    ),
+    new Option('--webhook-secret <secret>', 'sign these requests with HMAC-SHA256'),
   ];
   for (const option of options) command.addOption(option.helpGroup(GROUP));
   return command.hook('preAction', (_, action) => {

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import type { SignalOwners } from './interrupt.ts';
 import { delimiter, join, relative, sep } from 'node:path';
 import type { CoordinatorEngine } from '../coordinator/integrity/reference-engine.ts';
 import type { RunProgram } from '../coordinator/commands/run-session.ts';
@@ -14,6 +15,8 @@ export interface CliEnvironment {
   readonly distDir: string;
   /** Installs and builds what a clone lacks. A command calls it before it imports any module dynamically. */
   readonly prepare: () => Promise<void>;
+  /** Counts the listeners of commands that end in order at a signal. */
+  readonly signals: SignalOwners;
 }
 
 /** The environment of every command. */

@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
 import type { DataFlags } from '../coordinator/data/load-dataset.ts';
 import { systemClock } from '../shared/util/clock.ts';
+import { usesColor } from '../shared/util/terminal.ts';
 import type { CliContext } from './context.ts';
 import { imageOptions } from './image-options.ts';
-import { EXIT_INTERRUPTED, interruptWithNotice } from './interrupt.ts';
+import { interruptWithNotice } from './interrupt.ts';
 import { integer, tableOptions, transposeOption } from './options.ts';
+import { ExitCode } from '../shared/util/exit-codes.ts';
 
 const DEFAULT_SEED = 1337;
 const DEFAULT_COLUMNS = 80;
@@ -55,14 +57,14 @@ async function runInspect(flags: DataFlags): Promise<number> {
   try {
     const dataset = await openDataset(flags, report, signal);
     const lines = await describeDataset(dataset, {
-      inColor: process.stdout.isTTY,
+      inColor: usesColor(process.stdout, process.env),
       columns: process.stdout.isTTY ? process.stdout.columns : DEFAULT_COLUMNS,
     });
     report.close();
     for (const line of lines) process.stdout.write(`${line}\n`);
     return 0;
   } catch (error) {
-    if (signal.aborted) return EXIT_INTERRUPTED;
+    if (signal.aborted) return ExitCode.interrupted;
     throw error;
   } finally {
     report.close();

@@ -3,10 +3,12 @@ import { Option, type Command } from 'commander';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import type { BenchmarkTarget } from '../worker-node/engine/benchmark/benchmark-child.ts';
 import type { Diagnosis, Finding } from '../worker-node/engine/doctor.ts';
+import type { streamReport } from '../worker-node/engine/install/progress.ts';
 import { errorMessage } from '../shared/util/error-message.ts';
 import type { CliContext } from './context.ts';
-import { EXIT_INTERRUPTED, runInterruptible } from './interrupt.ts';
+import { runInterruptible } from './interrupt.ts';
 import { engineOption, integer } from './options.ts';
+import { ExitCode } from '../shared/util/exit-codes.ts';
 
 const PROFILED_STEPS = 20;
 
@@ -77,7 +79,10 @@ GRADCAST_GPU names the GPU that WebGPU uses, GRADCAST_GPU_POWER=low prefers the 
       "Install native TensorFlow into this user's cache by the first method that works: an installed one, the package's " +
         'own download, or a TensorFlow wheel and a build of the addon. With --webgpu, install WebGPU (Dawn) from npm instead.',
     )
-    .option('--gpu', 'with CUDA, for NVIDIA GPUs on Linux: 10 GB of disk')
+    .addOption(
+      // GRADCAST_GPU names the GPU that WebGPU uses.
+      new Option('--gpu', 'with CUDA, for NVIDIA GPUs on Linux: 10 GB of disk').env('GRADCAST_INSTALL_GPU'),
+    )
     .addOption(
       new Option(
         '--webgpu',
@@ -162,7 +167,7 @@ async function runEngine(
   }
   const doctor = await import('../worker-node/engine/doctor.ts');
   const diagnosis = await runInterruptible((signal) => doctor.diagnose(programFile, signal));
-  if (diagnosis === null) return EXIT_INTERRUPTED;
+  if (diagnosis === null) return ExitCode.interrupted;
   await saveComparison(doctor.contenders(diagnosis), diagnosis);
   if (report === true) {
     const { formatReport } = await import('../worker-node/engine/report.ts');
@@ -224,7 +229,7 @@ async function runInstall(flags: InstallFlags, context: CliContext): Promise<num
         ? ensureNativeEngine(context, signal, false).then(() => true)
         : installNativeEngine(flags, context, signal);
   const isInstalled = await runInterruptible(install, { stopsWithStdin: isBackground });
-  return isInstalled === null ? EXIT_INTERRUPTED : isInstalled ? 0 : 1;
+  return isInstalled === null ? ExitCode.interrupted : isInstalled ? 0 : 1;
 }
 
 async function installWebGpuEngine(context: InstallContext, signal: AbortSignal): Promise<boolean> {
@@ -254,29 +259,47 @@ async function installNativeEngine(
   }
 }
 
+/** Stream of an installation's progress. */
+type ProgressStream = Parameters<typeof streamReport>[0];
+
+/** Stream for the progress of an installation whose lines go to a log. */
+export const asStream = (info: (line: string) => void): ProgressStream => ({
+  write: (text) => info(text.trim()),
+});
+
 /**
- * Installs native TensorFlow if this machine lacks it, and waits for that. Progress goes to stderr.
+ * Installs native TensorFlow if this machine lacks it, and waits for that.
  * @param signal stops the installation
+ * @param stream receives its progress
  * @throws Error with a sentence if this machine cannot have it
  */
-export async function requireNativeEngine(context: InstallContext, signal: AbortSignal): Promise<void> {
-  await ensureNativeEngine(context, signal, true);
+export async function requireNativeEngine(
+  context: InstallContext,
+  signal: AbortSignal,
+  stream: ProgressStream = process.stderr,
+): Promise<void> {
+  await ensureNativeEngine(context, signal, true, stream);
 }
 
 async function ensureNativeEngine(
   context: InstallContext,
   signal: AbortSignal,
   required: boolean,
+  stream?: ProgressStream,
 ): Promise<void> {
   const { ensureNativeEngine: ensure } = await import('../worker-node/engine/ensure-native.ts');
-  await ensure({ ...(await installOptions(context, signal)), required });
+  await ensure({ ...(await installOptions(context, signal, stream)), required });
 }
 
-async function installOptions({ programFile, commandLine }: InstallContext, signal: AbortSignal) {
+async function installOptions(
+  { programFile, commandLine }: InstallContext,
+  signal: AbortSignal,
+  stream: ProgressStream = process.stderr,
+) {
   const [{ engineCacheDir }, { streamReport }] = await Promise.all([
     import('../worker-node/engine/locate/cache.ts'),
     import('../worker-node/engine/install/progress.ts'),
   ]);
-  const report = streamReport(process.stderr, () => performance.now());
+  const report = streamReport(stream, () => performance.now());
   return { cacheDir: engineCacheDir(), programFile, commandLine, signal, report, nowMs: Date.now() };
 }

@@ -1,9 +1,9 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import type { EvaluateModelFlags } from '../coordinator/commands/evaluate-model.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
 import { imageOptions } from './image-options.ts';
-import { EXIT_INTERRUPTED, interruptWithNotice } from './interrupt.ts';
+import { interruptWithNotice } from './interrupt.ts';
 import {
   dataOption,
   engineOption,
@@ -12,6 +12,7 @@ import {
   transposeOption,
   trustOption,
 } from './options.ts';
+import { ExitCode } from '../shared/util/exit-codes.ts';
 
 interface EvaluateFlags extends EvaluateModelFlags {
   readonly workers: number | 'auto';
@@ -38,7 +39,11 @@ export function addEvaluate(cli: Command, context: CliContext): void {
     .addOption(localWorkersOption())
     .addOption(engineOption('engine of the local workers'))
     .addOption(trustOption('the model'))
-    .option('--json <file>', 'write all figures, with the confusion matrix, to a file')
+    .addOption(
+      new Option('--json <file>', 'write all figures, with the confusion matrix, to a file').env(
+        'GRADCAST_EVALUATE_JSON',
+      ),
+    )
     .option('--csv <file>', 'write the confusion matrix to a file')
     .addHelpText('after', EXAMPLES)
     .action(async (modelDir: string, flags: EvaluateFlags) => {
@@ -71,7 +76,7 @@ async function runEvaluate(modelDir: string, flags: EvaluateFlags, context: CliC
       openEngine: () => context.openEngine(flags.engine),
       chooseWorkerCount: () => resolveWorkerCount({ ...flags, note, signal }, context),
     });
-    if (scores === null) return EXIT_INTERRUPTED;
+    if (scores === null) return ExitCode.interrupted;
     report.info(`Test loss: ${formatMetric(scores.loss)}`);
     for (const [name, value] of Object.entries(scores.metrics))
       report.info(`Test ${name}: ${formatMetric(value)}`);

@@ -13,13 +13,15 @@ export function addExport(cli: Command, context: CliContext): void {
     )
     .argument('<model-dir>', 'folder of a run, or its model/')
     .addOption(
-      new Option('--format <format>', 'format of the file (default: by the name of --out)').choices(
-        EXPORT_FORMATS,
-      ),
+      new Option('--format <format>', 'format of the file (default: by the name of --out)')
+        .env('GRADCAST_EXPORT_FORMAT')
+        .choices(EXPORT_FORMATS),
     )
-    .option(
-      '--out <file>',
-      'file to write, for savedmodel a folder; an existing file is replaced (default: a file in <model-dir>)',
+    .addOption(
+      new Option(
+        '--out <file>',
+        'file to write, for savedmodel a folder; an existing file is replaced (default: a file in <model-dir>)',
+      ).env('GRADCAST_EXPORT_OUT'),
     )
     .addOption(
       new Option('--keras <file>', '.keras file to write: short for --format keras --out <file>').conflicts([

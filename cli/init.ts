@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { Option, type Command } from 'commander';
 import type { Template } from '../coordinator/commands/example-data.ts';
+import { isInteractive } from '../shared/util/terminal.ts';
 import type { CliContext } from './context.ts';
 
 /** Templates, and the data that they are for. */
@@ -43,7 +44,8 @@ Examples:
     )
     .action(async (dir: string, { template }: { readonly template?: Template }) => {
       const chosen =
-        template ?? (process.stdin.isTTY && process.stdout.isTTY ? await ask() : DEFAULT_TEMPLATE);
+        template ??
+        (process.stdin.isTTY && isInteractive(process.stdout, process.env) ? await ask() : DEFAULT_TEMPLATE);
       await context.prepare();
       const { initProject } = await import('../coordinator/commands/init-project.ts');
       const names = await initProject(dir, {

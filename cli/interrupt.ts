@@ -1,10 +1,18 @@
 import { Socket } from 'node:net';
-
-/** Exit code of a command that a signal stopped. */
-export const EXIT_INTERRUPTED = 130;
+import { ExitCode } from '../shared/util/exit-codes.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 type StopSignal = (typeof SIGNALS)[number];
+
+/** Number of listeners that end a command in order. Without one, bin/gradcast.js ends the process at once. */
+export interface SignalOwners {
+  owners: number;
+}
+
+let counted: SignalOwners = { owners: 0 };
+
+/** Counts the listeners from now on. */
+export const countSignalOwners = (signals: SignalOwners): void => void (counted = signals);
 
 export interface InterruptOptions {
   /** Signals that stop the command; it ignores the others. @default all */
@@ -48,12 +56,14 @@ export function listenForInterrupts({
     if (received === null || !signals.includes(received)) return;
     if (controller.signal.aborted && forceExitOn.includes(received)) {
       onForceExit?.();
-      process.exit(EXIT_INTERRUPTED);
+      process.exit(ExitCode.interrupted);
     }
     stop(received);
   };
   const onStdinClosed = (): void => stop(null);
   for (const signal of SIGNALS) process.on(signal, onSignal);
+  counted.owners++;
+  let isDisposed = false;
   if (stopsWithStdin) {
     process.stdin.resume().once('close', onStdinClosed);
     // Stdin alone must not keep a process alive that has nothing left to do.
@@ -65,6 +75,9 @@ export function listenForInterrupts({
       return stoppedBy;
     },
     dispose() {
+      if (isDisposed) return;
+      isDisposed = true;
+      counted.owners--;
       for (const signal of SIGNALS) process.off(signal, onSignal);
       if (stopsWithStdin) process.stdin.off('close', onStdinClosed).destroy();
     },

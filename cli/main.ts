@@ -1,31 +1,33 @@
-import { Command } from 'commander';
-import { createContext, type CliEnvironment } from './context.ts';
+import { ExitCode } from '../shared/util/exit-codes.ts';
+import { createContext, type CliContext, type CliEnvironment } from './context.ts';
 import { addCoordinator } from './coordinator.ts';
 import { addData } from './data.ts';
 import { addEngine } from './engine.ts';
+import { CommandWithVariables, readVariables } from './environment.ts';
 import { addEvaluate } from './evaluate.ts';
 import { addExport } from './export.ts';
 import { addInit } from './init.ts';
+import { countSignalOwners } from './interrupt.ts';
 import { addPlan } from './plan.ts';
 import { addPredict } from './predict.ts';
 import { addStatus } from './status.ts';
 import { addTrain } from './train.ts';
 import { addWorker } from './worker.ts';
 
-/**
- * Parses the command line and runs the command. Help, the version, `plan` and errors in options need nothing but this
- * module; the other commands import what they run from the build.
- * @param args without the names of Node and of the program
- * @throws Error with a sentence for the person
- */
-export async function main(args: readonly string[], environment: CliEnvironment): Promise<void> {
-  const context = createContext(environment);
-  const cli = new Command('gradcast')
+/** The command line with all commands. */
+export function createCli(context: CliContext): CommandWithVariables {
+  const cli = new CommandWithVariables('gradcast')
     .description('Trains one model on many machines: GPU boxes, CPU cores and browser tabs, over WebSockets.')
     .version(context.version)
     // Options belong to the command that they follow: `engine` and `engine probe` share the names of some.
     .enablePositionalOptions()
-    .showHelpAfterError('(add --help for the options and examples)');
+    .showHelpAfterError('(add --help for the options and examples)')
+    .addHelpText(
+      'after',
+      `
+Every option is an environment variable, too: GRADCAST_EPOCHS is --epochs.
+Exit codes: ${ExitCode.done} done, ${ExitCode.failed} error, ${ExitCode.interrupted} stopped by a signal (docs/guide/fleets.md).`,
+    );
   addInit(cli, context);
   addTrain(cli, context);
   addCoordinator(cli, context);
@@ -37,5 +39,18 @@ export async function main(args: readonly string[], environment: CliEnvironment)
   addWorker(cli, context);
   addEngine(cli, context);
   addPredict(cli, context);
+  return cli;
+}
+
+/**
+ * Parses the command line and runs the command. Help, the version, `plan` and errors in options need nothing but this
+ * module; the other commands import what they run from the build.
+ * @param args without the names of Node and of the program
+ * @throws Error with a sentence for the person
+ */
+export async function main(args: readonly string[], environment: CliEnvironment): Promise<void> {
+  countSignalOwners(environment.signals);
+  const cli = createCli(createContext(environment));
+  readVariables(cli, process.env);
   await cli.parseAsync(args, { from: 'user' });
 }

@@ -33,7 +33,6 @@ export const installNativeOption = (): Option =>
     '--install-native <when>',
     'install native TensorFlow during the run and switch to it: auto if that saves time (3 GB of disk)',
   )
-    .env('GRADCAST_INSTALL_NATIVE')
     .choices(INSTALL_NATIVE)
     .default('auto');
 
@@ -86,13 +85,14 @@ export const exportOption = (): Option =>
   new Option(
     '--export <target...>',
     'write the trained model also as keras, onnx, safetensors or savedmodel, or to a file such as model.onnx, in the folder of the run',
-  ).argParser((name: string, before: readonly string[] | undefined) => {
+  ).argParser((text: string, before: readonly string[] | undefined) => {
+    const names = nameList(text);
     try {
-      runTarget(name, '');
+      for (const name of names) runTarget(name, '');
     } catch (error) {
       throw new InvalidArgumentError((error as Error).message);
     }
-    return [...(before ?? []), name];
+    return [...(before ?? []), ...names];
   });
 
 /** `--custom` of the commands that train. */
@@ -120,9 +120,7 @@ export const tokenOption = (): Option =>
   new Option(
     '--token <token>',
     'secret that workers need to join; GRADCAST_TOKEN hides it from the list of processes',
-  )
-    .env('GRADCAST_TOKEN')
-    .argParser(token('to admit every worker'));
+  ).argParser(token('to admit every worker'));
 
 /** `--fingerprint` of the commands that connect to a coordinator. */
 export const fingerprintOption = (): Option =>
@@ -216,9 +214,7 @@ export const clientTokenOption = (): Option =>
   new Option(
     '--token <token>',
     'token of the coordinator; GRADCAST_TOKEN hides it from the list of processes',
-  )
-    .env('GRADCAST_TOKEN')
-    .argParser(token('if the coordinator has none'));
+  ).argParser(token('if the coordinator has none'));
 
 /** Parses names that are separated by commas. */
 export function nameList(text: string): string[] {

@@ -13,7 +13,12 @@ export function addPlan(cli: Command): void {
     .description(
       'Forecast the time of a step for a number of workers and their links, from a model of compute, links and codecs. Starts nothing.',
     )
-    .option('--workers <n>', 'number of workers', integer(1, 1_000), 4)
+    .addOption(
+      new Option('--workers <n>', 'number of workers')
+        .env('GRADCAST_PLAN_WORKERS')
+        .argParser(integer(1, 1_000))
+        .default(4),
+    )
     .addOption(
       new Option('--rate <rate>', "bit rate of each worker's link")
         .argParser(bitRate)

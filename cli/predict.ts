@@ -3,8 +3,9 @@ import type { PredictFlags } from '../coordinator/commands/predict-model.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import type { CliContext } from './context.ts';
-import { EXIT_INTERRUPTED, listenForInterrupts } from './interrupt.ts';
+import { listenForInterrupts } from './interrupt.ts';
 import { decimal, engineOption, integer, trustOption } from './options.ts';
+import { ExitCode } from '../shared/util/exit-codes.ts';
 
 interface PredictCommandFlags extends PredictFlags {
   readonly engine: EngineChoice;
@@ -51,7 +52,11 @@ export function addPredict(cli: Command, context: CliContext): void {
     .addOption(
       new Option('--seed <n>', 'seed of generated text (default: 1337)').argParser(integer(0, 2 ** 32 - 1)),
     )
-    .option('--out <file>', 'write the predictions to a .csv file, or the values to a .npy file')
+    .addOption(
+      new Option('--out <file>', 'write the predictions to a .csv file, or the values to a .npy file').env(
+        'GRADCAST_PREDICT_OUT',
+      ),
+    )
     .option('--json', 'print an object for each sample')
     .addOption(engineOption('engine that computes'))
     .addOption(trustOption('the model'))
@@ -84,7 +89,7 @@ async function runPredict(
       signal: interrupt.signal,
       showsProgress: !process.stdout.isTTY,
     });
-    return isDone ? 0 : EXIT_INTERRUPTED;
+    return isDone ? 0 : ExitCode.interrupted;
   } finally {
     report.close();
     interrupt.dispose();

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { Option, type Command } from 'commander';
 import type { CodecOption } from '../coordinator/api/train.ts';
@@ -10,13 +11,15 @@ import type { LogFormat } from '../coordinator/report/log.ts';
 import type { CheckpointInterval } from '../coordinator/run/checkpoint-writer.ts';
 import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
 import type { Job } from '../shared/model/job.ts';
+import { isInteractive } from '../shared/util/terminal.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import { flagName } from '../shared/util/option-names.ts';
 import { addCallbackOptions } from './callback-options.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
-import { offerWebGpu, requireNativeEngine } from './engine.ts';
+import { urlFileOption } from './coordinator-place.ts';
+import { asStream, offerWebGpu, requireNativeEngine } from './engine.ts';
 import { IMAGE_FLAG_KEYS, imageOptions } from './image-options.ts';
-import { EXIT_INTERRUPTED, interruptWithNotice, waitForInterrupt } from './interrupt.ts';
+import { interruptWithNotice, waitForInterrupt } from './interrupt.ts';
 import { addOptimizerOptions, OPTIMIZER_FLAG_KEYS, readOptimizerFlags } from './optimizer-options.ts';
 import {
   classWeights,
@@ -38,6 +41,7 @@ import {
   trustOption,
 } from './options.ts';
 import { addTaskArgument, readRunFlags, withCallbacks, type OwnParts } from './task-flags.ts';
+import { ExitCode } from '../shared/util/exit-codes.ts';
 
 /** Flags of `gradcast train` and `gradcast coordinator`, which config.json records. */
 export interface TrainFlags extends CallbackOptions, DataFlags {
@@ -59,6 +63,9 @@ export interface TrainFlags extends CallbackOptions, DataFlags {
   readonly microShard: number;
   readonly out?: string;
   readonly resume?: string;
+  readonly resumeOrStart?: string;
+  /** File for the address of the coordinator. */
+  readonly urlFile?: string;
   readonly checkpointEvery?: CheckpointInterval;
   readonly audit?: number;
   readonly codec: string;
@@ -136,6 +143,12 @@ export function addTrainingOptions(command: Command): Command {
     )
     .addOption(
       new Option(
+        '--resume-or-start <dir>',
+        'resume the run in this folder if it has a checkpoint, else start one there; for schedulers that repeat a command',
+      ).conflicts(['out', 'resume']),
+    )
+    .addOption(
+      new Option(
         '--checkpoint-every <n>',
         'save a checkpoint every 500 steps, 30s or 5m (default: 5m; with --resume: as before)',
       ).argParser(interval),
@@ -152,6 +165,11 @@ export function addTrainingOptions(command: Command): Command {
     .option('--micro-shard <n>', 'samples that --exact computes at a time', integer(1, 65_536), 16)
     .addOption(codecOption())
     .addOption(tokenOption())
+    .addOption(
+      urlFileOption(
+        'write the address and the token, by default a random one, to this file for workers on a shared disk; at the end it says `finished`',
+      ),
+    )
     .option('--https', 'serve https and wss; without --cert, with a self-signed certificate')
     .option('--keep-open', 'after the end, serve the page with the trained model until Ctrl-C')
     .option('--cert <file>', 'certificate for https, followed by its chain (PEM)')
@@ -214,12 +232,19 @@ Examples:
     });
 }
 
+/** A run whose workers read the token in a file is never open to others: without --token it has a random one. */
+const withTokenForFile = (flags: TrainFlags): TrainFlags =>
+  flags.urlFile === undefined || flags.token !== undefined
+    ? flags
+    : { ...flags, token: randomBytes(16).toString('base64url') };
+
 /**
  * Runs `train` and `coordinator`.
  * @param own parts of a task file that are no flags
  * @returns the exit code
  */
-export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnParts = {}): Promise<number> {
+export async function runTrain(given: TrainFlags, context: CliContext, own: OwnParts = {}): Promise<number> {
+  const flags = withTokenForFile(given);
   await context.prepare();
   const [library, { growHeap }, { callbacksFrom, withoutSecrets }, { createReporter }, summary, addresses] =
     await Promise.all([
@@ -239,7 +264,7 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
   );
   const { signal } = interrupt;
   // A log is read by others, and a QR code is for a camera in front of a screen.
-  const isScreen = process.stdout.isTTY && flags.log === 'text';
+  const isScreen = isInteractive(process.stdout, process.env) && flags.log === 'text';
   // It goes on after the run.
   const served =
     flags.keepOpen === true
@@ -247,14 +272,14 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
       : undefined;
   const listening = { hasBegun: false };
 
-  const { resume, host, port, token, https, cert, key } = flags;
+  const { resume, resumeOrStart, urlFile, host, port, token, https, cert, key } = flags;
   // A resumed run keeps the settings whose flags have defaults.
   const { batchSize, seed, microShard, exact } = flags;
   const withDefaults = { batchSize, seed, ...(exact === true ? { exact, microShard } : {}) };
   const { model = own.model, weights, loss, metrics, classWeights, optimizer, epochs } = flags;
   const { lossWeights } = own;
   const ofPerson = flags.custom === undefined ? {} : { customObjects: flags.custom };
-  const given = { model, weights, loss, lossWeights, metrics, classWeights, optimizer, epochs, callbacks };
+  const chosen = { model, weights, loss, lossWeights, metrics, classWeights, optimizer, epochs, callbacks };
   const { format, limit, transpose, imageSize, channels, fit } = flags;
   const { validationSplit, target, ignore, types, tokenizer, sequenceLength } = flags;
   const data = {
@@ -265,7 +290,7 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
   };
   const isTls = https === true || cert !== undefined || key !== undefined;
   const run = library.train(
-    { ...given, ...ofPerson, ...(resume === undefined ? withDefaults : {}), data: own.data ?? data },
+    { ...chosen, ...ofPerson, ...(resume === undefined ? withDefaults : {}), data: own.data ?? data },
     {
       workers: chooseWorkerCount,
       engine: flags.engine,
@@ -277,16 +302,22 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
       ...(isTls ? { https: { cert, key } } : {}),
       minWorkers: flags.minWorkers,
       audit: flags.audit,
-      ...(resume === undefined ? { out: flags.out ?? true } : { resume }),
+      ...(resumeOrStart !== undefined
+        ? { resumeOrStart }
+        : resume === undefined
+          ? { out: flags.out ?? true }
+          : { resume }),
       ...(flags.trust === undefined ? {} : { trust: flags.trust }),
       checkpointEvery: flags.checkpointEvery,
       reporter: report,
       signal,
+      isTerminated: () => interrupt.stoppedBy === 'SIGTERM',
       config: { ...withoutSecrets(flags), task: own.file },
       export: flags.export,
       optionName: flagName,
-      onListening({ urls, certificate: tls }) {
+      async onListening({ urls, certificate: tls }) {
         listening.hasBegun = true;
+        if (urlFile !== undefined) await addresses.writeUrlFile(urlFile, urls, token);
         addresses.printAddresses(urls, { ...flags, tls }, context, report, isScreen);
       },
     },
@@ -295,7 +326,8 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
   async function chooseWorkerCount({ microShard }: Job): Promise<number> {
     if (flags.workers !== 0) {
       report.close();
-      if (flags.engine === 'native') await requireNativeEngine(context, signal);
+      const progress = flags.log === 'json' ? asStream((line) => report.info(line)) : process.stderr;
+      if (flags.engine === 'native') await requireNativeEngine(context, signal, progress);
       if (signal.aborted) return 0;
       await offerWebGpu(flags, context.commandLine, (line) => report.info(line));
     }
@@ -313,7 +345,10 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
   try {
     const model = await run;
     printSummary(model);
-    if (signal.aborted && model.canResume) {
+    if (urlFile !== undefined && !signal.aborted) await addresses.finishUrlFile(urlFile);
+    if (signal.aborted && model.canResume && resumeOrStart !== undefined)
+      report.info('The same command resumes it.');
+    else if (signal.aborted && model.canResume) {
       const settings = { ...flags, task: own.file, customCode: model.job.customCode?.hash };
       summary.printResumeHint({ dir: model.folder ?? '' }, settings, context, report);
     }
@@ -324,8 +359,10 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
       await waitForInterrupt();
     }
   } catch (error) {
-    if (error instanceof library.RunFinishedError) report.info(error.message);
-    else if (!signal.aborted || error !== signal.reason) throw error;
+    if (error instanceof library.RunFinishedError) {
+      report.info(error.message);
+      if (urlFile !== undefined) await addresses.finishUrlFile(urlFile);
+    } else if (!signal.aborted || error !== signal.reason) throw error;
     else if (listening.hasBegun) {
       report.close();
       report.info('Stopped before the first step; there is no model.');
@@ -335,5 +372,5 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
     interrupt.dispose();
     await served?.close('The run is finished.');
   }
-  return signal.aborted ? EXIT_INTERRUPTED : 0;
+  return signal.aborted ? ExitCode.interrupted : 0;
 }

@@ -2,11 +2,13 @@ import { hostname } from 'node:os';
 import type { Command } from 'commander';
 import type { LogFormat } from '../coordinator/report/log.ts';
 import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
-import { invalidLinkMessage, parseCoordinatorLink } from '../shared/protocol/coordinator-link.ts';
+import { systemClock } from '../shared/util/clock.ts';
 import type { Devices } from '../worker-node/engine/native/nvidia-gpus.ts';
+import type { WriteLine } from '../worker-node/processes/machine-report.ts';
 import type { CliContext } from './context.ts';
-import { offerWebGpu, requireNativeEngine } from './engine.ts';
-import { EXIT_INTERRUPTED, listenForInterrupts, type Interrupt } from './interrupt.ts';
+import { LINK_HELP, placeOfCoordinator, urlFileOption, type CoordinatorPlace } from './coordinator-place.ts';
+import { asStream, offerWebGpu, requireNativeEngine } from './engine.ts';
+import { listenForInterrupts, type Interrupt } from './interrupt.ts';
 import {
   clientTokenOption,
   countOrAuto,
@@ -18,6 +20,7 @@ import {
   logOption,
   trustOption,
 } from './options.ts';
+import { ExitCode } from '../shared/util/exit-codes.ts';
 
 interface WorkerFlags {
   readonly token?: string;
@@ -44,7 +47,10 @@ export function addWorker(cli: Command, context: CliContext): void {
     .description(
       'Attach this machine to a run. Reconnects while the coordinator cannot be reached; Ctrl-C leaves.',
     )
-    .argument('<link>', 'the link that the coordinator printed, or host:port')
+    .argument('[link]', LINK_HELP)
+    .addOption(
+      urlFileOption('file with the address of the coordinator, which `coordinator --url-file` writes'),
+    )
     .addOption(clientTokenOption())
     .addOption(fingerprintOption())
     .addOption(trustOption('the run'))
@@ -75,42 +81,63 @@ export function addWorker(cli: Command, context: CliContext): void {
 Examples:
   gradcast worker http://192.168.1.20:2718/#s3cret
   gradcast worker 192.168.1.20:2718 --token s3cret --name lab-7 --workers 4
+  gradcast worker --url-file /shared/run/url            waits until the coordinator has written it
+  GRADCAST_URL=coordinator:2718 gradcast worker         every option is a variable, too
   gradcast worker 192.168.1.20:2718 --devices all       one worker for each GPU
   gradcast worker 192.168.1.20:2718 --engine webgpu     the GPU, of any vendor, after engine install --webgpu
 
 GRADCAST_GPU names the GPU that WebGPU uses, GRADCAST_GPU_POWER=low prefers the frugal one of two.`,
     )
-    .action(async (link: string, flags: WorkerFlags) => {
+    .action(async (link: string | undefined, flags: WorkerFlags, command: Command) => {
+      const place = placeOfCoordinator(command, link);
       await context.prepare();
-      process.exitCode = await runWorkerCommand(link, flags, context);
+      process.exitCode = await runWorkerCommand(place, flags, context);
     });
 }
 
 /**
- * @param link to the coordinator; its token replaces the option's
+ * @param place of the coordinator; the token of its link replaces the option's
  * @returns the exit code
  */
-async function runWorkerCommand(link: string, flags: WorkerFlags, context: CliContext): Promise<number> {
-  const { runWorkers } = await import('../worker-node/run-workers.ts');
-  const parsed = parseCoordinatorLink(link);
-  if (parsed === null) throw new Error(invalidLinkMessage(link));
+async function runWorkerCommand(
+  place: CoordinatorPlace,
+  flags: WorkerFlags,
+  context: CliContext,
+): Promise<number> {
+  const [{ runWorkers }, { waitForUrlFile }] = await Promise.all([
+    import('../worker-node/run-workers.ts'),
+    import('../worker-node/url-file.ts'),
+  ]);
   const hasParent = process.env.GRADCAST_LEASH === 'stdin';
   const interrupt = interruptWorker(hasParent);
   const { signal } = interrupt;
   const { sampleCache } = flags;
   const log = await createWorkerLog(flags);
+  const { urlFile } = place;
+  const found =
+    urlFile === undefined
+      ? place.link
+      : await waitForUrlFile(urlFile, { ...log, signal, clock: systemClock(globalThis) });
+  // A function, since TypeScript narrows a property that changes meanwhile.
+  const isLeaving = (): boolean => signal.aborted;
+  if (isLeaving()) return ExitCode.interrupted;
+  if (found === null) {
+    log.info(`The run is finished, as ${urlFile ?? ''} says.`);
+    return 0;
+  }
   // The parent process has prepared the engine; and an installation brings none for GPUs.
   const isStartedByHand = process.env.GRADCAST_LEASH === undefined;
   if (flags.engine === 'native' && isStartedByHand && flags.devices === undefined) {
-    await requireNativeEngine(context, signal);
-    if (signal.aborted) return EXIT_INTERRUPTED;
+    await requireNativeEngine(context, signal, flags.log === 'json' ? asStream(log.info) : process.stderr);
+    if (isLeaving()) return ExitCode.interrupted;
   }
   if (isStartedByHand && flags.devices === undefined) await offerWebGpu(flags, context.commandLine, log.info);
   const code = await runWorkers({
     ...flags,
     ...log,
-    url: parsed.url,
-    token: parsed.token ?? flags.token,
+    url: found.url,
+    token: found.token ?? flags.token,
+    urlFile,
     isSibling: process.env.GRADCAST_SIBLING !== undefined,
     program: context,
     sampleCacheBytes: sampleCache === undefined ? undefined : sampleCache * 2 ** 20,
@@ -122,30 +149,27 @@ async function runWorkerCommand(link: string, flags: WorkerFlags, context: CliCo
     signal,
     isTerminated: () => interrupt.stoppedBy === 'SIGTERM',
   });
-  return code ?? EXIT_INTERRUPTED;
+  return code ?? ExitCode.interrupted;
 }
 
 /**
- * Stops a worker in order at the first signal; a second Ctrl-C ends it at once. With a parent process, only SIGTERM and the
+ * Stops a worker in order at the first signal; a second Ctrl-C or SIGTERM ends it at once. With a parent process, only SIGTERM and the
  * end of stdin count: Ctrl-C reaches the whole terminal, but the parent process needs this worker to finish the step.
  */
 function interruptWorker(hasParent: boolean): Interrupt {
   return hasParent
     ? listenForInterrupts({ signals: ['SIGTERM'], stopsWithStdin: true })
-    : listenForInterrupts({ forceExitOn: ['SIGINT'] });
+    : listenForInterrupts({ forceExitOn: ['SIGINT', 'SIGTERM'] });
 }
 
 /** Writes to stderr: `info` about normal progress, `note` about problems. */
-async function createWorkerLog({
-  quiet,
-  log,
-}: WorkerFlags): Promise<Record<'info' | 'note', (line: string) => void>> {
+async function createWorkerLog({ quiet, log }: WorkerFlags): Promise<Record<'info' | 'note', WriteLine>> {
   const write = (text: string): void => void process.stderr.write(text);
   const writeLine = (line: string): void => write(`${line}\n`);
   const json = log === 'json' ? (await import('../coordinator/report/log.ts')).jsonLog(write) : null;
-  const info = json === null ? writeLine : (line: string): void => json.info(line);
+  const info: WriteLine = json === null ? writeLine : (...line) => json.info(...line);
   return {
     info: quiet === true ? () => undefined : info,
-    note: json === null ? writeLine : (line) => json.warn(line),
+    note: json === null ? writeLine : (...line) => json.warn(...line),
   };
 }

@@ -1,10 +1,15 @@
+import { lookup } from 'node:dns';
+import type { LookupFunction } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { WebSocket, type RawData } from 'ws';
 import { CloseCode } from '../shared/protocol/close-codes.ts';
+import { errorMessage } from '../shared/util/error-message.ts';
 import { sanitizeForTerminal } from '../shared/util/sanitize.ts';
 import type { Connect } from '../shared/protocol/transport.ts';
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** Time for one of several addresses of a host. Node's 250 ms are too short for a connection around the world. */
+const ADDRESS_TIMEOUT_MS = 1_500;
 const CLOSE_GRACE_MS = 1_000;
 /** Limits the memory that a hostile coordinator can fill. */
 const MAX_FRAME_BYTES = 1 << 30;
@@ -18,19 +23,47 @@ const FINGERPRINT_ADVICE = 'set --fingerprint to the one that the coordinator pr
 export const connectWebSocket: Connect = connectPinned(undefined);
 
 /**
- * Connects over ws.
+ * Connects over ws. A host name is resolved anew by each connection. Those of its addresses that refuse connections are skipped, and
+ * each connection begins with the next one: there may be another program at the first.
  * @param fingerprint SHA-256 of the only trusted certificate; undefined for those that this machine trusts
+ * @param resolve finds the addresses of a host
  */
-export function connectPinned(fingerprint: string | undefined): Connect {
-  return (url, events) => connect(url, events, fingerprint);
+export function connectPinned(fingerprint: string | undefined, resolve: Resolve = lookup): Connect {
+  let connections = 0;
+  return (url, events) => connect(url, events, fingerprint, lookupFrom(connections++, resolve));
+}
+
+/** The part of dns.lookup that is used. */
+export type Resolve = (
+  host: string,
+  options: { readonly all: true },
+  callback: (error: NodeJS.ErrnoException | null, addresses: { address: string; family: number }[]) => void,
+) => void;
+
+/** Finds the addresses of a host in an order that begins with another one for each `first`. */
+function lookupFrom(first: number, resolve: Resolve): LookupFunction {
+  return (host, options, callback) =>
+    resolve(host, { ...options, all: true }, (error, addresses) => {
+      if (error !== null) {
+        callback(error, []);
+        return;
+      }
+      const at = first % Math.max(1, addresses.length);
+      const ordered = [...addresses.slice(at), ...addresses.slice(0, at)];
+      if (options.all === true) callback(null, ordered);
+      else callback(null, ordered[0]?.address ?? '', ordered[0]?.family);
+    });
 }
 
 function connect(
   url: Parameters<Connect>[0],
   events: Parameters<Connect>[1],
   fingerprint: string | undefined,
+  lookup: LookupFunction,
 ): ReturnType<Connect> {
-  const socket = new WebSocket(url, {
+  const options = {
+    lookup,
+    autoSelectFamilyAttemptTimeout: ADDRESS_TIMEOUT_MS,
     perMessageDeflate: false,
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     maxPayload: MAX_FRAME_BYTES,
@@ -38,7 +71,8 @@ function connect(
     // sides two passes over every gradient.
     generateMask: () => undefined,
     rejectUnauthorized: fingerprint === undefined,
-  });
+  };
+  const socket = new WebSocket(url, options);
   let failure = '';
   /** Whether the certificate was rejected: the next connection would get the same one. */
   let isUntrusted = false;
@@ -57,7 +91,10 @@ function connect(
     if (failure !== '') return;
     const code = error.code ?? '';
     isUntrusted = CERTIFICATE_ERROR.test(code);
-    failure = SELF_SIGNED.has(code) ? `${error.message}: ${FINGERPRINT_ADVICE}` : error.message;
+    // Of a host with several addresses, each of which has refused the connection.
+    const message =
+      error instanceof AggregateError ? error.errors.map(errorMessage).join(', ') : error.message;
+    failure = SELF_SIGNED.has(code) ? `${message}: ${FINGERPRINT_ADVICE}` : message;
   });
   socket.on('close', (code, reason) => {
     // The reason is printed in a terminal.

@@ -8,6 +8,7 @@ import { createGarbageCollector } from './util/collect-garbage.ts';
 import { connectPinned } from './connect-websocket.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import type { Engine } from '../shared/engine/engine.ts';
+import { locateByUrlFile } from './url-file.ts';
 import { totalSteps, type WorkerProcessMessage } from './processes/messages.ts';
 import { EngineLostError } from '../shared/engine/remote-engine/client.ts';
 import { openThreadedEngine, type ThreadedEngine, type ThreadEngine } from './thread/threaded-engine.ts';
@@ -15,6 +16,8 @@ import { openThreadedEngine, type ThreadedEngine, type ThreadEngine } from './th
 export interface NodeWorkerOptions {
   readonly url: string;
   readonly token?: string | undefined;
+  /** File with the address, which is read again after each connection. @default the address stays */
+  readonly urlFile?: string | undefined;
   /** Fingerprint of the coordinator's certificate if it is self-signed. */
   readonly fingerprint?: string | undefined;
   /** Hashes of custom code that it runs. @default none */
@@ -105,6 +108,7 @@ async function runWithEngine(
       url,
       name,
       ...(token === undefined ? {} : { token }),
+      ...(options.urlFile === undefined ? {} : { locate: locateByUrlFile(options.urlFile, token) }),
       engine,
       connect: connectPinned(options.fingerprint),
       sampleStore: { maxBytes: options.sampleCacheBytes ?? defaultSampleCache(url) },

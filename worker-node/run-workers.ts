@@ -11,22 +11,19 @@ import { installInBackground } from './engine/upgrade/background-install.ts';
 import { canInstall, detectProcessor, isWorthInstalling } from './engine/upgrade/install-decision.ts';
 import { runWithEngineUpgrade } from './engine/upgrade/run-with-upgrade.ts';
 import { chooseDeviceWorkers, type WorkerGroup } from './processes/device-workers.ts';
-import { MachineReport } from './processes/machine-report.ts';
+import { MachineReport, type WriteLine } from './processes/machine-report.ts';
 import { sendToParent, type WorkerProcessMessage } from './processes/messages.ts';
-import {
-  EXIT_ENGINE_DIED,
-  EXIT_TERMINATED,
-  runProcesses,
-  type ProcessGroupOptions,
-  type WorkerSpec,
-} from './processes/run-processes.ts';
+import { runProcesses, type ProcessGroupOptions, type WorkerSpec } from './processes/run-processes.ts';
 import { runNodeWorker } from './run-node-worker.ts';
 import { EngineLostError } from '../shared/engine/remote-engine/client.ts';
+import { ExitCode } from '../shared/util/exit-codes.ts';
 
 export interface RunWorkersOptions {
   /** ws:// or wss:// address of the coordinator. */
   readonly url: string;
   readonly token?: string | undefined;
+  /** File with the address, which is read again after each connection. @default the address stays */
+  readonly urlFile?: string | undefined;
   /** SHA-256 of the one certificate to trust. @default certificates that this machine trusts */
   readonly fingerprint?: string | undefined;
   /** Hashes of custom code that the workers run. @default none */
@@ -52,9 +49,9 @@ export interface RunWorkersOptions {
   /** Whether SIGTERM has aborted the signal. */
   readonly isTerminated: () => boolean;
   /** Writes a line about normal progress. */
-  readonly info: (line: string) => void;
+  readonly info: WriteLine;
   /** Writes a line about a problem. */
-  readonly note: (line: string) => void;
+  readonly note: WriteLine;
 }
 
 export interface WorkerProgram {
@@ -73,7 +70,8 @@ export interface WorkerProgram {
 export async function runWorkers(options: RunWorkersOptions): Promise<number | null> {
   const { url, name, threads, devices, isSibling, signal, info, note } = options;
   const clock = systemClock(globalThis);
-  const report = new MachineReport({ name, url: formatCoordinatorLink({ url }), info, note, clock });
+  const place = options.urlFile ?? formatCoordinatorLink({ url });
+  const report = new MachineReport({ name, url: place, info, note, clock });
   const { workers: specs, engine } = await chooseWorkers(options);
   if (signal.aborted) return null;
   const mayInstall =
@@ -106,6 +104,7 @@ async function runSingleWorker(options: RunWorkersOptions, report: MachineReport
     const reason = await runNodeWorker({
       url,
       token,
+      urlFile: options.urlFile,
       fingerprint,
       trust: options.trust,
       name,
@@ -118,7 +117,7 @@ async function runSingleWorker(options: RunWorkersOptions, report: MachineReport
     });
     if (!hasParent || !isLeaving()) await send({ type: 'ended', reason });
     // The parent process asks its workers to leave by closing stdin; after SIGTERM to one of them the others keep working.
-    return isSibling && options.isTerminated() ? EXIT_TERMINATED : 0;
+    return isSibling && options.isTerminated() ? ExitCode.workerTerminated : 0;
   } catch (error) {
     if (hasParent && error instanceof RefusedError) {
       await send({ type: 'refused', reason: error.message });
@@ -126,7 +125,7 @@ async function runSingleWorker(options: RunWorkersOptions, report: MachineReport
     }
     if (!isSibling || !(error instanceof EngineLostError)) throw error;
     note(`${name}: ${error.message}`);
-    return EXIT_ENGINE_DIED;
+    return ExitCode.engineDied;
   }
 }
 
@@ -172,13 +171,14 @@ function createProcessGroup(
   report: MachineReport,
 ): ProcessGroupOptions {
   const { url, engine, token, threads, fingerprint, program, childOptions, signal, note } = options;
+  const coordinator = options.urlFile === undefined ? [url] : ['--url-file', options.urlFile];
   const args = ['--workers', '1', '--engine', engine, ...childOptions];
   if (fingerprint !== undefined) args.push('--fingerprint', fingerprint);
   if (options.trust !== undefined) args.push('--trust', options.trust.join(','));
   const fairShare = String(threadsPerWorker(availableParallelism(), workers.length));
   return {
     workers,
-    command: [process.execPath, program.programFile, 'worker', url, ...args],
+    command: [process.execPath, program.programFile, 'worker', ...coordinator, ...args],
     env: {
       TF_NUM_INTRAOP_THREADS: fairShare,
       ...process.env,

@@ -8,6 +8,7 @@ import { keyName, type OptionName } from '../../shared/util/option-names.ts';
 import { runTraining, type RunSettings } from '../commands/run-training.ts';
 import { LINK_CODECS, type CodecChoice } from '../links/codecs.ts';
 import type { Reporter } from '../report/reporter.ts';
+import { hasCheckpoint } from '../run/checkpoint.ts';
 import type { CheckpointInterval } from '../run/checkpoint-writer.ts';
 import { defaultRunDir } from '../run/run-folder.ts';
 import { describeTaskData } from '../task/data.ts';
@@ -86,6 +87,11 @@ export interface TrainOptions {
   readonly export?: readonly string[] | undefined;
   /** Folder of a run to resume from its last checkpoint, with its model and settings. @default a new run */
   readonly resume?: string | undefined;
+  /**
+   * Folder of a run to resume if it has a checkpoint, else of a new run, in place of `out` and `resume`: for schedulers that start a
+   * program again. The settings of the task have to stay the same. @default none
+   */
+  readonly resumeOrStart?: string | undefined;
   /** SHA-256 of custom code that a resumed run may run. @default none */
   readonly trust?: readonly string[] | undefined;
   /** Time between two checkpoints. @default five minutes; of a resumed run, as before */
@@ -94,8 +100,13 @@ export interface TrainOptions {
   readonly reporter?: Partial<Reporter> | undefined;
   /** Aborted to stop: the step in progress is finished. @default never */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Whether a scheduler stops the run, which ends the process soon and may start it again: the step in progress has five seconds, the
+   * model is saved without being measured, and workers wait for the run to come back. Called when the signal is aborted. @default no
+   */
+  readonly isTerminated?: (() => boolean) | undefined;
   /** Called when workers can join. */
-  readonly onListening?: ((at: ListeningAt) => void) | undefined;
+  readonly onListening?: ((at: ListeningAt) => void | Promise<void>) | undefined;
   /** Settings that config.json records. @default those of the task and these options */
   readonly config?: object | undefined;
   /** Names of options in errors. @default their keys */
@@ -137,12 +148,14 @@ const optionFields = {
   out: v.optional(v.union([text, v.literal(true)])),
   export: v.optional(v.array(text)),
   resume: v.optional(text),
+  resumeOrStart: v.optional(text),
   trust: v.optional(v.array(text)),
   checkpointEvery: v.optional(
     v.union([v.object({ steps: whole(1) }), v.object({ ms: v.pipe(v.number(), v.minValue(1)) })]),
   ),
   reporter: v.optional(object),
   signal: v.optional(v.instance(AbortSignal)),
+  isTerminated: v.optional(v.function()),
   onListening: v.optional(v.function()),
   config: v.optional(object),
   optionName: v.optional(v.function()),
@@ -183,6 +196,7 @@ async function runTask(task: Task, options: TrainOptions, controls: RunControls)
     listener,
     callbacks: task.callbacks,
     signal,
+    isTerminated: options.isTerminated,
     async chooseWorkerCount(job) {
       const { workers = typeof engine === 'string' && coordinator === undefined ? 'auto' : 0 } = options;
       if (typeof workers === 'function') return workers(job);
@@ -191,9 +205,9 @@ async function runTask(task: Task, options: TrainOptions, controls: RunControls)
       const note = (line: string): void => report.info(line);
       return program.chooseWorkerCount({ engine: settings.engine, threads, note, signal });
     },
-    onListening(urls, certificate) {
+    async onListening(urls, certificate) {
       setUrls(urls);
-      onListening?.({ urls, certificate });
+      await onListening?.({ urls, certificate });
     },
     onSteps: setSteps,
   }).finally(release);
@@ -213,9 +227,12 @@ async function runTask(task: Task, options: TrainOptions, controls: RunControls)
 
 /** @throws TypeError with a sentence if options contradict each other */
 function settingsOf(task: Task, options: TrainOptions): RunSettings {
-  const { optimizer, ...others } = task;
-  const { engine = 'auto', https, out, codec = 'auto', audit, coordinator, optionName = keyName } = options;
-  const { host = DEFAULT_HOST, port, token, resume } = options;
+  const { optimizer, ...ofTask } = task;
+  const { engine = 'auto', https, codec = 'auto', audit, coordinator, optionName = keyName } = options;
+  const { host = DEFAULT_HOST, port, token } = options;
+  const { out, resume, mayHaveBegun } = folderOf(options);
+  // Initial weights are of no use to a run that has its own.
+  const others = mayHaveBegun && resume !== undefined ? { ...ofTask, weights: undefined } : ofTask;
   if (coordinator !== undefined && token !== undefined)
     throw new TypeError('The token belongs to the coordinator: createCoordinator({ token }).');
   const withoutPort = (['host', 'https'] as const).find((key) => (options[key] ?? false) !== false);
@@ -246,6 +263,7 @@ function settingsOf(task: Task, options: TrainOptions): RunSettings {
     exact: task.exact ?? (task.microShard === undefined ? undefined : true),
     trust: options.trust,
     out: out === true ? defaultRunDir(new Date()) : out,
+    mayHaveBegun,
     checkpointEvery: options.checkpointEvery,
     export: options.export,
     host: coordinator !== undefined && port === undefined ? '0.0.0.0' : host,
@@ -261,6 +279,24 @@ function settingsOf(task: Task, options: TrainOptions): RunSettings {
     config: options.config ?? describeSettings(task, options),
     optionName,
   };
+}
+
+/** Folder of a run, and whether an earlier process may have left it before its first checkpoint. */
+function folderOf({
+  out,
+  resume,
+  resumeOrStart,
+  optionName = keyName,
+}: TrainOptions): Pick<TrainOptions, 'out' | 'resume'> & { readonly mayHaveBegun: boolean } {
+  if (resumeOrStart === undefined) return { out, resume, mayHaveBegun: false };
+  const other = out === undefined ? (resume === undefined ? null : 'resume') : 'out';
+  if (other !== null)
+    throw new TypeError(
+      `${optionName('resumeOrStart')} names the folder of the run. Leave out ${optionName(other)}.`,
+    );
+  return hasCheckpoint(resumeOrStart)
+    ? { out: undefined, resume: resumeOrStart, mayHaveBegun: true }
+    : { out: resumeOrStart, resume: undefined, mayHaveBegun: true };
 }
 
 const withoutUndefined = <Options extends object>(options: Options): Options =>

@@ -71,6 +71,8 @@ export interface PrepareRunFlags extends Omit<DataFlags, 'data' | 'seed'> {
   readonly classWeights?: ClassWeights | undefined;
   /** Folder for model, history and checkpoints. @default none: nothing is written */
   readonly out?: string | undefined;
+  /** Whether this folder may hold a run without a checkpoint, which begins anew. @default false */
+  readonly mayHaveBegun?: boolean | undefined;
   /** Whether the result must be the same, bit for bit, for any number of workers. */
   readonly exact?: boolean | undefined;
   /** Samples that an exact run computes at a time. @default 16 */
@@ -170,7 +172,8 @@ async function prepareNewRun(
   weights.set(prepared.initialWeights);
   for (const [name, values] of Object.entries(optimizerStart?.vectors ?? {}))
     optimizer.state[name]?.set(values);
-  const { out } = flags;
+  const { out, mayHaveBegun = false } = flags;
+  const earlier = mayHaveBegun ? { signal, info: (line: string): void => report.info(line) } : null;
   let folder: NewRunFolder | null = null;
   return {
     ...prepared,
@@ -181,7 +184,7 @@ async function prepareNewRun(
     weights,
     optimizer,
     checkpointEvery: flags.checkpointEvery ?? DEFAULT_CHECKPOINT_INTERVAL,
-    openFolder: out === undefined ? null : async () => (folder = await createRunFolder(out)),
+    openFolder: out === undefined ? null : async () => (folder = await createRunFolder(out, earlier)),
     release: async () => folder?.release(),
   };
 }

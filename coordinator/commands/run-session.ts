@@ -13,7 +13,7 @@ import { waitForWorkers } from '../pool/wait-for-workers.ts';
 import type { OpenCoordinatorEngine } from '../integrity/reference-engine.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { Certificate } from '../server/tls.ts';
-import { RunAborted } from '../training/errors.ts';
+import { Interrupted, RunAborted } from '../training/errors.ts';
 
 /** The program that the coordinator runs in. */
 export interface RunProgram {
@@ -60,6 +60,8 @@ export interface RunSessionOptions {
   readonly report: Reporter;
   /** Stops the run. */
   readonly interrupt: { readonly signal: AbortSignal };
+  /** See TrainOptions. @default never */
+  readonly isTerminated?: (() => boolean) | undefined;
   /** Called once the port is open, before any work is assigned. */
   readonly onOpen: (run: HostedRun) => void | Promise<void>;
   /** Names of options in lines for the log. @default those of the command line */
@@ -68,6 +70,12 @@ export interface RunSessionOptions {
 
 /** Time that local workers may take to start; after it, the work begins with the workers that are connected. */
 const LOCAL_WORKERS_TIMEOUT_MS = 60_000;
+/**
+ * Time that the step in progress has once the run is terminated. Schedulers kill a process 30 seconds after SIGTERM, and checkpoint,
+ * model and the end of the workers take some of them.
+ */
+const TERMINATED_STEP_MS = 5_000;
+const MAY_COME_BACK = 'The coordinator was stopped and may be started again.';
 const FAILED = 'The run has ended with an error.';
 /** Time for which connections of an ended process may still seem to be open. */
 const CLOSE_GRACE_MS = 1_000;
@@ -85,6 +93,7 @@ export async function withCoordinator<Result>(
 ): Promise<Result> {
   const { job, workers, token, tls, program, clock, report, interrupt, minWorkers, ownEngine } = options;
   const { signal } = interrupt;
+  const isTerminated = (): boolean => signal.aborted && options.isTerminated?.() === true;
   const coordinator =
     options.coordinator ??
     new CoordinatorHost({
@@ -103,6 +112,13 @@ export async function withCoordinator<Result>(
   const timeoutMs = minWorkers === undefined ? LOCAL_WORKERS_TIMEOUT_MS : null;
   const local: LocalWorkers[] = [];
   let closeReason = FAILED;
+  let cancelDeadline = (): void => undefined;
+  const onStop = (): void => {
+    if (!isTerminated()) return;
+    const error = new Interrupted('Terminated before the step was finished.');
+    cancelDeadline = clock.after(TERMINATED_STEP_MS, () => run.finish(MAY_COME_BACK, error, true));
+  };
+  signal.addEventListener('abort', onStop);
   try {
     if (options.port !== null) await coordinator.listen({ host: options.host, port: options.port, tls });
     await options.onOpen(run);
@@ -138,11 +154,18 @@ export async function withCoordinator<Result>(
     if (local.length > 0) void abortWithoutWorkers(local, run, options);
     await waitForWorkers(run.pool, wanted, timeoutMs, clock, signal);
     const result = await work(run);
-    closeReason = signal.aborted ? 'The run was stopped.' : 'The run is finished.';
+    closeReason = isTerminated()
+      ? MAY_COME_BACK
+      : signal.aborted
+        ? 'The run was stopped.'
+        : 'The run is finished.';
     return result;
   } finally {
-    if (options.coordinator === undefined) await coordinator.close(closeReason);
-    else run.finish(closeReason);
+    signal.removeEventListener('abort', onStop);
+    cancelDeadline();
+    const mayComeBack = closeReason === MAY_COME_BACK;
+    if (options.coordinator === undefined) await coordinator.close(closeReason, mayComeBack);
+    else run.finish(closeReason, undefined, mayComeBack);
     await Promise.all(local.map((each) => each.stop()));
     await coordinator.closeLocalPort();
   }

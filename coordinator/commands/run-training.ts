@@ -71,10 +71,12 @@ export interface TrainingRunOptions {
   readonly listener?: TrainingListener | undefined;
   /** Stops the run after the step in progress; then the model is saved. */
   readonly signal: AbortSignal;
+  /** See TrainOptions. @default never */
+  readonly isTerminated?: (() => boolean) | undefined;
   /** Chooses the number of local workers. Called once, before the port is opened. */
   readonly chooseWorkerCount: (job: Job) => Promise<number>;
   /** Called when workers can join. @param urls addresses of the coordinator, the nearest first */
-  readonly onListening: (urls: readonly string[], tls: Certificate | undefined) => void;
+  readonly onListening: (urls: readonly string[], tls: Certificate | undefined) => void | Promise<void>;
   /** Called in their order while the run trains. @default none */
   readonly callbacks?: readonly Callback[] | undefined;
   /** Called when training begins and after each step. @param steps finished steps of the run, those of earlier processes included */
@@ -173,6 +175,7 @@ async function trainPrepared(
       clock,
       report,
       interrupt: { signal },
+      isTerminated: options.isTerminated,
       async onOpen(run) {
         // After the port is open: a run that cannot start leaves no folder.
         const output = await openOutput(prepared, run, options);
@@ -190,7 +193,7 @@ async function trainPrepared(
           );
           await files.checkpoints.writeInitial();
         }
-        options.onListening(run.urls, tls);
+        await options.onListening(run.urls, tls);
       },
     },
     async (run) => {
@@ -309,7 +312,7 @@ async function trainAndSave(
       dataset,
       weights,
       penalty: optimizer.penalty(weights),
-      stepRunner,
+      stepRunner: options.isTerminated?.() === true ? null : stepRunner,
       report,
       save: (measured) => save({ weights, epochs: epoch, scores: measured }),
     });
@@ -360,7 +363,8 @@ export interface StoppedRun {
   readonly weights: Float32Array;
   /** Penalty of the model's regularizers for these weights. @default 0 */
   readonly penalty?: number;
-  readonly stepRunner: Pick<StepRunner, 'evaluate'>;
+  /** Measures the model; null if there is no time for it. */
+  readonly stepRunner: Pick<StepRunner, 'evaluate'> | null;
   readonly report: Pick<Reporter, 'progress' | 'warn'>;
   /** Writes the model, with its scores if they are not null. */
   readonly save: (scores: TestScores | null) => Promise<void>;
@@ -369,7 +373,7 @@ export interface StoppedRun {
 /**
  * Saves the model of a stopped run. If there were steps since the last epoch, the model is saved without scores, evaluated, and
  * saved again.
- * @returns scores of the saved weights; null if no worker was left to compute them
+ * @returns scores of the saved weights; null if no worker or no time was left to compute them
  */
 export async function saveStoppedRun(stopped: StoppedRun): Promise<TestScores | null> {
   const { trained, job, dataset, weights, penalty = 0, stepRunner, report, save } = stopped;
@@ -380,6 +384,7 @@ export async function saveStoppedRun(stopped: StoppedRun): Promise<TestScores | 
     return measured;
   }
   await save(null);
+  if (stepRunner === null) return null;
   try {
     const { count } = dataset.test;
     const score = await stepRunner.evaluate(

@@ -102,6 +102,7 @@ export class CoordinatorHost {
         refusals,
         hostRule: (request) => this.endpoint.hostRule(request),
         budget: new BlockRateLimiter(clock, METRICS_LIMITS),
+        acceptsWorkers: () => this.#run?.run.pool.end === null,
         workerCount: () => this.#run?.run.pool.workers.size ?? 0,
         metrics: () => this.#run?.run.metrics.text() ?? null,
         customCode: () => this.#run?.customCode ?? null,
@@ -228,13 +229,16 @@ export class CoordinatorHost {
       .map((url) => url.replace(/^ws/, 'http').replace(/\/?$/, '/'));
   }
 
-  /** Closes the run, every connection and every port of its own. */
-  async close(reason: string): Promise<void> {
+  /**
+   * Closes the run, every connection and every port of its own.
+   * @param isForNextRun whether workers are to join the run that follows, which another process may serve
+   */
+  async close(reason: string, isForNextRun = false): Promise<void> {
     this.#isClosed = true;
     const run = this.#run?.run;
     this.#run?.leave();
     this.#run = null;
-    const runClosed = run?.close(reason);
+    const runClosed = run?.close(reason, isForNextRun);
     this.endpoint.close();
     await Promise.all(this.#servers.splice(0).map(({ server }) => server.close()));
     await this.closeLocalPort();

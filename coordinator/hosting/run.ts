@@ -73,8 +73,9 @@ export interface Run {
   /**
    * Ends the run for workers and observers. Observers are sent the last weights until close().
    * @param error why a round in progress ends. @default RunAborted: the coordinator was closed
+   * @param isForNextRun whether workers are to join the run that follows. @default false
    */
-  readonly finish: (reason: string, error?: Error) => void;
+  readonly finish: (reason: string, error?: Error, isForNextRun?: boolean) => void;
   /** Closes all connections. @param isForNextRun whether workers are to join the run that follows */
   close(reason: string, isForNextRun?: boolean): Promise<void>;
 }
@@ -154,11 +155,12 @@ export function openRun(options: RunOptions): Run {
   const finish = (
     reason: string,
     error: Error = new RunAborted(`The run has ended before its last step: ${reason}`),
+    isForNextRun = false,
   ): void => {
     clientLog.finish();
     // The last figures include the workers, so observers get them before the pool closes.
     feed.finish(reason);
-    pool.finish(reason, error);
+    pool.finish(reason, error, isForNextRun);
   };
   return {
     pool,
@@ -172,7 +174,7 @@ export function openRun(options: RunOptions): Run {
     connect: (...connected) => pool.connect(...connected),
     finish,
     async close(reason, isForNextRun) {
-      finish(reason);
+      finish(reason, undefined, isForNextRun);
       pool.close(reason, isForNextRun);
       feed.close(reason);
       clientLog.close();

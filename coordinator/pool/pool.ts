@@ -272,13 +272,14 @@ export class WorkerPool {
    * Ends the run: sends `finished` to all workers, also to those that join later, and closes their connections. If another run may
    * follow, connected workers stay and wait.
    * @param error why a round in progress ends
+   * @param isForNextRun whether workers are to join the run that follows, which another process may serve
    */
-  finish(reason: string, error = new Error(reason)): void {
+  finish(reason: string, error = new Error(reason), isForNextRun = false): void {
     if (this.#finished !== null) return;
     this.#finished = { reason, error };
     this.#emit((listener) => listener.finished?.(error));
     if (this.#options.awaitsNextRun !== true) {
-      this.#dismiss(reason);
+      this.#dismiss(reason, isForNextRun);
       return;
     }
     for (const worker of this.#allWorkers().filter(({ supportsStandby }) => supportsStandby))
@@ -291,7 +292,7 @@ export class WorkerPool {
    * @param isForNextRun whether workers are to join the run that follows
    */
   close(reason: string, isForNextRun = false): void {
-    this.finish(reason);
+    this.finish(reason, undefined, isForNextRun);
     this.#dismiss(reason, isForNextRun);
     this.#handshake.close(reason);
   }

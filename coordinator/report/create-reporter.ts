@@ -1,3 +1,4 @@
+import { isInteractive } from '../../shared/util/terminal.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import type { LogFormat } from './log.ts';
 import { jsonReporter } from './json.ts';
@@ -8,7 +9,7 @@ import { terminalReporter } from './terminal.ts';
 /** Reporter with a live progress bar on a terminal and plain lines elsewhere, or with JSON lines. */
 export function createReporter(stream: NodeJS.WriteStream, clock: Clock, format: LogFormat): Reporter {
   if (format === 'json') return jsonReporter((json) => stream.write(json), clock);
-  return stream.isTTY
+  return isInteractive(stream, process.env)
     ? terminalReporter(stream, clock)
     : plainReporter((line) => stream.write(`${line}\n`), clock);
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { existsSync, readdirSync } from 'node:fs';
 import { open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
@@ -113,6 +114,11 @@ const MAX_KEPT_CHECKPOINTS = 3;
 /** File name of a checkpoint, with the steps done. */
 const CHECKPOINT_FILE = /^checkpoint-(\d+)\.bin$/;
 export const checkpointName = (steps: number): string => `checkpoint-${String(steps).padStart(9, '0')}.bin`;
+/** Whether the folder of a run has a checkpoint. */
+export function hasCheckpoint(runDir: string): boolean {
+  const dir = join(runDir, 'checkpoints');
+  return existsSync(dir) && readdirSync(dir).some((file) => CHECKPOINT_FILE.test(file));
+}
 /** File that a process has left that was killed while writing. */
 const UNFINISHED_FILE = /^checkpoint-\d+\.bin\.\d+$/;
 

@@ -12,7 +12,7 @@ import { describeDiskError } from '../files/disk-error.ts';
 import { makeFolder } from '../files/make-folder.ts';
 import { readRegularFile } from '../files/read-file.ts';
 import type { RunLock } from './hold-lock.ts';
-import { LOCK_FILES, acquireRunLock } from './run-lock.ts';
+import { LOCK_FILES, acquireRunLock, type LockOptions } from './run-lock.ts';
 
 const CONFIG_FILE = 'config.json';
 const HISTORY_FILE = 'history.jsonl';
@@ -56,9 +56,13 @@ export const defaultRunDir = (now: Date): string =>
 
 /**
  * Makes the folder of a new run, and locks it for this process.
+ * @param earlier options of the lock if the folder may hold a run that ended before its first checkpoint; null if it may hold none
  * @throws Error with a sentence if it holds a run already, or cannot be written
  */
-export async function createRunFolder(path: string): Promise<NewRunFolder> {
+export async function createRunFolder(
+  path: string,
+  earlier: LockOptions | null = null,
+): Promise<NewRunFolder> {
   const dir = resolve(path);
   await makeFolder(dir).catch((error: unknown) => {
     throw new Error(`${errorMessage(error)} Choose another with --out.`, { cause: error });
@@ -66,13 +70,20 @@ export async function createRunFolder(path: string): Promise<NewRunFolder> {
   // 'wx' fails if the file exists, so that only one of two runs that start at the same time gets the folder.
   await writeFile(configPath(dir), '{}\n', { flag: 'wx' }).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
+      if (earlier !== null) return;
       throw new Error(`${dir} holds a run already. Choose another folder with --out.`);
     }
     throw new Error(
       `The folder ${dir} cannot be written: ${describeDiskError(error)}. Choose another with --out.`,
     );
   });
-  const lock = await acquireRunLock(dir);
+  const lock = await acquireRunLock(dir, earlier ?? {});
+  if (earlier !== null && (existsSync(historyPath(dir)) || existsSync(join(dir, 'model')))) {
+    await lock.release();
+    throw new Error(
+      `${dir} holds a run without a checkpoint to resume from. Choose another folder, or rename this one.`,
+    );
+  }
   return { ...runFolder(dir, lock), release: () => lock.release() };
 }
 

@@ -20,6 +20,8 @@ export interface RouteOptions {
   /** Limit on /metrics, which are computed for each request. */
   readonly budget?: Pick<BlockRateLimiter, 'spend'>;
   readonly workerCount: () => number;
+  /** Whether a run takes workers, also while it waits for them. */
+  readonly acceptsWorkers: () => boolean;
   /** Null while there is no run. */
   readonly metrics: () => Promise<{ readonly contentType: string; readonly body: string }> | null;
   /** Custom code of the run; null if it has none. */
@@ -30,7 +32,8 @@ export interface RouteOptions {
 const RETRY_AFTER_SECONDS = 5;
 
 /**
- * Routes of a run: /health reports that the coordinator runs and its number of workers; /metrics is for Prometheus
+ * Routes of a run: /health reports that the coordinator runs and its number of workers; /ready whether workers can join, with 503 if
+ * they cannot; /metrics is for Prometheus
  * and needs the run's token, if there is one, as a bearer token; /custom/HASH.js is the code that a person wrote for the run, for
  * tabs and for the people who decide whether to trust it. Only clients with a token are told its hash.
  */
@@ -40,16 +43,17 @@ export function runRoutes({
   hostRule,
   budget,
   workerCount,
+  acceptsWorkers,
   metrics,
   customCode,
 }: RouteOptions): Routes {
   return (path) => {
-    if (path === '/health') {
+    if (path === '/health') return (request, response) => sendStatus(request, response, 200, 'ok');
+    if (path === '/ready') {
       return (request, response) =>
-        send(request, response, {
-          contentType: 'application/json',
-          body: `${JSON.stringify({ status: 'ok', workers: workerCount() })}\n`,
-        });
+        acceptsWorkers()
+          ? sendStatus(request, response, 200, 'ready')
+          : sendStatus(request, response, 503, 'no run');
     }
     if (path === '/metrics') return answerMetrics;
     const bundle = path.startsWith('/custom/') ? customCode?.() : null;
@@ -57,6 +61,16 @@ export function runRoutes({
     return (request, response) =>
       send(request, response, { contentType: 'text/javascript;charset=utf-8', body: bundle.bytes });
   };
+
+  function sendStatus(
+    request: IncomingMessage,
+    response: ServerResponse,
+    code: number,
+    status: string,
+  ): void {
+    const body = `${JSON.stringify({ status, workers: workerCount() })}\n`;
+    send(request, response, { status: code, contentType: 'application/json', body });
+  }
 
   function answerMetrics(request: IncomingMessage, response: ServerResponse): void {
     const address = request.socket.remoteAddress ?? '';

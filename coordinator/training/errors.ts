@@ -10,10 +10,10 @@ export class TrainingDiverged extends Error {
   }
 }
 
-/** The run was stopped while no worker was connected to finish the step. */
+/** The run was stopped, and the step in progress is not finished: no worker is connected, or there is no time. */
 export class Interrupted extends Error {
-  constructor() {
-    super('Interrupted while no worker was connected.');
+  constructor(message = 'Interrupted while no worker was connected.') {
+    super(message);
     this.name = 'Interrupted';
   }
 }

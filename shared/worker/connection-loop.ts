@@ -1,4 +1,5 @@
 import { nanoid } from 'nanoid';
+import type { CoordinatorLink } from '../protocol/coordinator-link.ts';
 import { pause } from '../util/clock.ts';
 import { backoffMs } from './backoff.ts';
 import { GradientComputerCache } from './gradient-computer-cache.ts';
@@ -26,16 +27,27 @@ export class RefusedError extends Error {
  * @throws RefusedError if this worker cannot take part in the run
  */
 export async function runWorker(options: WorkerOptions): Promise<string> {
-  const { url, clock, random, report, signal } = options;
+  const { clock, random, report, signal, locate } = options;
+  const { url: firstUrl, token: firstToken, ...others } = options;
+  let link: CoordinatorLink = { url: firstUrl, ...(firstToken === undefined ? {} : { token: firstToken }) };
   const computers = new GradientComputerCache(options.engine);
   const samples = options.sampleStore === undefined ? null : new SampleStores(options.sampleStore);
   // A client that knows the instance can take this worker's place, so it comes from a secure generator, not from `random`.
   const instance = nanoid();
+  // A function, since TypeScript narrows a property that changes meanwhile.
+  const isLeaving = (): boolean => signal.aborted;
   try {
-    for (let attempt = 0; !signal.aborted; attempt++) {
-      const { end, isAnswerAccepted } = await runSession(options, computers, samples, instance);
+    for (let attempt = 0; !isLeaving(); attempt++) {
+      const { url } = link;
+      const { end, isAnswerAccepted } = await runSession(
+        { ...others, ...link },
+        computers,
+        samples,
+        instance,
+      );
       if (end.outcome === 'finished') return end.reason;
-      if (end.outcome === 'refused') throw new RefusedError(url, end.reason, end.code);
+      const refusal = end.outcome === 'refused' ? new RefusedError(url, end.reason, end.code) : null;
+      if (refusal !== null && locate === undefined) throw refusal;
       // A welcome is not enough: each connection may end at the first answer, such as those of damaged frames.
       if (isAnswerAccepted) attempt = 0;
       if (end.outcome === 'left') break;
@@ -45,6 +57,12 @@ export async function runWorker(options: WorkerOptions): Promise<string> {
         { reason: end.reason, waitMs },
       );
       await pause(clock, waitMs, signal, options.onRetryNow);
+      if (locate === undefined || isLeaving()) continue;
+      const found = await locate(link, attempt + 1);
+      if (found === null) return 'The run is finished.';
+      // A coordinator that was started again may have another token.
+      if (refusal !== null && found.url === link.url && found.token === link.token) throw refusal;
+      link = found;
     }
     return 'left';
   } finally {

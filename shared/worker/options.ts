@@ -1,5 +1,6 @@
 import type { Engine } from '../engine/engine.ts';
 import type { Step, Task, Welcome } from '../protocol/messages.ts';
+import type { CoordinatorLink } from '../protocol/coordinator-link.ts';
 import type { Connect } from '../protocol/transport.ts';
 import type { AbortSignalLike, Clock } from '../util/clock.ts';
 import type { CustomCodeAccess } from './custom-code-access.ts';
@@ -22,6 +23,11 @@ export interface WorkerOptions {
   readonly url: string;
   readonly name: string;
   readonly token?: string;
+  /**
+   * Finds the coordinator again after a connection has ended. Its attempts are counted from the last connection that worked.
+   * @returns null if the run is finished. @default the coordinator keeps its address
+   */
+  readonly locate?: (current: CoordinatorLink, attempt: number) => Promise<CoordinatorLink | null>;
   readonly engine: Engine;
   readonly connect: Connect;
   /** Memory and storage for samples, so that they travel once. @default none is kept */

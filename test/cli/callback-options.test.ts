@@ -1,12 +1,12 @@
-import { Command } from 'commander';
 import { describe, expect, it, vi } from 'vitest';
 import { addCallbackOptions } from '../../cli/callback-options.ts';
+import { CommandWithVariables } from '../../cli/environment.ts';
 import { callbacksFrom, type CallbackOptions } from '../../coordinator/callbacks/from-options.ts';
 
 /** Names of the callbacks of a command line. */
 function callbacksOf(...args: string[]): (string | undefined)[] {
   let names: (string | undefined)[] = [];
-  const command = addCallbackOptions(new Command('train')).action((flags: CallbackOptions) => {
+  const command = addCallbackOptions(new CommandWithVariables('train')).action((flags: CallbackOptions) => {
     names = callbacksFrom(flags).map(({ name }) => name);
   });
   command.parse(args, { from: 'user' });

@@ -1,12 +1,12 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import {
-  EXIT_INTERRUPTED,
   interruptWithNotice,
   listenForInterrupts,
   runInterruptible,
   waitForInterrupt,
   type Interrupt,
 } from '../../cli/interrupt.ts';
+import { ExitCode } from '../../shared/util/exit-codes.ts';
 
 const SIGNALS = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const;
 const before = SIGNALS.map((signal) => process.listenerCount(signal));
@@ -52,7 +52,7 @@ test('only a second signal of forceExitOn ends the process', () => {
   send('SIGTERM');
   expect(exit).not.toHaveBeenCalled();
   send('SIGHUP');
-  expect(exit).toHaveBeenCalledExactlyOnceWith(EXIT_INTERRUPTED);
+  expect(exit).toHaveBeenCalledExactlyOnceWith(ExitCode.interrupted);
 });
 
 test('a command with a notice says once what it does, and closes its report before it ends at once', () => {
@@ -63,7 +63,7 @@ test('a command with a notice says once what it does, and closes its report befo
   expect(report.close).not.toHaveBeenCalled();
   send('SIGHUP');
   expect(report.close).toHaveBeenCalledOnce();
-  expect(exit).toHaveBeenCalledExactlyOnceWith(EXIT_INTERRUPTED);
+  expect(exit).toHaveBeenCalledExactlyOnceWith(ExitCode.interrupted);
 });
 
 test('work that a signal stops has no result, also if it fails; other errors are thrown', async () => {

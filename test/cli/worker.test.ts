@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { expect, test } from 'vitest';
-import { EXIT_TERMINATED } from '../../worker-node/processes/run-processes.ts';
 import { gradcast, spawnGradcast } from '../support/worker-process.ts';
+import { ExitCode } from '../../shared/util/exit-codes.ts';
 
 test('an invalid link is an error that shows a valid one', async () => {
   const worker = spawnGradcast(['worker', 'lab-7']);
@@ -24,7 +24,7 @@ test.each([
 });
 
 test.each<[string, (child: ReturnType<typeof sibling>) => void, number]>([
-  ['by SIGTERM', (child) => void child.kill('SIGTERM'), EXIT_TERMINATED],
+  ['by SIGTERM', (child) => void child.kill('SIGTERM'), ExitCode.workerTerminated],
   ['by closed stdin', (child) => void child.stdin.end(), 0],
 ])('the exit code of one of several workers says how it was stopped: %s', async (_, end, expected) => {
   const child = sibling();

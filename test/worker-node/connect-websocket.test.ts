@@ -1,4 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -6,6 +7,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { selfSignedCertificate } from '../../coordinator/server/tls.ts';
+import type { Connect } from '../../shared/protocol/transport.ts';
 import { RefusedError, runWorker } from '../../shared/worker/connection-loop.ts';
 import { connectPinned, connectWebSocket } from '../../worker-node/connect-websocket.ts';
 import { stubEngine } from '../support/stub-engine.ts';
@@ -57,4 +59,48 @@ test('control characters in a close reason do not reach the terminal', async () 
   });
   expect(closed).toEqual([4401, 'Wrong  [2Jtoken All is well.']);
   server.close();
+});
+
+/** Resolves when the connection is open; rejects with the reason if it is closed before. */
+const opened = (connect: Connect, url: string): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const connection = connect(url, {
+      onOpen: () => {
+        connection.terminate();
+        resolve();
+      },
+      onFrame: () => undefined,
+      onClose: (_code, reason) => reject(new Error(reason)),
+    });
+  });
+
+test('a host with several addresses is resolved anew each time, and each connection begins with the next one', async () => {
+  const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as AddressInfo;
+  // Another program has the port at the second address, and none at the third.
+  const other = createHttpServer((_, response) => response.writeHead(404).end());
+  await new Promise<void>((resolve) => other.listen(port, '127.0.0.2', resolve));
+  let lookups = 0;
+  const addresses = ['127.0.0.2', '127.0.0.1', '127.0.0.3'];
+  const connect = connectPinned(undefined, (host, _, callback) => {
+    lookups++;
+    expect(host).toBe('workers.example');
+    callback(
+      null,
+      addresses.map((address) => ({ address, family: 4 })),
+    );
+  });
+  const url = `ws://workers.example:${port}`;
+  await expect(opened(connect, url)).rejects.toThrow('Unexpected server response: 404');
+  await opened(connect, url);
+  await expect(opened(connect, url)).rejects.toThrow('404');
+  expect(lookups).toBe(3);
+  // All of them refuse: the reason names each.
+  addresses.splice(0, 2, '127.0.0.4');
+  await expect(opened(connect, url)).rejects.toThrow(
+    new RegExp(`ECONNREFUSED 127.0.0.[34]:${port}, connect ECONNREFUSED 127.0.0.[34]:${port}`),
+  );
+  server.close();
+  other.close();
 });

@@ -1,6 +1,6 @@
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import type { Topology } from '../../shared/model/job.ts';
 import { gpuEnv } from '../../worker-node/engine/webgpu/open-webgpu.ts';
@@ -108,7 +108,9 @@ describeWebGpu((env) => {
   test('two GPUs have a worker each, and train together', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'gradcast-gpus-'));
     onTestFinished(() => rm(folder, { recursive: true }));
-    const drivers = await copyDrivers(folder, dirname(env.VK_DRIVER_FILES ?? ''));
+    // SwiftShader's folder, also where tests use another driver.
+    const [from = ''] = (env.LD_LIBRARY_PATH ?? '').split(delimiter);
+    const drivers = await copyDrivers(folder, from);
     const dataset = await loadDigits(24);
     const coordinator = await testCoordinator(dataset, {
       ...{ batchSize: 12, epochs: 1, topology: tinyTopology([28, 28, 1], 10) },

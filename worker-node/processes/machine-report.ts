@@ -1,16 +1,19 @@
 import type { Clock } from '../../shared/util/clock.ts';
 import type { WorkerProcessMessage } from './messages.ts';
 
+/** Writes a line. @param fields of the same event in a log as JSON; see docs/log.md */
+export type WriteLine = (line: string, fields?: Readonly<Record<string, unknown>>) => void;
+
 export interface MachineReportOptions {
   /** Name of this machine in the run. */
   readonly name: string;
-  /** Address of the coordinator, without the token. */
+  /** Address of the coordinator, without the token, or the file that has it. */
   readonly url: string;
   readonly clock: Clock;
   /** Prints a line about normal operation. */
-  readonly info: (line: string) => void;
+  readonly info: WriteLine;
   /** Prints a line about a problem. */
-  readonly note: (line: string) => void;
+  readonly note: WriteLine;
 }
 
 /** Time between two lines about the work. */
@@ -49,7 +52,7 @@ export class MachineReport {
   record(worker: string, message: WorkerProcessMessage): void {
     switch (message.type) {
       case 'engine': {
-        this.#reportOnce('info', message.text);
+        this.#reportOnce('info', message.text, { event: 'engine' });
         return;
       }
       case 'joined': {
@@ -67,11 +70,12 @@ export class MachineReport {
       case 'ended': {
         this.#stopTimer();
         const computed = this.#samples === 0 ? '' : ` Computed ${formatCount(this.#samples)} samples.`;
-        this.#reportOnce('info', `${message.reason}${computed}`, message.reason);
+        const fields = { event: 'ended', reason: message.reason, samples: this.#samples };
+        this.#reportOnce('info', `${message.reason}${computed}`, fields, message.reason);
         return;
       }
       case 'refused':
-        this.#reportOnce('note', message.reason);
+        this.#reportOnce('note', message.reason, { event: 'refused' });
     }
   }
 
@@ -88,7 +92,7 @@ export class MachineReport {
     this.#reportedRetries = 0;
     this.#batchSize = batchSize;
     this.#totalSteps = totalSteps;
-    info(`${name}: joined ${url}, ${data}, batch ${batchSize}`);
+    info(`${name}: joined ${url}, ${data}, batch ${batchSize}`, { event: 'joined', url, data, batchSize });
     this.#cancelTimer ??= clock.after(WORK_INTERVAL_MS, () => this.#reportWork());
   }
 
@@ -110,24 +114,34 @@ export class MachineReport {
     if (retries > MAX_CONSECUTIVE_RETRY_LINES && !isPowerOfTwo(retries)) return;
     const still = retries > MAX_CONSECUTIVE_RETRY_LINES ? `Still no connection` : 'No connection';
     const wait = `${(waitMs / 1000).toFixed(1)} s`;
-    note(`${name}: ${still} to ${url} (${reason}). Trying again in ${wait}.`);
+    const fields = { event: 'waiting', url, reason, waitMs: Math.round(waitMs) };
+    note(`${name}: ${still} to ${url} (${reason}). Trying again in ${wait}.`, fields);
   }
 
   #reportWork(): void {
     const { name, info, clock } = this.#options;
     this.#cancelTimer = clock.after(WORK_INTERVAL_MS, () => this.#reportWork());
     if (this.#recentSamples === 0) {
-      if (!this.#isIdle) info(`${name}: connected, no work for this machine at the moment`);
+      if (!this.#isIdle)
+        info(`${name}: connected, no work for this machine at the moment`, { event: 'idle' });
       this.#isIdle = true;
       return;
     }
     const steps = this.#step - (this.#reportedStep ?? this.#step);
     const share = steps === 0 ? null : this.#recentSamples / (steps * this.#batchSize);
     const total = this.#totalSteps === null ? '' : ` of ${formatCount(this.#totalSteps)}`;
+    const samplesPerSecond = Math.round((1000 * this.#recentSamples) / WORK_INTERVAL_MS);
     info(
       `${name}: step ${formatCount(this.#step + 1)}${total}, ${formatCount(this.#samples)} samples computed` +
         (share === null ? '' : `, ${Math.min(100, Math.round(100 * share))}% of the batch`) +
-        `, ${Math.round((1000 * this.#recentSamples) / WORK_INTERVAL_MS)} samples/s`,
+        `, ${samplesPerSecond} samples/s`,
+      {
+        event: 'work',
+        step: this.#step + 1,
+        totalSteps: this.#totalSteps,
+        samples: this.#samples,
+        samplesPerSecond,
+      },
     );
     this.#isIdle = false;
     this.#recentSamples = 0;
@@ -135,10 +149,10 @@ export class MachineReport {
   }
 
   /** @param key part of the line that is the same for all processes */
-  #reportOnce(level: 'info' | 'note', text: string, key = text): void {
+  #reportOnce(level: 'info' | 'note', text: string, fields: object, key = text): void {
     if (this.#reportedLines.has(key)) return;
     this.#reportedLines.add(key);
-    this.#options[level](`${this.#options.name}: ${text}`);
+    this.#options[level](`${this.#options.name}: ${text}`, { ...fields });
   }
 
   #stopTimer(): void {

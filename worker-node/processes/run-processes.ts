@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { MachineReport } from './machine-report.ts';
 import { parseWorkerProcessMessage, type WorkerProcessMessage } from './messages.ts';
+import { ExitCode } from '../../shared/util/exit-codes.ts';
 
 /** One of several worker processes. */
 export interface WorkerSpec {
@@ -22,11 +23,11 @@ export interface ProcessGroupOptions {
   readonly onMessage?: (message: WorkerProcessMessage, worker: WorkerSpec) => void;
 }
 
-/** Exit code of a worker whose engine was lost; the worker is restarted. */
-export const EXIT_ENGINE_DIED = 86;
-/** Exit code of a worker that received a signal from another process than its parent; the worker is restarted. */
-export const EXIT_TERMINATED = 87;
-const RESTARTED_EXIT_CODES: ReadonlySet<number | null> = new Set([null, EXIT_ENGINE_DIED, EXIT_TERMINATED]);
+const RESTARTED_EXIT_CODES: ReadonlySet<number | null> = new Set([
+  null,
+  ExitCode.engineDied,
+  ExitCode.workerTerminated,
+]);
 
 /** Run time below which a worker counts as crashed at its start. */
 const EARLY_EXIT_MS = 10_000;
@@ -75,8 +76,8 @@ async function superviseProcess(options: ProcessGroupOptions, worker: WorkerSpec
 }
 
 function describeExit(code: number | null, signal: NodeJS.Signals | null): string {
-  if (code === EXIT_ENGINE_DIED) return 'lost its engine';
-  if (code === EXIT_TERMINATED) return 'was terminated';
+  if (code === ExitCode.engineDied) return 'lost its engine';
+  if (code === ExitCode.workerTerminated) return 'was terminated';
   return signal === 'SIGKILL' ? 'was killed (signal SIGKILL)' : `crashed (signal ${signal ?? 'unknown'})`;
 }
 

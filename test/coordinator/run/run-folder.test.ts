@@ -55,6 +55,21 @@ describe('the folder of a run', () => {
     expect(await readdir(parent)).toEqual(['config.json']);
   });
 
+  it('begins anew after a run that ended before its first checkpoint, if that is asked for', async () => {
+    const run = await createRunFolder(parent);
+    await run.writeConfig({ seed: 1 });
+    await run.release();
+    const next = await createRunFolder(parent, {});
+    expect(await readdir(parent)).toContain('lock.json');
+    await expect(createRunFolder(parent, {})).rejects.toThrow(`${parent} is in use by process`);
+    await next.appendHistory(record);
+    await next.release();
+    await expect(createRunFolder(parent, {})).rejects.toThrow(
+      `${parent} holds a run without a checkpoint to resume from.`,
+    );
+    expect(await readdir(parent)).not.toContain('lock.json');
+  });
+
   it('may exist without a run in it', async () => {
     await writeFile(join(parent, 'notes.txt'), 'mine');
     expect((await createRunFolder(parent)).dir).toBe(parent);

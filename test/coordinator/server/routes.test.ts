@@ -1,6 +1,8 @@
-import { request } from 'node:http';
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createCoordinator } from '../../../coordinator/index.ts';
 import { Endpoint } from '../../../coordinator/server/endpoint.ts';
 import { startServer } from '../../../coordinator/server/http.ts';
 import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
@@ -25,6 +27,20 @@ test('/health answers without a token', async () => {
   const response = await get('/health');
   expect(response.status).toBe(200);
   expect(await response.json()).toEqual({ status: 'ok', workers: 0 });
+});
+
+test('/ready says without a token whether workers can join, also while a run waits for them', async () => {
+  const response = await get('/ready');
+  expect([response.status, await response.json()]).toEqual([200, { status: 'ready', workers: 0 }]);
+  const host = createCoordinator({ token: 'secret' });
+  const server = createServer((request, answer) => void host.handleRequest(request, answer));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const without = await fetch(`http://127.0.0.1:${port}/ready`);
+  expect([without.status, await without.json()]).toEqual([503, { status: 'no run', workers: 0 }]);
+  expect((await fetch(`http://127.0.0.1:${port}/health`)).status).toBe(200);
+  await host.close();
+  server.close();
 });
 
 test('/metrics returns figures in Prometheus format, if the request has the token', async () => {

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { CloseCode, FATAL_CLOSE_CODES } from '../../../shared/protocol/close-codes.ts';
+import type { CoordinatorLink } from '../../../shared/protocol/coordinator-link.ts';
 import { settle } from '../../support/manual-clock.ts';
 import { exampleWelcome, shardId, step } from '../protocol/examples.ts';
 import { computingWorker, lose, nothingLeft, oneSample, sixWeights } from './connection-harness.ts';
-import { startWorker } from './session-harness.ts';
+import { ScriptedCoordinator, startWorker } from './session-harness.ts';
 
 describe('a worker that loses its connection', () => {
   it('retries immediately when onRetryNow calls back', async () => {
@@ -139,6 +140,61 @@ describe('a worker that loses its connection', () => {
     await worker.clock.advance(1000);
     expect(worker.coordinator.links).toHaveLength(2);
     expect(worker.coordinator.types).toEqual(['hello']);
+  });
+});
+
+describe('a worker that finds its coordinator again', () => {
+  /** A worker whose coordinator is looked for after each connection, and the links that it connected to. */
+  async function searching(found: (() => CoordinatorLink | null)[]) {
+    const coordinator = new ScriptedCoordinator();
+    const places: string[] = [];
+    const attempts: number[] = [];
+    const worker = await startWorker(undefined, {
+      connect: (url, events) => {
+        places.push(url);
+        return coordinator.connect(url, events);
+      },
+      locate: (current: CoordinatorLink, attempt: number) => {
+        attempts.push(attempt);
+        return Promise.resolve((found.shift() ?? (() => current))());
+      },
+    });
+    const hello = (): unknown => coordinator.link.received[0];
+    return { worker, coordinator, places, attempts, hello };
+  }
+  const moved = { url: 'ws://moved:2', token: 'other' };
+
+  it('connects to the new address, with the new token', async () => {
+    const { worker, coordinator, places, attempts, hello } = await searching([() => moved]);
+    coordinator.link.end.close(1006, '');
+    await worker.clock.advance(1_000);
+    expect(places).toEqual(['ws://made:1', 'ws://moved:2']);
+    expect(attempts).toEqual([1]);
+    expect(hello()).toMatchObject({ type: 'hello', token: 'other' });
+    await worker.abort();
+    expect(worker.left).toEqual(nothingLeft);
+  });
+
+  it('retries after a refusal only with another address or token', async () => {
+    const { worker, coordinator, places } = await searching([() => moved]);
+    coordinator.link.end.close(CloseCode.unauthorized, 'Wrong token.');
+    await worker.clock.advance(1_000);
+    expect(places).toEqual(['ws://made:1', 'ws://moved:2']);
+    coordinator.link.end.close(CloseCode.unauthorized, 'Wrong token.');
+    await worker.clock.advance(1_000);
+    expect(worker.ended).toEqual({
+      outcome: 'threw',
+      sentence: 'This worker cannot take part in the run at ws://moved:2: Wrong token.',
+    });
+    expect(worker.left).toEqual(nothingLeft);
+  });
+
+  it('ends when the run is finished', async () => {
+    const { worker, coordinator } = await searching([() => null]);
+    coordinator.link.end.close(1006, '');
+    await worker.clock.advance(1_000);
+    expect(worker.ended).toEqual({ outcome: 'returned', sentence: 'The run is finished.' });
+    expect(worker.left).toEqual(nothingLeft);
   });
 });
 

@@ -45,6 +45,33 @@ describe('the terminal of a worker', () => {
     ]);
   });
 
+  it('has the event and its values as fields, for a log as JSON', async () => {
+    const fields: unknown[] = [];
+    const clock = manualClock();
+    const keep = (_line: string, values?: object): void => void fields.push(values);
+    const report = new MachineReport({
+      ...{ name: 'lab', url: 'http://box:2718/', clock },
+      ...{ info: keep, note: keep },
+    });
+    report.record('lab', { type: 'engine', text: 'wasm' });
+    report.record('lab', JOINED);
+    report.record('lab', { type: 'computed', step: 0, samples: 64 });
+    report.record('lab', { type: 'computed', step: 1, samples: 64 });
+    await clock.advance(60_000);
+    report.record('lab', waiting(1_234.5));
+    report.record('lab', { type: 'refused', reason: 'No.' });
+    report.record('lab', { type: 'ended', reason: 'The run is finished.' });
+    expect(fields).toEqual([
+      { event: 'engine' },
+      { event: 'joined', url: 'http://box:2718/', data: 'mnist', batchSize: 128 },
+      { event: 'work', step: 2, totalSteps: 5_628, samples: 128, samplesPerSecond: 4 },
+      { event: 'idle' },
+      { event: 'waiting', url: 'http://box:2718/', reason: 'connect ECONNREFUSED', waitMs: 1_235 },
+      { event: 'refused' },
+      { event: 'ended', reason: 'The run is finished.', samples: 128 },
+    ]);
+  });
+
   it('reports every half minute how much this machine has computed', async () => {
     const { clock, lines, report, all } = machine();
     all(JOINED);

@@ -2,13 +2,9 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import {
-  EXIT_TERMINATED,
-  EXIT_ENGINE_DIED,
-  runProcesses,
-  type WorkerSpec,
-} from '../../../worker-node/processes/run-processes.ts';
+import { runProcesses, type WorkerSpec } from '../../../worker-node/processes/run-processes.ts';
 import { visibleDeviceEnv } from '../../../worker-node/engine/native/nvidia-gpus.ts';
+import { ExitCode } from '../../../shared/util/exit-codes.ts';
 
 let folder: string;
 beforeEach(async () => void (folder = await mkdtemp(join(tmpdir(), 'gradcast-processes-'))));
@@ -58,7 +54,7 @@ test('each worker has its own name and environment', async () => {
 test('a worker whose engine was lost is restarted, one that ends with an error is not', async () => {
   const first = await run(
     `say('started');
-     if (!existsSync(\`\${folder}/died\`)) { writeFileSync(\`\${folder}/died\`, ''); process.exit(${EXIT_ENGINE_DIED}); }`,
+     if (!existsSync(\`\${folder}/died\`)) { writeFileSync(\`\${folder}/died\`, ''); process.exit(${ExitCode.engineDied}); }`,
     [{ name: 'a', env: {} }],
   );
   expect(first).toEqual({ code: 0, notes: ['a lost its engine; restarting (1 of 3).'] });
@@ -79,7 +75,7 @@ test.runIf(process.platform !== 'win32')(
 );
 
 test('a worker whose engine is lost again and again is not restarted forever', async () => {
-  const { code, notes } = await run(`process.exit(${EXIT_ENGINE_DIED});`, [{ name: 'a', env: {} }]);
+  const { code, notes } = await run(`process.exit(${ExitCode.engineDied});`, [{ name: 'a', env: {} }]);
   expect(code).toBe(1);
   expect(notes.at(-1)).toBe('a lost its engine for the 4th time within seconds; not restarted.');
 });
@@ -88,7 +84,7 @@ test('a worker that another process terminates is restarted, and the others stay
   const { code, notes } = await run(
     `say('started');
      const { readFileSync } = require('node:fs');
-     if (!existsSync(\`\${folder}/asked\`)) { writeFileSync(\`\${folder}/asked\`, ''); process.exit(${EXIT_TERMINATED}); }
+     if (!existsSync(\`\${folder}/asked\`)) { writeFileSync(\`\${folder}/asked\`, ''); process.exit(${ExitCode.workerTerminated}); }
      process.stdin.on('close', () => { say('was let go'); process.exit(0); }).resume();
      setInterval(() => { if (readFileSync(\`\${folder}/output\`, 'utf8').split('started').length > 3) process.exit(0); }, 5);`,
     ['a', 'b'].map((name) => ({ name, env: {} })),

@@ -1,5 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isInteractive } from '../../../shared/util/terminal.ts';
 
 /** Receives the lines of an installation. */
 export interface InstallReport {
@@ -16,8 +17,9 @@ const TERMINAL_INTERVAL_MS = 200;
 export function streamReport(
   stream: { readonly isTTY?: boolean; write(text: string): unknown },
   now: () => number,
+  env: NodeJS.ProcessEnv = process.env,
 ): InstallReport {
-  const terminal = stream.isTTY === true;
+  const terminal = isInteractive(stream, env);
   let lastMs = now();
   let open = false;
   return {

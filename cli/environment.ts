@@ -1,0 +1,81 @@
+import { Command, type Option } from 'commander';
+
+const PREFIX = 'GRADCAST_';
+const TRUE = ['1', 'true', 'yes', 'on'];
+const FALSE = ['0', 'false', 'no', 'off'];
+
+/** Variable of the coordinator's link, which is an argument of commands and no option. */
+export const URL_VARIABLE = `${PREFIX}URL`;
+
+/** Variables of secrets. An empty one is an error: without its token, a coordinator admits every worker. */
+const SECRETS = [`${PREFIX}TOKEN`, `${PREFIX}WEBHOOK_SECRET`];
+
+/** Variable by the long name of an option: GRADCAST_BATCH_SIZE of --batch-size. */
+const variableOf = ({ long }: Option): string =>
+  `${PREFIX}${(long ?? '').replace(/^--/, '').replaceAll('-', '_').toUpperCase()}`;
+
+/** Options of a command and of its subcommands. */
+const optionsOf = (command: Command): Option[] => [
+  ...command.options,
+  ...command.commands.flatMap(optionsOf),
+];
+
+/**
+ * A command whose options, and those of its subcommands, can also be given as environment variables: GRADCAST_ and the option's
+ * name. An option whose name means something else in other commands names its variable itself, with `Option.env`; hidden options have
+ * none. A flag of the command line comes first, then the variable, then a task file, then the default. Empty variables count as not
+ * set. Options without an argument take 1 or 0.
+ * @example
+ * new CommandWithVariables('gradcast').option('--batch-size <n>'); // also GRADCAST_BATCH_SIZE
+ */
+export class CommandWithVariables extends Command {
+  override createCommand(name?: string): CommandWithVariables {
+    return new CommandWithVariables(name);
+  }
+
+  override addOption(option: Option): this {
+    return super.addOption(
+      option.hidden || option.envVar !== undefined ? option : option.env(variableOf(option)),
+    );
+  }
+}
+
+/**
+ * Lets a command line read variables. When its command begins, they are taken out of the environment: the processes that it starts
+ * get what they need as arguments, and secrets as variables of their own.
+ * @param cli with all commands
+ * @param env environment of this process, which is changed
+ */
+export function readVariables(cli: CommandWithVariables, env: NodeJS.ProcessEnv): void {
+  const options = optionsOf(cli).filter(({ envVar }) => envVar !== undefined);
+  for (const option of options) if (isLeftOut(option, valueOf(option, env))) remove(option, env);
+  cli.hook('preAction', (_, command) => {
+    command.options.filter(isFlag).forEach((option) => checkFlag(command, option, env));
+    for (const option of options) remove(option, env);
+  });
+}
+
+const isFlag = ({ required, optional }: Option): boolean => !required && !optional;
+const valueOf = ({ envVar = '' }: Option, env: NodeJS.ProcessEnv): string | undefined => env[envVar];
+const remove = ({ envVar = '' }: Option, env: NodeJS.ProcessEnv): boolean =>
+  Reflect.deleteProperty(env, envVar);
+
+/** Whether a variable leaves its option at the default. */
+function isLeftOut(option: Option, value: string | undefined): boolean {
+  const { envVar = '' } = option;
+  if (value === undefined) return false;
+  if (value.trim() === '') return !SECRETS.includes(envVar);
+  // Kubernetes sets it in each container for a Service named gradcast, unless enableServiceLinks is false.
+  if (envVar === `${PREFIX}PORT`) return value.startsWith('tcp://');
+  return isFlag(option) && FALSE.includes(value.toLowerCase());
+}
+
+/** Commander sets an option without an argument for any value of its variable. */
+function checkFlag(command: Command, option: Option, env: NodeJS.ProcessEnv): void {
+  const value = valueOf(option, env);
+  if (value === undefined || command.getOptionValueSource(option.attributeName()) !== 'env') return;
+  if (TRUE.includes(value.toLowerCase())) return;
+  command.error(
+    `error: option '${option.flags}' value '${value}' from env '${option.envVar ?? ''}' is invalid. It takes 1 or 0.`,
+  );
+}
