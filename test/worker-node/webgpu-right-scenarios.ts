@@ -40,9 +40,9 @@ const gradientOf = (f: (x: tf.Tensor) => tf.Tensor, x: tf.Tensor): tf.Tensor =>
   })(x);
 /** Last results of many. */
 const lastOf = (y: tf.Tensor): tf.Tensor => {
-  const count = Math.min(10, y.shape[0] ?? 0);
-  const others = y.shape.slice(1);
-  return tf.slice(y, [(y.shape[0] ?? 0) - count, ...others.map(() => 0)], [count, ...others]);
+  const [rows = 0, ...others] = y.shape;
+  const count = Math.min(10, rows);
+  return tf.slice(y, [rows - count, ...others.map(() => 0)], [count, ...others]);
 };
 /** Image of 5 x 7 pixels, moved. tfjs' backend for the processor moves the first image of a batch only. */
 const moved = (

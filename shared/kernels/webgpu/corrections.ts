@@ -152,7 +152,7 @@ fn quotient(a: f32, b: f32) -> f32 {
 const transformRounded =
   (stock: Run): Run =>
   (call) => {
-    const { runWebGPUProgram } = call.backend as unknown as ProgramBackend;
+    const stockBackend = call.backend as unknown as ProgramBackend;
     const backend: ProgramBackend = {
       runWebGPUProgram(program, ...others) {
         const code = program
@@ -160,7 +160,7 @@ const transformRounded =
           .replaceAll('round(', 'rounded(')
           .replaceAll(/f32\(i32\(f32\((-?inCoord) \/ (sz2?)\)\)\)/g, 'quotient($1, $2)');
         program.getUserCode = () => ROUNDING + code;
-        return runWebGPUProgram.call(call.backend, program, ...others);
+        return stockBackend.runWebGPUProgram(program, ...others);
       },
     };
     return stock({ ...call, backend: backend as unknown as Call['backend'] });

@@ -8,9 +8,9 @@ type NamedCase = Pick<StepFigures, 'kind' | 'name'>;
 
 /** Answers that runs keep in a file. */
 export interface Answers {
-  known(this: void, step: NamedCase, engine: EngineName): CaseAnswer | undefined;
+  readonly known: (step: NamedCase, engine: EngineName) => CaseAnswer | undefined;
   /** Adds the answers of a case that are within the bounds; others are to be computed again. */
-  keep(this: void, step: StepFigures): void;
+  readonly keep: (step: StepFigures) => void;
 }
 
 /** Opens a file of answers, one JSON line each. It need not exist. */
