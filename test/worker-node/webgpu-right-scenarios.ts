@@ -106,9 +106,23 @@ const OPERATIONS: Readonly<Record<string, () => tf.Tensor>> = {
     ]),
   ),
   ...Object.fromEntries(
-    (['exp', 'expm1', 'log', 'log1p', 'sigmoid', 'softplus', 'tanh', 'elu', 'selu', 'relu6'] as const).map(
-      (name) => [`${name} of unusual numbers`, () => tf[name](tf.tensor1d(UNUSUAL))],
-    ),
+    (
+      [
+        'exp',
+        'expm1',
+        'log',
+        'log1p',
+        'sigmoid',
+        'softplus',
+        'tanh',
+        'elu',
+        'selu',
+        'relu6',
+        'sin',
+        'cos',
+        'tan',
+      ] as const
+    ).map((name) => [`${name} of unusual numbers`, () => tf[name](tf.tensor1d(UNUSUAL))]),
   ),
 };
 

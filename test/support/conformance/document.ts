@@ -179,8 +179,8 @@ export function renderDocument(rows: readonly Row[], figures: Figures, kerasVers
     '',
     'The bounds are 1e-5 for a loss and 1e-4 for a gradient, relative to its norm; 1e-6 for what the coordinator computes. ' +
       'A cell in bold is outside. WebGL computes in a browser, WebGPU in Node, both on a GPU in software (SwiftShader): it shows that kernels and gradients are right, ' +
-      'while the exponentials, roots and reciprocals of a real GPU may be less exact. Sines are not exact on any: WGSL allows them an ' +
-      'absolute error of 2^-11.',
+      'while the exponentials, roots and reciprocals of a real GPU may be less exact. Sines by WebGL are less exact on any: GLSL has no ' +
+      'bound for their error. Those by WebGPU are computed from polynomials.',
     '',
     ...summarize(rows, figures),
     '',
