@@ -3,7 +3,8 @@ import type { TF } from '../../util/tf.ts';
 import { dispatch, kernelFunc, WORKGROUP_NUMBER } from './backend.ts';
 
 // Functions of single values that keep NaN. WGSL may assume that there is none; the shaders of tfjs then make 0 of the sigmoid of
-// one, and infinity of its exponential, so that a run that diverges goes on with numbers that mean nothing. Sines are as exact as on a processor.
+// one, and infinity of its exponential, so that a run that diverges goes on with numbers that mean nothing. Sines are as exact as on a
+// processor.
 
 const THREADS = 64;
 
