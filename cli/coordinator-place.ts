@@ -12,7 +12,7 @@ export const LINK_HELP = `the link that the coordinator printed, or host:port (e
 /** `--url-file`. @param description use of the file, for the help */
 export const urlFileOption = (description: string): Option => new Option('--url-file <file>', description);
 
-/** Where a command finds its coordinator: by a link, or in a file with one. */
+/** Place at which a command finds its coordinator: a link, or a file with one. */
 export type CoordinatorPlace =
   | { readonly link: CoordinatorLink; readonly urlFile?: undefined }
   | { readonly link?: undefined; readonly urlFile: string };

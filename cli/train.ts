@@ -17,7 +17,7 @@ import { flagName } from '../shared/util/option-names.ts';
 import { addCallbackOptions } from './callback-options.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
 import { urlFileOption } from './coordinator-place.ts';
-import { asStream, offerWebGpu, requireNativeEngine } from './engine.ts';
+import { asStream, requireNativeEngine } from './engine.ts';
 import { IMAGE_FLAG_KEYS, imageOptions } from './image-options.ts';
 import { interruptWithNotice, waitForInterrupt } from './interrupt.ts';
 import { addOptimizerOptions, OPTIMIZER_FLAG_KEYS, readOptimizerFlags } from './optimizer-options.ts';
@@ -329,10 +329,11 @@ export async function runTrain(given: TrainFlags, context: CliContext, own: OwnP
       const progress = flags.log === 'json' ? asStream((line) => report.info(line)) : process.stderr;
       if (flags.engine === 'native') await requireNativeEngine(context, signal, progress);
       if (signal.aborted) return 0;
-      await offerWebGpu(flags, context.commandLine, (line) => report.info(line));
     }
-    const threads = microShard === undefined ? undefined : 1;
-    return resolveWorkerCount({ ...flags, threads, note: (line) => report.info(line), signal }, context);
+    const isExact = microShard !== undefined;
+    const threads = isExact ? 1 : undefined;
+    const note = (line: string): void => report.info(line);
+    return resolveWorkerCount({ ...flags, threads, isExact, note, signal }, context);
   }
   const printSummary = ({ scores, folder, dataset, job }: TrainedModel): void => {
     report.close();

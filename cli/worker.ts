@@ -5,9 +5,9 @@ import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice
 import { systemClock } from '../shared/util/clock.ts';
 import type { Devices } from '../worker-node/engine/native/nvidia-gpus.ts';
 import type { WriteLine } from '../worker-node/processes/machine-report.ts';
-import type { CliContext } from './context.ts';
+import { offerWebGpu, type CliContext } from './context.ts';
 import { LINK_HELP, placeOfCoordinator, urlFileOption, type CoordinatorPlace } from './coordinator-place.ts';
-import { asStream, offerWebGpu, requireNativeEngine } from './engine.ts';
+import { asStream, requireNativeEngine } from './engine.ts';
 import { listenForInterrupts, type Interrupt } from './interrupt.ts';
 import {
   clientTokenOption,

@@ -2,6 +2,7 @@ import { webGpuTransfers } from '../kernels/webgpu/backend.ts';
 import { refuseLargeDispatches, type ProgramBackend } from '../kernels/webgpu/in-parts.ts';
 import { outOfMemory, watchMemory, type MemoryBackend } from '../kernels/webgpu/memory.ts';
 import { registerWebGpuKernels } from '../kernels/webgpu/register.ts';
+import { setReproducible } from '../kernels/webgpu/reproducible.ts';
 import type { Clock } from '../util/clock.ts';
 import type { TF } from '../util/tf.ts';
 import { randomShard } from '../data/random-shard.ts';
@@ -94,6 +95,7 @@ export function createWebGpuEngine(tf: TF, device: string, lostReason: string, c
     engine: {
       info,
       load: async (job, module) => {
+        setReproducible(tf, job.microShard !== undefined);
         const computer = await engine.load(job, module);
         await compilePipelines(tf, backend, job, computer);
         // An error of the device was taken there.

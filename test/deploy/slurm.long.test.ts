@@ -13,7 +13,7 @@ import { gradcast, spawnGradcast } from '../support/worker-process.ts';
 const SCRIPTS = ['coordinator.sbatch', 'workers.sbatch'];
 const EPOCHS = 60;
 /** Time limit of a step of the test on a busy machine. */
-const PATIENCE = { timeout: 120_000, interval: 250 };
+const POLL = { timeout: 120_000, interval: 250 };
 
 describeSlurm(() => {
   let slurm: Slurm;
@@ -59,8 +59,8 @@ describeSlurm(() => {
     }));
   };
   const untilEpoch = (count: number): Promise<void> =>
-    expect.poll(async () => (await history('run')).length, PATIENCE).toBeGreaterThanOrEqual(count);
-  const statesOf = (job: string) => expect.poll(() => slurm.states(job), PATIENCE);
+    expect.poll(async () => (await history('run')).length, POLL).toBeGreaterThanOrEqual(count);
+  const statesOf = (job: string) => expect.poll(() => slurm.states(job), POLL);
   const log = (name: string): Promise<string> => readFile(join(slurm.folder, name), 'utf8').catch(() => '');
   /** Submits a script of deploy/slurm/. @returns its number */
   const submit = (...args: string[]): Promise<string> =>
@@ -72,12 +72,12 @@ describeSlurm(() => {
   const field = async (job: string, name: string): Promise<string | undefined> =>
     new RegExp(`\\b${name}=(\\S+)`).exec(await slurm.command('scontrol', ['show', 'job', job]))?.[1];
 
-  test('an exact run has the bits of an undisturbed one if workers are preempted, cancelled and added, and its coordinator is killed', async () => {
-    const undisturbed = spawnGradcast(
-      ['train', ...options, '--workers', '2', '--engine', 'wasm', '--out', join(slurm.folder, 'undisturbed')],
+  test('an exact run has the bits of a run without events if workers are preempted, cancelled and added, and its coordinator is killed', async () => {
+    const reference = spawnGradcast(
+      ['train', ...options, '--workers', '2', '--engine', 'wasm', '--out', join(slurm.folder, 'reference')],
       { ...process.env, GRADCAST_TOKEN: undefined, MNIST_DIR: undefined },
     );
-    expect(await undisturbed.ended, undisturbed.output()).toBe(0);
+    expect(await reference.ended, reference.output()).toBe(0);
 
     onTestFailed(async () => {
       const logs = (await readdir(slurm.folder, { recursive: true })).filter((name) => name.endsWith('.log'));
@@ -127,17 +127,17 @@ describeSlurm(() => {
         '0:0',
       );
     }
-    expect(await history('run')).toEqual(await history('undisturbed'));
+    expect(await history('run')).toEqual(await history('reference'));
     const weights = async (folder: string): Promise<Buffer> => {
       const model = join(slurm.folder, folder, 'model');
       const name = (await readdir(model)).find((file) => /^weights-.*\.bin$/.test(file)) ?? '';
       return readFile(join(model, name));
     };
-    expect((await weights('run')).equals(await weights('undisturbed'))).toBe(true);
+    expect((await weights('run')).equals(await weights('reference'))).toBe(true);
 
     // One that starts too late ends at once.
     const late = await submit('--array=6', '--cpus-per-task=1', 'workers.sbatch');
-    await expect.poll(() => field(late, 'JobState'), PATIENCE).toBe('COMPLETED');
+    await expect.poll(() => field(late, 'JobState'), POLL).toBe('COMPLETED');
     expect(await log(`gradcast-worker-${late}-6.log`)).toContain('finished');
   });
 });

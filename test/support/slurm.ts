@@ -14,7 +14,7 @@ const run = promisify(execFile);
 
 const NODES = ['n1', 'n2', 'n3'];
 const CPUS = 4;
-const PATIENCE = { timeout: 60_000, interval: 500 };
+const POLL = { timeout: 60_000, interval: 500 };
 
 /** A cluster of three nodes on this machine, with a partition `low` and one `high`, whose jobs preempt those of `low`. */
 export interface Slurm {
@@ -122,10 +122,10 @@ PartitionName=high Nodes=${NODES.join(',')} PriorityTier=10 PreemptMode=OFF Stat
           await command('scontrol', ['update', `JobId=${pending}`, 'StartTime=now']).catch(() => undefined);
         }
         expect(await slurm.states(job)).toEqual(expected);
-      }, PATIENCE),
+      }, POLL),
     async stop() {
       await command('scancel', [`--user=${user}`]).catch(() => undefined);
-      await vi.waitFor(async () => expect(await jobs().catch(() => [])).toEqual([]), PATIENCE);
+      await vi.waitFor(async () => expect(await jobs().catch(() => [])).toEqual([]), POLL);
       for (const { child, ended } of daemons.toReversed()) {
         child.kill('SIGTERM');
         await ended;
@@ -137,7 +137,7 @@ PartitionName=high Nodes=${NODES.join(',')} PriorityTier=10 PreemptMode=OFF Stat
     await vi.waitFor(async () => {
       const states = await command('sinfo', ['--noheader', '--Node', '--partition=low', '--format=%T']);
       expect(states).toBe(NODES.map(() => 'idle').join('\n'));
-    }, PATIENCE);
+    }, POLL);
   } catch (error) {
     const log = await readFile(at('slurmctld.log'), 'utf8').catch(String);
     for (const { child } of daemons) child.kill('SIGTERM');

@@ -3,7 +3,7 @@ import { randomShard } from '../../shared/data/random-shard.ts';
 import type { Shard } from '../../shared/data/shard.ts';
 import { benchmarkJob } from '../../shared/engine/benchmark-job.ts';
 import type { GradientComputer } from '../../shared/engine/engine.ts';
-import { FusedKernel } from '../../shared/kernels/fused-ops.ts';
+import { biasedConv2d, biasedProduct, FusedKernel } from '../../shared/kernels/fused-ops.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
@@ -249,6 +249,59 @@ export const SCENARIOS: Readonly<Record<string, () => Promise<unknown>>> = {
       });
     }
     return compared;
+  },
+
+  /**
+   * Numbers of different results of the same operations in an exact run, which tfjs' kernels add up in an order that differs, and the
+   * largest errors of the results, relative to the largest value.
+   */
+  async exact(): Promise<Record<string, { readonly results: number; readonly error: number }>> {
+    const { engine } = await open();
+    const { job } = smallJob();
+    await engine.load({ ...job, microShard: 4 });
+    const long = 2_500;
+    const x = (): tf.Tensor => waves([long, 8]);
+    const ids = (): tf.Tensor1D =>
+      tf.tensor1d(
+        counting(long).map((i) => (i * 7919) % 5),
+        'int32',
+      );
+    const operations: Record<string, () => tf.Tensor> = {
+      'sum over segments': () => tf.unsortedSegmentSum(x(), ids(), 6),
+      'gradient of an embedding': () => gradientOf((table) => tf.gather(table, ids()), tf.ones([6, 8])),
+      'product with long sums': () => tf.matMul(x(), waves([long, 20]), true),
+    };
+    const found: Record<string, { results: number; error: number }> = {};
+    for (const [name, compute] of Object.entries(operations)) {
+      await tf.setBackend('cpu');
+      const expected = await tf.tidy(compute).data();
+      await tf.setBackend('webgpu');
+      const largest = Math.max(...expected.map(Math.abs));
+      const results = new Set<string>();
+      let error = 0;
+      for (let i = 0; i < 4; i++) {
+        const values = await tf.tidy(compute).data();
+        results.add(values.join());
+        values.forEach((value, at) => {
+          error = Math.max(error, Math.abs(value - (expected[at] ?? NaN)) / largest);
+        });
+      }
+      found[name] = { results: results.size, error };
+    }
+    return found;
+  },
+
+  /** Outputs of layers with ReLU whose input has NaN in the first of two samples. */
+  async reluOfNaN(): Promise<readonly (readonly number[])[]> {
+    await open();
+    const input = tf.tensor2d([NaN, 1, -2, 3], [2, 2]);
+    const image = tf.reshape(input, [2, 1, 2, 1]);
+    const bias = tf.tensor1d([0, 1]);
+    const outputs = [
+      biasedProduct(tf, input, tf.ones([2, 2]), bias, true),
+      biasedConv2d(tf, image, tf.ones([1, 2, 1, 2]), bias, { strides: [1, 1], padding: 'valid', relu: true }),
+    ];
+    return Promise.all(outputs.map(async (output) => [...(await output.data())]));
   },
 
   shader: () => refusing((device) => device.createShaderModule({ code: 'no WGSL' })),

@@ -48,6 +48,23 @@ describeWebGpu((env) => {
     expect(wrong).toEqual([]);
   });
 
+  test('computes the same bits each time in an exact run', async () => {
+    const found = (await run('exact')) as Record<
+      string,
+      { readonly results: number; readonly error: number }
+    >;
+    expect(Object.keys(found)).toHaveLength(3);
+    for (const [name, { results, error }] of Object.entries(found)) {
+      expect(results, name).toBe(1);
+      expect(error, name).toBeLessThan(TOLERANCE);
+    }
+  });
+
+  test('keeps NaN in layers with ReLU, so that a run that diverges is noticed', async () => {
+    const outputs = [NaN, NaN, 1, 2];
+    expect(await run('reluOfNaN')).toEqual([outputs, outputs]);
+  });
+
   test.for([
     [
       'a shader that does not compile',

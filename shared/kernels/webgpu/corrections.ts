@@ -27,6 +27,7 @@ import {
   transposeLong,
 } from './in-parts.ts';
 import { reshaped, type Call, type Run } from './kernel-run.ts';
+import { segmentSum } from './reproducible.ts';
 import { unary, UNARY_NAMES } from './unary.ts';
 
 // Kernels of tfjs' WebGPU backend (4.22) that compute something else than its other backends. Their shaders do not compile, which
@@ -79,7 +80,7 @@ export function correctWebGpuKernels(tf: TF): void {
     AddN: addInParts(stock('AddN')),
     Cumsum: overFloats(cumulate(stock('Cumsum'), reverse), cast, same),
     Cumprod: overFloats(cumulate(stock('Cumprod'), reverse), cast, same),
-    UnsortedSegmentSum: overFloats(stock('UnsortedSegmentSum'), cast, same),
+    UnsortedSegmentSum: overFloats(own(segmentSum(tf, stock('UnsortedSegmentSum'), cast)), cast, same),
     PadV2: padAxes(stock('PadV2')),
     Tile: tileAxes(stock('Tile')),
     Reverse: reverse,
