@@ -22,6 +22,8 @@ export default defineConfig({
       { name: 'native', description: 'needs native TensorFlow' },
       { name: 'browser', description: 'needs a browser' },
       { name: 'webgpu', description: 'needs WebGPU in Node' },
+      { name: 'slurm', description: 'needs Slurm' },
+      { name: 'containers', description: 'needs a builder of images' },
       { name: 'mnist', description: 'needs the files of MNIST' },
       { name: 'fashion', description: 'needs the files of Fashion-MNIST' },
     ],

@@ -1,14 +1,15 @@
-// Counts what a gradient step of the default CNN costs on WebGPU in Node, with tfjs' own kernels and with gradcast's: dispatches,
-// pipelines, transfers and their bytes, and the time. Without a GPU, SwiftShader computes on the processor: then only the counts, and
-// the ratio of the times, mean something. Needs the package webgpu (gradcast engine install --webgpu).
-// Arguments: [batch = 8] [steps = 3].
+// Counts what a gradient step of the default CNN costs on WebGPU in Node: dispatches, pipelines, transfers and their bytes, and the time. With
+// tfjs' own kernels; with gradcast's but masks of dropout from the processor; and, by turns with that, with gradcast's. Without a GPU,
+// SwiftShader computes on the processor: then only the counts, and the ratio of the times, mean something. Needs the package webgpu
+// (gradcast engine install --webgpu). Arguments: [batch = 8] [steps = 3].
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { benchmarkJob } from '../shared/engine/benchmark-job.ts';
-import type { Engine } from '../shared/engine/engine.ts';
+import type { Engine, GradientComputer } from '../shared/engine/engine.ts';
 import { relativeDifference } from '../shared/engine/gradient-tolerance.ts';
 import { createEngine } from '../shared/engine/tf-engine.ts';
 import { createWebGpuEngine } from '../shared/engine/webgpu-engine.ts';
+import { FusedKernel } from '../shared/kernels/fused-ops.ts';
 import { correctWebGpuKernels } from '../shared/kernels/webgpu/corrections.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import type { Step } from '../shared/protocol/messages.ts';
@@ -53,57 +54,87 @@ const { job, weights, shard } = benchmarkJob(batch);
 
 correctWebGpuKernels(tf);
 const info = { backend: 'webgpu', version: tf.version.tfjs, device, threads: 1 };
-const before = await measure(createEngine(tf, info));
+const before = await load(createEngine(tf, info));
+for (let i = 0; i <= steps; i++) await addStep(before);
+before.computer.dispose();
+
 const { engine } = createWebGpuEngine(tf, device, '', systemClock(globalThis));
-const after = await measure(engine);
+const after = await load(engine);
+const uploaded: Measurement = { ...after, ...newFigures() };
+const dropout = tf.getKernel(FusedKernel.dropout, 'webgpu');
+for (let i = 0; i <= steps; i++) {
+  await addStep(after);
+  tf.unregisterKernel(FusedKernel.dropout, 'webgpu');
+  await addStep(uploaded);
+  tf.registerKernel(dropout);
+}
+const measurements = [before, uploaded, after];
 
 console.log('');
-console.log('| a step                   | tfjs       | gradcast   |');
-console.log('| ------------------------ | ---------- | ---------- |');
-for (const name of COUNTS) row(name, before.counts[name], after.counts[name]);
-row('first step, ms', before.firstMs, after.firstMs);
-row('step, ms (median)', before.stepMs, after.stepMs);
+console.log('| a step                   | tfjs       | masks up   | gradcast   |');
+console.log('| ------------------------ | ---------- | ---------- | ---------- |');
+for (const name of COUNTS)
+  row(
+    name,
+    measurements.map(({ counts, pipelines }) => (name === 'pipelines' ? pipelines : counts[name])),
+  );
+row(
+  'first step, ms',
+  measurements.map(({ times }) => times[0] ?? NaN),
+);
+row('step, ms (median)', measurements.map(stepMs));
 console.log('');
-console.log(`ratio of the steps' times: ${(after.stepMs / before.stepMs).toFixed(2)}`);
+console.log(`ratio of the steps' times: ${(stepMs(after) / stepMs(before)).toFixed(2)}`);
 console.log(
   `difference of the gradients, relative to their norm: ${relativeDifference(after.gradient, before.gradient).toExponential(1)}`,
 );
 // The open GPU keeps the process alive.
 process.exit(0);
 
-interface Measurement {
-  readonly counts: Counts;
-  /** First step, which compiles the pipelines that are not compiled while the model is loaded. */
-  readonly firstMs: number;
-  readonly stepMs: number;
+/** Figures of the steps of one kind. */
+interface Figures {
+  /** Uses in the last step. */
+  counts: Counts;
+  /** Those that loading the model and all steps have compiled. Steps before may have compiled others. */
+  pipelines: number;
+  /** The first one compiles the pipelines that are not compiled while the model is loaded. */
+  readonly times: number[];
   readonly gradient: Float32Array;
 }
 
-/** Measures steps with new weights each, as a worker gets them. Pipelines are those of all steps and of loading the model. */
-async function measure(engine: Engine): Promise<Measurement> {
-  counts = noCounts();
-  const computer = await engine.load(job);
-  const gradient = new Float32Array(weights.length);
-  const step = async (): Promise<number> => {
-    const startedMs = performance.now();
-    computer.setWeights(weights);
-    await computer.gradient(0 as Step, shard, gradient);
-    return performance.now() - startedMs;
-  };
-  const firstMs = await step();
-  const { pipelines } = counts;
-  const times: number[] = [];
-  for (let i = 0; i < steps; i++) {
-    counts = noCounts();
-    times.push(await step());
-  }
-  computer.dispose();
-  return { counts: { ...counts, pipelines }, firstMs, stepMs: median(times), gradient };
+interface Measurement extends Figures {
+  readonly computer: GradientComputer;
 }
 
-function row(name: string, before: number, after: number): void {
-  const text = (value: number): string => Math.round(value).toLocaleString('en-US').padStart(10);
-  console.log(`| ${name.padEnd(24)} | ${text(before)} | ${text(after)} |`);
+function newFigures(): Figures {
+  return { counts: noCounts(), pipelines: 0, times: [], gradient: new Float32Array(weights.length) };
+}
+
+async function load(engine: Engine): Promise<Measurement> {
+  counts = noCounts();
+  const computer = await engine.load(job);
+  return { computer, ...newFigures(), pipelines: counts.pipelines };
+}
+
+/** Measures a step with new weights, as a worker gets them. */
+async function addStep(measurement: Measurement): Promise<void> {
+  const { computer, times, gradient } = measurement;
+  counts = noCounts();
+  const startedMs = performance.now();
+  computer.setWeights(weights);
+  await computer.gradient(0 as Step, shard, gradient);
+  times.push(performance.now() - startedMs);
+  measurement.pipelines += counts.pipelines;
+  measurement.counts = counts;
+}
+
+function stepMs({ times }: Measurement): number {
+  return median(times.slice(1));
+}
+
+function row(name: string, values: readonly number[]): void {
+  const texts = values.map((value) => Math.round(value).toLocaleString('en-US').padStart(10));
+  console.log(`| ${name.padEnd(24)} | ${texts.join(' | ')} |`);
 }
 
 function noCounts(): Counts {

@@ -61,11 +61,30 @@ async function openInThread(file: string, choice: EngineChoice | 'cpu'): Promise
   return openThreadedEngine({ file, choice, note: () => undefined });
 }
 
-/** Number of local workers of a command; `auto` for the fastest of this machine. */
+/**
+ * Offers WebGPU in one line to the person of a machine that shows a GPU and lacks an engine for it, if the choice of the engine is left
+ * to gradcast.
+ */
+export async function offerWebGpu(
+  { engine }: { readonly engine: EngineChoice },
+  commandLine: string,
+  print: (line: string) => void,
+): Promise<void> {
+  if (engine !== 'auto') return;
+  const { webGpuOffer } = await import('../worker-node/engine/webgpu/system.ts');
+  const line = webGpuOffer(commandLine);
+  if (line !== null) print(line);
+}
+
+/**
+ * Number of local workers of a command; `auto` for the fastest of this machine. Offers WebGPU first, unless there are none or no
+ * measurement may choose it.
+ */
 export async function resolveWorkerCount(
   { workers, ...options }: WorkerCountOptions & { readonly workers: number | 'auto' },
-  { command }: Pick<CliContext, 'command'>,
+  { command, commandLine }: Pick<CliContext, 'command' | 'commandLine'>,
 ): Promise<number> {
+  if (workers !== 0 && options.isExact !== true) await offerWebGpu(options, commandLine, options.note);
   if (workers !== 'auto') return workers;
   const { chooseWorkerCountHere } = await import('../worker-node/autotune/choose-worker-count.ts');
   return chooseWorkerCountHere(command, options);

@@ -12,10 +12,10 @@ export const LINK_HELP = `the link that the coordinator printed, or host:port (e
 /** The same of commands that may have several. */
 export const LINKS_HELP = `${LINK_HELP}; several are tried in turn when one is lost`;
 
-/** `--url-file`. @param description what the command does with the file */
+/** `--url-file`. @param description use of the file, for the help */
 export const urlFileOption = (description: string): Option => new Option('--url-file <file>', description);
 
-/** Place of a command's coordinator: links, or a file with one. */
+/** Place at which a command finds its coordinator: links, or a file with one. */
 export type CoordinatorPlace =
   | {
       readonly link: CoordinatorLink;
@@ -26,7 +26,7 @@ export type CoordinatorPlace =
   | { readonly link?: undefined; readonly alternatives?: undefined; readonly urlFile: string };
 
 /**
- * The coordinator of a command, from the first of: its argument, --url-file, GRADCAST_URL, GRADCAST_URL_FILE.
+ * Finds the coordinator of a command: from the first of: its argument, --url-file, GRADCAST_URL, GRADCAST_URL_FILE.
  * @param command with the option --url-file
  * @param argument link on the command line, or several
  * @throws Error with a sentence if there is none, more than one on the command line, or a link is wrong

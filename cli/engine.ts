@@ -5,7 +5,7 @@ import type { BenchmarkTarget } from '../worker-node/engine/benchmark/benchmark-
 import type { Diagnosis, Finding } from '../worker-node/engine/doctor.ts';
 import type { streamReport } from '../worker-node/engine/install/progress.ts';
 import { errorMessage } from '../shared/util/error-message.ts';
-import type { CliContext } from './context.ts';
+import { offerWebGpu, type CliContext } from './context.ts';
 import { runInterruptible } from './interrupt.ts';
 import { engineOption, integer } from './options.ts';
 import { ExitCode } from '../shared/util/exit-codes.ts';
@@ -22,6 +22,7 @@ interface EngineFlags {
 
 interface InstallFlags {
   readonly gpu?: boolean;
+  readonly withoutGpu?: boolean;
   readonly webgpu?: boolean;
   /** Do not retry soon after a failure, and exit with 0 after one. */
   readonly ifPossible?: boolean;
@@ -85,13 +86,19 @@ GRADCAST_GPU names the GPU that WebGPU uses, GRADCAST_GPU_POWER=low prefers the 
     )
     .addOption(
       new Option(
+        '--without-gpu',
+        'as --gpu, also where no GPU is, such as where an image is built; the processor verifies the engine',
+      ).implies({ gpu: true }),
+    )
+    .addOption(
+      new Option(
         '--webgpu',
         'install WebGPU instead, for GPUs of any vendor on Linux, macOS and Windows: 132 MB, nothing to compile',
       ).conflicts('gpu'),
     )
     .addOption(
       new Option('--if-possible', 'do not retry soon after a failure; a failure is no error')
-        .conflicts(['gpu', 'webgpu'])
+        .conflicts('gpu')
         .hideHelp(),
     )
     .addOption(new Option('--background', 'at low priority, until stdin closes').hideHelp())
@@ -143,6 +150,20 @@ An engine is installed only if a training step with it works. The exit code is 0
     });
 
   engine
+    .command('gpus', { hidden: true })
+    .description('Print the GPUs that WebGPU lists.')
+    .action(async () => {
+      await context.prepare();
+      const [{ readGpus }, { gpuOfEnv }, { formatGpusLine }] = await Promise.all([
+        import('../worker-node/engine/webgpu/gpus.ts'),
+        import('../worker-node/engine/webgpu/open-webgpu.ts'),
+        import('../worker-node/engine/benchmark/gpus-in-child.ts'),
+      ]);
+      const { powerPreference } = gpuOfEnv(process.env);
+      process.stdout.write(formatGpusLine(await readGpus({ powerPreference })));
+    });
+
+  engine
     .command('pace', { hidden: true })
     .description('Measure gradient steps of the native engine, side by side with other processes.')
     .option('--batch <n>', 'samples a step', integer(1, 65536), 128)
@@ -166,9 +187,15 @@ async function runEngine(
     return 0;
   }
   const doctor = await import('../worker-node/engine/doctor.ts');
-  const diagnosis = await runInterruptible((signal) => doctor.diagnose(programFile, signal));
+  const diagnosis = await runInterruptible(async (signal) => {
+    const found = await doctor.diagnose(programFile, signal);
+    await saveComparison(doctor.contenders(found), found, {
+      command: [process.execPath, programFile],
+      signal,
+    });
+    return found;
+  });
   if (diagnosis === null) return ExitCode.interrupted;
-  await saveComparison(doctor.contenders(diagnosis), diagnosis);
   if (report === true) {
     const { formatReport } = await import('../worker-node/engine/report.ts');
     const { text, hasGpu } = formatReport(diagnosis, version);
@@ -195,26 +222,12 @@ async function runEngine(
 async function saveComparison(
   { gpu, other }: Readonly<Record<'gpu' | 'other', Finding | undefined>>,
   { findings }: Diagnosis,
+  how: { readonly command: readonly [string, ...string[]]; readonly signal: AbortSignal },
 ): Promise<void> {
   if (other?.benchmark === undefined || other.benchmark === null) return;
   const { saveMeasurement } = await import('../worker-node/autotune/choose-webgpu.ts');
   const reason = findings.find(({ engine }) => engine === 'webgpu')?.reason;
-  await saveMeasurement(gpu?.benchmark ?? reason ?? 'it was not measured', other.benchmark);
-}
-
-/**
- * Offers WebGPU in one line to the person of a machine that shows a GPU and lacks an engine for it, if the choice of the engine is left
- * to gradcast.
- */
-export async function offerWebGpu(
-  { engine }: { readonly engine: EngineChoice },
-  commandLine: string,
-  print: (line: string) => void,
-): Promise<void> {
-  if (engine !== 'auto') return;
-  const { webGpuOffer } = await import('../worker-node/engine/webgpu/system.ts');
-  const line = webGpuOffer(commandLine);
-  if (line !== null) print(line);
+  await saveMeasurement(gpu?.benchmark ?? reason ?? 'it was not measured', other.benchmark, how);
 }
 
 /** @returns the exit code */
@@ -224,7 +237,7 @@ async function runInstall(flags: InstallFlags, context: CliContext): Promise<num
   if (isBackground) setPriority(constants.priority.PRIORITY_LOW);
   const install = (signal: AbortSignal): Promise<boolean> =>
     flags.webgpu === true
-      ? installWebGpuEngine(context, signal)
+      ? installWebGpuEngine(flags, context, signal)
       : flags.ifPossible === true
         ? ensureNativeEngine(context, signal, false).then(() => true)
         : installNativeEngine(flags, context, signal);
@@ -232,9 +245,19 @@ async function runInstall(flags: InstallFlags, context: CliContext): Promise<num
   return isInstalled === null ? ExitCode.interrupted : isInstalled ? 0 : 1;
 }
 
-async function installWebGpuEngine(context: InstallContext, signal: AbortSignal): Promise<boolean> {
+async function installWebGpuEngine(
+  { ifPossible }: InstallFlags,
+  context: InstallContext,
+  signal: AbortSignal,
+): Promise<boolean> {
   const { installWebGpu } = await import('../worker-node/engine/install/install-webgpu.ts');
-  await installWebGpu(await installOptions(context, signal));
+  const options = await installOptions(context, signal);
+  try {
+    await installWebGpu(options);
+  } catch (error) {
+    if (ifPossible !== true || signal.aborted) throw error;
+    options.report.print(errorMessage(error));
+  }
   return true;
 }
 
@@ -250,7 +273,11 @@ async function installNativeEngine(
   ]);
   const options = await installOptions({ programFile, commandLine }, signal);
   try {
-    await installEngine({ ...options, variant: flags.gpu === true ? 'gpu' : 'cpu' });
+    await installEngine({
+      ...options,
+      variant: flags.gpu === true ? 'gpu' : 'cpu',
+      acceptsNoGpu: flags.withoutGpu === true,
+    });
     return true;
   } catch (error) {
     if (flags.background !== true) throw error;

@@ -3,12 +3,11 @@ import { DATA_FORMATS } from '../coordinator/data/data-options.ts';
 import { LINK_CODECS } from '../coordinator/links/codecs.ts';
 import { runTarget } from '../coordinator/export/formats.ts';
 import type { ColumnType } from '../shared/data/preprocessing.ts';
-import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
+import { ENGINE_CHOICES, type InstallNative } from '../shared/engine/engine-choice.ts';
 import type { LogFormat } from '../coordinator/report/log.ts';
 import type { Devices } from '../worker-node/engine/native/nvidia-gpus.ts';
 
 const LOG_FORMATS: readonly LogFormat[] = ['text', 'json'];
-const ENGINE_CHOICES: readonly EngineChoice[] = ['auto', 'native', 'wasm', 'webgpu'];
 const INSTALL_NATIVE: readonly InstallNative[] = ['auto', 'always', 'never'];
 
 /** `--log` of long-running commands. */

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { Option, type Command } from 'commander';
 import type { CodecOption } from '../coordinator/api/train.ts';
@@ -16,7 +17,7 @@ import { flagName } from '../shared/util/option-names.ts';
 import { addCallbackOptions } from './callback-options.ts';
 import { resolveWorkerCount, type CliContext } from './context.ts';
 import { urlFileOption } from './coordinator-place.ts';
-import { asStream, offerWebGpu, requireNativeEngine } from './engine.ts';
+import { asStream, requireNativeEngine } from './engine.ts';
 import { IMAGE_FLAG_KEYS, imageOptions } from './image-options.ts';
 import { interruptWithNotice, waitForInterrupt } from './interrupt.ts';
 import { addOptimizerOptions, OPTIMIZER_FLAG_KEYS, readOptimizerFlags } from './optimizer-options.ts';
@@ -166,7 +167,7 @@ export function addTrainingOptions(command: Command): Command {
     .addOption(tokenOption())
     .addOption(
       urlFileOption(
-        'write the address, with the token, to this file for workers on a shared disk; at the end it says `finished`',
+        'write the address and the token, by default a random one, to this file for workers on a shared disk; at the end it says `finished`',
       ),
     )
     .option('--https', 'serve https and wss; without --cert, with a self-signed certificate')
@@ -231,30 +232,29 @@ Examples:
     });
 }
 
+/** A run whose workers read the token in a file is never open to others: without --token it has a random one. */
+const withTokenForFile = (flags: TrainFlags): TrainFlags =>
+  flags.urlFile === undefined || flags.token !== undefined
+    ? flags
+    : { ...flags, token: randomBytes(16).toString('base64url') };
+
 /**
  * Runs `train` and `coordinator`.
  * @param own parts of a task file that are no flags
  * @returns the exit code
  */
-export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnParts = {}): Promise<number> {
+export async function runTrain(given: TrainFlags, context: CliContext, own: OwnParts = {}): Promise<number> {
+  const flags = withTokenForFile(given);
   await context.prepare();
-  const [
-    library,
-    { growHeap },
-    { callbacksFrom, withoutSecrets },
-    { createReporter },
-    summary,
-    addresses,
-    { writeUrlFile, finishUrlFile },
-  ] = await Promise.all([
-    import('../coordinator/index.ts'),
-    import('../coordinator/commands/run-training.ts'),
-    import('../coordinator/callbacks/from-options.ts'),
-    import('../coordinator/report/create-reporter.ts'),
-    import('../coordinator/report/summary.ts'),
-    import('../coordinator/report/addresses.ts'),
-    import('../coordinator/commands/url-file.ts'),
-  ]);
+  const [library, { growHeap }, { callbacksFrom, withoutSecrets }, { createReporter }, summary, addresses] =
+    await Promise.all([
+      import('../coordinator/index.ts'),
+      import('../coordinator/commands/run-training.ts'),
+      import('../coordinator/callbacks/from-options.ts'),
+      import('../coordinator/report/create-reporter.ts'),
+      import('../coordinator/report/summary.ts'),
+      import('../coordinator/report/addresses.ts'),
+    ]);
   const callbacks = withCallbacks(own.callbacks, callbacksFrom(flags));
   growHeap();
   const clock = systemClock(globalThis);
@@ -279,7 +279,7 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
   const { model = own.model, weights, loss, metrics, classWeights, optimizer, epochs } = flags;
   const { lossWeights } = own;
   const ofPerson = flags.custom === undefined ? {} : { customObjects: flags.custom };
-  const given = { model, weights, loss, lossWeights, metrics, classWeights, optimizer, epochs, callbacks };
+  const chosen = { model, weights, loss, lossWeights, metrics, classWeights, optimizer, epochs, callbacks };
   const { format, limit, transpose, imageSize, channels, fit } = flags;
   const { validationSplit, target, ignore, types, tokenizer, sequenceLength } = flags;
   const data = {
@@ -290,7 +290,7 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
   };
   const isTls = https === true || cert !== undefined || key !== undefined;
   const run = library.train(
-    { ...given, ...ofPerson, ...(resume === undefined ? withDefaults : {}), data: own.data ?? data },
+    { ...chosen, ...ofPerson, ...(resume === undefined ? withDefaults : {}), data: own.data ?? data },
     {
       workers: chooseWorkerCount,
       engine: flags.engine,
@@ -317,7 +317,7 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
       optionName: flagName,
       async onListening({ urls, certificate: tls }) {
         listening.hasBegun = true;
-        if (urlFile !== undefined) await writeUrlFile(urlFile, urls, token);
+        if (urlFile !== undefined) await addresses.writeUrlFile(urlFile, urls, token);
         addresses.printAddresses(urls, { ...flags, tls }, context, report, isScreen);
       },
     },
@@ -329,10 +329,11 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
       const progress = flags.log === 'json' ? asStream((line) => report.info(line)) : process.stderr;
       if (flags.engine === 'native') await requireNativeEngine(context, signal, progress);
       if (signal.aborted) return 0;
-      await offerWebGpu(flags, context.commandLine, (line) => report.info(line));
     }
-    const threads = microShard === undefined ? undefined : 1;
-    return resolveWorkerCount({ ...flags, threads, note: (line) => report.info(line), signal }, context);
+    const isExact = microShard !== undefined;
+    const threads = isExact ? 1 : undefined;
+    const note = (line: string): void => report.info(line);
+    return resolveWorkerCount({ ...flags, threads, isExact, note, signal }, context);
   }
   const printSummary = ({ scores, folder, dataset, job }: TrainedModel): void => {
     report.close();
@@ -345,7 +346,7 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
   try {
     const model = await run;
     printSummary(model);
-    if (urlFile !== undefined && !signal.aborted) await finishUrlFile(urlFile);
+    if (urlFile !== undefined && !signal.aborted) await addresses.finishUrlFile(urlFile);
     if (signal.aborted && model.canResume && resumeOrStart !== undefined)
       report.info('The same command resumes it.');
     else if (signal.aborted && model.canResume) {
@@ -361,7 +362,7 @@ export async function runTrain(flags: TrainFlags, context: CliContext, own: OwnP
   } catch (error) {
     if (error instanceof library.RunFinishedError) {
       report.info(error.message);
-      if (urlFile !== undefined) await finishUrlFile(urlFile);
+      if (urlFile !== undefined) await addresses.finishUrlFile(urlFile);
     } else if (!signal.aborted || error !== signal.reason) throw error;
     else if (listening.hasBegun) {
       report.close();

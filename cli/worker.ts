@@ -5,7 +5,7 @@ import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice
 import { systemClock } from '../shared/util/clock.ts';
 import type { Devices } from '../worker-node/engine/native/nvidia-gpus.ts';
 import type { WriteLine } from '../worker-node/processes/machine-report.ts';
-import type { CliContext } from './context.ts';
+import { offerWebGpu, type CliContext } from './context.ts';
 import {
   LINKS_HELP,
   placeOfCoordinator,
@@ -13,7 +13,7 @@ import {
   withToken,
   type CoordinatorPlace,
 } from './coordinator-place.ts';
-import { asStream, offerWebGpu, requireNativeEngine } from './engine.ts';
+import { asStream, requireNativeEngine } from './engine.ts';
 import { listenForInterrupts, type Interrupt } from './interrupt.ts';
 import {
   clientTokenOption,
@@ -125,7 +125,9 @@ async function runWorkerCommand(
     urlFile === undefined
       ? place.link
       : await waitForUrlFile(urlFile, { ...log, signal, clock: systemClock(globalThis) });
-  if (signal.aborted) return ExitCode.interrupted;
+  // A function, since TypeScript narrows a property that changes meanwhile.
+  const isLeaving = (): boolean => signal.aborted;
+  if (isLeaving()) return ExitCode.interrupted;
   if (found === null) {
     log.info(`The run is finished, as ${urlFile ?? ''} says.`);
     return 0;
@@ -134,7 +136,7 @@ async function runWorkerCommand(
   const isStartedByHand = process.env.GRADCAST_LEASH === undefined;
   if (flags.engine === 'native' && isStartedByHand && flags.devices === undefined) {
     await requireNativeEngine(context, signal, flags.log === 'json' ? asStream(log.info) : process.stderr);
-    if (signal.aborted) return ExitCode.interrupted;
+    if (isLeaving()) return ExitCode.interrupted;
   }
   if (isStartedByHand && flags.devices === undefined) await offerWebGpu(flags, context.commandLine, log.info);
   const code = await runWorkers({

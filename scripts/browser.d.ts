@@ -1,15 +1,12 @@
+import type { Machine as AnyMachine } from './package-manager.js';
+
 /** A machine on which a browser is found or installed. */
-export interface Machine {
-  readonly env: Readonly<Record<string, string | undefined>>;
+export interface Machine extends AnyMachine {
   /** Usual paths of browsers. */
   readonly usualPaths: readonly string[];
-  readonly isRoot: boolean;
-  /** @returns whether the program exited with code 0 */
-  readonly run: (program: string, args: readonly string[]) => boolean;
   readonly starts: (path: string) => boolean;
   /** Playwright's own installer: program and first arguments. */
   readonly playwright: readonly [string, ...string[]];
-  readonly log: (line: string) => void;
 }
 
 /** Path of an installed browser; null if there is none. */

@@ -1,9 +1,9 @@
 // Finds or installs the Chromium that tests run in.
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
 import { createRequire } from 'node:module';
-import { delimiter, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { chromium } from 'playwright-core';
+import { findProgram, isProgram, packageManager, thisMachine as anyMachine } from './package-manager.js';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'chrome'];
 const USUAL_PATHS = [
@@ -15,25 +15,13 @@ const USUAL_PATHS = [
   'C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe',
   'C:\\Program Files (x86)\\Microsoft\\Edge\\Application\\msedge.exe',
 ];
-/** Commands with which each package manager installs Chromium. */
-const PACKAGE_MANAGERS = {
-  'apt-get': [
-    ['update', '-q'],
-    ['install', '-y', '-q', '--no-install-recommends', 'chromium'],
-  ],
-  dnf: [['install', '-y', '-q', 'chromium']],
-  apk: [['add', '-q', 'chromium']],
-  pacman: [['-Sy', '--noconfirm', 'chromium']],
-};
-const TIMEOUT_MS = 10 * 60_000;
+/** Packages with Chromium, for each package manager. */
+const PACKAGES = { 'apt-get': ['chromium'], dnf: ['chromium'], apk: ['chromium'], pacman: ['chromium'] };
 
 /** This machine. */
 const thisMachine = {
-  env: process.env,
+  ...anyMachine,
   usualPaths: [chromium.executablePath(), ...USUAL_PATHS],
-  isRoot: process.getuid?.() === 0,
-  run: (program, args) =>
-    spawnSync(program, args, { stdio: ['ignore', 'inherit', 'inherit'], timeout: TIMEOUT_MS }).status === 0,
   /** Whether the browser starts: Playwright's may miss libraries of the system. */
   starts: (path) => spawnSync(path, ['--version'], { stdio: 'ignore', timeout: 60_000 }).status === 0,
   /** Playwright's own installer. */
@@ -41,18 +29,13 @@ const thisMachine = {
     process.execPath,
     join(dirname(createRequire(import.meta.url).resolve('playwright-core/package.json')), 'cli.js'),
   ],
-  log: (line) => console.log(line),
 };
 
 /** Path of an installed browser: that of GRADCAST_CHROMIUM, else the first on the PATH, else the first at a usual path. */
 export function findBrowser({ env, usualPaths } = thisMachine) {
-  const onPath = (env.PATH ?? '')
-    .split(delimiter)
-    .filter((folder) => folder !== '')
-    .flatMap((folder) => NAMES.map((name) => join(folder, name)));
   const named = env.GRADCAST_CHROMIUM;
   if (named) return isProgram(named) ? named : null;
-  return [...onPath, ...usualPaths].find(isProgram) ?? null;
+  return findProgram(NAMES, env) ?? usualPaths.find(isProgram) ?? null;
 }
 
 /**
@@ -74,7 +57,7 @@ export function getBrowser(machine = thisMachine) {
   log('No Chromium found: installing it with Playwright ...');
   const [program, ...first] = playwright;
   run(program, [...first, 'install', '--no-shell', 'chromium']);
-  const manager = packageManager(machine);
+  const manager = packageManager(PACKAGES, machine);
   if (found() === null && manager?.canInstall) {
     log(`Installing Chromium with ${manager.name} ...`);
     for (const command of manager.commands) run(command[0], command.slice(1));
@@ -86,23 +69,4 @@ export function getBrowser(machine = thisMachine) {
   return {
     advice: `Chromium could not be installed. ${what}\nor set GRADCAST_CHROMIUM=/path to an installed browser.`,
   };
-}
-
-function packageManager({ env, isRoot, run }) {
-  const has = (name) =>
-    (env.PATH ?? '').split(delimiter).some((folder) => folder !== '' && isProgram(join(folder, name)));
-  const name = Object.keys(PACKAGE_MANAGERS).find(has);
-  if (name === undefined) return null;
-  const canInstall = isRoot || (has('sudo') && run('sudo', ['-n', 'true']));
-  const prefix = isRoot ? [name] : ['sudo', ...(canInstall ? ['-n'] : []), name];
-  return { name, canInstall, commands: PACKAGE_MANAGERS[name].map((args) => [...prefix, ...args]) };
-}
-
-function isProgram(path) {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -1,6 +1,6 @@
 // npm test: installs missing packages, checks format, lint and types, and runs the quick tests.
-// npm run test:long: installs native TensorFlow, a browser and WebGPU if they are missing. Runs the long tests, the quick tests
-// that need one of them, and the property tests with new seeds and five times as many inputs.
+// npm run test:long: installs native TensorFlow, a browser, WebGPU, Slurm and a builder of images if they are missing. Runs the long
+// tests, the quick tests that need one of them, and the property tests with new seeds and five times as many inputs.
 //   --if-possible  continue without what cannot be installed
 //   --soak [NAME]  run only the files of test/soak/, or the named ones, in full size and one by one
 // Other arguments are passed to vitest.
@@ -36,8 +36,10 @@ async function runLong() {
   const optional = ifPossible ? ['--if-possible'] : [];
   install('native TensorFlow', [program, 'engine', 'install', ...optional]);
   install('a browser', [`${root}/scripts/get-browser.js`, ...optional]);
-  install('WebGPU', [program, 'engine', 'install', '--webgpu'], await gpuEnv());
-  const kinds = ifPossible ? [] : ['NATIVE', 'BROWSER', 'WEBGPU'];
+  install('WebGPU', [program, 'engine', 'install', '--webgpu', ...optional], await gpuEnv());
+  install('Slurm', [`${root}/scripts/get-programs.js`, 'slurm', ...optional]);
+  install('a builder of images', [`${root}/scripts/get-programs.js`, 'containers', ...optional]);
+  const kinds = ifPossible ? [] : ['NATIVE', 'BROWSER', 'WEBGPU', 'SLURM', 'CONTAINERS'];
   const required = Object.fromEntries(kinds.map((kind) => [`GRADCAST_REQUIRE_${kind}`, '1']));
   const { GRADCAST_TEST_SEEDS = 'new', GRADCAST_TEST_RUNS = '5' } = process.env;
   const env = { GRADCAST_TEST_SEEDS, GRADCAST_TEST_RUNS, ...required };

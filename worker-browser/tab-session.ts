@@ -43,6 +43,8 @@ export function createTabSession(options: TabSessionOptions): { join(message: Jo
   let session = new AbortController();
   let losses = 0;
   let hasTriedOthers = false;
+  /** Whether the run is exact: it takes no worker whose engine computes other bits. */
+  let isExact = false;
   /** Opened when the tab next joins, if it is null. */
   let current: Promise<OpenedEngine> | null = null;
   let openNext = (): Promise<OpenedEngine> => engines.openFirst();
@@ -118,11 +120,14 @@ export function createTabSession(options: TabSessionOptions): { join(message: Jo
   }
 
   const reportFor = (opening: Promise<OpenedEngine>, paused: AbortSignal): WorkerReport => ({
-    joined: ({ workerId }) => post({ type: 'joined', workerId }),
+    joined({ workerId, job }) {
+      isExact = job.microShard !== undefined;
+      post({ type: 'joined', workerId });
+    },
     standby: (standby) => post({ type: 'standby', ...standby }),
     computed() {
       options.onComputed();
-      void tryOthers(opening, paused);
+      if (!isExact) void tryOthers(opening, paused);
     },
     waiting: (_line, { reason, waitMs }) => post({ type: 'waiting', reason, waitMs }),
     note: (line) => post({ type: 'note', line }),

@@ -91,8 +91,8 @@ const NEVER = new AbortController().signal;
  * @returns why it ended, in a sentence
  * @throws Error with a sentence if no engine can be opened, and one with the name RefusedError if the coordinator rejects
  *   the worker for good
- * @remarks An engine that does not stop within two seconds of leaving ends the whole process: native code cannot be
- * interrupted in any other way.
+ * @remarks A native engine that does not stop within two seconds of leaving ends the whole process: native code cannot be
+ * interrupted in any other way. A GPU that does not answer by then is left alone; the process then ends as by Ctrl-C.
  * @example
  * ```ts
  * const leave = new AbortController();

@@ -45,24 +45,34 @@ const defaultSampleCache = (url: string): number => (isLoopback(new URL(url).hos
 /** Losses of a GPU after which it is opened again. Another loss may be due to an operation that it cannot compute. */
 const MAX_REOPENED_LOSSES = 1;
 
+/** The run is exact, and the engine was chosen by measurement. */
+class MeasuredEngineError extends Error {}
+
 /**
  * Runs one worker in this process until the run is over or `signal` is aborted. If its GPU is lost, it joins again with the same
- * engine, and after another loss with the best one that uses no WebGPU.
+ * engine, and after another loss with the best one that uses no WebGPU. An exact run, whose bits must not depend on a measurement,
+ * is computed with that one too if the choice is `auto`.
  * @returns the reason why it ended
  * @throws EngineLostError if the thread of another engine ends before
  */
 export async function runNodeWorker(options: NodeWorkerOptions): Promise<string> {
   const name = options.name ?? hostname();
-  for (let losses = 0; ; losses++) {
-    const isReopened = losses <= MAX_REOPENED_LOSSES;
-    let usesWebGpu = options.engine === 'webgpu';
+  let losses = 0;
+  let choice: ThreadEngine | Engine = options.engine;
+  for (;;) {
+    let usesWebGpu = choice === 'webgpu';
     try {
-      return await runWithEngine(options, isReopened ? options.engine : 'no-webgpu', ({ info }) => {
+      return await runWithEngine(options, choice, ({ info }) => {
         usesWebGpu = info.backend === 'webgpu';
       });
     } catch (error) {
-      if (!(error instanceof EngineLostError) || !usesWebGpu || !isReopened) throw error;
-      const next = losses < MAX_REOPENED_LOSSES ? 'It is opened again.' : 'Another engine is used.';
+      if (error instanceof MeasuredEngineError) {
+        choice = 'no-webgpu';
+        continue;
+      }
+      if (!(error instanceof EngineLostError) || !usesWebGpu || choice === 'no-webgpu') throw error;
+      if (++losses > MAX_REOPENED_LOSSES) choice = 'no-webgpu';
+      const next = choice === 'no-webgpu' ? 'Another engine is used.' : 'It is opened again.';
       options.note(`${name}: ${error.message}. ${next}`);
     }
   }
@@ -91,6 +101,13 @@ async function runWithEngine(
   const { backend, device, threads } = engine.info;
   const text = `${backend} on ${device}, ${threads} thread${threads === 1 ? '' : 's'} (${why})`;
   const collectGarbage = createGarbageCollector();
+  const unfit = new AbortController();
+  const load: Engine['load'] = (job, module) => {
+    if (choice !== 'auto' || backend !== 'webgpu' || job.microShard === undefined)
+      return engine.load(job, module);
+    unfit.abort();
+    return Promise.reject(new MeasuredEngineError());
+  };
   const report: WorkerReport = {
     joined: ({ job }, joinedUrl) => {
       const { batchSize, data } = job;
@@ -114,17 +131,18 @@ async function runWithEngine(
       name,
       ...(token === undefined ? {} : { token }),
       ...locateOption(options),
-      engine,
+      engine: { info: engine.info, load },
       connect: connectPinned(options.fingerprint),
       sampleStore: { maxBytes: options.sampleCacheBytes ?? defaultSampleCache(url) },
       customCode: trustedCode(options.trust ?? [], url),
       clock: systemClock(globalThis),
       random: Math.random,
       report,
-      signal: AbortSignal.any([signal, lost]),
+      signal: AbortSignal.any([signal, lost, unfit.signal]),
       abandonsEngine: true,
     });
     if (lost.aborted) throw lost.reason as EngineLostError;
+    if (unfit.signal.aborted && !signal.aborted) throw new MeasuredEngineError();
     return end;
   } catch (error) {
     // If the engine was lost, the other error is a consequence.

@@ -11,6 +11,7 @@ export interface ThisPackage extends RunProgram {
   readonly chooseWorkerCount: (options: {
     readonly engine: EngineChoice;
     readonly threads: number | undefined;
+    readonly isExact: boolean;
     readonly note: (line: string) => void;
     readonly signal: AbortSignal;
   }) => Promise<number>;

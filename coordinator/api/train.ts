@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { registerCodec } from '../../shared/codec/registry.ts';
 import type { Codec } from '../../shared/codec/codec.ts';
-import type { EngineChoice, InstallNative } from '../../shared/engine/engine-choice.ts';
+import { ENGINE_CHOICES, type EngineChoice, type InstallNative } from '../../shared/engine/engine-choice.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { keyName, type OptionName } from '../../shared/util/option-names.ts';
@@ -133,9 +133,7 @@ const whole = (min: number, max = Number.MAX_SAFE_INTEGER) =>
 const object = v.looseObject({});
 const optionFields = {
   workers: v.optional(v.union([whole(0, 1_000), v.literal('auto'), v.function()])),
-  engine: v.optional(
-    v.union([v.picklist(['auto', 'native', 'wasm']), v.looseObject({ load: v.function() })]),
-  ),
+  engine: v.optional(v.union([v.picklist(ENGINE_CHOICES), v.looseObject({ load: v.function() })])),
   installNative: v.optional(v.picklist(['auto', 'always', 'never'])),
   codec: v.optional(v.union([v.picklist(['auto', ...Object.keys(LINK_CODECS)]), object])),
   coordinator: v.optional(object),
@@ -201,9 +199,10 @@ async function runTask(task: Task, options: TrainOptions, controls: RunControls)
       const { workers = typeof engine === 'string' && coordinator === undefined ? 'auto' : 0 } = options;
       if (typeof workers === 'function') return workers(job);
       if (workers !== 'auto') return workers;
-      const threads = job.microShard === undefined ? undefined : 1;
+      const isExact = job.microShard !== undefined;
+      const threads = isExact ? 1 : undefined;
       const note = (line: string): void => report.info(line);
-      return program.chooseWorkerCount({ engine: settings.engine, threads, note, signal });
+      return program.chooseWorkerCount({ engine: settings.engine, threads, isExact, note, signal });
     },
     async onListening(urls, certificate) {
       setUrls(urls);

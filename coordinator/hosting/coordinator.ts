@@ -102,7 +102,7 @@ export class CoordinatorHost {
         refusals,
         hostRule: (request) => this.endpoint.hostRule(request),
         budget: new BlockRateLimiter(clock, METRICS_LIMITS),
-        acceptsWorkers: () => this.#run !== null && this.#run.run.pool.end === null,
+        acceptsWorkers: () => this.#run?.run.pool.end === null,
         workerCount: () => this.#run?.run.pool.workers.size ?? 0,
         metrics: () => this.#run?.run.metrics.text() ?? null,
         customCode: () => this.#run?.customCode ?? null,

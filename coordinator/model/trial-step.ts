@@ -68,7 +68,7 @@ async function locateFailingLayer(
   if (built === null) return error;
   const random = randomContext(tf);
   // Without numbers, random layers would pass their inputs on.
-  random.masks = (_layer, _draw, shape) => tf.fill(shape, 0.25);
+  random.masks = { draw: (_layer, _draw, shape) => tf.fill(shape, 0.25) };
   try {
     return findUntrainableLayer(built.model.layers) ?? error;
   } finally {

@@ -1,7 +1,8 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Clock } from '../../shared/util/clock.ts';
 import { metricOf, type EpochRecord } from '../../shared/protocol/messages.ts';
 import type { WorkerPool } from '../pool/pool.ts';
+import type { WorkerStats } from '../pool/worker.ts';
 import type { StepReport, TrainingListener } from '../report/reporter.ts';
 
 export interface MetricsOptions {
@@ -22,7 +23,10 @@ export class Metrics implements TrainingListener {
   readonly #steps: Counter;
   readonly #samples: Counter;
   readonly #stepSeconds: Histogram;
+  readonly #dataWait: Counter;
+  /** Time of the end of the last step. */
   #lastStepMs: number | null = null;
+  #lastDurationMs: number | null = null;
 
   constructor({ pool, observerCount, clock }: MetricsOptions) {
     this.#clock = clock;
@@ -55,16 +59,18 @@ export class Metrics implements TrainingListener {
       buckets: STEP_SECONDS,
       registers,
     });
-    const sum = (value: (stats: { bytesUp: number; bytesDown: number }) => number): number =>
-      [...pool.workers.values()].reduce((total, { stats }) => total + value(stats), 0);
+    this.#dataWait = counter('data_wait_seconds_total', 'Time in which steps waited for samples');
     gauge('workers', 'Workers that are ready', () => pool.workers.size);
+    gauge(
+      'compute_fraction',
+      'Longest computation of a shard, as a part of the last step: near 1, more workers make steps faster',
+      () => (this.#lastDurationMs === null ? 0 : longestComputeMs(pool) / this.#lastDurationMs),
+    );
     gauge('observers', 'Connected observers', observerCount);
-    gauge('received_bytes', 'Bytes from the connected workers, since each of them joined', () =>
-      sum((s) => s.bytesUp),
-    );
-    gauge('sent_bytes', 'Bytes to the connected workers, since each of them joined', () =>
-      sum((s) => s.bytesDown),
-    );
+    this.#traffic(pool, 'received_bytes_total', 'Bytes from workers', ({ bytesUp }) => bytesUp);
+    this.#traffic(pool, 'sent_bytes_total', 'Bytes to workers', ({ bytesDown }) => bytesDown);
+    // CPU time, memory and delay of the event loop of this process, by the names that are usual for Node.
+    collectDefaultMetrics({ register: this.#registry });
     const joined = counter('workers_joined_total', 'Workers that joined');
     const left = counter('workers_left_total', 'Workers that left, for any reason');
     const refused = counter('workers_refused_total', 'Refused connections');
@@ -74,6 +80,26 @@ export class Metrics implements TrainingListener {
       left: () => left.inc(),
       refused: () => refused.inc(),
       shardFailed: () => failed.inc(),
+    });
+  }
+
+  /** Adds a counter of bytes that workers count: of those that are connected, and of those that have left. */
+  #traffic(
+    pool: MetricsOptions['pool'],
+    name: string,
+    help: string,
+    bytesOf: (stats: WorkerStats) => number,
+  ): void {
+    let ofFormer = 0;
+    pool.subscribe({ left: ({ stats }) => (ofFormer += bytesOf(stats)) });
+    new Counter({
+      name: `gradcast_${name}`,
+      help,
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        this.inc([...pool.workers.values()].reduce((sum, { stats }) => sum + bytesOf(stats), ofFormer));
+      },
     });
   }
 
@@ -87,12 +113,16 @@ export class Metrics implements TrainingListener {
     this.#lastStepMs = null;
   }
 
-  stepFinished({ batch, loss, metrics }: StepReport): void {
+  stepFinished({ batch, loss, metrics, dataWaitMs }: StepReport): void {
     const nowMs = this.#clock.now();
-    if (this.#lastStepMs !== null) this.#stepSeconds.observe((nowMs - this.#lastStepMs) / 1000);
+    if (this.#lastStepMs !== null) {
+      this.#lastDurationMs = nowMs - this.#lastStepMs;
+      this.#stepSeconds.observe(this.#lastDurationMs / 1000);
+    }
     this.#lastStepMs = nowMs;
     this.#steps.inc();
     this.#samples.inc(batch.samples);
+    this.#dataWait.inc(dataWaitMs / 1000);
     this.#loss.set({ split: 'train' }, loss);
     for (const [name, value] of Object.entries(metrics)) this.#gaugeOf(name).set({ split: 'train' }, value);
   }
@@ -123,3 +153,7 @@ export class Metrics implements TrainingListener {
     return gauge;
   }
 }
+
+/** Time that the slowest worker computed its last shard. */
+const longestComputeMs = ({ workers }: MetricsOptions['pool']): number =>
+  Math.max(0, ...[...workers.values()].map(({ link }) => link.meter.shard?.computeMs ?? 0));

@@ -1,8 +1,13 @@
 import { renderUnicodeCompact } from 'uqr';
 import { formatCoordinatorLink } from '../../shared/protocol/coordinator-link.ts';
+import { formatUrlFile } from '../../shared/protocol/url-file.ts';
 import { isLoopback } from '../../shared/util/loopback.ts';
+import { writeFileAtomic } from '../files/write-file.ts';
 import { quoteForShell } from './quote-for-shell.ts';
 import type { Reporter } from './reporter.ts';
+
+/** Only the owner reads the file, since it may have the token. */
+const URL_FILE_MODE = 0o600;
 
 interface AddressOptions {
   readonly token?: string | undefined;
@@ -11,6 +16,8 @@ interface AddressOptions {
   /** Certificate of an HTTPS server. */
   readonly tls?: { readonly selfSigned: boolean; readonly fingerprint: string } | undefined;
   readonly minWorkers?: number;
+  /** File with the addresses and the token. */
+  readonly urlFile?: string | undefined;
 }
 
 /**
@@ -20,7 +27,7 @@ interface AddressOptions {
  */
 export function printAddresses(
   urls: readonly string[],
-  { token, workers, tls, minWorkers = 1 }: AddressOptions,
+  { token, workers, tls, minWorkers = 1, urlFile }: AddressOptions,
   { commandLine }: { readonly commandLine: string },
   report: Pick<Reporter, 'info' | 'warn'>,
   onScreen = process.stdout.isTTY,
@@ -38,6 +45,10 @@ export function printAddresses(
     if (workers === 0) report.info(`Join from this machine: ${command}`);
     report.info('Only this machine can join. Add --host 0.0.0.0 --port 2718 to let other machines join.');
   }
+  if (urlFile !== undefined)
+    report.info(
+      `Join by the file:    ${commandLine} worker --url-file ${quoteForShell(urlFile)}${fingerprint}`,
+    );
   if (tls?.selfSigned === true) {
     report.info('The certificate is self-signed: a browser warns once, and asks whether to continue.');
   }
@@ -88,6 +99,28 @@ export function printServingUrl(
     urls,
   });
 }
+
+/**
+ * Writes a coordinator's addresses to a file on a disk that it shares with its workers. Those that only this machine reaches are left
+ * out, unless there are no others.
+ * @param urls addresses of the coordinator, the nearest first
+ * @throws Error with a sentence if the file cannot be written
+ */
+export async function writeUrlFile(
+  file: string,
+  urls: readonly string[],
+  token: string | undefined,
+): Promise<void> {
+  const outside = urls.filter((url) => !isLoopback(new URL(url).hostname));
+  const links = (outside.length > 0 ? outside : urls).map((url) =>
+    token === undefined ? { url } : { url, token },
+  );
+  await writeFileAtomic(file, formatUrlFile({ links, isFinished: false }), { mode: URL_FILE_MODE });
+}
+
+/** Tells workers that start later, or that lose their connection, that the run is finished. @throws as writeUrlFile does */
+export const finishUrlFile = (file: string): Promise<void> =>
+  writeFileAtomic(file, formatUrlFile({ links: [], isFinished: true }), { mode: URL_FILE_MODE });
 
 /** QR code in lines for a terminal, with inverted colors: cameras expect dark on light, and most terminals are dark. */
 export function renderQrCode(address: string): string[] {

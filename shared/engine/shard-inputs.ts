@@ -3,6 +3,7 @@ import { convertTensor, sampleSize, type TensorSpec, type TensorValues } from '.
 import { lossDefinition } from '../model/losses.ts';
 import { outputWidth, type OutputSpec } from '../model/outputs.ts';
 import { writeOneHot } from '../model/scoring.ts';
+import { sampleKeys } from '../kernels/masks/dropout-masks.ts';
 import { fillRandomValues, type Draw } from '../kernels/masks/random-values.ts';
 import type { Job } from '../model/job.ts';
 import type { Step } from '../protocol/messages.ts';
@@ -83,6 +84,13 @@ export class ShardInputs {
   /** Random values of a layer for the selected samples. @param elements of all selected samples */
   mask(layer: number, draw: Draw, elements: number): Float32Array {
     return this.#selected(this.#mask(layer, draw, elements / this.#samples));
+  }
+
+  /** Keys of the selected samples' random values, for a device that computes them: [samples, 2]. */
+  keys(): Uint32Array {
+    const { step, shard } = this.#current();
+    const numbers = shard.sampleNumbers.subarray(this.#from, this.#from + this.#samples);
+    return sampleKeys({ seed: this.#job.seed, step }, numbers);
   }
 
   /** Values of inputs that belong to no prepared shard. @param inputs stored values of each input of the job */

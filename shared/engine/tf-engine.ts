@@ -8,6 +8,7 @@ import { CustomObjects } from './custom-objects.ts';
 import type { EngineInfo } from '../protocol/messages.ts';
 import type { Engine, GradientBucket, GradientComputer } from './engine.ts';
 import type { KernelFactors } from './dense-factors.ts';
+import { computesDropout, keyedDropout } from '../kernels/fused-ops.ts';
 import { withMicroShards } from './micro-shards.ts';
 import type { MaskSource } from './layers/random-source.ts';
 import type { TF } from '../util/tf.ts';
@@ -93,6 +94,10 @@ export function createGradientComputer(
   const targetsOf = (values: readonly Float32Array[], samples: number): tfjs.Tensor[] =>
     values.map((array, i) => tf.tensor(array, [samples, ...(job.outputs[i]?.shape ?? [])]));
 
+  /** Tensor with the bits of the samples' keys: [samples, 2]. */
+  const keysOf = (words: Uint32Array): tfjs.Tensor =>
+    tf.tensor(new Int32Array(words.buffer), [words.length / 2, 2], 'int32');
+
   /** Returns a listener that reads the bucket's gradients during the backward pass and reports when all are read. */
   const bucketReader = (
     bucket: GradientBucket,
@@ -141,9 +146,15 @@ export function createGradientComputer(
           const samples = shard.sampleNumbers.length;
           const values = inputsOf(inputs.values(), samples);
           const targets = targetsOf(inputs.targets(), samples);
-          transfers.uploadTogether?.([...values, ...targets, ...built.variables]);
-          const masks: MaskSource = (layer, draw, shape) =>
-            tf.tensor(inputs.mask(layer, draw, sizeOf(shape)), shape);
+          const keys = computesDropout(tf) ? keysOf(inputs.keys()) : null;
+          transfers.uploadTogether?.([
+            ...[...values, ...targets, ...built.variables],
+            ...(keys === null ? [] : [keys]),
+          ]);
+          const masks: MaskSource = {
+            draw: (layer, draw, shape) => tf.tensor(inputs.mask(layer, draw, sizeOf(shape)), shape),
+            ...(keys !== null && { dropout: (layer, rate, x) => keyedDropout(tf, x, keys, layer, rate) }),
+          };
           return isFactored
             ? modelStep.factoredGradient(values, targets, masks, onGradient, onFactors)
             : modelStep.gradient(values, targets, masks, onGradient);

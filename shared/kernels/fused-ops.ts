@@ -11,6 +11,8 @@ export const FusedKernel = {
   gradInput: 'BiasedConvolutionGradInput',
   gradFilter: 'BiasedConvolutionGradFilter',
   softmaxGrad: 'SoftmaxCrossEntropyGrad',
+  /** Product with a dropout mask that the kernel computes. */
+  dropout: 'KeyedDropout',
 } as const;
 
 const has = (tf: TF, name: string): boolean =>
@@ -18,6 +20,9 @@ const has = (tf: TF, name: string): boolean =>
 
 /** Whether the backend in use has biasedConv2d and biasedProduct. */
 export const fusesBias = (tf: TF): boolean => has(tf, FusedKernel.convolution);
+
+/** Whether the backend in use has keyedDropout. */
+export const computesDropout = (tf: TF): boolean => has(tf, FusedKernel.dropout);
 
 /** Attributes that the gradients need of a convolution; the kernels have more. */
 interface Attrs extends tfjs.NamedAttrMap {
@@ -27,8 +32,8 @@ interface Attrs extends tfjs.NamedAttrMap {
 
 const registered = new WeakSet<object>();
 
-/** Registers the gradient of the fused convolution once. */
-function registerGradient(tf: TF): void {
+/** Registers the gradients of the fused convolution and of dropout once. */
+function registerGradients(tf: TF): void {
   if (registered.has(tf.engine())) return;
   registered.add(tf.engine());
   tf.registerGradient({
@@ -67,6 +72,20 @@ function registerGradient(tf: TF): void {
       };
     },
   });
+  tf.registerGradient({
+    kernelName: FusedKernel.dropout,
+    inputsToSave: ['keys'],
+    gradFunc: (gradient, saved, attributes) => ({
+      x: () =>
+        tf
+          .engine()
+          .runKernel<tfjs.Tensor>(
+            FusedKernel.dropout,
+            { x: gradient as tfjs.Tensor, keys: saved[0] as tfjs.Tensor },
+            attributes,
+          ),
+    }),
+  });
 }
 
 /** Settings of a convolution of images. */
@@ -90,7 +109,7 @@ export function biasedConv2d(
   bias: tfjs.Tensor,
   { strides, padding, relu }: Convolution2d,
 ): tfjs.Tensor {
-  registerGradient(tf);
+  registerGradients(tf);
   const info = tf.backend_util.computeConv2DInfo(
     x.shape as [number, number, number, number],
     filter.shape as [number, number, number, number],
@@ -127,7 +146,7 @@ export function biasedProduct(
   bias: tfjs.Tensor,
   relu: boolean,
 ): tfjs.Tensor {
-  registerGradient(tf);
+  registerGradients(tf);
   const [inputs = 0, outputs = 0] = kernel.shape;
   return tf.engine().runKernel<tfjs.Tensor>(
     FusedKernel.convolution,
@@ -158,4 +177,20 @@ export function softmaxCrossEntropyGrad(
 ): tfjs.Tensor | null {
   if (!has(tf, FusedKernel.softmaxGrad)) return null;
   return tf.engine().runKernel<tfjs.Tensor>(FusedKernel.softmaxGrad, { logits, target, scale });
+}
+
+/**
+ * Dropout as one op: x times the mask that fillDropoutMask() describes, which the kernel computes, in both passes.
+ * @param x [samples x any number, ...]
+ * @param keys as sampleKeys() computes them: [samples, 2] of int32
+ */
+export function keyedDropout(
+  tf: TF,
+  x: tfjs.Tensor,
+  keys: tfjs.Tensor,
+  layer: number,
+  rate: number,
+): tfjs.Tensor {
+  registerGradients(tf);
+  return tf.engine().runKernel<tfjs.Tensor>(FusedKernel.dropout, { x, keys }, { layer, rate });
 }

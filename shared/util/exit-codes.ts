@@ -4,9 +4,9 @@ export const ExitCode = {
   done: 0,
   /** An error, which a sentence on stderr explains; also wrong options, and a worker that a coordinator refuses. */
   failed: 1,
-  /** Of one of several workers: its engine was lost. The process that started it starts it again. */
+  /** The engine of one of several workers was lost. The process that started the worker starts it again. */
   engineDied: 86,
-  /** Of one of several workers: it received SIGTERM from another process than its parent, which starts it again. */
+  /** One of several workers received SIGTERM from another process than its parent, which starts it again. */
   workerTerminated: 87,
   /** A signal has stopped the command before its end. A run has saved what is needed to resume it. */
   interrupted: 130,

@@ -35,8 +35,10 @@ export async function runWorker(options: WorkerOptions): Promise<string> {
   const samples = options.sampleStore === undefined ? null : new SampleStores(options.sampleStore);
   // A client that knows the instance can take this worker's place, so it comes from a secure generator, not from `random`.
   const instance = nanoid();
+  // A function, since TypeScript narrows a property that changes meanwhile.
+  const isLeaving = (): boolean => signal.aborted;
   try {
-    for (let attempt = 0; !signal.aborted; attempt++) {
+    for (let attempt = 0; !isLeaving(); attempt++) {
       const { url } = link;
       const { end, isAnswerAccepted } = await runSession(
         { ...others, ...link },
@@ -56,7 +58,7 @@ export async function runWorker(options: WorkerOptions): Promise<string> {
         { reason: end.reason, waitMs, url },
       );
       await pause(clock, waitMs, signal, options.onRetryNow);
-      if (locate === undefined || signal.aborted) continue;
+      if (locate === undefined || isLeaving()) continue;
       const found = await locate(link, attempt + 1, end.code);
       if (found === null) return 'The run is finished.';
       // A coordinator that was started again may have another token.

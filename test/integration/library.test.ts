@@ -15,6 +15,7 @@ import {
 } from '../../coordinator/index.ts';
 import { float16 } from '../../shared/codec/packed.ts';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
+import { ENGINE_CHOICES } from '../../shared/engine/engine-choice.ts';
 import { systemClock } from '../../shared/util/clock.ts';
 import { runWorker } from '../../shared/worker/connection-loop.ts';
 import { connectWebSocket } from '../../worker-node/connect-websocket.ts';
@@ -68,6 +69,20 @@ function joinRun(url: string, engine: Engine, token?: string): Promise<string> {
     ...(token === undefined ? {} : { token }),
   });
 }
+
+test.each(ENGINE_CHOICES)('train() takes the engine %s', async (engine) => {
+  const leave = new AbortController();
+  let isListening = false;
+  const run = train(task, {
+    ...{ engine, workers: 0, signal: leave.signal },
+    onListening() {
+      isListening = true;
+      leave.abort();
+    },
+  });
+  await expect(run).rejects.toThrow('aborted');
+  expect(isListening).toBe(true);
+});
 
 describe('train() with an engine of its own', () => {
   test('gives events while it trains and a model at its end, and opens no port', async () => {

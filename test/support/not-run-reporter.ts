@@ -13,6 +13,8 @@ const NEEDS: Readonly<Record<string, string>> = {
   native: 'native TensorFlow (node bin/gradcast.js engine install)',
   browser: 'a browser (node scripts/get-browser.js)',
   webgpu: 'WebGPU (node scripts/get-browser.js, then node bin/gradcast.js engine install --webgpu)',
+  slurm: 'Slurm (node scripts/get-programs.js slurm)',
+  containers: 'a builder of images (node scripts/get-programs.js containers, as root on Debian or Ubuntu)',
   mnist: 'MNIST (MNIST_DIR=a folder with its four files)',
   fashion: 'Fashion-MNIST (FASHION_MNIST_DIR=a folder with its four files)',
 };

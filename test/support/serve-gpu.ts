@@ -1,7 +1,13 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Shard } from '../../shared/data/shard.ts';
 import type { GradientComputer, ShardResult } from '../../shared/engine/engine.ts';
-import { biasedConv2d, biasedProduct, softmaxCrossEntropyGrad } from '../../shared/kernels/fused-ops.ts';
+import {
+  biasedConv2d,
+  biasedProduct,
+  keyedDropout,
+  softmaxCrossEntropyGrad,
+} from '../../shared/kernels/fused-ops.ts';
+import { sampleKeys, type MaskKey } from '../../shared/kernels/masks/dropout-masks.ts';
 import type { Job } from '../../shared/model/job.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { openWebGpuEngine } from '../../worker-node/engine/webgpu/open-webgpu.ts';
@@ -36,6 +42,19 @@ export interface GpuRequests {
       readonly scale: Float32Array;
     },
     Float32Array,
+  ];
+  /** @returns output and gradient of the input */
+  dropout: [
+    {
+      readonly key: MaskKey;
+      readonly sampleNumbers: Uint32Array;
+      readonly layer: number;
+      readonly rate: number;
+      readonly shape: number[];
+      readonly x: Float32Array;
+      readonly dy: Float32Array;
+    },
+    Float32Array[],
   ];
   load: [{ readonly job: Job; readonly weights: Float32Array }, null];
   gradient: [
@@ -114,6 +133,14 @@ export async function serveGpu(): Promise<void> {
       });
       return gradient as Float32Array;
     },
+    dropout: ({ key, sampleNumbers, layer, rate, shape, x, dy }) =>
+      readAll(() => {
+        const words = sampleKeys(key, sampleNumbers);
+        const keys = tf.tensor(new Int32Array(words.buffer), [sampleNumbers.length, 2], 'int32');
+        const drop = (values: tf.Tensor): tf.Tensor => keyedDropout(tf, values, keys, layer, rate);
+        const { value, grad } = tf.valueAndGrad(drop)(tf.tensor(x, shape), tf.tensor(dy, shape));
+        return [value, grad];
+      }),
     async load({ weights, ...request }) {
       job = request.job;
       computer = await opened.engine.load(job);

@@ -48,9 +48,10 @@ interface TabRun {
 async function start(
   findFaster: () => Promise<OpenedEngine | null>,
   reopened: OpenedEngine,
+  microShard?: number,
 ): Promise<TabRun> {
   const topology = tinyTopology([28, 28, 1], 10);
-  const coordinator = await testCoordinator(dataset, { topology, batchSize: 8 });
+  const coordinator = await testCoordinator(dataset, { topology, batchSize: 8, microShard });
   const posted: FromTab[] = [];
   const joined: string[] = [];
   const first = opened(await wasmEngine(), 'first');
@@ -123,6 +124,21 @@ test('a tab changes to a faster engine once it has found one', async () => {
   await run.waitForBackend('faster');
   expect(await run.gradient()).toEqual(expected);
   expect(run.joined).toEqual(['first', 'faster']);
+  await run.close();
+});
+
+test('a tab keeps its engine in an exact run, which would refuse one with other bits', async () => {
+  let hasSearched = false;
+  const search = (): Promise<null> => {
+    hasSearched = true;
+    return Promise.resolve(null);
+  };
+  const run = await start(search, opened(await wasmEngine(), 'never'), 4);
+  await run.gradient();
+  run.pause();
+  await expect.poll(() => run.posted.at(-1)).toEqual({ type: 'paused' });
+  expect(hasSearched).toBe(false);
+  expect(run.joined).toEqual(['first']);
   await run.close();
 });
 

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
 import { runNodeWorker } from '../../worker-node/run-node-worker.ts';
-import { writeFakeThread } from '../support/fake-thread.ts';
+import { writeFakeThread, writeThread } from '../support/fake-thread.ts';
 import { testCoordinator, tinyTopology, waitForWorkerReady } from '../support/test-coordinator.ts';
 import { fixedWeights } from '../../coordinator/optimizer/fixed-weights.ts';
 
@@ -51,3 +51,49 @@ test('a worker whose receiver of events fails ends the thread of its engine', as
   // The engine's thread has ended when nothing is left to be removed at the end of the process.
   expect(process.listenerCount('exit')).toBe(exitListeners);
 });
+
+/** Thread whose engine answers that it is WebGPU if the choice may be one, and computes zeros. */
+const MEASURED = `
+  parentPort.on('message', (message) => {
+    if (message === 'end') process.exit();
+    const { call, request } = message;
+    const answer = (answer) => parentPort.postMessage({ type: 'answer', call, answer });
+    const result = { samples: 4, lossSum: 0, metrics: [0] };
+    if (request?.type === 'open') {
+      const backend = request.choice === 'no-webgpu' ? 'wasm' : 'webgpu';
+      answer({ info: { backend, version: '1', device: 'none', threads: 1 }, why: 'a test' });
+    }
+    if (request?.type === 'load') answer({ supportsFactors: false });
+    if (request?.type === 'gradient') answer({ result, buffer: null });
+    if (request?.type === 'evaluate') answer(result);
+  });`;
+
+test.each([
+  ['auto', 4, 'wasm'],
+  ['webgpu', 4, 'webgpu'],
+  ['auto', undefined, 'webgpu'],
+] as const)(
+  'with the engine %s and micro-shards of %s samples, a worker computes with %s',
+  async (engine, microShard, expected) => {
+    const dataset = syntheticDigits({ seed: 1, trainCount: 4, testCount: 4 });
+    const coordinator = await testCoordinator(dataset, {
+      ...{ topology: tinyTopology([28, 28, 1], 10), batchSize: 4, microShard },
+    });
+    const opened: string[] = [];
+    const leave = new AbortController();
+    const worker = runNodeWorker({
+      ...{ url: coordinator.url, name: 'gpu', engine, signal: leave.signal },
+      threadFile: await writeThread(MEASURED),
+      onMessage: (message) => {
+        if (message.type === 'engine') opened.push(message.text.split(' ')[0] ?? '');
+      },
+      note: () => undefined,
+    });
+    await waitForWorkerReady(coordinator, 'gpu');
+    expect([...coordinator.pool.workers.values()].map((each) => each.engine.backend)).toEqual([expected]);
+    expect(opened).toEqual(expected === 'wasm' ? ['webgpu', 'wasm'] : [expected]);
+    leave.abort();
+    await worker;
+    await coordinator.close('done');
+  },
+);

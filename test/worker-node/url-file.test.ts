@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { finishUrlFile, writeUrlFile } from '../../coordinator/commands/url-file.ts';
+import { finishUrlFile, writeUrlFile } from '../../coordinator/report/addresses.ts';
 import { formatUrlFile, parseUrlFile } from '../../shared/protocol/url-file.ts';
 import { locateByUrlFile, waitForUrlFile } from '../../worker-node/url-file.ts';
 import { manualClock } from '../support/manual-clock.ts';

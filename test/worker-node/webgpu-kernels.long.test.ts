@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { fillDropoutMask, type MaskKey } from '../../shared/kernels/masks/dropout-masks.ts';
 import { Purpose, randomStream } from '../../shared/random/stream.ts';
 import { openGpuProcess, type GpuProcess } from '../support/gpu-process.ts';
 import { checkProperty } from '../support/property.ts';
@@ -245,6 +246,80 @@ describeWebGpu((env) => {
         ),
         { seed: 12, numRuns: 1 },
       ));
+  });
+
+  describe("dropout multiplies by the processor's mask, bit by bit", () => {
+    interface Dropout {
+      readonly key: MaskKey;
+      readonly samples: readonly number[];
+      readonly layer: number;
+      readonly rate: number;
+      /** Shape of a sample. */
+      readonly shape: readonly number[];
+    }
+    const check = async ({ key, samples, layer, rate, shape }: Dropout): Promise<void> => {
+      const size = shape.reduce((a, b) => a * b, 1);
+      const sampleNumbers = Uint32Array.from(samples);
+      const mask = new Float32Array(samples.length * size);
+      fillDropoutMask(mask, key, sampleNumbers, layer, size, rate);
+      const ones = new Float32Array(mask.length).fill(1);
+      const dy = values(mask.length);
+      const whole = [samples.length, ...shape];
+      const request = { key, sampleNumbers, layer, rate, shape: whole, x: ones, dy };
+      const [actual, gradient] = await gpu.compute('dropout', request);
+      const what = JSON.stringify({ key, samples: samples.length, layer, rate, shape });
+      // Both zeros are equal.
+      const wrong = (found: Float32Array | undefined, right: Float32Array): number =>
+        right.findIndex((value, i) => value !== found?.[i]);
+      expect(actual?.length, what).toBe(mask.length);
+      expect(wrong(actual, mask), `mask of ${what}`).toBe(-1);
+      expect(
+        wrong(
+          gradient,
+          dy.map((value, i) => value * (mask[i] ?? NaN)),
+        ),
+        `gradient of ${what}`,
+      ).toBe(-1);
+    };
+
+    test.each([
+      ['of one value', [1]],
+      ['of less than a block', [7]],
+      ['of one block', [8]],
+      ['of a block and a value', [3, 3]],
+      ['of odd sizes', [5, 3, 13]],
+      ['of the default model', [12, 12, 32]],
+    ])('for samples %s', async (_, shape) => {
+      for (const [i, rate] of [0.25, 0.5, 0.3, 1 / 512, 0.999, 1 / 256].entries())
+        await check({
+          ...{ key: { seed: 1337 + i, step: 7 * i }, layer: i, rate, shape },
+          samples: [0, 59_999, 2 ** 32 - 1, 17, 2 ** 31].slice(0, 1 + (i % 5)),
+        });
+    });
+
+    test('for more workgroups than a row has', () =>
+      check({
+        ...{ key: { seed: 2 ** 32 - 1, step: 2 ** 32 - 1 }, layer: 3, rate: 0.5 },
+        // A block for each sample.
+        ...{ samples: Array.from({ length: 64 * 32_768 + 65 }, (_, i) => i), shape: [1] },
+      }));
+
+    test('for any shape, rate and sample', () => {
+      const word = fc.integer({ min: 0, max: 2 ** 32 - 1 });
+      return checkProperty(
+        fc.asyncProperty(
+          fc.record({
+            key: fc.record({ seed: word, step: word }),
+            samples: fc.array(word, { minLength: 1, maxLength: 20 }),
+            layer: fc.integer({ min: 0, max: 40 }),
+            rate: fc.double({ min: 0, max: 1, noNaN: true }),
+            shape: fc.array(fc.integer({ min: 1, max: 19 }), { minLength: 1, maxLength: 3 }),
+          }),
+          check,
+        ),
+        { seed: 13, numRuns: 20 },
+      );
+    });
   });
 
   describe('the gradient of a max-pool goes to the first of the largest inputs', () => {

@@ -9,7 +9,10 @@ import {
 } from '../engine/benchmark/benchmark-child.ts';
 import { nativeCandidates } from '../engine/locate/candidates.ts';
 import type { CachedChoice } from '../util/saved-choices.ts';
+import { readGpusInChild } from '../engine/benchmark/gpus-in-child.ts';
 import { gpuKey, loadGpuChoice, saveGpuChoice } from '../engine/webgpu/saved-choice.ts';
+import { gpuOfEnv } from '../engine/webgpu/open-webgpu.ts';
+import { findWebGpuPackage } from '../engine/webgpu/webgpu-package.ts';
 
 export interface GpuChoiceOptions {
   /** Runs gradcast, which measures engines in child processes. */
@@ -30,7 +33,10 @@ export async function chooseWebGpu(
   { command, note, signal }: GpuChoiceOptions,
   key?: string | null,
 ): Promise<boolean> {
-  key ??= await gpuKey();
+  if (key === undefined) {
+    key = await keyOfThisMachine(command, signal);
+    if (signal.aborted) return false;
+  }
   if (key === null) return false;
   const saved = loadGpuChoice(key);
   if (saved !== null) {
@@ -46,13 +52,7 @@ export async function chooseWebGpu(
   let choice: CachedChoice;
   try {
     const gpu = await measure({ engine: 'webgpu' });
-    const native = nativeCandidates().find(({ missing }) => missing === null);
-    const other = await measure(
-      native === undefined
-        ? { engine: 'wasm' }
-        : { engine: 'native', package: native.package, folder: native.folder },
-    );
-    choice = compareGpu(gpu, other, availableParallelism());
+    choice = compareGpu(gpu, await measureOther(measure), availableParallelism());
   } catch (error) {
     if (signal.aborted) return false;
     choice = refuseGpu(errorMessage(error));
@@ -67,15 +67,46 @@ export async function chooseWebGpu(
 }
 
 /**
+ * Key of this machine, whose GPUs a child process lists; null if there is nothing to measure, or the signal is aborted.
+ * @throws Error with a sentence if the environment has an unknown power preference
+ */
+async function keyOfThisMachine(
+  command: readonly [string, ...string[]],
+  signal: AbortSignal,
+): Promise<string | null> {
+  if (findWebGpuPackage() === null) return null;
+  // A wrong variable is an error, and no reason to take another engine.
+  gpuOfEnv(process.env);
+  return gpuKey(await readGpusInChild(command, signal).catch(() => []));
+}
+
+/** Measures the engine that workers use without WebGPU: the first native one that works, else WebAssembly. */
+async function measureOther(
+  measure: (target: BenchmarkTarget) => Promise<EngineBenchmark>,
+): Promise<EngineBenchmark> {
+  for (const { package: name, folder, missing } of nativeCandidates()) {
+    if (missing !== null) continue;
+    const native = await measure({ engine: 'native', package: name, folder }).catch(() => null);
+    if (native !== null) return native;
+  }
+  return measure({ engine: 'wasm' });
+}
+
+/**
  * Saves the result of measurements that were made otherwise, in place of an earlier one.
  * @param gpu measurement of WebGPU, or the reason why it does not work
  */
 export async function saveMeasurement(
   gpu: EngineBenchmark | string,
   other: EngineBenchmark,
+  { command, signal }: Pick<GpuChoiceOptions, 'command' | 'signal'>,
   key?: string | null,
 ): Promise<void> {
-  key ??= await gpuKey();
+  if (key === undefined)
+    key =
+      typeof gpu === 'string' || gpu.gpus.length === 0
+        ? await keyOfThisMachine(command, signal)
+        : gpuKey(gpu.gpus);
   if (key === null) return;
   saveGpuChoice(
     key,

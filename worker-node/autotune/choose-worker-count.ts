@@ -57,6 +57,8 @@ export interface WorkerCountOptions extends Pick<MachineProfile, 'note' | 'signa
   readonly engine: EngineChoice;
   /** Threads of each worker. @default chosen with the number of workers */
   readonly threads?: number | undefined;
+  /** Whether the run is exact: `auto` then takes no engine by measurement. @default false */
+  readonly isExact?: boolean | undefined;
 }
 
 /**
@@ -68,12 +70,13 @@ export interface WorkerCountOptions extends Pick<MachineProfile, 'note' | 'signa
  */
 export async function chooseWorkerCountHere(
   command: readonly [string, ...string[]],
-  { engine, threads, note, signal }: WorkerCountOptions,
+  { engine, threads, isExact = false, note, signal }: WorkerCountOptions,
 ): Promise<number> {
   const never = new AbortController().signal;
   if (engine === 'webgpu') return 1;
   // A worker with the engine `auto` then takes WebGPU too.
-  if (engine === 'auto' && (await chooseWebGpu({ command, note, signal: signal ?? never }))) return 1;
+  if (engine === 'auto' && !isExact && (await chooseWebGpu({ command, note, signal: signal ?? never })))
+    return 1;
   const machine = readMachineProfile(command);
   return chooseWorkerCount({
     ...machine,

@@ -1,9 +1,11 @@
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
+import { errorMessage } from '../../shared/util/error-message.ts';
 import { chooseWebGpu } from '../autotune/choose-webgpu.ts';
 import { nativeCandidates } from '../engine/locate/candidates.ts';
 import { resolveDevices, visibleDeviceEnv, type Devices } from '../engine/native/nvidia-gpus.ts';
-import { readGpus, selectGpus } from '../engine/webgpu/gpus.ts';
-import { gpuEnv, gpuOfEnv, NO_GPU } from '../engine/webgpu/open-webgpu.ts';
+import { selectGpus } from '../engine/webgpu/gpus.ts';
+import { readGpusInChild } from '../engine/benchmark/gpus-in-child.ts';
+import { gpuEnv, NO_GPU } from '../engine/webgpu/open-webgpu.ts';
 import { driverAdvice, thisSystem } from '../engine/webgpu/system.ts';
 import { findWebGpuPackage } from '../engine/webgpu/webgpu-package.ts';
 import type { WorkerSpec } from './run-processes.ts';
@@ -32,12 +34,13 @@ export interface DeviceWorkersOptions {
 
 /**
  * The workers of `--devices`, one for each GPU: by CUDA with native TensorFlow, or by WebGPU. With the engine `auto` and both of them
- * installed, the faster one by measurement.
+ * installed, the faster one by measurement. None if the signal is aborted.
  * @throws Error with a sentence if no engine of this machine uses a GPU, or a requested GPU cannot be used
  */
 export async function chooseDeviceWorkers(options: DeviceWorkersOptions): Promise<WorkerGroup> {
-  const { devices, name, note } = options;
+  const { devices, name, command, signal, note } = options;
   const engine = await chooseDeviceEngine(options);
+  if (signal.aborted) return { engine, workers: [] };
   if (engine !== 'webgpu') {
     const workers = resolveDevices(devices).map((number) => ({
       name: `${name}-gpu${number}`,
@@ -45,8 +48,11 @@ export async function chooseDeviceWorkers(options: DeviceWorkersOptions): Promis
     }));
     return { engine, workers };
   }
-  const { powerPreference } = gpuOfEnv(process.env);
-  const present = await readGpus({ powerPreference });
+  const present = await readGpusInChild(command, signal).catch((error: unknown) => {
+    if (signal.aborted) return null;
+    throw new Error(`No WebGPU here: ${errorMessage(error)}. docs/guide/gpus.md lists causes.`);
+  });
+  if (present === null) return { engine, workers: [] };
   if (present.length === 0) throw new Error(`No WebGPU here: ${NO_GPU}. ${driverAdvice(thisSystem())}`);
   const { gpus, remark } = selectGpus(present, devices);
   if (remark !== null) note(remark);

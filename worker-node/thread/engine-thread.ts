@@ -10,6 +10,7 @@ const port = parentPort;
 if (port === null) throw new Error('This program runs as a thread only.');
 
 let release: () => void = () => undefined;
+let isEnding = false;
 
 const serve = serveEngine({
   post: (message, transfer) => port.postMessage(message, transfer),
@@ -17,6 +18,7 @@ const serve = serveEngine({
     if (choice === 'cpu') return { engine: await openCpuEngine(), why: 'asked for' };
     const chosen = await chooseEngine(choice, note);
     release = chosen.release ?? release;
+    if (isEnding) release();
     return chosen;
   },
   collectGarbage: createGarbageCollector(),
@@ -26,6 +28,7 @@ port.on('message', (message: ToEngine | typeof END_THREAD) => {
     serve(message);
     return;
   }
+  isEnding = true;
   release();
   // The thread ends once Dawn has answered all that is on its way.
   port.close();

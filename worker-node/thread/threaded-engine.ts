@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { setTimeout as setTimeoutAsync } from 'node:timers/promises';
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
@@ -23,7 +22,7 @@ export interface ThreadOptions {
   readonly choice: ThreadEngine;
   /** Receives the lines that the engine logs. */
   readonly note: (line: string) => void;
-  /** Called if the thread does not end in time: it is stuck in native code and keeps the process alive. */
+  /** Called if the thread does not end in time: it is stuck in native code and keeps the process alive. Not with WebGPU. */
   readonly onStuck?: () => void;
   /** Time for the thread to end. */
   readonly stopTimeoutMs?: number;
@@ -41,7 +40,7 @@ export interface ThreadedEngine {
   readonly lost: AbortSignal;
   /** Collects garbage in the thread, at a time when no answer is awaited. */
   collectGarbage(): void;
-  /** Ends the thread; a computation in progress is lost. */
+  /** Ends the thread; a computation in progress is lost. A thread that waits for its GPU may end later, and keeps no process alive. */
   readonly close: () => Promise<void>;
 }
 
@@ -53,26 +52,38 @@ export async function openThreadedEngine(options: ThreadOptions): Promise<Thread
   const { file, choice, note, onStuck, stopTimeoutMs = STOP_TIMEOUT_MS } = options;
   // TensorFlow reads the real environment, of which a thread has only a copy by default.
   const thread = new Worker(file, { env: SHARE_ENV });
+  let hasEnded = false;
+  /** Dawn aborts the process if its thread is terminated while an answer of the GPU is awaited. `auto` may open it. */
+  let mayUseDawn = choice === 'webgpu' || choice === 'auto';
   // A process that exits at once does not close the engine.
-  process.once('exit', removeOwnGraphFolders);
-  let usesDawn = choice === 'webgpu';
-  /** Dawn ends the process if its thread ends while an answer of the GPU is awaited. */
+  const onExit = (): void => {
+    removeOwnGraphFolders();
+    // The exit terminates all threads, and waits for what Dawn compiles.
+    if (mayUseDawn && !hasEnded) endAtOnce();
+  };
+  process.once('exit', onExit);
+  const ended = new Promise<void>((resolve) => {
+    thread.once('exit', () => {
+      hasEnded = true;
+      process.off('exit', onExit);
+      resolve();
+    });
+  });
+  let ending: Promise<unknown> | null = null;
+  /** Ends the thread. One that may use Dawn ends by itself; if it does not in time, it is left alone. */
+  const end = (): Promise<unknown> => (ending ??= mayUseDawn ? endByItself() : thread.terminate());
   const endByItself = async (): Promise<void> => {
-    const ended = once(thread, 'exit');
     thread.postMessage(END_THREAD);
     const limit = new AbortController();
     await Promise.race([ended, setTimeoutAsync(stopTimeoutMs, undefined, { signal: limit.signal })]);
     limit.abort();
+    thread.unref();
   };
-  let ending: Promise<unknown> | null = null;
-  const end = (): Promise<unknown> =>
-    (ending ??= (usesDawn ? endByItself() : Promise.resolve()).then(() => thread.terminate()));
   const terminate = async (): Promise<void> => {
-    const stuck = onStuck && setTimeout(onStuck, usesDawn ? 2 * stopTimeoutMs : stopTimeoutMs);
+    const stuck = mayUseDawn || onStuck === undefined ? undefined : setTimeout(onStuck, stopTimeoutMs);
     await end();
     clearTimeout(stuck);
-    process.off('exit', removeOwnGraphFolders);
-    removeOwnGraphFolders();
+    if (hasEnded) removeOwnGraphFolders();
   };
   try {
     const engine = await openRemoteEngine({
@@ -81,7 +92,7 @@ export async function openThreadedEngine(options: ThreadOptions): Promise<Thread
       allocateShared: (bytes) => new SharedArrayBuffer(bytes),
       note,
     });
-    usesDawn = engine.info.backend === 'webgpu';
+    mayUseDawn = engine.info.backend === 'webgpu';
     const loss = new AbortController();
     void engine.lost.then((error) => loss.abort(error));
     return {
@@ -98,6 +109,12 @@ export async function openThreadedEngine(options: ThreadOptions): Promise<Thread
     await terminate();
     throw error;
   }
+}
+
+/** Ends this process as Ctrl-C does where nothing listens for it: at once, with 130 as its code in a shell. */
+function endAtOnce(): void {
+  process.removeAllListeners('SIGINT');
+  process.kill(process.pid, 'SIGINT');
 }
 
 function portOf(thread: Worker, end: () => void): Port {

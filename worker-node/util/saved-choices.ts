@@ -14,6 +14,10 @@ export function loadChoice(file: string, key: string): CachedChoice | null {
   return readChoices(file)[key] ?? null;
 }
 
+/** Lists the keys of measurements that chose at least one worker. */
+export const chosenKeys = (file: string): string[] =>
+  Object.entries(readChoices(file)).flatMap(([key, { workers }]) => (workers > 0 ? [key] : []));
+
 /** Saves a choice. If that fails or the file is truncated, it will be measured again. */
 export function saveChoice(file: string, key: string, choice: CachedChoice): void {
   try {

@@ -91,7 +91,8 @@ function dropScores(tf: TF, layer: OwnLayer, scores: tfjs.Tensor, kwargs: CallAr
   const { masks } = randomContext(tf);
   const rate = numberOf(layer, 'dropout', 0);
   if (masks === null || rate <= 0 || kwargs.training === false) return scores;
-  return tf.mul(scores, masks(numberOf(layer, 'number', 0), rate, scores.shape));
+  const number = numberOf(layer, 'number', 0);
+  return masks.dropout?.(number, rate, scores) ?? tf.mul(scores, masks.draw(number, rate, scores.shape));
 }
 
 /** Kernel and bias of a projection. */

@@ -24,7 +24,7 @@ type DrawNumbers = (draw: Draw, shape: number[]) => tfjs.Tensor;
 export function drawerOf(tf: TF, layer: OwnLayer, { training }: CallArguments): DrawNumbers | null {
   const { masks } = randomContext(tf);
   if (masks === null || training === false) return null;
-  return (draw, shape) => masks(numberOf(layer, 'number', 0), draw, shape);
+  return (draw, shape) => masks.draw(numberOf(layer, 'number', 0), draw, shape);
 }
 
 /** Shape of a mask: 1 for each axis along which it is the same. */
@@ -53,9 +53,15 @@ function noiseLayer(
 
 /** Dropout with masks keyed by (seed, step, sample, layer). */
 const keyedDropoutLayer = (tf: TF): LayerClass =>
-  noiseLayer(tf, KEYED_DROPOUT, (x, draw, layer) =>
-    tf.mul(x, draw(numberOf(layer, 'rate', 0), maskShape(layer, x))),
-  );
+  noiseLayer(tf, KEYED_DROPOUT, (x, draw, layer) => {
+    const rate = numberOf(layer, 'rate', 0);
+    const shape = maskShape(layer, x);
+    const { masks } = randomContext(tf);
+    const dropped = tf.util.arraysEqual(shape, x.shape)
+      ? masks?.dropout?.(numberOf(layer, 'number', 0), rate, x)
+      : undefined;
+    return dropped ?? tf.mul(x, draw(rate, shape));
+  });
 
 /** GaussianNoise with keyed numbers. */
 const gaussianNoiseLayer = (tf: TF): LayerClass =>

@@ -197,7 +197,7 @@ function withCellMasks<T extends Inputs>(
         const gates = dropout.perGate ? GATES[kind] : 1;
         const draw = (number: number, rate: number, size: number): tfjs.Tensor[] | null => {
           if (rate <= 0) return null;
-          const values = source(number, rate, [samples, gates * size]);
+          const values = source.draw(number, rate, [samples, gates * size]);
           return gates === 1 ? [values] : tf.split(values, gates, 1);
         };
         dropout.masks = {

@@ -81,21 +81,27 @@ export function fillDropoutMask(
   size: number,
   rate: number,
 ): void {
-  const threshold = Math.min(255, Math.round(256 * rate));
-  const scale = 256 / (256 - threshold);
-  const subkey = new Uint32Array(2);
-  let at = 0;
-  for (const sample of sampleNumbers) {
-    threefry2x32(key.seed, Purpose.dropout, key.step, sample, subkey);
-    fillSampleMask(mask, at, size, {
-      key0: subkey[0] as number,
-      key1: subkey[1] as number,
-      layer,
-      threshold,
-      scale,
-    });
-    at += size;
+  const { threshold, scale } = thresholdOf(rate);
+  const keys = sampleKeys(key, sampleNumbers);
+  for (let i = 0; i < sampleNumbers.length; i++) {
+    const [key0 = 0, key1 = 0] = keys.subarray(2 * i);
+    fillSampleMask(mask, i * size, size, { key0, key1, layer, threshold, scale });
   }
+}
+
+/** Keys of samples: the two words of each one's subkey, [samples, 2]. */
+export function sampleKeys({ seed, step }: MaskKey, sampleNumbers: Uint32Array): Uint32Array {
+  const keys = new Uint32Array(2 * sampleNumbers.length);
+  sampleNumbers.forEach((sample, i) =>
+    threefry2x32(seed, Purpose.dropout, step, sample, keys.subarray(2 * i)),
+  );
+  return keys;
+}
+
+/** Least byte of a kept element, and the factor of kept elements, for a rate of dropout. */
+export function thresholdOf(rate: number): { readonly threshold: number; readonly scale: number } {
+  const threshold = Math.min(255, Math.round(256 * rate));
+  return { threshold, scale: 256 / (256 - threshold) };
 }
 
 /** Kernel without WebAssembly, at a tenth of the speed. */

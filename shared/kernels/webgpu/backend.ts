@@ -100,9 +100,9 @@ export interface Dispatch {
   readonly key: string;
   /** Makes the WGSL; called once for each key. */
   readonly code: () => string;
-  /** Tensors of float32 that are read, at the bindings 0, 1, ... */
+  /** Tensors of four bytes a value that are read, at the bindings 0, 1, ... */
   readonly inputs: readonly TensorInfo[];
-  /** Tensors of float32 that are written, at the bindings after the inputs. */
+  /** Tensors of four bytes a value that are written, at the bindings after the inputs. */
   readonly outputs: readonly TensorInfo[];
   /** Values of the uniform at the last binding. */
   readonly uniforms: readonly number[];
@@ -122,6 +122,7 @@ const isCompiling = (tf: TF): boolean => tf.env().getBool('WEBGPU_ENGINE_COMPILE
 /** Runs a shader: adds it to tfjs' queue of commands. */
 export function dispatch(tf: TF, backend: WebGpuBackend, what: Dispatch): void {
   const { inputs, outputs, workgroups } = what;
+  if (outputs.every(({ shape }) => tf.util.sizeFromShape(shape) === 0)) return;
   const compileOnly = isCompiling(tf);
   const pipeline = (backend.pipelineCache[what.key] ??= compile(backend, what, compileOnly));
   const tensors = [...inputs, ...outputs];
@@ -218,8 +219,9 @@ function uploadTensors(backend: WebGpuBackend, tensors: readonly Tensor[]): void
   const missing = new Map<TensorData, number>();
   for (const { dataId, size, dtype } of tensors) {
     const data = backend.tensorMap.get(dataId);
-    const isMissing = data !== undefined && dtype === 'float32' && !data.resource && data.values;
-    if (isMissing && size > 0) missing.set(data, size * Float32Array.BYTES_PER_ELEMENT);
+    const isMissing = data !== undefined && !data.resource && data.values;
+    const isWord = dtype === 'float32' || dtype === 'int32';
+    if (isMissing && isWord && size > 0) missing.set(data, size * Float32Array.BYTES_PER_ELEMENT);
   }
   const bytes = [...missing.values()].reduce((total, size) => total + size, 0);
   const { maxBufferSize, maxStorageBufferBindingSize } = backend.device.limits;
@@ -228,10 +230,11 @@ function uploadTensors(backend: WebGpuBackend, tensors: readonly Tensor[]): void
   // A buffer that is mapped from its creation is not used again.
   const usage = BufferUsage.mapWrite | BufferUsage.copySource;
   const staging = backend.bufferManager.acquireBuffer(bytes, usage, true, false);
-  const values = new Float32Array(staging.getMappedRange());
+  const range = staging.getMappedRange();
   let offset = 0;
   for (const [data, size] of missing) {
-    values.set(data.values ?? [], offset / Float32Array.BYTES_PER_ELEMENT);
+    const Values = data.dtype === 'int32' ? Int32Array : Float32Array;
+    new Values(range, offset).set(data.values ?? []);
     offset += size;
   }
   staging.unmap();

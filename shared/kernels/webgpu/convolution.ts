@@ -66,6 +66,10 @@ fn slope(index: u32) -> ${type(isVector)} {
   return ${relu ? `select(${zero(isVector)}, dy[i], y[i] > ${zero(isVector)})` : 'dy[i]'};
 }`;
 
+/** WGSL's max() may make 0 of NaN, and a run that diverges would go on. Of its bits, a compiler cannot assume anything. */
+const RELU =
+  'select(max(0.0, sum + bias[column]), sum + bias[column], (bitcast<u32>(sum + bias[column]) & 0x7fffffffu) > 0x7f800000u)';
+
 interface ForwardInputs {
   readonly x: TensorInfo;
   readonly filter: TensorInfo;
@@ -95,7 +99,7 @@ export const biasedConvolution = (tf: TF): KernelFunc =>
         isVector: byFilters,
         load: `return kernel[${at(byFilters, 'depth * FILTERS + own')}];`,
       },
-      finish: attrs.relu ? 'max(0.0, sum + bias[column])' : 'sum + bias[column]',
+      finish: attrs.relu ? RELU : 'sum + bias[column]',
       inputs: { x, kernel: filter, bias },
       vectors: [...(byChannels ? ['x'] : []), ...(byFilters ? ['kernel'] : [])],
       columns: filters,

@@ -3,6 +3,7 @@ import type { TF } from '../../util/tf.ts';
 import { FusedKernel } from '../fused-ops.ts';
 import { biasedConvolution, biasedConvolutionGradFilter, biasedConvolutionGradInput } from './convolution.ts';
 import { correctWebGpuKernels } from './corrections.ts';
+import { dropout } from './dropout.ts';
 import { maxPoolGrad } from './max-pool-grad.ts';
 import { softmaxCrossEntropyGrad } from './softmax-grad.ts';
 
@@ -21,6 +22,7 @@ export function registerWebGpuKernels(tf: TF): void {
     [FusedKernel.gradInput]: biasedConvolutionGradInput(tf),
     [FusedKernel.gradFilter]: biasedConvolutionGradFilter(tf),
     [FusedKernel.softmaxGrad]: softmaxCrossEntropyGrad(tf),
+    [FusedKernel.dropout]: dropout(tf),
     MaxPoolGrad: maxPoolGrad(tf),
   };
   for (const [kernelName, kernelFunc] of Object.entries(kernels)) {

@@ -36,3 +36,22 @@ it('shows metrics whose names are those of other figures, or the same without sp
   expect(lines).toContain('gradcast_a_b{split="train"} 3');
   expect(lines).toContain('gradcast_a_b_{split="train"} 4');
 });
+
+it('counts bytes of workers that have left, too', async () => {
+  const { pool, clock, join } = testPool();
+  const metrics = new Metrics({ pool, clock, observerCount: () => 0 });
+  const value = async (name: string): Promise<number> => {
+    const { body } = await metrics.text();
+    return Number(new RegExp(`^gradcast_${name} (\\S+)$`, 'm').exec(body)?.[1]);
+  };
+  const ann = await join('ann');
+  const [sent, received] = [await value('sent_bytes_total'), await value('received_bytes_total')];
+  expect(sent).toBeGreaterThan(0);
+  expect(received).toBeGreaterThan(0);
+  await ann.say({ type: 'leaving', reason: 'done' });
+  expect(pool.workers.size).toBe(0);
+  expect(await value('sent_bytes_total')).toBeGreaterThanOrEqual(sent);
+  expect(await value('received_bytes_total')).toBeGreaterThan(received);
+  await join('bob');
+  expect(await value('sent_bytes_total')).toBeGreaterThan(sent);
+});

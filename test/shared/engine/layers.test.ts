@@ -26,13 +26,15 @@ await tf.setBackend('cpu');
 /** Output of a model for inputs of ones, with the dropout masks 1, 2, 3, ..., and the shapes of the masks. */
 async function applyToOnes(topology: Topology, shape: number[]) {
   const maskShapes: number[][] = [];
-  const masks: MaskSource = (_layer, _draw, maskShape) => {
-    maskShapes.push(maskShape);
-    const size = maskShape.reduce((a, b) => a * b, 1);
-    return tf.tensor(
-      Float32Array.from({ length: size }, (_, i) => i + 1),
-      maskShape,
-    );
+  const masks: MaskSource = {
+    draw(_layer, _draw, maskShape) {
+      maskShapes.push(maskShape);
+      const size = maskShape.reduce((a, b) => a * b, 1);
+      return tf.tensor(
+        Float32Array.from({ length: size }, (_, i) => i + 1),
+        maskShape,
+      );
+    },
   };
   const built = await buildModel(tf, withKeyedDropout(topology));
   randomContext(tf).masks = masks;
@@ -43,6 +45,33 @@ async function applyToOnes(topology: Topology, shape: number[]) {
   built.dispose();
   return { values: [...values], maskShapes };
 }
+
+test('dropout is one op of a source that has it, but for a mask of another shape', async () => {
+  const calls: string[] = [];
+  const drop = (name: string, noiseShape: (number | null)[] | null) =>
+    layer('Dropout', { name, rate: 0.5, noise_shape: noiseShape });
+  const built = await buildModel(
+    tf,
+    withKeyedDropout(sequential(input(3, 2), drop('all', null), drop('steps', [null, 1, null]))),
+  );
+  randomContext(tf).masks = {
+    draw(number, rate, shape) {
+      calls.push(`draw ${number}, ${String(rate)}, [${shape.join()}]`);
+      return tf.ones(shape);
+    },
+    dropout(number, rate, x) {
+      calls.push(`dropout ${number}, ${rate}, [${x.shape.join()}]`);
+      return tf.mul(x, 2);
+    },
+  };
+  const values = tf.tidy(() =>
+    (built.model.apply(tf.ones([4, 3, 2]), { training: true }) as tf.Tensor).dataSync(),
+  );
+  randomContext(tf).masks = null;
+  built.dispose();
+  expect(calls).toEqual(['dropout 0, 0.5, [4,3,2]', 'draw 1, 0.5, [4,1,2]']);
+  expect([...values]).toEqual(new Array(24).fill(2));
+});
 
 test('dropout inside TimeDistributed uses a separate mask for each time step', async () => {
   const inner = layer('Dropout', { name: 'drop', rate: 0.5 });

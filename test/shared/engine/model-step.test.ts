@@ -25,7 +25,12 @@ test('a failing backward pass disposes the logits', async () => {
   };
   const compute = () =>
     tf.tidy(() => {
-      modelStep.gradient([tf.zeros([2, 28, 28, 1])], [tf.zeros([2, 10])], () => tf.scalar(1), broken);
+      modelStep.gradient(
+        [tf.zeros([2, 28, 28, 1])],
+        [tf.zeros([2, 10])],
+        { draw: () => tf.scalar(1) },
+        broken,
+      );
     });
   expect(compute).toThrow('broken');
   expect(logits.map(({ isDisposed }) => isDisposed)).toEqual([true]);

@@ -16,13 +16,14 @@ const size = 7;
 
 const part = sliceShard;
 
-const inputsOf = (inputs: ShardInputs, samples: number): Float32Array[] =>
+const inputsOf = (inputs: ShardInputs, samples: number): (Float32Array | Uint32Array)[] =>
   [
     inputs.values()[0]!,
     inputs.targets()[0]!,
     inputs.mask(layer, rate, samples * size),
     inputs.mask(layer + 1, 'normal', samples * size),
     inputs.mask(layer + 2, 'uniform', samples),
+    inputs.keys(),
   ].map((values) => values.slice());
 
 test.each([1, 3, 8, 13, 16])(

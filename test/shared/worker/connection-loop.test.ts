@@ -154,7 +154,7 @@ describe('a worker that finds its coordinator again', () => {
         places.push(url);
         return coordinator.connect(url, events);
       },
-      locate: (current, attempt) => {
+      locate: (current: CoordinatorLink, attempt: number) => {
         attempts.push(attempt);
         return Promise.resolve((found.shift() ?? (() => current))());
       },

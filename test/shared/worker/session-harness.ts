@@ -122,7 +122,10 @@ export interface RunningWorker {
 export async function startWorker(
   prepare: (coordinator: ScriptedCoordinator, engine: FakeEngine) => void = () => undefined,
   options: Partial<
-    Pick<WorkerOptions, 'random' | 'token' | 'customCode' | 'connect' | 'abandonsEngine' | 'onRetryNow'>
+    Pick<
+      WorkerOptions,
+      'random' | 'token' | 'customCode' | 'connect' | 'abandonsEngine' | 'onRetryNow' | 'locate'
+    >
   > = {},
 ): Promise<RunningWorker> {
   const clock = manualClock();

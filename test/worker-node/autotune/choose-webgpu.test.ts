@@ -9,6 +9,9 @@ import {
   workersOf,
   type EngineBenchmark,
 } from '../../../worker-node/engine/benchmark/benchmark-child.ts';
+import { currentTarget } from '../../../worker-node/engine/locate/target.ts';
+import { formatGpusLine } from '../../../worker-node/engine/benchmark/gpus-in-child.ts';
+import { WEBGPU_VERSION } from '../../../worker-node/engine/webgpu/webgpu-package.ts';
 import { fakePrograms } from '../../support/fake-programs.ts';
 
 let folder: string;
@@ -51,21 +54,39 @@ const wasm: EngineBenchmark = {
 interface Answers {
   readonly webgpu?: EngineBenchmark | string;
   readonly wasm?: EngineBenchmark | string;
+  readonly native?: EngineBenchmark | string;
+  /** Shell commands that list the GPUs. */
+  readonly gpus?: string;
 }
 
+/** Stands for the key of this machine. */
+const OWN = 'own';
+
+/** The command and signal of a measurement that needs none. */
+const unused = { command: ['missing'], signal: new AbortController().signal } as const;
+
 /** Starts the choice with a program that measures as given: a text is printed as an error. */
-async function choose(answers: Answers, signal = new AbortController().signal): Promise<boolean> {
+async function choose(
+  answers: Answers,
+  signal = new AbortController().signal,
+  ofKey: string = key,
+): Promise<boolean> {
   const answer = (of: EngineBenchmark | string): string =>
     typeof of === 'string' ? `echo 'gradcast: ${of}'; exit 1` : `echo '${formatBenchmarkLine(of).trim()}'`;
   const script = `
+if [ "$2" = gpus ]; then ${answers.gpus ?? 'exit 1'}; exit; fi
 echo "$4 $6" >> ${join(folder, 'measured')}
 case "$4" in
   webgpu) ${answer(answers.webgpu ?? gpu)} ;;
+  native) ${answer(answers.native ?? wasm)} ;;
   *) ${answer(answers.wasm ?? wasm)} ;;
 esac`;
   await fakePrograms(join(folder, 'bin'), { gradcast: script });
   const command = [join(folder, 'bin', 'gradcast')] as const;
-  return chooseWebGpu({ command, note: (line) => void notes.push(line), signal }, key);
+  return chooseWebGpu(
+    { command, note: (line) => void notes.push(line), signal },
+    ofKey === OWN ? undefined : ofKey,
+  );
 }
 
 /** Engines and batch sizes that were measured. */
@@ -160,13 +181,53 @@ describe.skipIf(process.platform !== 'linux')('the choice by measurement', () =>
   test('a measurement of `gradcast engine` replaces the saved one, also if WebGPU does not work', async () => {
     const slow = { ...wasm, msPerSample: cores };
     expect(await choose({ webgpu: 'no driver' })).toBe(false);
-    await saveMeasurement(gpu, slow, key);
+    await saveMeasurement(gpu, slow, unused, key);
     expect(await choose({})).toBe(true);
-    await saveMeasurement('the driver is gone', slow, key);
+    await saveMeasurement('the driver is gone', slow, unused, key);
     expect(await choose({})).toBe(false);
     expect(notes.at(-1)).toMatch(/^Using no WebGPU: the driver is gone; .*\(measured before\)$/);
-    await saveMeasurement(gpu, slow, null);
+    await saveMeasurement(gpu, slow, unused, null);
     expect(await choose({})).toBe(false);
+  });
+
+  test('a native engine that does not work is passed over, as by workers', async () => {
+    const name = '@tensorflow/tfjs-node-gpu';
+    const addon = join(folder, 'native/node_modules', name, 'lib', `napi-v${currentTarget().napi}`);
+    await mkdir(addon, { recursive: true });
+    await writeFile(join(addon, 'tfjs_binding.node'), '');
+    await writeFile(join(folder, 'native/node_modules', name, 'package.json'), '{}');
+    vi.stubEnv('GRADCAST_NATIVE_DIR', join(folder, 'native'));
+    const cuda = { ...gpu, backend: 'tensorflow', msPerSample: 0.05 };
+    expect(await choose({ native: cuda })).toBe(false);
+    expect(notes.at(-1)).toMatch(
+      /^Using no WebGPU, by measurement: webgpu .* 0\.100 .*; tensorflow .* 0\.050 /,
+    );
+    await rm(choicesFile());
+    expect(await choose({ native: { ...cuda, msPerSample: 0.2 } })).toBe(true);
+    await rm(choicesFile());
+    expect(await choose({ native: 'no CUDA', wasm: { ...wasm, msPerSample: cores } })).toBe(true);
+    expect((await measured()).slice(-3)).toEqual(['webgpu 128', 'native 128', 'wasm 128']);
+    expect(notes.at(-1)).toMatch(/^Using WebGPU, by measurement: .*; wasm on a processor/);
+  });
+
+  test('the GPUs are listed by another process, which a driver may crash', async () => {
+    const webgpu = join(folder, `gradcast/engine/webgpu-${WEBGPU_VERSION}/node_modules/webgpu`);
+    await mkdir(webgpu, { recursive: true });
+    await writeFile(join(webgpu, 'index.js'), '');
+    const command = [join(folder, 'bin', 'gradcast')] as const;
+    const { signal } = unused;
+    expect(await choose({ gpus: 'kill -SEGV $$' }, signal, OWN)).toBe(false);
+    expect(notes).toEqual([]);
+    vi.stubEnv('GRADCAST_GPU_POWER', 'hgih');
+    await expect(choose({}, signal, OWN)).rejects.toThrow("takes low or high, not 'hgih'");
+    vi.stubEnv('GRADCAST_GPU_POWER', '');
+    const some = { number: 0, system: 'vulkan', name: 'Some GPU', vendor: '', architecture: '' };
+    const line = formatGpusLine([{ ...some, driver: '', isSoftware: false, isSelectable: true }]).trim();
+    const slow = { ...wasm, msPerSample: cores };
+    expect(await choose({ gpus: `echo '${line}'`, wasm: slow }, signal, OWN)).toBe(true);
+    expect(await readFile(choicesFile(), 'utf8')).toContain(`"webgpu, ${WEBGPU_VERSION}, Some GPU, `);
+    await saveMeasurement('the driver is gone', slow, { command, signal });
+    expect(await choose({ gpus: `echo '${line}'` }, signal, OWN)).toBe(false);
   });
 
   test('without a GPU nothing is measured', async () => {

@@ -10,10 +10,13 @@ import type { GradientComputer } from '../../../shared/engine/engine.ts';
 import { EngineLostError } from '../../../shared/engine/remote-engine/client.ts';
 import type { Step } from '../../../shared/protocol/messages.ts';
 import { openThreadedEngine, type ThreadedEngine } from '../../../worker-node/thread/threaded-engine.ts';
+import { spawnProgram } from '../../support/worker-process.ts';
 import { engineThreadFile, writeFakeThread, writeThread } from '../../support/fake-thread.ts';
 import { tinyTopology } from '../../support/test-coordinator.ts';
 import { wasmEngine } from '../../support/wasm-engine.ts';
 
+const HOOKS = new URL('../../../scripts/typescript-hooks.js', import.meta.url).href;
+const THREADED_ENGINE = new URL('../../../worker-node/thread/threaded-engine.ts', import.meta.url).href;
 const SAMPLES = 8;
 const dataset = syntheticDigits({ seed: 1, trainCount: SAMPLES, testCount: 1 });
 const shard: Shard = {
@@ -207,5 +210,34 @@ describe('an engine thread that ends', () => {
       await openThreadedEngine({ file: await writeFakeThread(''), choice: 'wasm', note, onStuck })
     ).close();
     expect(stuck).toBe(1);
+  });
+
+  test('too late, because its GPU does not answer, is left alone and keeps the process from nothing', async () => {
+    const file = await writeThread(`
+      const info = { backend: 'webgpu', version: '1', device: 'none', threads: 1 };
+      parentPort.once('message', ({ call }) => {
+        parentPort.postMessage({ type: 'answer', call, answer: { info, why: 'a test' } });
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+      });`);
+    const run = async (end: string): Promise<readonly [number | string, string]> => {
+      const program = `
+        import { register } from 'node:module';
+        register(${JSON.stringify(HOOKS)}, import.meta.url);
+        const { openThreadedEngine } = await import(${JSON.stringify(THREADED_ENGINE)});
+        const { close } = await openThreadedEngine({
+          file: ${JSON.stringify(file)},
+          choice: 'auto',
+          note: () => undefined,
+          onStuck: () => process.exit(1),
+          stopTimeoutMs: 10,
+        });
+        process.on('SIGINT', () => process.exit(2));
+        ${end}`;
+      const child = spawnProgram([process.execPath, await writeThread(program)], process.env);
+      return [await child.ended, child.output()];
+    };
+    // As a shell has it: 130. The exit itself would wait for what the thread computes.
+    expect(await run('await close();')).toEqual(['SIGINT', '']);
+    expect(await run('process.exit(130);')).toEqual(['SIGINT', '']);
   });
 });

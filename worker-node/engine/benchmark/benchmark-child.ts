@@ -4,7 +4,7 @@ import { parseJson } from '../../util/parse-json.ts';
 import { runProgram, type ProgramResult } from '../../util/run-program.ts';
 
 /** GPU that an engine could use. */
-const gpuSchema = v.object({
+export const gpuSchema = v.object({
   number: v.number(),
   system: v.string(),
   name: v.string(),
@@ -92,9 +92,14 @@ export function parseBenchmark({ code, lines }: ProgramResult): VerifyResult {
       };
     return { ok: true, benchmark: output };
   }
+  return { ok: false, reason: failureOf({ code, lines }) };
+}
+
+/** Reason, as the end of a sentence, why a child process of gradcast has no result. */
+export function failureOf({ code, lines }: ProgramResult): string {
   const error = lines.findLast((each) => each.startsWith('gradcast: '))?.slice('gradcast: '.length);
   const text = error ?? lines.findLast((each) => each.trim() !== '') ?? 'it printed nothing';
-  return { ok: false, reason: code === null ? `it crashed (${text})` : text };
+  return code === null ? `it crashed (${text})` : text;
 }
 
 export function describeBenchmark({

@@ -28,6 +28,8 @@ import { nativeCandidates } from '../locate/candidates.ts';
 
 export interface InstallOptions {
   readonly variant: Variant;
+  /** Whether an engine for a GPU is accepted if it finds none, and its training step works on the processor. @default false */
+  readonly acceptsNoGpu?: boolean;
   readonly cacheDir: string;
   /** Program of gradcast, which verifies the engine in a child process. */
   readonly programFile: string;
@@ -195,12 +197,12 @@ export function verifyStaged(options: InstallOptions, staging: string): Promise<
 }
 
 async function verify(
-  { programFile, variant, signal }: InstallOptions,
+  { programFile, variant, acceptsNoGpu = false, signal }: InstallOptions,
   folder: string | undefined,
 ): Promise<VerifyResult> {
   const target = { engine: 'native', package: packageName(variant), folder } as const;
   const result = await benchmarkInChild([process.execPath, programFile], target, VERIFY_BATCH_SIZE, signal);
-  if (result.ok && variant === 'gpu' && !result.benchmark.gpu)
+  if (result.ok && variant === 'gpu' && !result.benchmark.gpu && !acceptsNoGpu)
     return { ok: false, reason: 'it finds no GPU' };
   return result;
 }

@@ -88,9 +88,11 @@ export function captureStep(
     variables.forEach((variable, i) => nameInput(`weights_${i}`, variable));
     if (kind === 'outputs') return modelStep.outputs(values);
     const targets = inputs.targets().map((array, i) => named(`target_${i}`, array, targetShapes[i] ?? []));
-    const source: MaskSource = (layer, draw, shape) => {
-      masks.push({ layer, draw, shape });
-      return named(`mask_${masks.length - 1}`, inputs.mask(layer, draw, sizeOf(shape)), shape);
+    const source: MaskSource = {
+      draw(layer, draw, shape) {
+        masks.push({ layer, draw, shape });
+        return named(`mask_${masks.length - 1}`, inputs.mask(layer, draw, sizeOf(shape)), shape);
+      },
     };
     if (kind === 'factored') {
       const outputGradients: Tensor[] = [];

@@ -1,9 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
-import { loadChoice, saveChoice, type CachedChoice } from '../../util/saved-choices.ts';
+import { chosenKeys, loadChoice, saveChoice, type CachedChoice } from '../../util/saved-choices.ts';
 import { engineCacheDir } from '../locate/cache.ts';
 import { nativeCandidates } from '../locate/candidates.ts';
-import { listGpus } from './gpus.ts';
+import { listGpus, type ListedGpu } from './gpus.ts';
 import { gpuOfEnv } from './open-webgpu.ts';
 import { findWebGpuPackage, WEBGPU_VERSION } from './webgpu-package.ts';
 
@@ -16,21 +16,29 @@ export const loadGpuChoice = (key: string): CachedChoice | null => loadChoice(ch
 export const saveGpuChoice = (key: string, choice: CachedChoice): void =>
   saveChoice(choicesFile(), key, choice);
 
+/** First parts of all keys. */
+const PREFIX = ['webgpu', WEBGPU_VERSION];
+
 /** Whether a measurement of this machine was saved that prefers WebGPU. False without the package, and without a GPU. */
 export async function hasChosenWebGpu(): Promise<boolean> {
-  const key = await gpuKey();
+  const start = `${PREFIX.join(', ')}, `;
+  // A driver that crashes is not loaded in vain.
+  if (!chosenKeys(choicesFile()).some((key) => key.startsWith(start))) return false;
+  const { powerPreference } = gpuOfEnv(process.env);
+  const key = gpuKey(await listGpus({ powerPreference }).catch(() => []));
   return key !== null && (loadGpuChoice(key)?.workers ?? 0) > 0;
 }
 
-/** Everything that a measurement depends on; null without WebGPU or a GPU. */
-export async function gpuKey(): Promise<string | null> {
-  if (findWebGpuPackage() === null) return null;
+/**
+ * Everything that a measurement depends on; null without WebGPU or a GPU.
+ * @param gpus of this machine, in Dawn's order
+ */
+export function gpuKey(gpus: readonly Pick<ListedGpu, 'name'>[]): string | null {
+  if (findWebGpuPackage() === null || gpus.length === 0) return null;
   const { gpu, powerPreference } = gpuOfEnv(process.env);
-  const gpus = await listGpus({ powerPreference }).catch(() => []);
-  if (gpus.length === 0) return null;
   const native = nativeCandidates().find(({ missing }) => missing === null);
   return [
-    ...['webgpu', WEBGPU_VERSION, ...gpus.map(({ name }) => name)],
+    ...[...PREFIX, ...gpus.map(({ name }) => name)],
     ...(gpu === undefined ? [] : [`only ${gpu}`]),
     ...(powerPreference === 'low-power' ? [powerPreference] : []),
     native === undefined ? 'wasm' : (native.folder ?? native.package),

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { installWebGpu, removeWebGpu } from '../../../../worker-node/engine/install/install-webgpu.ts';
-import { thisSystem } from '../../../../worker-node/engine/webgpu/system.ts';
+import { thisSystem, unsupportedWebGpu } from '../../../../worker-node/engine/webgpu/system.ts';
+import { spawnGradcast } from '../../../support/worker-process.ts';
 
 let folder: string;
 beforeEach(async () => void (folder = await mkdtemp(join(tmpdir(), 'gradcast-webgpu-'))));
@@ -32,4 +33,18 @@ test('every version of WebGPU is removed, and no other engine', async () => {
   expect(await readdir(folder)).toEqual([other, 'webgpu-notes']);
   expect(await removeWebGpu(folder)).toBe(0);
   expect(await removeWebGpu(join(folder, 'missing'))).toBe(0);
+});
+
+test.skipIf(process.platform !== 'linux' || unsupportedWebGpu(thisSystem()) !== null).each([
+  [[], 1],
+  [['--if-possible'], 0],
+] as const)('an installation with %j that fails ends with %i and the reason', async (options, code) => {
+  // No folder can be made below a file.
+  const cache = join(folder, 'file');
+  await writeFile(cache, '');
+  const install = spawnGradcast(['engine', 'install', '--webgpu', ...options], {
+    ...{ ...process.env, XDG_CACHE_HOME: cache },
+  });
+  expect(await install.ended, install.output()).toBe(code);
+  expect(install.output()).toContain(cache);
 });
