@@ -124,3 +124,24 @@ export function tinyTopology(sampleShape: readonly number[], classes: number): T
     },
   };
 }
+
+const dense = (units: number, activation: string): Record<string, unknown> => ({
+  class_name: 'Dense',
+  config: { name: `dense_${units}`, units, activation, use_bias: true },
+});
+/** Model of images of 28 x 28 whose vectors travel in five buckets. */
+export const deepTopology: Topology = {
+  class_name: 'Sequential',
+  config: {
+    name: 'deep',
+    layers: [
+      {
+        class_name: 'Flatten',
+        config: { name: 'flatten', batch_input_shape: [null, 28, 28, 1], dtype: 'float32' },
+      },
+      dense(16, 'relu'),
+      dense(4096, 'relu'),
+      dense(10, 'softmax'),
+    ],
+  },
+};

@@ -5,7 +5,6 @@ import type { StepResult } from '../../../coordinator/training/step.ts';
 import { readSamples } from '../../../shared/data/dataset.ts';
 import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
 import type { Engine } from '../../../shared/engine/engine.ts';
-import type { Topology } from '../../../shared/model/job.ts';
 import { parseFromCoordinator } from '../../../shared/protocol/frame.ts';
 import type { FromCoordinator, Step } from '../../../shared/protocol/messages.ts';
 import type { Connect } from '../../../shared/protocol/transport.ts';
@@ -16,6 +15,7 @@ import { attachRelay, type TestRelay } from '../../support/relay.ts';
 import { roundingEngine } from '../../support/rounding-engine.ts';
 import { openStubEngine, stubEngine, stubGradient, type StubSettings } from '../../support/stub-engine.ts';
 import {
+  deepTopology,
   testCoordinator,
   tinyTopology,
   waitForWorkerReady,
@@ -34,27 +34,6 @@ const BATCH = 120;
 const dataset = syntheticDigits({ seed: 1, trainCount: 1000, testCount: 301 });
 const batch = Uint32Array.from({ length: BATCH }, (_, i) => 7 * i);
 const tiny: Partial<JobSettings> = { epochs: 2, topology: tinyTopology([28, 28, 1], 10) };
-
-const dense = (units: number, activation: string): Record<string, unknown> => ({
-  class_name: 'Dense',
-  config: { name: `dense_${units}`, units, activation, use_bias: true },
-});
-/** Model whose vectors travel in five buckets. */
-const deep: Topology = {
-  class_name: 'Sequential',
-  config: {
-    name: 'deep',
-    layers: [
-      {
-        class_name: 'Flatten',
-        config: { name: 'flatten', batch_input_shape: [null, 28, 28, 1], dtype: 'float32' },
-      },
-      dense(16, 'relu'),
-      dense(4096, 'relu'),
-      dense(10, 'softmax'),
-    ],
-  },
-};
 
 let root: TestCoordinator;
 let relays: TestRelay[] = [];
@@ -198,7 +177,7 @@ describe('a standard run', () => {
   });
 
   test('gets buckets of gradients through a relay, and sends the next weights through it, before a shard is done', async () => {
-    root = await testCoordinator(dataset, { ...tiny, epochs: 1, topology: deep, buckets: true });
+    root = await testCoordinator(dataset, { ...tiny, epochs: 1, topology: deepTopology, buckets: true });
     let finish = (): void => undefined;
     const finished = new Promise<void>((resolve) => (finish = resolve));
     const inner = roundingEngine();
@@ -235,7 +214,7 @@ describe('a standard run', () => {
     const { weights } = await trainToEnd(root, dataset);
     await root.close('done');
 
-    root = await testCoordinator(dataset, { ...tiny, epochs: 1, topology: deep, buckets: true });
+    root = await testCoordinator(dataset, { ...tiny, epochs: 1, topology: deepTopology, buckets: true });
     worker(root.url);
     await waitForWorkersReady(root, 1);
     const direct = await trainToEnd(root, dataset);
@@ -294,7 +273,7 @@ describe('a wrong answer', () => {
     async (buckets) => {
       root = await testCoordinator(dataset, {
         ...tiny,
-        topology: deep,
+        topology: deepTopology,
         buckets,
         openOwnEngine: openStubEngine,
       });
@@ -321,7 +300,7 @@ describe('a wrong answer', () => {
   );
 
   test('of a worker beside a relay changes no weights below it, although some were sent ahead', async () => {
-    const settings = { ...tiny, epochs: 3, topology: deep, buckets: true };
+    const settings = { ...tiny, epochs: 3, topology: deepTopology, buckets: true };
     const audited = {
       ...settings,
       audit: 1,
