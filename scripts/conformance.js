@@ -2,8 +2,10 @@
 // gradcast is from Keras, and writes docs/conformance.md.
 //   --engines LIST  engines to compute on: wasm, native, webgl, webgpu (default: all)
 //   --only NAME     only cases of names that contain NAME, such as layers.Conv2D or lstm; writes no document
+//   --answers FILE  keep answers within the bounds in FILE, and take those that it has instead of computing them again: to resume a
+//                   run, or to compute engines one after the other. Remove it after a change of what is computed
 //   --help          print this help
-// With --engines the document is not written either, since columns would be empty.
+// With --engines the document is not written either, since columns would be empty. Cases outside the bounds are printed at once.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { register } from 'node:module';
 import { performance } from 'node:perf_hooks';
@@ -14,9 +16,16 @@ import { ensureInstalled, root } from './install.js';
 const DOCUMENT = `${root}/docs/conformance.md`;
 /** Pause between two lines of progress where they do not replace each other. */
 const LINE_MS = 15_000;
+/** Cases whose times the time that is left is estimated from. */
+const RECENT_CASES = 30;
 
 function readOptions() {
-  const options = { engines: { type: 'string' }, only: { type: 'string' }, help: { type: 'boolean' } };
+  const options = {
+    engines: { type: 'string' },
+    only: { type: 'string' },
+    answers: { type: 'string' },
+    help: { type: 'boolean' },
+  };
   try {
     return parseArgs({ options, allowPositionals: false }).values;
   } catch (error) {
@@ -37,11 +46,15 @@ function printHelp() {
 
 /** Reports progress with the time that is left. */
 function createProgress() {
-  const startedMs = performance.now();
+  // Kept answers and cases without an engine take no time: the last cases tell more than all.
+  const startsMs = [];
   let printedMs = -Infinity;
   return (done, total, name) => {
     const nowMs = performance.now();
-    const leftS = done === 0 ? null : ((nowMs - startedMs) / done / 1000) * (total - done);
+    const recent = startsMs.length;
+    const leftS = recent === 0 ? null : ((nowMs - startsMs[0]) / recent / 1000) * (total - done);
+    startsMs.push(nowMs);
+    if (recent === RECENT_CASES) startsMs.shift();
     const left = leftS === null ? '' : `, about ${Math.ceil(leftS / 5) * 5} s left`;
     const text = `${done} of ${total} cases${left}  ${name}`;
     if (process.stderr.isTTY) {
@@ -54,7 +67,7 @@ function createProgress() {
   };
 }
 
-const { engines, only, help } = readOptions();
+const { engines, only, answers, help } = readOptions();
 if (help) {
   printHelp();
   process.exit(0);
@@ -65,13 +78,15 @@ const folder = '../test/support/conformance';
 const { ENGINES } = await import(`${folder}/engines.ts`);
 const { measureAll } = await import(`${folder}/measure-all.ts`);
 const { listRows } = await import(`${folder}/rows.ts`);
-const { renderDocument, summarize } = await import(`${folder}/document.ts`);
+const { openAnswers } = await import(`${folder}/answers.ts`);
+const { remark, renderDocument, summarize } = await import(`${folder}/document.ts`);
 const { kerasNames } = await import(`${folder}/keras-names.ts`);
 
 const wanted = engines?.split(',') ?? ENGINES;
 const unknown = wanted.find((name) => !ENGINES.includes(name));
 if (unknown !== undefined) fail(`there is no engine '${unknown}'. Engines: ${ENGINES.join(', ')}.`);
 
+const earlier = answers === undefined ? undefined : openAnswers(answers);
 const figures = await measureAll({
   engines: wanted,
   only,
@@ -82,6 +97,12 @@ const figures = await measureAll({
     }
   },
   onProgress: createProgress(),
+  known: earlier?.known,
+  onStep(step) {
+    earlier?.keep(step);
+    const text = remark(step);
+    if (text !== null) console.error(text);
+  },
 });
 if (figures.steps.length + figures.coordinator.length === 0) fail(`no name of Keras contains '${only}'.`);
 const all = listRows();

@@ -1,4 +1,5 @@
 import { webGpuTransfers } from '../kernels/webgpu/backend.ts';
+import { refuseLargeDispatches, type ProgramBackend } from '../kernels/webgpu/in-parts.ts';
 import { outOfMemory, watchMemory, type MemoryBackend } from '../kernels/webgpu/memory.ts';
 import { registerWebGpuKernels } from '../kernels/webgpu/register.ts';
 import { setReproducible } from '../kernels/webgpu/reproducible.ts';
@@ -15,7 +16,7 @@ import { createEngine } from './tf-engine.ts';
 const ERROR_SCOPES = ['out-of-memory', 'internal', 'validation'] as const;
 
 /** Used part of tfjs' WebGPUBackend, and of WebGPU, for which TypeScript has no types. */
-interface WebGpuBackend extends MemoryBackend {
+interface WebGpuBackend extends MemoryBackend, ProgramBackend {
   /** Waits for the pipelines that are compiled at the same time. */
   checkCompileCompletionAsync(): Promise<void>;
   readonly device: MemoryBackend['device'] & {
@@ -58,6 +59,7 @@ const HUNG_AFTER_MS = 300_000;
 export function createWebGpuEngine(tf: TF, device: string, lostReason: string, clock: Clock): WebGpuEngine {
   registerWebGpuKernels(tf);
   const backend = tf.backend() as unknown as WebGpuBackend;
+  refuseLargeDispatches(backend);
   const info = { backend: 'webgpu', version: tf.version.tfjs, device, threads: 1 };
   const callbacks: ((reason: string) => void)[] = [];
   const reasons: string[] = [];

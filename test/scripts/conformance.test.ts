@@ -1,5 +1,8 @@
-import { readFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { openAnswers } from '../support/conformance/answers.ts';
 import { listCoordinatorCases } from '../support/conformance/coordinator-cases.ts';
 import { renderDocument } from '../support/conformance/document.ts';
 import { kerasNames } from '../support/conformance/keras-names.ts';
@@ -65,6 +68,28 @@ test('no case is without a name of Keras', () => {
   expect(stepCases.filter(({ covers }) => covers.length === 0).map(({ name }) => name)).toEqual([]);
 });
 
+test('a run resumes with the answers within the bounds that an earlier one kept', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'gradcast-answers-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'answers');
+  const answer = { loss: 1e-7, gradient: 2e-7 };
+  const step = { kind: 'model', name: 'Add', covers: [] } as const;
+  const { keep } = openAnswers(file);
+  keep({ ...step, answers: new Map([['wasm', answer]]) });
+  keep({ ...step, name: 'Dot', answers: new Map([['wasm', { loss: NaN, gradient: 0 }]]) });
+  keep({ ...step, name: 'LSTM', answers: new Map([['wasm', { failed: 'no memory' }]]) });
+  const { known } = openAnswers(file);
+  expect(known(step, 'wasm')).toEqual(answer);
+  expect(known(step, 'webgpu')).toBeUndefined();
+  expect(known({ ...step, kind: 'layer' }, 'wasm')).toBeUndefined();
+  expect(['Dot', 'LSTM'].map((name) => known({ ...step, name }, 'wasm'))).toEqual([undefined, undefined]);
+});
+
+test('no two cases of a kind have one name', () => {
+  const names = stepCases.map(({ kind, name }) => `${kind} ${name}`);
+  expect(new Set(names).size).toBe(names.length);
+});
+
 describe('the document', () => {
   const info = { backend: 'wasm', version: '1', device: 'CPU', threads: 1 };
   const figures = (gradient: number, kerasError = 0) => ({
@@ -74,6 +99,7 @@ describe('the document', () => {
     ] as const),
     steps: [
       {
+        kind: 'model' as const,
         name: 'Conv2D same',
         covers: ['layers.Conv2D'],
         kerasError,

@@ -27,6 +27,7 @@ const waves = (shape: number[]): tf.Tensor => {
   const values = counting(shape.reduce((a, b) => a * b, 1)).map((i) => Math.sin(i * 1.7));
   return tf.tensor(values, shape);
 };
+const images = (shape: number[]): tf.Tensor4D => waves(shape) as tf.Tensor4D;
 const wholes = (shape: number[], dtype: 'int32' | 'bool' = 'int32'): tf.Tensor => {
   const values = counting(shape.reduce((a, b) => a * b, 1)).map((i) => ((i * 5) % 7) - 3);
   return tf.tensor(dtype === 'bool' ? values.map((value) => (value > 0 ? 1 : 0)) : values, shape, dtype);
@@ -37,6 +38,19 @@ const gradientOf = (f: (x: tf.Tensor) => tf.Tensor, x: tf.Tensor): tf.Tensor =>
     const y = f(input);
     return tf.sum(tf.mul(y, waves(y.shape)));
   })(x);
+/** Last results of many. */
+const lastOf = (y: tf.Tensor): tf.Tensor => {
+  const [rows = 0, ...others] = y.shape;
+  const count = Math.min(10, rows);
+  return tf.slice(y, [rows - count, ...others.map(() => 0)], [count, ...others]);
+};
+/** Image of 5 x 7 pixels, moved. tfjs' backend for the processor moves the first image of a batch only. */
+const moved = (
+  fill: 'reflect' | 'wrap' | 'nearest',
+  interpolation: 'nearest' | 'bilinear',
+  by: number,
+): tf.Tensor =>
+  tf.image.transform(images([1, 5, 7, 2]), tf.tensor2d([[1, 0, by, 0, 1, by, 0, 0]]), interpolation, fill);
 const UNUSUAL = [NaN, -Infinity, Infinity, -2, -1.0001, -1e-5, 0, 1e-6, 1e-3, 0.5, 3, 20, 120, -120];
 
 /** Operations that tfjs' kernels for WebGPU compute wrongly. */
@@ -45,6 +59,7 @@ const OPERATIONS: Readonly<Record<string, () => tf.Tensor>> = {
   'maximum of whole numbers along the first axis': () => tf.max(wholes([3, 4, 5]), 0),
   'minimum of whole numbers along a middle axis': () => tf.min(wholes([3, 4, 5]), 1),
   'product of whole numbers along the first axis': () => tf.prod(wholes([3, 4]), 0),
+  'transpose of whole numbers': () => tf.transpose(wholes([3, 4, 5]), [2, 0, 1]),
   'mean of whole numbers along the first axis': () => tf.mean(wholes([3, 4, 5]), 0),
   'any along the first axis': () => tf.any(wholes([3, 4, 5], 'bool'), 0),
   'all along the first axis': () => tf.all(wholes([3, 4], 'bool'), 0),
@@ -76,10 +91,38 @@ const OPERATIONS: Readonly<Record<string, () => tf.Tensor>> = {
   'softmax of 70,001 rows': () => tf.slice(tf.softmax(waves([70_001, 3])), [69_000, 0], [1_001, 3]),
   'transpose of a matrix of 1,100,000 rows': () =>
     tf.slice(tf.transpose(waves([1_100_000, 2])), [0, 1_099_900], [2, 100]),
+  'products of 65,540 pairs of matrices': () =>
+    lastOf(tf.matMul(waves([32_770, 2, 1, 2]), waves([32_770, 2, 2, 1]))),
+  'products of 65,540 matrices and one': () => lastOf(tf.matMul(waves([65_540, 1, 2]), waves([1, 2, 1]))),
+  'sum of no values': () => tf.sum(tf.zeros([0, 3]), 0),
+  'sum of no values, as a tensor of the same axes': () => tf.sum(tf.zeros([2, 0, 3]), [1, 2], true),
+  'product of no values': () => tf.prod(tf.zeros([0, 3]), 0),
+  'gradient of a sum of no values': () =>
+    gradientOf((x) => tf.sum(tf.slice(x, [0, 0], [0, 3])), waves([2, 3])),
   ...Object.fromEntries(
-    (['exp', 'expm1', 'log', 'log1p', 'sigmoid', 'softplus', 'tanh', 'elu', 'selu', 'relu6'] as const).map(
-      (name) => [`${name} of unusual numbers`, () => tf[name](tf.tensor1d(UNUSUAL))],
-    ),
+    (['reflect', 'wrap', 'nearest'] as const).flatMap((fill) => [
+      [`pixels moved by one and a half, ${fill}`, () => moved(fill, 'nearest', 1.5)],
+      [`pixels moved by three widths, ${fill}`, () => moved(fill, 'bilinear', -21)],
+    ]),
+  ),
+  ...Object.fromEntries(
+    (
+      [
+        'exp',
+        'expm1',
+        'log',
+        'log1p',
+        'sigmoid',
+        'softplus',
+        'tanh',
+        'elu',
+        'selu',
+        'relu6',
+        'sin',
+        'cos',
+        'tan',
+      ] as const
+    ).map((name) => [`${name} of unusual numbers`, () => tf[name](tf.tensor1d(UNUSUAL))]),
   ),
 };
 
@@ -264,15 +307,31 @@ export const SCENARIOS: Readonly<Record<string, () => Promise<unknown>>> = {
   shader: () => refusing((device) => device.createShaderModule({ code: 'no WGSL' })),
   buffer: () => refusing((device) => device.createBuffer({ size: 1e12, usage: STORAGE })),
 
-  /** Message of a tensor that is larger than the GPU takes. */
-  async large(): Promise<string> {
+  /** Messages of operations that are refused. */
+  async refused(): Promise<readonly string[]> {
     await open();
-    try {
-      tf.tile(tf.ones([300_000, 1]), [1, 1_000]);
-      return 'computed';
-    } catch (error) {
-      return errorMessage(error);
-    }
+    const operations = [
+      () => tf.tile(tf.ones([300_000, 1]), [1, 1_000]),
+      () => tf.matMul(tf.ones([2_200_000, 1]), tf.ones([1, 1])),
+      () => tf.stridedSlice(tf.ones([2, 2, 2, 2, 2]), [0, 0, 0, 0, 0], [2, 2, 2, 2, 2], [2, 1, 1, 1, 1]),
+    ];
+    return operations.map((compute) => {
+      try {
+        compute();
+        return 'computed';
+      } catch (error) {
+        return errorMessage(error);
+      }
+    });
+  },
+
+  /** Shapes of convolutions of more images than WebGPU allows workgroups. They are compiled only: computing them takes minutes. */
+  async manyImages(): Promise<readonly (readonly number[])[]> {
+    await open();
+    const convolve = (x: tf.Tensor): tf.Tensor =>
+      tf.conv2d(x as tf.Tensor4D, images([1, 2, 4, 4]), 1, 'same');
+    tf.env().set('WEBGPU_ENGINE_COMPILE_ONLY', true);
+    return [convolve(tf.ones([65_540, 1, 2, 4])).shape, tf.grad(convolve)(tf.ones([32_800, 8, 1, 4])).shape];
   },
 
   /** Events of uploads that fill the memory of the GPU. */

@@ -84,10 +84,21 @@ describeWebGpu((env) => {
     ]);
   });
 
-  test('refuses a tensor that is larger than the GPU takes, with its shape', async () => {
-    expect(await run('large')).toMatch(
-      /^A tensor of the shape \[300000, 1000\] needs 1,145 MB, and this GPU takes [\d,]+ MB at most\. Set a smaller --batch-size/,
-    );
+  test('convolves more images than WebGPU allows workgroups', async () => {
+    expect(await run('manyImages')).toEqual([
+      [65_540, 1, 2, 4],
+      [32_800, 8, 1, 4],
+    ]);
+  });
+
+  test('refuses tensors that are larger than the GPU takes, and of too many axes, with their shapes', async () => {
+    const advice = String.raw` at most\. Set a smaller --batch-size`;
+    const expected = [
+      String.raw`^A tensor of the shape \[300000, 1000\] needs 1,145 MB, and this GPU takes [\d,]+ MB${advice}`,
+      String.raw`^An operation whose result has the shape \[1, 2200000, 1\] needs 68,750 workgroups along an axis, and WebGPU takes 65,535${advice}`,
+      String.raw`^WebGPU takes no part with strides of a tensor of 5 axes; 4 are the most\. Use another engine\.$`,
+    ];
+    expect(await run('refused')).toEqual(expected.map((pattern) => expect.stringMatching(pattern) as string));
   });
 
   test.for([

@@ -122,6 +122,7 @@ const isCompiling = (tf: TF): boolean => tf.env().getBool('WEBGPU_ENGINE_COMPILE
 /** Runs a shader: adds it to tfjs' queue of commands. */
 export function dispatch(tf: TF, backend: WebGpuBackend, what: Dispatch): void {
   const { inputs, outputs, workgroups } = what;
+  if (outputs.every(({ shape }) => tf.util.sizeFromShape(shape) === 0)) return;
   const compileOnly = isCompiling(tf);
   const pipeline = (backend.pipelineCache[what.key] ??= compile(backend, what, compileOnly));
   const tensors = [...inputs, ...outputs];

@@ -1,19 +1,12 @@
 import type { KernelFunc, NamedAttrMap, TensorInfo } from '@tensorflow/tfjs';
 import type { TF } from '../../util/tf.ts';
 import { dispatch, kernelFunc, WORKGROUP_NUMBER } from './backend.ts';
-import { reshaped, type Run } from './kernel-run.ts';
+import { product, reshaped, type Run } from './kernel-run.ts';
 
 // Kernels of tfjs' WebGPU backend (4.22) that are wrong for some numbers of axes, or for whole numbers along some axes.
 
 /** Axes that the shaders of tfjs can index; of more, coordinates are a structure, which has no index. */
 const MAX_INDEXED_AXES = 4;
-/** Tensors that a shader can read, of the eight buffers that every GPU allows it. */
-const MAX_READ = 7;
-/** Workgroups that WebGPU allows along an axis, and the values that one of them transposes along it. */
-const MAX_WORKGROUPS = 65_535;
-const TRANSPOSED_TILE = 16;
-
-const product = (sizes: readonly number[]): number => sizes.reduce((a, b) => a * b, 1);
 
 /** Change of one axis: of the middle one of [before, size, after]. */
 interface AxisChange {
@@ -70,6 +63,17 @@ export const tileAxes = (stock: Run): Run =>
     ),
   );
 
+/** Refuses what the stock shader cannot compute; nothing in gradcast needs it. */
+export const stridedSliceAxes =
+  (stock: Run): Run =>
+  (call) => {
+    const { shape } = call.inputs.x as TensorInfo;
+    if (shape.length <= MAX_INDEXED_AXES) return stock(call);
+    throw new Error(
+      `WebGPU takes no part with strides of a tensor of ${shape.length} axes; ${MAX_INDEXED_AXES} are the most. Use another engine.`,
+    );
+  };
+
 export const reverseAxes = (stock: Run): Run =>
   axisByAxis(stock, ({ dims }, shape) =>
     [...new Set([dims].flat() as number[])].map((dim) => {
@@ -97,6 +101,19 @@ export const overFloats =
     const converted = cast({ inputs: { x: output }, attrs: { dtype }, backend });
     backend.disposeData(output.dataId);
     return converted;
+  };
+
+/** Reduces tensors without values, such as [0, 3], to one value everywhere: the stock kernel divides by their size. */
+export const reduceNothing =
+  (tf: TF, stock: Run, value: number): Run =>
+  (call) => {
+    const x = call.inputs.x as TensorInfo;
+    const { axis, keepDims } = call.attrs as { axis: number | number[]; keepDims?: boolean };
+    const axes = tf.util.parseAxisParam(axis, x.shape);
+    const kept = x.shape.map((length, i) => (axes.includes(i) ? 1 : length));
+    if (product(x.shape) > 0 || product(kept) === 0) return stock(call);
+    const shape = keepDims === true ? kept : kept.filter((_, i) => !axes.includes(i));
+    return call.backend.makeTensorInfo(shape, 'float32', new Float32Array(product(kept)).fill(value));
   };
 
 /**
@@ -135,64 +152,6 @@ export const selectFlat =
     const flat = (tensor: TensorInfo): TensorInfo => reshaped(tensor, [product(tensor.shape)]);
     const inputs = { condition: flat(condition), t: flat(t), e: flat(e) };
     return reshaped(stock({ ...call, inputs }), t.shape);
-  };
-
-/** Softmax of at most 65,535 rows at a time. The stock shader for more computes rows that there are not, into the last one. */
-export const softmaxInParts =
-  (stock: Run, slice: Run, concat: Run): Run =>
-  (call) => {
-    const { inputs, attrs, backend } = call;
-    const x = inputs.logits as TensorInfo;
-    const columns = x.shape.at(-1) ?? 1;
-    const rows = product(x.shape) / columns;
-    if (rows <= MAX_WORKGROUPS) return stock(call);
-    const matrix = reshaped(x, [rows, columns]);
-    const parts: TensorInfo[] = [];
-    for (let from = 0; from < rows; from += MAX_WORKGROUPS) {
-      const size = [Math.min(MAX_WORKGROUPS, rows - from), columns];
-      const logits = slice({ inputs: { x: matrix }, attrs: { begin: [from, 0], size }, backend });
-      parts.push(stock({ inputs: { logits }, attrs: { ...attrs, dim: 1 }, backend }));
-      backend.disposeData(logits.dataId);
-    }
-    const output = concat({ inputs: parts as never, attrs: { axis: 0 }, backend });
-    for (const { dataId } of parts) backend.disposeData(dataId);
-    return reshaped(output, x.shape);
-  };
-
-/** Sum of tensors, as many at a time as a shader may read. */
-export const addInParts =
-  (stock: Run): Run =>
-  (call) => {
-    const { attrs, backend } = call;
-    const [first, ...others] = Object.values(call.inputs) as TensorInfo[];
-    if (first === undefined || others.length < MAX_READ) return stock(call);
-    let sum = first;
-    for (let from = 0; from < others.length; from += MAX_READ - 1) {
-      const next = stock({
-        inputs: [sum, ...others.slice(from, from + MAX_READ - 1)] as never,
-        attrs,
-        backend,
-      });
-      if (from > 0) backend.disposeData(sum.dataId);
-      sum = next;
-    }
-    return sum;
-  };
-
-/** Transposes a long matrix with the shader for three axes. That for two has a limit to the workgroups along each. */
-export const transposeLong =
-  (stock: Run): Run =>
-  (call) => {
-    const x = call.inputs.x as TensorInfo;
-    const [rows = 0, columns = 0] = x.shape;
-    const isLong = Math.max(rows, columns) > MAX_WORKGROUPS * TRANSPOSED_TILE;
-    if (x.shape.length !== 2 || !isLong || (call.attrs.perm as number[])[0] === 0) return stock(call);
-    const output = stock({
-      ...call,
-      inputs: { x: reshaped(x, [1, rows, columns]) },
-      attrs: { perm: [0, 2, 1] },
-    });
-    return reshaped(output, [columns, rows]);
   };
 
 /** Attributes of ArgMax and ArgMin. */

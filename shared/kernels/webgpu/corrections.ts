@@ -8,18 +8,25 @@ import type {
 } from '@tensorflow/tfjs';
 import type { TF } from '../../util/tf.ts';
 import {
-  addInParts,
   argExtremum,
   cumulate,
   overFloats,
   padAxes,
+  reduceNothing,
   reverseAxes,
   selectFlat,
-  softmaxInParts,
+  stridedSliceAxes,
   tileAxes,
-  transposeLong,
 } from './correct-axes.ts';
-import { reshaped, type Run } from './kernel-run.ts';
+import {
+  addInParts,
+  convolutionGradientInParts,
+  convolutionInParts,
+  productInParts,
+  softmaxInParts,
+  transposeLong,
+} from './in-parts.ts';
+import { reshaped, type Call, type Run } from './kernel-run.ts';
 import { segmentSum } from './reproducible.ts';
 import { unary, UNARY_NAMES } from './unary.ts';
 
@@ -45,24 +52,31 @@ export function correctWebGpuKernels(tf: TF): void {
   const cast = castToFloats(stock('Cast'), stock('Multiply'));
   const own = (kernel: KernelFunc): Run => kernel as unknown as Run;
   const same = (dtype: DataType): DataType => dtype;
+  const reduction = (name: string, ofNothing: number, outputType: (type: DataType) => DataType): Run =>
+    overFloats(reduceNothing(tf, stock(name), ofNothing), cast, outputType);
+  const pieces = { slice: stock('Slice'), concat: stock('Concat') };
   const reverse = reverseAxes(stock('Reverse'));
   const corrections: Record<string, Run> = {
     Cast: cast,
     ...Object.fromEntries(BINARY.map((name) => [name, withoutVectors(stock(name))])),
     Transpose: transposeLong(overFloats(stock('Transpose'), cast, same)),
-    Sum: overFloats(stock('Sum'), cast, () => 'int32'),
-    Prod: overFloats(stock('Prod'), cast, () => 'int32'),
-    Mean: overFloats(stock('Mean'), cast, () => 'float32'),
-    Max: overFloats(stock('Max'), cast, same),
-    Min: overFloats(stock('Min'), cast, same),
-    All: overFloats(stock('All'), cast, () => 'bool'),
-    Any: overFloats(stock('Any'), cast, () => 'bool'),
+    Sum: reduction('Sum', 0, () => 'int32'),
+    Prod: reduction('Prod', 1, () => 'int32'),
+    Mean: reduction('Mean', NaN, () => 'float32'),
+    Max: reduction('Max', -Infinity, same),
+    Min: reduction('Min', Infinity, same),
+    All: reduction('All', 1, () => 'bool'),
+    Any: reduction('Any', 0, () => 'bool'),
     ArgMax: overFloats(own(argExtremum(tf, 'largest')), cast, () => 'int32'),
     ArgMin: overFloats(own(argExtremum(tf, 'smallest')), cast, () => 'int32'),
     ...Object.fromEntries(
       UNARY_NAMES.map((name) => [name, overFloats(own(unary(tf, name)), cast, () => 'float32')]),
     ),
-    Softmax: softmaxInParts(stock('Softmax'), stock('Slice'), stock('Concat')),
+    Softmax: softmaxInParts(stock('Softmax'), pieces),
+    BatchMatMul: productInParts(stock('BatchMatMul'), pieces),
+    Conv2D: convolutionInParts(stock('Conv2D'), pieces),
+    FusedConv2D: convolutionInParts(stock('FusedConv2D'), pieces),
+    Conv2DBackpropInput: convolutionGradientInParts(stock('Conv2DBackpropInput'), pieces),
     AddN: addInParts(stock('AddN')),
     Cumsum: overFloats(cumulate(stock('Cumsum'), reverse), cast, same),
     Cumprod: overFloats(cumulate(stock('Cumprod'), reverse), cast, same),
@@ -70,6 +84,8 @@ export function correctWebGpuKernels(tf: TF): void {
     PadV2: padAxes(stock('PadV2')),
     Tile: tileAxes(stock('Tile')),
     Reverse: reverse,
+    StridedSlice: stridedSliceAxes(stock('StridedSlice')),
+    Transform: transformRounded(stock('Transform')),
     Select: selectFlat(stock('Select')),
     MaxPool3DGrad: maxPool3dGrad(stock('MaxPool'), stock('MaxPoolGrad')),
   };
@@ -108,6 +124,47 @@ const castToFloats =
     const output = multiply({ inputs: { a: { ...x, dtype: 'float32' }, b: one }, attrs: {}, backend });
     backend.disposeData(one.dataId);
     return output;
+  };
+
+/** Used part of a shader of tfjs. */
+interface Program {
+  getUserCode(): string;
+}
+
+/** Backend that runs shaders of tfjs. */
+interface ProgramBackend {
+  runWebGPUProgram(program: Program, ...others: unknown[]): TensorInfo;
+}
+
+const ROUNDING = `
+fn rounded(x: f32) -> f32 {
+  let whole = trunc(x);
+  return whole + select(0.0, sign(x), abs(x - whole) >= 0.5);
+}
+fn quotient(a: f32, b: f32) -> f32 {
+  let q = trunc(a / b);
+  return q + select(0.0, 1.0, (q + 1.0) * b <= a) - select(0.0, 1.0, q * b > a);
+}`;
+
+/**
+ * Moves pixels with the shader of tfjs, in which halves are rounded away from zero, as TensorFlow and the other backends do, while
+ * WGSL rounds them to even numbers; and in which a quotient is exact before it is cut off, while WGSL allows it an error.
+ */
+const transformRounded =
+  (stock: Run): Run =>
+  (call) => {
+    const stockBackend = call.backend as unknown as ProgramBackend;
+    const backend: ProgramBackend = {
+      runWebGPUProgram(program, ...others) {
+        const code = program
+          .getUserCode()
+          .replaceAll('round(', 'rounded(')
+          .replaceAll(/f32\(i32\(f32\((-?inCoord) \/ (sz2?)\)\)\)/g, 'quotient($1, $2)');
+        program.getUserCode = () => ROUNDING + code;
+        return stockBackend.runWebGPUProgram(program, ...others);
+      },
+    };
+    return stock({ ...call, backend: backend as unknown as Call['backend'] });
   };
 
 interface PoolAttributes {

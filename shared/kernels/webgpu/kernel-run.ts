@@ -18,6 +18,9 @@ export interface Call {
 /** Kernel as tfjs registers it. */
 export type Run = (call: Call) => TensorInfo;
 
+/** Number of values of a shape. */
+export const product = (sizes: readonly number[]): number => sizes.reduce((a, b) => a * b, 1);
+
 /** The same values with another shape. */
 export const reshaped = ({ dataId, dtype }: TensorInfo, shape: readonly number[]): TensorInfo => ({
   dataId,

@@ -30,7 +30,8 @@ const KEPT_FREE = 2;
 /** Weight of an earlier step's memory against that of the next one. */
 const DECAY = 0.9;
 
-const ADVICE = 'Set a smaller --batch-size or smaller samples for the run, or use another engine';
+/** Sentence's end with the way out for a tensor that a GPU does not take. */
+export const ADVICE = 'Set a smaller --batch-size or smaller samples for the run, or use another engine';
 const megabytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20).toLocaleString('en')} MB`;
 
 /** Sentence's end about a GPU whose memory is full. */

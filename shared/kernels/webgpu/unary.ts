@@ -3,7 +3,8 @@ import type { TF } from '../../util/tf.ts';
 import { dispatch, kernelFunc, WORKGROUP_NUMBER } from './backend.ts';
 
 // Functions of single values that keep NaN. WGSL may assume that there is none; the shaders of tfjs then make 0 of the sigmoid of
-// one, and infinity of its exponential, so that a run that diverges goes on with numbers that mean nothing.
+// one, and infinity of its exponential, so that a run that diverges goes on with numbers that mean nothing. Sines are as exact as on a
+// processor.
 
 const THREADS = 64;
 
@@ -21,6 +22,9 @@ const RESULTS = {
   Elu: 'select(expm1(x), x, x >= 0.0)',
   Selu: '1.0507009873554805 * select(1.6732632423543772 * expm1(x), x, x >= 0.0)',
   Relu6: 'clamp(x, 0.0, 6.0)',
+  Sin: 'sine_and_cosine(x).x',
+  Cos: 'sine_and_cosine(x).y',
+  Tan: 'sine_and_cosine(x).x / sine_and_cosine(x).y',
 } as const;
 
 type UnaryName = keyof typeof RESULTS;
@@ -29,6 +33,9 @@ export const UNARY_NAMES = Object.keys(RESULTS) as UnaryName[];
 
 /** Bound below which a function has no value; at the bound, it is minus infinity. */
 const LEAST: Partial<Record<UnaryName, string>> = { Log: '0.0', Log1p: '-1.0' };
+
+/** Functions without a value at infinity. */
+const PERIODIC: readonly UnaryName[] = ['Sin', 'Cos', 'Tan'];
 
 /** Kernel of a function of single values; its input is of float32. */
 export const unary = (tf: TF, name: UnaryName): KernelFunc =>
@@ -65,6 +72,17 @@ fn hyperbolic_tangent(x: f32) -> f32 {
   let e = exp(-2.0 * abs(x));
   return select(sign(x) * (1.0 - e) / (1.0 + e), x * (1.0 - x * x / 3.0), abs(x) < 0.02);
 }
+// WGSL allows sines an absolute error of 2^-11. The angle less quarters of a turn, in three parts of pi / 2, and the polynomials of
+// sinf.c of Cephes.
+fn sine_and_cosine(x: f32) -> vec2f {
+  let quarters = round(x * 0.63661977);
+  let r = ((x - quarters * 1.5703125) - quarters * 4.837513e-4) - quarters * 7.54979e-8;
+  let z = r * r;
+  let sine = ((-1.9515296e-4 * z + 8.3321609e-3) * z - 1.6666655e-1) * z * r + r;
+  let cosine = ((2.4433157e-5 * z - 1.3887316e-3) * z + 4.1666646e-2) * z * z - 0.5 * z + 1.0;
+  let turned = select(vec2f(sine, cosine), vec2f(cosine, -sine), (i32(quarters) & 1) == 1);
+  return select(turned, -turned, (i32(quarters) & 2) == 2);
+}
 
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -76,6 +94,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     return;
   }
   let x = bitcast<f32>(bits);
+  ${PERIODIC.includes(name) ? 'if ((bits & 0x7fffffffu) == 0x7f800000u) { results[i] = 0x7fc00000u; return; }' : ''}
   ${LEAST[name] === undefined ? '' : outOfRange(LEAST[name])}
   results[i] = bitcast<u32>(${RESULTS[name]});
 }`;

@@ -44,7 +44,7 @@ interface Differences {
   readonly gradient: number;
 }
 
-const isWithin = ({ loss, gradient }: Differences): boolean =>
+export const isWithin = ({ loss, gradient }: Differences): boolean =>
   loss <= LOSS_BOUND && gradient <= GRADIENT_BOUND;
 
 const pair = ({ loss, gradient }: Differences): string => `${format(loss)} / ${format(gradient)}`;
@@ -120,21 +120,19 @@ function section(group: Group, rows: readonly Row[], { steps, coordinator }: Fig
 /** Length of an error in the document. */
 const MAX_ERROR = 120;
 
-/** Sentences about cases outside the bounds. */
-function remarks({ steps }: Figures): string[] {
-  return steps.flatMap(({ name, kerasError = 0, answers }) => {
-    const outside = [...answers].flatMap(([engine, answer]) => {
-      if ('failed' in answer)
-        return [`${LABELS[engine]}: ${(answer.failed.split('\n')[0] ?? '').slice(0, MAX_ERROR)}`];
-      return isWithin(answer) ? [] : [`${LABELS[engine]} ${pair(answer)}`];
-    });
-    if (outside.length === 0) return [];
-    const cause =
-      kerasError > GRADIENT_BOUND
-        ? ` Sums cancel in float32: Keras' own float32 gradient differs by ${format(kerasError)} from the reference, which is float64.`
-        : '';
-    return [`- Outside the bounds: ${name} (${outside.join('; ')}).${cause}`];
+/** Sentence about a case if it is outside the bounds on an engine; else null. */
+export function remark({ name, kerasError = 0, answers }: StepFigures): string | null {
+  const outside = [...answers].flatMap(([engine, answer]) => {
+    if ('failed' in answer)
+      return [`${LABELS[engine]}: ${(answer.failed.split('\n')[0] ?? '').slice(0, MAX_ERROR)}`];
+    return isWithin(answer) ? [] : [`${LABELS[engine]} ${pair(answer)}`];
   });
+  if (outside.length === 0) return null;
+  const cause =
+    kerasError > GRADIENT_BOUND
+      ? ` Sums cancel in float32: Keras' own float32 gradient differs by ${format(kerasError)} from the reference, which is float64.`
+      : '';
+  return `- Outside the bounds: ${name} (${outside.join('; ')}).${cause}`;
 }
 
 /** Numbers of rows, and the largest differences on each engine. */
@@ -170,7 +168,7 @@ export function summarize(rows: readonly Row[], { engines, steps, coordinator }:
 
 /** Text of docs/conformance.md, before it is formatted. */
 export function renderDocument(rows: readonly Row[], figures: Figures, kerasVersion: string): string {
-  const notes = remarks(figures);
+  const notes = figures.steps.map(remark).filter((note) => note !== null);
   return [
     '# Conformance with Keras',
     '',
@@ -180,9 +178,9 @@ export function renderDocument(rows: readonly Row[], figures: Figures, kerasVers
       'hold WebAssembly to these bounds for all cases, long tests native TensorFlow for all and the GPU engines for one case of every kind.',
     '',
     'The bounds are 1e-5 for a loss and 1e-4 for a gradient, relative to its norm; 1e-6 for what the coordinator computes. ' +
-      'A cell in bold is outside. A GPU in a browser is one in software (SwiftShader): it shows that kernels and gradients are right, ' +
-      'while the exponentials, roots and reciprocals of a real GPU may be less exact. Sines are not exact on any: WGSL allows them an ' +
-      'absolute error of 2^-11.',
+      'A cell in bold is outside. WebGL computes in a browser, WebGPU in Node, both on a GPU in software (SwiftShader): it shows that kernels and gradients are right, ' +
+      'while the exponentials, roots and reciprocals of a real GPU may be less exact. Sines by WebGL are less exact on any: GLSL has no ' +
+      'bound for their error. Those by WebGPU are computed from polynomials.',
     '',
     ...summarize(rows, figures),
     '',

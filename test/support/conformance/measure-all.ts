@@ -1,11 +1,14 @@
 import { listCoordinatorCases } from './coordinator-cases.ts';
-import { openEngines, type EngineName } from './engines.ts';
+import { openEngines, type EngineName, type TableEngine } from './engines.ts';
+import type { StepCase } from './measure-case.ts';
 import type { CaseAnswer, EngineStatus } from './serve-cases.ts';
 import { listStepCases } from './step-cases.ts';
 
 /** Figures of a case that engines computed. */
 export interface StepFigures {
+  /** With the kind, unlike that of any other case. */
   readonly name: string;
+  readonly kind: StepCase['kind'];
   readonly covers: readonly string[];
   readonly kerasError?: number;
   readonly answers: ReadonlyMap<EngineName, CaseAnswer>;
@@ -31,6 +34,11 @@ export interface MeasureOptions {
   readonly only?: string | undefined;
   readonly onEngines: (engines: ReadonlyMap<EngineName, EngineStatus>) => void;
   readonly onProgress: (done: number, total: number, name: string) => void;
+  /** Called with the figures of each case that engines computed. */
+  readonly onStep?: ((figures: StepFigures) => void) | undefined;
+  /** Answers of an earlier run; they are not computed again. */
+  readonly known?:
+    ((step: Pick<StepFigures, 'kind' | 'name'>, engine: EngineName) => CaseAnswer | undefined) | undefined;
 }
 
 /** Computes all cases: on every engine at the same time, one after the other. */
@@ -49,17 +57,18 @@ export async function measureAll(options: MeasureOptions): Promise<Figures> {
     const steps: StepFigures[] = [];
     for (const each of stepCases) {
       options.onProgress(steps.length, total, each.name);
-      const prepared = await each.prepare();
+      let prepared: Promise<StepCase> | undefined;
+      const compute = async (engine: TableEngine): Promise<CaseAnswer> =>
+        engine.measure(await (prepared ??= each.prepare()));
       const answers = await Promise.all(
-        present.map(async ([name, engine]) => [name, await engine.measure(prepared)] as const),
+        present.map(
+          async ([name, engine]) => [name, options.known?.(each, name) ?? (await compute(engine))] as const,
+        ),
       );
-      const { name, covers, kerasError } = each;
-      steps.push({
-        name,
-        covers,
-        answers: new Map(answers),
-        ...(kerasError === undefined ? {} : { kerasError }),
-      });
+      const { name, kind, covers, kerasError } = each;
+      const figures = { name, kind, covers, answers: new Map(answers) };
+      steps.push(kerasError === undefined ? figures : { ...figures, kerasError });
+      options.onStep?.(steps.at(-1) as StepFigures);
     }
     const coordinator: CoordinatorFigure[] = [];
     for (const each of coordinatorCases) {
