@@ -22,7 +22,6 @@ interface Inspected {
 
 interface Container {
   readonly State: { readonly ExitCode: number; readonly Status: string };
-  readonly RestartCount: number;
   readonly HostConfig: { readonly ReadonlyRootfs: boolean };
 }
 
@@ -142,7 +141,7 @@ describeWithContainers('the image of deploy/Dockerfile', () => {
       await podman.run('wait', `${PROJECT}-coordinator-1`, `${PROJECT}-worker-1`, `${PROJECT}-worker-2`);
       expect((await container('coordinator-1')).State.ExitCode).toBe(0);
       for (const each of ['worker-1', 'worker-2']) {
-        expect(await container(each)).toMatchObject({ State: { ExitCode: 0 }, RestartCount: 0 });
+        expect((await container(each)).State.ExitCode).toBe(0);
       }
       expect(await logs('coordinator-1')).toMatch(/Resuming \/data\/run after step/);
       const volume = (
