@@ -6,6 +6,7 @@ import { openChromium } from '../support/chromium.ts';
 import { loadDigits } from '../support/digits.ts';
 import { browserRequired, describeInBrowser } from '../support/in-browser.ts';
 import { startProxy } from '../support/proxy.ts';
+import { attachRelay } from '../support/relay.ts';
 import { testCoordinator, waitForWorkersReady, type TestCoordinator } from '../support/test-coordinator.ts';
 import { relativeDifference } from '../support/vectors.ts';
 import { spawnWorker } from '../support/worker-process.ts';
@@ -74,6 +75,19 @@ describeInBrowser('a tab', () => {
   afterEach(async () => {
     await browser.close();
     expect(errors.splice(0)).toEqual([]);
+  });
+
+  test('of a relay computes for the run above it', async () => {
+    const run = await start();
+    const relay = await attachRelay(run.url, 'relay');
+    const page = await openTab(`${relay.url.replace(/^ws/, 'http')}?engine=wasm&threads=1`);
+    await waitForWorkersReady(run, 1);
+    expect(enginesOf(run)).toEqual(['relay']);
+    expect(relativeDifference(await run.gradient(), expected)).toBeLessThan(TOLERANCE);
+    await page.close();
+    await run.close('done');
+    relay.leave();
+    await relay.ended;
   });
 
   test.each([
