@@ -59,8 +59,9 @@ describeInBrowser('the page in Chromium', () => {
     const { page, errors } = await run.open('', RECORD_PLACES);
     await waitForText(page, '#own-contribution', /samples of all connected workers/);
     await waitForText(page, '#engine', /samples\/s in a benchmark/);
-    const places = await page.evaluate<number[]>('places');
-    expect(places).toHaveLength(1);
+    // A busy machine shows the drawing late, and draws few frames.
+    await expect.poll(() => page.evaluate<number>('places.length')).toBeGreaterThan(0);
+    expect(await page.evaluate<number[]>('places')).toHaveLength(1);
     expect(errors).toEqual([]);
   }, 120_000);
 
