@@ -7,9 +7,10 @@ default. An option without an argument takes \`1\` or \`0\`; one with several va
 counts as not set, but for \`GRADCAST_TOKEN\`, \`GRADCAST_WORKERS_TOKEN\` and \`GRADCAST_WEBHOOK_SECRET\`, for which it is an error.
 [docs/guide/fleets.md](guide/fleets.md) has examples.
 
-\`GRADCAST_URL\` is the link of \`worker\`, \`relay\` and \`status\`; the first two take several, with spaces between. These variables are no options: \`GRADCAST_GPU\` and
-\`GRADCAST_GPU_POWER\` ([GPUs](guide/gpus.md)), \`GRADCAST_CACHE_GB\`, \`GRADCAST_MNIST_MIRRORS\` and \`GRADCAST_DATA_MIRRORS\`
-([data](own-data.md)), and \`GRADCAST_DEBUG=1\`, which adds the stack to an error.
+\`GRADCAST_URL\` is the link of \`worker\`, \`relay\` and \`status\`; the first two take several, with spaces between. These variables are
+no options: \`GRADCAST_GPU\` and \`GRADCAST_GPU_POWER\` ([GPUs](guide/gpus.md)), \`GRADCAST_CACHE_GB\`, \`GRADCAST_MNIST_MIRRORS\` and \`GRADCAST_DATA_MIRRORS\`
+([data](own-data.md)), \`GRADCAST_NATIVE_DIR\`, the folder of native TensorFlow in an [image](guide/containers.md), and
+\`GRADCAST_DEBUG=1\`, which adds the stack to an error.
 
 A test writes this table.
 `;
