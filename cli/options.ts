@@ -198,11 +198,13 @@ export function decimal(min: 'zero' | 'positive' = 'positive'): (text: string) =
 }
 
 /**
- * Parser of a token, at most as long as a hello may have it. An empty token would admit every worker.
+ * Parser of a token, at most as long as a hello may have it. An empty token would admit every worker. Spaces around it are left out: a
+ * secret that is read from a file often ends with a line end.
  * @param whenToOmit end of the sentence 'leave it out ...'
  */
 export function token(whenToOmit: string): (text: string) => string {
-  return (text) => {
+  return (given) => {
+    const text = given.trim();
     if (text.length >= 1 && text.length <= 200) return text;
     throw new InvalidArgumentError(`It takes 1 to 200 characters; leave it out ${whenToOmit}.`);
   };

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { Option, type Command } from 'commander';
 import type { LogFormat } from '../coordinator/report/log.ts';
 import type { CoordinatorLink } from '../shared/protocol/coordinator-link.ts';
+import { isInteractive } from '../shared/util/terminal.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import { ExitCode } from '../shared/util/exit-codes.ts';
 import { isLoopback } from '../shared/util/loopback.ts';
@@ -166,7 +167,7 @@ async function runRelayCommand(
     clock,
   });
   await host.listen({ host: flags.host, port: flags.port, tls });
-  const isScreen = process.stdout.isTTY && log === 'text';
+  const isScreen = isInteractive(process.stdout, process.env) && log === 'text';
   printAddresses(host.urls, { token: workersToken, workers: 0, tls }, context, report, isScreen);
   const defaultCache = isLoopback(new URL(uplink.url).hostname) ? 0 : DEFAULT_SAMPLE_CACHE;
   try {

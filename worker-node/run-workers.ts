@@ -137,7 +137,8 @@ async function chooseWorkers(options: RunWorkersOptions): Promise<WorkerGroup> {
   const { name, devices, engine, workers, threads, program, signal, info } = options;
   const command = [process.execPath, program.programFile] as const;
   if (devices !== undefined) {
-    if (workers !== 'auto') throw new Error('--devices makes one worker for each GPU; omit --workers.');
+    if (workers !== 'auto')
+      throw new Error('--devices makes one worker for each GPU; omit --workers and GRADCAST_WORKERS.');
     return chooseDeviceWorkers({ ...options, ...program, devices, command });
   }
   const count =

@@ -14,6 +14,8 @@ const run = promisify(execFile);
 
 const NODES = ['n1', 'n2', 'n3'];
 const CPUS = 4;
+/** Time until the start of a job is set again, as Slurm may have set it meanwhile. */
+const CHANGE_MS = 10_000;
 const POLL = { timeout: 60_000, interval: 500 };
 
 /** A cluster of three nodes on this machine, with a partition `low` and one `high`, whose jobs preempt those of `low`. */
@@ -108,18 +110,22 @@ PartitionName=high Nodes=${NODES.join(',')} PriorityTier=10 PreemptMode=OFF Stat
     command('squeue', ['--noheader', '--array', ...args]).then((text) =>
       text.split('\n').filter((line) => line !== ''),
     );
+  /** When the start of each job was set. */
+  const changedMs = new Map<string, number>();
   const slurm: Slurm = {
     folder,
     command,
     states: (job) => jobs('--format=%T', `--jobs=${job}`).catch(() => []),
     startNow: (job, expected) =>
       vi.waitFor(async () => {
-        // Only jobs whose old processes have ended: Slurm sets their time once more then.
+        // Only jobs whose old processes have ended, as Slurm sets their time once more then. A job that starts within the second in
+        // which it was queued again is ended, as its credential counts as revoked.
         for (const line of await jobs('--states=PENDING', '--format=%A %r')) {
-          const [pending, reason] = line.split(' ');
-          if (reason !== 'BeginTime') continue;
+          const [pending = '', reason] = line.split(' ');
+          if (reason !== 'BeginTime' || Date.now() - (changedMs.get(pending) ?? 0) < CHANGE_MS) continue;
+          changedMs.set(pending, Date.now());
           // A job that has started meanwhile cannot be changed.
-          await command('scontrol', ['update', `JobId=${pending}`, 'StartTime=now']).catch(() => undefined);
+          await command('scontrol', ['update', `JobId=${pending}`, 'StartTime=now+2']).catch(() => undefined);
         }
         expect(await slurm.states(job)).toEqual(expected);
       }, POLL),
