@@ -79,8 +79,8 @@ test('no secret is committed, and the file that has it is ignored by git and by 
 test('images are pinned, and have the version of the package', () => {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
   const dockerfile = readFileSync(join(root, 'deploy/Dockerfile'), 'utf8');
-  expect(dockerfile).toMatch(/^ARG NODE_IMAGE=docker\.io\/library\/node:\d+\.\d+\.\d+-\w+-slim$/m);
-  expect(dockerfile).toMatch(/^ARG BASE_IMAGE=docker\.io\/library\/debian:\d+\.\d+-slim$/m);
+  expect(dockerfile).toMatch(/^ARG NODE_IMAGE=node:\d+\.\d+\.\d+-\w+-slim$/m);
+  expect(dockerfile).toMatch(/^ARG BASE_IMAGE=debian:\d+\.\d+-slim$/m);
   expect(dockerfile).toContain(`ARG VERSION=${version}\n`);
   const tags = files
     .filter((path) => path.endsWith('kustomization.yaml'))
