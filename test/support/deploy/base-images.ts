@@ -21,7 +21,7 @@ const DEBIAN_PACKAGES = 'base-files,base-passwd,coreutils,dash,grep,gzip,libstdc
  * @param nodeImage default of NODE_IMAGE in the Dockerfile
  */
 export async function makeBaseImages(podman: Podman, nodeImage: string): Promise<BaseImages> {
-  const [, version, suite] = /\/node:([\d.]+)-(\w+)-slim$/.exec(nodeImage) ?? [];
+  const [, version, suite] = /^node:([\d.]+)-(\w+)-slim$/.exec(nodeImage) ?? [];
   if (version === undefined || suite === undefined)
     throw new Error(`${nodeImage} names no version of Node and Debian.`);
   // Where connections to registries are inspected, npm must trust the inspecting authority.
