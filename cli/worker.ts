@@ -139,7 +139,7 @@ async function runWorkerCommand(
     if (isLeaving()) return ExitCode.interrupted;
   }
   if (isStartedByHand && flags.devices === undefined) await offerWebGpu(flags, context.commandLine, log.info);
-  const code = await runWorkers({
+  return runWorkers({
     ...flags,
     ...log,
     url: found.url,
@@ -157,7 +157,6 @@ async function runWorkerCommand(
     signal,
     isTerminated: () => interrupt.stoppedBy === 'SIGTERM',
   });
-  return code ?? ExitCode.interrupted;
 }
 
 /**

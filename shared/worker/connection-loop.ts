@@ -22,9 +22,12 @@ export class RefusedError extends Error {
   }
 }
 
+/** Reason for the end of a worker whose signal was aborted. */
+export const LEFT = 'left';
+
 /**
  * Runs a worker until the run is finished or the signal aborts. Reconnects after growing pauses if the connection is lost.
- * @returns reason for the end
+ * @returns reason for the end: that of the coordinator, or LEFT
  * @throws RefusedError if this worker cannot take part in the run
  */
 export async function runWorker(options: WorkerOptions): Promise<string> {
@@ -65,7 +68,7 @@ export async function runWorker(options: WorkerOptions): Promise<string> {
       if (refusal !== null && found.url === link.url && found.token === link.token) throw refusal;
       link = found;
     }
-    return 'left';
+    return LEFT;
   } finally {
     computers.dispose();
   }

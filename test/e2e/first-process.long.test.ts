@@ -101,6 +101,6 @@ contained(
     }
     await twoChildrenOf(first);
     process.kill(first, 'SIGTERM');
-    expect(await worker.ended, worker.output()).toBe(0);
+    expect(await worker.ended, worker.output()).toBe(130);
   },
 );
