@@ -30,7 +30,7 @@ import {
 interface RelayFlags {
   readonly token?: string;
   readonly workersToken?: string;
-  readonly fingerprint?: string;
+  readonly fingerprint?: readonly string[];
   /** Hashes of custom code that is passed on. */
   readonly trust?: readonly string[];
   readonly name: string;

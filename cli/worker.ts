@@ -30,7 +30,7 @@ import { ExitCode } from '../shared/util/exit-codes.ts';
 
 interface WorkerFlags {
   readonly token?: string;
-  readonly fingerprint?: string;
+  readonly fingerprint?: readonly string[];
   /** Hashes of custom code that may be run. */
   readonly trust?: readonly string[];
   readonly name: string;
@@ -144,6 +144,8 @@ async function runWorkerCommand(
     ...log,
     url: found.url,
     token: found.token ?? flags.token,
+    fingerprint: found.fingerprint,
+    fingerprints: flags.fingerprint,
     urlFile,
     alternatives: withToken(place.alternatives, flags.token),
     isSibling: process.env.GRADCAST_SIBLING !== undefined,

@@ -26,8 +26,10 @@ export interface RunWorkersOptions {
   readonly urlFile?: string | undefined;
   /** Addresses that are tried in turn if that one is lost. @default none */
   readonly alternatives?: readonly CoordinatorLink[] | undefined;
-  /** SHA-256 of the one certificate to trust. @default certificates that this machine trusts */
+  /** See NodeWorkerOptions. */
   readonly fingerprint?: string | undefined;
+  /** See NodeWorkerOptions. */
+  readonly fingerprints?: readonly string[] | undefined;
   /** Hashes of custom code that the workers run. @default none */
   readonly trust?: readonly string[] | undefined;
   /** Name of this machine in the run. */
@@ -109,6 +111,7 @@ async function runSingleWorker(options: RunWorkersOptions, report: MachineReport
       urlFile: options.urlFile,
       alternatives: options.alternatives,
       fingerprint,
+      fingerprints: options.fingerprints,
       trust: options.trust,
       name,
       engine,
@@ -178,13 +181,17 @@ function createProcessGroup(
 ): ProcessGroupOptions {
   const { url, engine, token, threads, fingerprint, program, childOptions, signal, note } = options;
   const { alternatives = [] } = options;
-  const links = [{ url, ...(token === undefined ? {} : { token }) }, ...alternatives];
+  const pin = fingerprint === undefined ? {} : { fingerprint };
+  const links = [{ url, ...(token === undefined ? {} : { token }), ...pin }, ...alternatives];
   // A token on the command line could be read by every user of the machine.
   const ofEnv = alternatives.length > 0 ? { GRADCAST_URL: links.map(formatCoordinatorLink).join(' ') } : null;
-  const ofArgs = options.urlFile === undefined ? [url] : ['--url-file', options.urlFile];
+  const ofArgs =
+    options.urlFile === undefined
+      ? [formatCoordinatorLink({ url, ...pin })]
+      : ['--url-file', options.urlFile];
   const coordinator = ofEnv === null ? ofArgs : [];
   const args = ['--workers', '1', '--engine', engine, ...childOptions];
-  if (fingerprint !== undefined) args.push('--fingerprint', fingerprint);
+  if (options.fingerprints !== undefined) args.push('--fingerprint', options.fingerprints.join(','));
   if (options.trust !== undefined) args.push('--trust', options.trust.join(','));
   const fairShare = String(threadsPerWorker(availableParallelism(), workers.length));
   return {

@@ -10,7 +10,7 @@ import { RelayEngine } from './relay-engine.ts';
 
 type Uplink = Pick<
   WorkerOptions,
-  'url' | 'token' | 'locate' | 'name' | 'connect' | 'clock' | 'random' | 'sampleStore'
+  'url' | 'token' | 'fingerprint' | 'locate' | 'name' | 'connect' | 'clock' | 'random' | 'sampleStore'
 >;
 type Downlink = Pick<HostedRunOptions, 'audit' | 'openCoordinatorEngine' | 'usesBuckets' | 'switchesCodecs'>;
 
