@@ -13,7 +13,7 @@ import { connectPinned, connectWebSocket } from '../../worker-node/connect-webso
 import { stubEngine } from '../support/stub-engine.ts';
 import { manualClock } from '../support/manual-clock.ts';
 
-test.each<[string, string | undefined, RegExp]>([
+test.each<[string, readonly string[] | undefined, RegExp]>([
   ['is not pinned', undefined, /self-signed certificate.*: set --fingerprint/],
   ['is not the one that is pinned', ['AA:BB'], /has the fingerprint .*, not the one of --fingerprint/],
 ])('a worker does not retry if a self-signed certificate %s', async (_, fingerprints, sentence) => {
