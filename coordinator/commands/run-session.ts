@@ -64,6 +64,8 @@ export interface RunSessionOptions {
   readonly isTerminated?: (() => boolean) | undefined;
   /** Called once the port is open, before any work is assigned. */
   readonly onOpen: (run: HostedRun) => void | Promise<void>;
+  /** Whether nothing is left to compute, so that no worker is started or waited for. Called after onOpen. @default it is not */
+  readonly isOver?: (() => boolean) | undefined;
   /** Names of options in lines for the log. @default those of the command line */
   readonly optionName?: OptionName | undefined;
 }
@@ -123,7 +125,8 @@ export async function withCoordinator<Result>(
   try {
     if (options.port !== null) await coordinator.listen({ host: options.host, port: options.port, tls });
     await options.onOpen(run);
-    if (workers > 0) {
+    const isOver = options.isOver?.() === true;
+    if (workers > 0 && !isOver) {
       local.push(
         startLocalWorkers({
           count: workers,
@@ -155,7 +158,7 @@ export async function withCoordinator<Result>(
       );
     }
     if (local.length > 0) void abortWithoutWorkers(local, run, options);
-    await waitForWorkers(run.pool, wanted, timeoutMs, clock, signal);
+    if (!isOver) await waitForWorkers(run.pool, wanted, timeoutMs, clock, signal);
     const result = await work(run);
     closeReason = isTerminated()
       ? MAY_COME_BACK

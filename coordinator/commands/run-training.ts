@@ -195,6 +195,7 @@ async function trainPrepared(
         }
         await options.onListening(run.urls, tls);
       },
+      isOver: () => resumeFrom !== undefined && opened.output?.callbacks.hasEnded === true,
     },
     async (run) => {
       const outcome = await trainAndSave(prepared, run, opened.output as RunOutput, options);
