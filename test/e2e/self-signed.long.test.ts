@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { selfSignedCertificate } from '../../coordinator/server/tls.ts';
 import { afterAll, expect, test } from 'vitest';
 import { spawnGradcast, unlessEnded, waitForOutput, type WorkerProcess } from '../support/worker-process.ts';
 import { makeRuns } from './runs.ts';
@@ -44,4 +45,34 @@ test('self-signed certificates of a coordinator and a relay are trusted by the u
 
   const byFile = on('bob', 'worker', '--url-file', file, ...wasm, 'bob', '--workers', '2');
   for (const each of [coordinator, worker, byFile]) expect(await each.ended, each.output()).toBe(0);
+});
+
+test('workers trust a certificate of NODE_EXTRA_CA_CERTS by its name, as those of deploy/kubernetes/tls do', async () => {
+  await selfSignedCertificate(scratch, [], new Date());
+  const [cert, key] = [join(scratch, 'certificate.pem'), join(scratch, 'key.pem')];
+  const env = { ...process.env, MNIST_DIR: undefined, GRADCAST_TOKEN: 's3cret' };
+  const options = [
+    '--data',
+    data,
+    '--out',
+    join(scratch, 'named'),
+    '--epochs',
+    '1',
+    '--cert',
+    cert,
+    '--key',
+    key,
+  ];
+  const coordinator = spawnGradcast(
+    ['coordinator', ...options, '--host', '127.0.0.1', '--port', '0', '--min-workers', '2'],
+    env,
+  );
+  await waitForOutput(coordinator, /Listening on https:\S+/);
+  const url = /https:[^,\s]+/.exec(coordinator.output())?.[0] ?? '';
+  const worker = spawnGradcast(['worker', '--workers', '2', '--engine', 'wasm'], {
+    ...env,
+    GRADCAST_URL: url.replace('127.0.0.1', 'localhost'),
+    NODE_EXTRA_CA_CERTS: cert,
+  });
+  for (const each of [coordinator, worker]) expect(await each.ended, each.output()).toBe(0);
 });
