@@ -41,6 +41,8 @@ export interface RunWorkersOptions {
   readonly installNative: InstallNative;
   /** Whether this process is one of several workers that another process has started. */
   readonly isSibling: boolean;
+  /** Name of this machine in the run, if that process has given `name` to this worker alone. */
+  readonly machine?: string | undefined;
   /** Memory of each worker for samples. @default see NodeWorkerOptions */
   readonly sampleCacheBytes: number | undefined;
   readonly program: WorkerProgram;
@@ -111,6 +113,7 @@ async function runSingleWorker(options: RunWorkersOptions, report: MachineReport
       fingerprint,
       trust: options.trust,
       name,
+      machine: options.machine,
       engine,
       sampleCacheBytes: options.sampleCacheBytes,
       threadFile: program.threadFile,
@@ -174,7 +177,7 @@ function createProcessGroup(
   workers: readonly WorkerSpec[],
   report: MachineReport,
 ): ProcessGroupOptions {
-  const { url, engine, token, threads, fingerprint, program, childOptions, signal, note } = options;
+  const { url, name, engine, token, threads, fingerprint, program, childOptions, signal, note } = options;
   const { alternatives = [] } = options;
   const links = [{ url, ...(token === undefined ? {} : { token }) }, ...alternatives];
   // A token on the command line could be read by every user of the machine.
@@ -193,6 +196,7 @@ function createProcessGroup(
       ...process.env,
       ...(threads === undefined ? {} : { TF_NUM_INTRAOP_THREADS: String(threads) }),
       GRADCAST_SIBLING: '1',
+      GRADCAST_MACHINE_NAME: name,
       ...(token === undefined ? {} : { GRADCAST_TOKEN: token }),
       ...ofEnv,
     },

@@ -25,6 +25,8 @@ export interface WorkerReport {
 export interface WorkerOptions {
   readonly url: string;
   readonly name: string;
+  /** Name of this machine, by which pages group workers. @default they group by the worker's name */
+  readonly machine?: string | undefined;
   readonly token?: string;
   /**
    * Finds the coordinator again after a connection has ended. Its attempts are counted from the last connection that worked.

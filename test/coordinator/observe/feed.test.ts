@@ -80,7 +80,7 @@ describe('the feed', () => {
       slowest: { id: bob!.id, cause: 'link' },
     });
     const { message } = received.at(-1)!;
-    const [first, second] = message.type === 'progress' ? message.workers : [];
+    const [first, second] = message.type === 'progress' ? (message.workers ?? []) : [];
     expect(first!.samplesPerSecond).toBeCloseTo(3 * second!.samplesPerSecond);
     // Two samples in half a second, the time between two messages.
     expect(second!.samplesPerSecond).toBe(4);
