@@ -18,7 +18,17 @@ export interface Order {
   readonly isDescending: boolean;
 }
 
-/** What a person has chosen to see. */
+/** Direction that a column has first: the largest figures, or names from A to Z. */
+export const firstOrder = (column: Column): Order => ({ column, isDescending: column !== 'name' });
+
+/** The order after a click on a column's header: the column's, its reverse, the default. */
+export function nextOrder(order: Order | null, column: Column): Order | null {
+  const first = firstOrder(column);
+  if (order?.column !== column) return first;
+  return order.isDescending === first.isDescending ? { ...first, isDescending: !first.isDescending } : null;
+}
+
+/** Search, order and groups that a person has chosen. */
 export interface TableChoice {
   /** Words that a row must all have. */
   readonly query: string;
@@ -38,7 +48,7 @@ export interface WorkerGroup {
   readonly samples: number;
   readonly bytesUp: number;
   readonly bytesDown: number;
-  /** Of the slowest of them; 0 before the first answer. */
+  /** Time of the slowest of them; 0 before the first answer. */
   readonly turnaroundMs: number;
   /** The longest; null before the first pong. */
   readonly rttMs: number | null;

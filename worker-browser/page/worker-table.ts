@@ -1,8 +1,9 @@
 import {
   COLUMNS,
   arrangeWorkers,
+  firstOrder,
   isWorthGrouping,
-  type Column,
+  nextOrder,
   type Order,
   type TableItem,
   type WorkersOfRun,
@@ -15,16 +16,6 @@ import { createRow, type RowView } from './worker-rows.ts';
 
 /** Workers up to which the table shows all rows, without search and groups. */
 const MAX_PLAIN = 20;
-
-/** Direction that a column has first: the largest figures, or names from A to Z. */
-const firstOrder = (column: Column): Order => ({ column, isDescending: column !== 'name' });
-
-/** The order after a click on a column's header: the column's, its reverse, the default. */
-export function nextOrder(order: Order | null, column: Column): Order | null {
-  const first = firstOrder(column);
-  if (order?.column !== column) return first;
-  return order.isDescending === first.isDescending ? { ...first, isDescending: !first.isDescending } : null;
-}
 
 /** The table of workers, with search, order and groups as a person chooses them. */
 export class WorkerTable {
@@ -78,8 +69,10 @@ export class WorkerTable {
     });
   }
 
-  /** Shows the workers of the run. Called for each message, at most once a frame. */
+  /** Shows the workers of the run. Called for each message, at most once a frame; most messages have no new rows. */
   show(run: WorkersOfRun): void {
+    const { workers, ownId, slowestId } = this.#run;
+    if (run.workers === workers && run.ownId === ownId && run.slowestId === slowestId) return;
     this.#run = run;
     this.#draw();
   }
