@@ -28,6 +28,8 @@ export interface WorkerOptions {
   /** Name of this machine, by which pages group workers. @default they group by the worker's name */
   readonly machine?: string | undefined;
   readonly token?: string;
+  /** See CoordinatorLink. */
+  readonly fingerprint?: string;
   /**
    * Finds the coordinator again after a connection has ended. Its attempts are counted from the last connection that worked.
    * @param code close code of the connection
