@@ -149,6 +149,7 @@ async function runWorkerCommand(
     urlFile,
     alternatives: withToken(place.alternatives, flags.token),
     isSibling: process.env.GRADCAST_SIBLING !== undefined,
+    machine: process.env.GRADCAST_MACHINE_NAME,
     program: context,
     sampleCacheBytes: sampleCache === undefined ? undefined : sampleCache * 2 ** 20,
     childOptions: [

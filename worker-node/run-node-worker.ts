@@ -28,6 +28,8 @@ export interface NodeWorkerOptions {
   /** Hashes of custom code that it runs. @default none */
   readonly trust?: readonly string[] | undefined;
   readonly name?: string | undefined;
+  /** Name of this machine in the run. @default the worker's name */
+  readonly machine?: string | undefined;
   /** Engine to open in a thread, or one that computes in this thread. */
   readonly engine: EngineChoice | Engine;
   /** Memory for samples, so that they travel once. @default 512 MiB; 0 for a coordinator on this machine */
@@ -131,6 +133,7 @@ async function runWithEngine(
     const end = await runWorker({
       url,
       name,
+      machine: options.machine ?? name,
       ...(token === undefined ? {} : { token }),
       ...(fingerprint === undefined ? {} : { fingerprint }),
       ...locateOption(options),

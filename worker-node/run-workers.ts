@@ -43,6 +43,8 @@ export interface RunWorkersOptions {
   readonly installNative: InstallNative;
   /** Whether this process is one of several workers that another process has started. */
   readonly isSibling: boolean;
+  /** Name of this machine in the run, if that process has given `name` to this worker alone. */
+  readonly machine?: string | undefined;
   /** Memory of each worker for samples. @default see NodeWorkerOptions */
   readonly sampleCacheBytes: number | undefined;
   readonly program: WorkerProgram;
@@ -114,6 +116,7 @@ async function runSingleWorker(options: RunWorkersOptions, report: MachineReport
       fingerprints: options.fingerprints,
       trust: options.trust,
       name,
+      machine: options.machine,
       engine,
       sampleCacheBytes: options.sampleCacheBytes,
       threadFile: program.threadFile,
@@ -179,7 +182,7 @@ function createProcessGroup(
   workers: readonly WorkerSpec[],
   report: MachineReport,
 ): ProcessGroupOptions {
-  const { url, engine, token, threads, fingerprint, program, childOptions, signal, note } = options;
+  const { url, name, engine, token, threads, fingerprint, program, childOptions, signal, note } = options;
   const { alternatives = [] } = options;
   const pin = fingerprint === undefined ? {} : { fingerprint };
   const links = [{ url, ...(token === undefined ? {} : { token }), ...pin }, ...alternatives];
@@ -202,6 +205,7 @@ function createProcessGroup(
       ...process.env,
       ...(threads === undefined ? {} : { TF_NUM_INTRAOP_THREADS: String(threads) }),
       GRADCAST_SIBLING: '1',
+      GRADCAST_MACHINE_NAME: name,
       ...(token === undefined ? {} : { GRADCAST_TOKEN: token }),
       ...ofEnv,
     },

@@ -1,11 +1,18 @@
-import type { EpochRecord, ProgressMessage, RunMessage, WorkerRow } from '../../shared/protocol/messages.ts';
+import type {
+  EpochRecord,
+  ProgressMessage,
+  ProgressWithRows,
+  RunMessage,
+  WorkerRow,
+} from '../../shared/protocol/messages.ts';
 import { formatNotice } from '../../shared/protocol/format-notice.ts';
 import { formatDuration, formatEpoch, formatMetrics } from '../report/reporter.ts';
 
 /** State of a run as observers receive it. */
 export interface RunStatus {
   readonly run: RunMessage;
-  readonly progress: ProgressMessage;
+  /** Progress with the rows of workers. */
+  readonly progress: ProgressWithRows;
   /** Last finished epoch. */
   readonly last: EpochRecord | null;
 }
@@ -98,7 +105,7 @@ function workerCells(worker: WorkerRow): string[] {
 const formatMegabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
 /** Line on the worker that steps wait for, with a comparison to the fastest one. */
-function describeSlowest({ slowest, workers }: ProgressMessage): string[] {
+function describeSlowest({ slowest, workers }: ProgressWithRows): string[] {
   const found = workers.find(({ id }) => id === slowest?.id);
   const fastestMs = Math.min(...workers.map(({ turnaroundMs }) => turnaroundMs));
   if (slowest === null || found === undefined) return [];

@@ -40,6 +40,12 @@ export interface FeedOptions {
 }
 
 const PROGRESS_INTERVAL_MS = 500;
+/**
+ * Time between the rows of workers for each of them, and at most. A row has about 270 bytes: an observer receives at most about
+ * 140 kB a second of 1,000 workers.
+ */
+const ROW_INTERVAL_MS = 2;
+const MAX_ROWS_INTERVAL_MS = 5_000;
 /** Weights are megabytes, so they are not sent more often than this. */
 const WEIGHTS_INTERVAL_MS = 2_000;
 const MAX_CURVE_POINTS = 600;
@@ -61,6 +67,8 @@ export class Feed implements TrainingListener {
   #epoch = 0;
   #epochStartedMs = 0;
   #weightsSentMs = -Infinity;
+  /** Time of the last message with the rows of workers; -Infinity if the next one must have them. */
+  #rowsSentMs = -Infinity;
   /** Reason for the end of the run; null before its end. */
   #finishReason: string | null = null;
   #cancelTick: () => void;
@@ -83,7 +91,8 @@ export class Feed implements TrainingListener {
   watch(connection: Connection): ConnectionHandler {
     return this.#observers.add(connection, () => {
       // The run message has all points, so the new ones must not be sent to this observer again.
-      if (this.#newPoints.length > 0) this.#sendProgress();
+      if (this.#newPoints.length > 0) this.#sendProgress(false);
+      this.#rowsSentMs = -Infinity;
       return [this.#runMessage(connection.isSameMachine === true), ...this.#finishedMessages()];
     });
   }
@@ -115,7 +124,7 @@ export class Feed implements TrainingListener {
    */
   finish(reason: string): void {
     if (this.#finishReason !== null) return;
-    this.#sendProgress();
+    this.#sendProgress(true);
     this.#finishReason = reason;
     this.#observers.broadcast({ type: 'finished', reason });
     const weights = this.#lastStep?.weights;
@@ -141,7 +150,7 @@ export class Feed implements TrainingListener {
       return;
     }
     this.#observers.checkLiveness();
-    if (this.#finishReason === null) this.#sendProgress();
+    if (this.#finishReason === null) this.#sendProgress(this.#areRowsDue());
     const weights = this.#lastStep?.weights;
     if (weights === undefined) return;
     if (clock.now() - this.#weightsSentMs < WEIGHTS_INTERVAL_MS) return;
@@ -154,12 +163,20 @@ export class Feed implements TrainingListener {
   /** Further initial messages to an observer of a finished run. */
   #finishedMessages(): FromCoordinator[] {
     const reason = this.#finishReason;
-    return reason === null ? [] : [this.#progressMessage(), { type: 'finished', reason }];
+    return reason === null ? [] : [this.#progressMessage(true), { type: 'finished', reason }];
   }
 
-  #sendProgress(): void {
-    this.#observers.broadcast(this.#progressMessage());
+  #sendProgress(hasRows: boolean): void {
+    this.#observers.broadcast(this.#progressMessage(hasRows));
     this.#newPoints = [];
+    if (hasRows) this.#rowsSentMs = this.#options.clock.now();
+  }
+
+  /** Whether the next message has the rows of workers. Those of many workers are sent less often. */
+  #areRowsDue(): boolean {
+    const { clock, pool } = this.#options;
+    const intervalMs = Math.min(pool.workers.size * ROW_INTERVAL_MS, MAX_ROWS_INTERVAL_MS);
+    return clock.now() - this.#rowsSentMs >= intervalMs;
   }
 
   #runMessage(isSameMachine: boolean): RunMessage {
@@ -178,7 +195,7 @@ export class Feed implements TrainingListener {
     };
   }
 
-  #progressMessage(): ProgressMessage {
+  #progressMessage(hasRows: boolean): ProgressMessage {
     const { clock, pool } = this.#options;
     const workers = [...pool.workers.values()];
     const progress = this.#epochProgress;
@@ -194,7 +211,7 @@ export class Feed implements TrainingListener {
       samplesPerSecond: progress?.samplesPerSecond ?? 0,
       etaSeconds: progress === null ? null : remainingSeconds(progress, elapsed),
       curve: this.#newPoints,
-      workers: workers.map((worker) => workerRow(worker, this.#activity.get(worker))),
+      ...(hasRows ? { workers: workers.map((worker) => workerRow(worker, this.#activity.get(worker))) } : {}),
       slowest: findSlowest(workers),
       ...(advice === null ? {} : { advice }),
       ...(notices.length === 0 ? {} : { notices }),
@@ -214,12 +231,13 @@ function encodeWeights({ step, source }: StepReport['weights']): Uint8Array {
 const NO_SHARD = { computeMs: 0, turnaroundMs: 0 };
 
 function workerRow(worker: Worker, { share, samplesPerSecond }: RecentActivity): WorkerRow {
-  const { id, name, engine, stats, link, isStandby } = worker;
+  const { id, name, machine, engine, stats, link, isStandby } = worker;
   const { samples, rttMs, bytesUp, bytesDown } = stats;
   const { computeMs, turnaroundMs } = link.meter.shard ?? NO_SHARD;
   return {
     id,
     name,
+    ...(machine === undefined ? {} : { machine }),
     backend: engine.backend,
     device: engine.device,
     share: isStandby ? 0 : share,

@@ -58,8 +58,9 @@ function fetchStatus({ url, token, fingerprint }: CoordinatorLink, connect: Conn
         const { message } = parseFromCoordinator(frame);
         if (message.type === 'run') run = message;
         if (message.type === 'epoch') last = message.record;
-        if (message.type !== 'progress' || run === null) return;
-        resolve({ run, progress: message, last: last ?? run.epochs.at(-1) ?? null });
+        if (message.type !== 'progress' || message.workers === undefined || run === null) return;
+        const progress = { ...message, workers: message.workers };
+        resolve({ run, progress, last: last ?? run.epochs.at(-1) ?? null });
         connection.close(CloseCode.normal, closeReason('The status has been read.'));
       } catch (error) {
         fail(errorMessage(error));

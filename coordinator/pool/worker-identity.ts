@@ -22,18 +22,25 @@ const INVISIBLE = /\p{C}|\p{Default_Ignorable_Code_Point}|\u2800/gu;
 const STACKED_MARKS = /(\p{M}{3})\p{M}+/gu;
 
 /**
- * Display name of a worker: composed, without invisible characters, with single spaces, never empty, and unique. The second
- * `ann` becomes `ann (2)`.
+ * A name as it is displayed: composed, without invisible characters, with single spaces. May be empty.
  * @param requested name in the worker's hello
- * @param taken names of the other workers
  */
-export function workerName(requested: string, taken: Iterable<string>): string {
+export function visibleName(requested: string): string {
   const visible = requested
     .normalize('NFC')
     .replace(/\s+/gu, ' ')
     .replace(INVISIBLE, '')
     .replace(STACKED_MARKS, '$1');
-  const name = truncate(visible.replace(/ +/g, ' ').trim(), MAX_NAME_LENGTH) || DEFAULT_NAME;
+  return truncate(visible.replace(/ +/g, ' ').trim(), MAX_NAME_LENGTH);
+}
+
+/**
+ * Display name of a worker: visible, never empty, and unique. The second `ann` becomes `ann (2)`.
+ * @param requested name in the worker's hello
+ * @param taken names of the other workers
+ */
+export function workerName(requested: string, taken: Iterable<string>): string {
+  const name = visibleName(requested) || DEFAULT_NAME;
   const others = new Set(Array.from(taken, normalizedName));
   let unique = name;
   for (let number = 2; others.has(normalizedName(unique)); number++) {

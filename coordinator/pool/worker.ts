@@ -3,7 +3,7 @@ import type { KeptSamples } from '../../shared/data/kept-samples.ts';
 import type { EngineInfo, Hello, ShardId, Task, WorkerId } from '../../shared/protocol/messages.ts';
 import type { Connection } from '../../shared/protocol/transport.ts';
 import { createWorkerLink, type WorkerLinkOptions, type WorkerLink } from '../links/worker-link.ts';
-import { instanceKey } from './worker-identity.ts';
+import { instanceKey, visibleName } from './worker-identity.ts';
 
 /** A connection whose sent frames are counted and timed. */
 export interface MeasuredConnection extends Connection {
@@ -18,6 +18,8 @@ export interface MeasuredConnection extends Connection {
 export interface Worker {
   readonly id: WorkerId;
   readonly name: string;
+  /** Name of its machine, if it gave one. */
+  readonly machine: string | undefined;
   readonly engine: EngineInfo;
   readonly connection: MeasuredConnection;
   readonly link: WorkerLink;
@@ -64,6 +66,7 @@ export function createWorker(hello: Hello, connection: Connection, options: Crea
   return {
     id: nanoid<WorkerId>(10),
     name,
+    machine: visibleName(hello.machine ?? '') || undefined,
     engine: hello.engine,
     connection: countBytes(connection, stats, onSent),
     link: createWorkerLink(options),

@@ -50,6 +50,8 @@ export interface Hello {
   readonly type: 'hello';
   readonly protocol: number;
   readonly name: string;
+  /** Name of the worker's machine, by which pages group workers. */
+  readonly machine?: string | undefined;
   readonly token?: string | undefined;
   readonly engine: EngineInfo;
   readonly codecs: string[];
@@ -68,6 +70,7 @@ const hello = v.object({
   type: v.literal('hello'),
   protocol: count,
   name: readable(100),
+  machine: v.optional(readable(100)),
   token: v.optional(text(200)),
   engine,
   codecs: v.pipe(v.array(text(40)), v.minLength(1), v.maxLength(32)),
@@ -462,6 +465,8 @@ export function metricOf(record: EpochRecord | undefined, name: string): number 
 export interface WorkerRow {
   readonly id: string;
   readonly name: string;
+  /** Name of its machine, if it gave one. Never its address. */
+  readonly machine?: string | undefined;
   readonly backend: string;
   readonly device: string;
   /** Share of the last finished step's batch. */
@@ -485,6 +490,7 @@ export interface WorkerRow {
 const workerRow = v.object({
   id: text(40),
   name: readable(100),
+  machine: v.optional(readable(100)),
   backend: readable(40),
   device: readable(200),
   share,
@@ -557,7 +563,8 @@ export interface ProgressMessage {
   readonly etaSeconds: number | null;
   /** New points since the last message. */
   readonly curve: CurvePoint[];
-  readonly workers: WorkerRow[];
+  /** Left out by most messages about many workers; the last rows still hold. */
+  readonly workers?: WorkerRow[] | undefined;
   readonly slowest: Slowest | null;
   /** Sentence about the bottleneck of a step and how to remove it. */
   readonly advice?: string | undefined;
@@ -573,11 +580,16 @@ const progress = v.object({
   samplesPerSecond: notNegative,
   etaSeconds: v.nullable(notNegative),
   curve: v.array(curvePoint),
-  workers: v.array(workerRow),
+  workers: v.optional(v.array(workerRow)),
   slowest: v.nullable(slowest),
   advice: v.optional(readable(1_000)),
   notices: v.optional(v.array(notice)),
 } satisfies SchemaFields<ProgressMessage>);
+
+/** Progress that has the rows of workers, of this message or of an earlier one. */
+export interface ProgressWithRows extends ProgressMessage {
+  readonly workers: WorkerRow[];
+}
 
 interface EpochMessage {
   readonly type: 'epoch';

@@ -25,6 +25,8 @@ export interface WorkerReport {
 export interface WorkerOptions {
   readonly url: string;
   readonly name: string;
+  /** Name of this machine, by which pages group workers. @default they group by the worker's name */
+  readonly machine?: string | undefined;
   readonly token?: string;
   /** See CoordinatorLink. */
   readonly fingerprint?: string;

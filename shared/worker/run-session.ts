@@ -271,6 +271,7 @@ export function runSession(
           type: 'hello',
           protocol: PROTOCOL_VERSION,
           name: options.name.slice(0, 100),
+          ...(options.machine === undefined ? {} : { machine: options.machine.slice(0, 100) }),
           ...(options.token === undefined ? {} : { token: options.token }),
           engine: { ...engine.info, device: engine.info.device.slice(0, 200) },
           codecs: [...CODECS.map(({ name }) => name), FACTORS],

@@ -1,6 +1,10 @@
 import { spawn } from 'node:child_process';
-import { expect, test } from 'vitest';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { expect, onTestFinished, test } from 'vitest';
+import { WebSocketServer } from 'ws';
 import { gradcast, spawnGradcast } from '../support/worker-process.ts';
+import { parseFromWorker } from '../../shared/protocol/frame.ts';
 import { ExitCode } from '../../shared/util/exit-codes.ts';
 
 test('an invalid link is an error that shows a valid one', async () => {
@@ -38,6 +42,30 @@ test.each<[string, (child: ReturnType<typeof sibling>) => void, number]>([
   });
   end(child);
   expect(await code).toBe(expected);
+});
+
+test('several workers of a machine say its name, and each has a name of its own', async () => {
+  const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+  onTestFinished(() => server.close());
+  await once(server, 'listening');
+  const machines = new Map<string, string | undefined>();
+  const haveJoined = new Promise<void>((resolve) => {
+    server.on('connection', (socket) =>
+      socket.once('message', (data: Buffer) => {
+        const { message } = parseFromWorker(data);
+        if (message.type !== 'hello') return;
+        machines.set(message.name, message.machine);
+        if (machines.size === 2) resolve();
+      }),
+    );
+  });
+  const { port } = server.address() as AddressInfo;
+  const options = ['--workers', '2', '--engine', 'wasm', '--name', 'node-7', '--install-native', 'never'];
+  const worker = spawnGradcast(['worker', `ws://127.0.0.1:${port}`, ...options]);
+  await haveJoined;
+  expect(Object.fromEntries(machines)).toEqual({ 'node-7-1': 'node-7', 'node-7-2': 'node-7' });
+  worker.kill('SIGINT');
+  await worker.ended;
 });
 
 /** One of several workers, without a coordinator: it says so when it can be ended in order. */

@@ -3,7 +3,14 @@
  * They are removed for tests and their processes. The variables that name the machine's engine and browser stay.
  */
 const USER_VARIABLES = [
-  ...['GRADCAST_TOKEN', 'GRADCAST_MNIST_MIRRORS', 'GRADCAST_SIBLING', 'GRADCAST_LEASH', 'GRADCAST_DEBUG'],
+  ...[
+    'GRADCAST_TOKEN',
+    'GRADCAST_MNIST_MIRRORS',
+    'GRADCAST_SIBLING',
+    'GRADCAST_MACHINE_NAME',
+    'GRADCAST_LEASH',
+    'GRADCAST_DEBUG',
+  ],
   ...['GRADCAST_INSTALL_NATIVE', 'GRADCAST_GPU', 'GRADCAST_GPU_POWER'],
   ...['TF_NUM_INTRAOP_THREADS', 'TF_CPP_MIN_LOG_LEVEL', 'NVIDIA_TF32_OVERRIDE', 'CUDA_DEVICE_ORDER'],
   ...['PYTHON', 'CXX', 'COLUMNS', 'NODE_USE_ENV_PROXY', 'NODE_DEBUG'],

@@ -22,6 +22,19 @@ export function createElement<Tag extends keyof HTMLElementTagNameMap>(
   return created;
 }
 
+/** A function that has `draw` called once before the next frame, however often it is called until then. Hidden tabs have no frames. */
+export function oncePerFrame(draw: () => void): () => void {
+  let isScheduled = false;
+  return () => {
+    if (isScheduled) return;
+    isScheduled = true;
+    requestAnimationFrame(() => {
+      isScheduled = false;
+      draw();
+    });
+  };
+}
+
 /** The radio buttons of one name, as a single choice. */
 export function bindRadioGroup(
   name: string,

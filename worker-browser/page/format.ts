@@ -45,3 +45,13 @@ export const isFraction = (metric: string): boolean => metric.endsWith('accuracy
 /** Value of a metric as people read it. */
 export const formatMetric = (metric: string, value: number): string =>
   isFraction(metric) ? formatPercent(value, 1) : value.toFixed(value < 0.1 ? 4 : 3);
+
+const ENGINE_NAMES: Readonly<Record<string, string>> = {
+  wasm: 'WebAssembly',
+  webgl: 'WebGL',
+  webgpu: 'WebGPU',
+  tensorflow: 'TensorFlow',
+};
+
+/** Common name of a backend. */
+export const engineName = (backend: string): string => ENGINE_NAMES[backend] ?? backend;

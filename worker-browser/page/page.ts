@@ -14,7 +14,7 @@ import {
   saveShare,
 } from './environment.ts';
 import { DrawingPad } from './drawing-pad.ts';
-import { bindRadioGroup, element } from './dom.ts';
+import { bindRadioGroup, element, oncePerFrame } from './dom.ts';
 import { Invite, drawRun, drawTab, onMetricChoice } from './render.ts';
 import { Plots } from './plots.ts';
 import { reduceRun, initialRunState, type RunEvent } from './run-state.ts';
@@ -89,12 +89,11 @@ function showTab(): void {
 /** Metric that the person has chosen to see; null for the first one. */
 let chosenMetric: string | null = null;
 
-/** Skipped in a hidden tab: its figures are not visible, and drawing them would slow its shards. */
-function showRun(): void {
-  if (document.hidden) return;
+/** Waits while the tab is hidden: its figures are not visible, and drawing them would slow its shards. */
+const showRun = oncePerFrame(() => {
   plots.show(run, chosenMetric);
   drawRun(createRunView(run, chosenMetric));
-}
+});
 
 function handle(event: PageEvent): void {
   const before = page;

@@ -31,7 +31,6 @@ const runTexts = {
   slowestWorker: htmlElement('slowest-worker'),
   advice: htmlElement('advice'),
   notices: htmlElement('notices'),
-  hiddenRows: htmlElement('hidden-rows'),
   ownSpeed: htmlElement('own-speed'),
   ownShare: htmlElement('own-share'),
   ownSamples: htmlElement('own-samples'),
@@ -119,7 +118,7 @@ export function drawRun(view: RunView): void {
     plots[key].setAttribute('aria-label', view[key]);
   }
   metricTable.show(view.metricRows);
-  workerTable.show(view.rows);
+  workerTable.show(view.table);
 }
 
 const SVG = 'http://www.w3.org/2000/svg';

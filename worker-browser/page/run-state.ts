@@ -2,7 +2,7 @@ import type {
   CurvePoint,
   EpochRecord,
   FromCoordinator,
-  ProgressMessage,
+  ProgressWithRows,
   WorkerRow,
 } from '../../shared/protocol/messages.ts';
 import type { Job } from '../../shared/model/job.ts';
@@ -15,7 +15,7 @@ export interface RunState {
   readonly stepsPerEpoch: number;
   readonly curve: readonly CurvePoint[];
   readonly epochs: readonly EpochRecord[];
-  readonly progress: ProgressMessage | null;
+  readonly progress: ProgressWithRows | null;
   /** Whether the coordinator has come back with another run than before. */
   readonly restarted: boolean;
   /** Addresses of the page for other devices; empty if the page's own address works for them. */
@@ -105,8 +105,9 @@ function reduceMessage(state: RunState, message: FromCoordinator): RunState {
       const curve =
         newPoints.length === 0 ? state.curve : mergeToLength([...state.curve, ...newPoints], MAX_POINTS);
       // The last progress of a run may arrive after the worker's connection has reported the end.
-      const ownRow = rowWith(state.lastOwnId, message) ?? state.ownRow;
-      return { ...state, progress: message, curve, ownRow };
+      const progress = { ...message, workers: message.workers ?? state.progress?.workers ?? [] };
+      const ownRow = rowWith(state.lastOwnId, progress) ?? state.ownRow;
+      return { ...state, progress, curve, ownRow };
     }
     case 'epoch':
       return { ...state, epochs: [...state.epochs, message.record] };
@@ -124,7 +125,7 @@ function reduceMessage(state: RunState, message: FromCoordinator): RunState {
   }
 }
 
-const rowWith = (id: string | null, progress: ProgressMessage | null): WorkerRow | null =>
+const rowWith = (id: string | null, progress: ProgressWithRows | null): WorkerRow | null =>
   progress?.workers.find((worker) => worker.id === id) ?? null;
 
 const lastStep = (curve: readonly CurvePoint[]): number => curve.at(-1)?.step ?? 0;

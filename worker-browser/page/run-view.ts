@@ -11,10 +11,8 @@ import {
 } from './format.ts';
 import { shownMetric } from './curves.ts';
 import type { RunState } from './run-state.ts';
-import { NO_VALUE, createRow, findSlowest, sortWorkers, type RowView } from './worker-rows.ts';
-
-/** Rows of the worker table; each costs time at every message. */
-export const MAX_ROWS = 60;
+import type { WorkersOfRun } from './arrange-workers.ts';
+import { NO_VALUE, findSlowest } from './worker-rows.ts';
 
 /** A metric in the table of all. */
 export interface MetricRow {
@@ -49,8 +47,7 @@ export interface RunView {
   readonly advice: string;
   /** Workers that do not take part, and why, one a line. */
   readonly notices: string;
-  readonly rows: readonly RowView[];
-  readonly hiddenRows: string;
+  readonly table: WorkersOfRun;
   /** Throughput of this tab, as in its row. */
   readonly ownSpeed: string;
   readonly ownShare: string;
@@ -77,7 +74,6 @@ export function createRunView(run: RunState, chosen: string | null = null): RunV
   const metricTitle = titleOf(metric);
   const accuracy = formatValue(metric, progress?.metrics[metric]);
   const slowest = findSlowest(run);
-  const rows = sortWorkers(workers, ownId, slowest?.id);
   return {
     headline: job === null ? 'Training together' : `Training together on ${job.data.name}`,
     link: run.link.type,
@@ -94,8 +90,7 @@ export function createRunView(run: RunState, chosen: string | null = null): RunV
     slowestWorker: slowestWorkerText(slowest, ownId),
     advice: progress?.advice ?? '',
     notices: noticesText(progress?.notices ?? []),
-    rows: rows.slice(0, MAX_ROWS).map((worker) => createRow(worker, ownId, slowest?.id)),
-    hiddenRows: rows.length > MAX_ROWS ? `and ${formatCount(rows.length - MAX_ROWS)} more` : '',
+    table: { workers, ownId, slowestId: slowest?.id },
     ownSpeed: own === undefined ? NO_VALUE : formatRate(own.samplesPerSecond),
     ownShare: own === undefined ? NO_VALUE : formatPercent(own.share),
     ownSamples: ownRow === null ? NO_VALUE : formatCount(ownRow.samples),

@@ -1,4 +1,4 @@
-import { engineName } from './worker-rows.ts';
+import { engineName } from './format.ts';
 import type { PageState, Phase } from './page-state.ts';
 
 /** The tab's part of the page, as text. */

@@ -1,4 +1,4 @@
-import { Feed } from '../../../coordinator/observe/feed.ts';
+import { Feed, type FeedOptions } from '../../../coordinator/observe/feed.ts';
 import type { ConnectionHandler } from '../../../coordinator/server/websocket.ts';
 import type { FromCoordinator, FromWorker } from '../../../shared/protocol/messages.ts';
 import { frameFromWorker, parseFromCoordinator, type Received } from '../../../shared/protocol/frame.ts';
@@ -15,10 +15,13 @@ export const deafConnection = {
   terminate: (): void => undefined,
 };
 
-/** A feed of a run with one worker that has finished the first of four steps. */
-export async function testFeed() {
+/**
+ * A feed of a run with one worker that has finished the first of four steps.
+ * @param pool the workers that the feed has in the place of that one
+ */
+export async function testFeed(pool?: FeedOptions['pool']) {
   const harness = testPool();
-  const feed = new Feed({ job: exampleJob, clock: harness.clock, pool: harness.pool });
+  const feed = new Feed({ job: exampleJob, clock: harness.clock, pool: pool ?? harness.pool });
   const weights = Float32Array.of(1, 2, 3, 4, 5, 6);
   const finishStep = (epoch: number, stepOfEpoch: number, lossSum: number, samples = 4): void => {
     harness.clock.skip(100);

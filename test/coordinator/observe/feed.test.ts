@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { FLOAT32_LINK } from '../../../coordinator/links/codecs.ts';
 import { Feed } from '../../../coordinator/observe/feed.ts';
+import { createWorker } from '../../../coordinator/pool/worker.ts';
 import { parseFromCoordinator } from '../../../shared/protocol/frame.ts';
-import { exampleEpoch, exampleJob, step } from '../../shared/protocol/examples.ts';
+import { exampleEpoch, exampleHello, exampleJob, step } from '../../shared/protocol/examples.ts';
 import { settle } from '../../support/manual-clock.ts';
 import { testPool } from '../pool/pool-harness.ts';
 import { deafConnection, testFeed } from './feed-harness.ts';
@@ -80,10 +82,65 @@ describe('the feed', () => {
       slowest: { id: bob!.id, cause: 'link' },
     });
     const { message } = received.at(-1)!;
-    const [first, second] = message.type === 'progress' ? message.workers : [];
+    const [first, second] = message.type === 'progress' ? (message.workers ?? []) : [];
     expect(first!.samplesPerSecond).toBeCloseTo(3 * second!.samplesPerSecond);
     // Two samples in half a second, the time between two messages.
     expect(second!.samplesPerSecond).toBe(4);
+  });
+
+  it('sends the rows of many workers less often, and to a new observer at once', async () => {
+    const workers = new Map(
+      Array.from({ length: 600 }, (_, i) => {
+        const worker = createWorker({ ...exampleHello, machine: `node${i}` }, deafConnection, {
+          name: `ann ${i}`,
+          nowMs: 0,
+          codecs: FLOAT32_LINK,
+          switchableCodecs: [],
+          bucketOffsets: [0],
+          onSent: () => undefined,
+        });
+        return [worker.id, worker];
+      }),
+    );
+    const { watch, tick, feed } = await testFeed({ workers });
+    const rows = ({ received }: ReturnType<typeof watch>): number[] =>
+      received.flatMap(({ message }) => (message.type === 'progress' ? [message.workers?.length ?? 0] : []));
+    const first = watch();
+    for (let i = 0; i < 7; i++) await tick();
+    expect(rows(first)).toEqual([600, 0, 0, 600, 0, 0, 600]);
+    const second = watch();
+    await tick();
+    expect(rows(second)).toEqual([600]);
+    feed.finish('The run is finished.');
+    await settle();
+    expect(rows(second)).toEqual([600, 600]);
+  });
+
+  it('tells the machine of a worker that names it', async () => {
+    const { join, watch, tick } = await testFeed();
+    await join('bob', { machine: 'lab' });
+    const { received } = watch();
+    await tick();
+    const { message } = received.at(-1)!;
+    const [ann, bob] = message.type === 'progress' ? (message.workers ?? []) : [];
+    expect(ann).not.toHaveProperty('machine');
+    expect(bob).toMatchObject({ machine: 'lab' });
+    // Nothing more about a worker is for the public: no address, network or instance.
+    expect(Object.keys(bob ?? {}).sort()).toEqual([
+      ...[
+        'backend',
+        'bytesDown',
+        'bytesUp',
+        'codecs',
+        'computeMs',
+        'device',
+        'id',
+        'machine',
+        'name',
+        'rttMs',
+      ],
+      ...['samples', 'samplesPerSecond', 'share', 'standby', 'turnaroundMs'],
+    ]);
   });
 
   it('excludes evaluations, whose shards are larger, from the figures of training', async () => {

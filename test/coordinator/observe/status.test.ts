@@ -6,7 +6,7 @@ import { selfSignedCertificate } from '../../../coordinator/server/tls.ts';
 import { describeStatus, type RunStatus } from '../../../coordinator/observe/describe-status.ts';
 import { readStatus } from '../../../coordinator/observe/read-status.ts';
 import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
-import type { ProgressMessage, WorkerRow } from '../../../shared/protocol/messages.ts';
+import type { ProgressWithRows, WorkerRow } from '../../../shared/protocol/messages.ts';
 import { exampleEpoch, exampleJob } from '../../shared/protocol/examples.ts';
 import { formatCoordinatorLink } from '../../../shared/protocol/coordinator-link.ts';
 import { connectPinned } from '../../../worker-node/connect-websocket.ts';
@@ -26,7 +26,7 @@ const row = (name: string, computeMs: number, turnaroundMs: number): WorkerRow =
   bytesUp: 2_400_000,
   bytesDown: 4_800_000,
 });
-const progress: ProgressMessage = {
+const progress: ProgressWithRows = {
   type: 'progress',
   epoch: 2,
   step: 1,

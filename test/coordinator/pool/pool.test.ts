@@ -30,6 +30,14 @@ describe('a pool', () => {
     expect(events).toEqual(['joined ann']);
   });
 
+  it('knows the machines of workers that name one, without invisible characters', async () => {
+    const { pool, join } = testPool();
+    for (const machine of ['lab 7\u200b', '\u200b', undefined]) {
+      await join('ann', machine === undefined ? {} : { machine });
+    }
+    expect([...pool.workers.values()].map(({ machine }) => machine)).toEqual(['lab 7', undefined, undefined]);
+  });
+
   it('assigns a unique id to every worker', async () => {
     const { pool, join } = testPool();
     await Promise.all([join('ann'), join('ann'), join('ann')]);

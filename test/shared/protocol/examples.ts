@@ -60,7 +60,7 @@ const result = { samples: 32, lossSum: 1.5, metrics: [30], computeMs: 12.25 };
 /** Examples of all messages that workers and observers send. */
 export const fromWorkerExamples: readonly FromWorker[] = [
   exampleHello,
-  { ...exampleHello, standby: true, instance: 'k3v9qd', switchCodecs: true },
+  { ...exampleHello, standby: true, instance: 'k3v9qd', switchCodecs: true, machine: 'lab' },
   { type: 'watch', protocol: 2, token: 'secret' },
   { type: 'snapshot' },
   { type: 'ready' },
@@ -119,6 +119,7 @@ export const fromCoordinatorExamples: readonly FromCoordinator[] = [
       {
         id: 'w1',
         name: 'ann',
+        machine: 'lab',
         backend: 'wasm',
         device: 'CPU',
         share: 0.5,

@@ -72,6 +72,7 @@ function wrongFor(message: { readonly type: string }, path: Path): unknown[] {
     'accuracy',
     'val_accuracy',
   ];
+  if (name === 'machine' || (name === 'workers' && message.type === 'progress')) optional.push(name);
   if (['codecs', 'standby'].includes(name) && path.length === 3) optional.push(name);
   if (name === 'standby' && path.length === 1 && message.type === 'hello') optional.push(name);
   if (!optional.includes(name)) wrong.push(undefined);

@@ -37,6 +37,12 @@ describe('a connected worker', () => {
     expect(coordinator.link.received).toMatchObject([{ ...hello, token: 'secret' }]);
   });
 
+  it('sends the name of its machine, if it has one', async () => {
+    expect((await startWorker()).coordinator.link.received[0]).not.toHaveProperty('machine');
+    const { coordinator } = await startWorker(undefined, { machine: 'x'.repeat(150) });
+    expect(coordinator.link.received).toMatchObject([{ name: 'ann', machine: 'x'.repeat(100) }]);
+  });
+
   it('loads the job, sets the weights, and answers a shard with its gradient and result', async () => {
     const { coordinator, engine, lines } = await workingWorker();
     await coordinator.link.send(shardMessage(10), oneSample);

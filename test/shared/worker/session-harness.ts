@@ -124,7 +124,7 @@ export async function startWorker(
   options: Partial<
     Pick<
       WorkerOptions,
-      'random' | 'token' | 'customCode' | 'connect' | 'abandonsEngine' | 'onRetryNow' | 'locate'
+      'machine' | 'random' | 'token' | 'customCode' | 'connect' | 'abandonsEngine' | 'onRetryNow' | 'locate'
     >
   > = {},
 ): Promise<RunningWorker> {

@@ -32,7 +32,7 @@ describe('what the page shows of the run', () => {
     expect(createRunView(initialRunState)).toMatchObject({
       epoch: 'Waiting for the run',
       loss: '–',
-      rows: [],
+      table: { workers: [], ownId: null, slowestId: undefined },
     });
   });
 
@@ -91,9 +91,7 @@ describe('what the page shows of the run', () => {
     ] as const;
     const view = createRunView(stateAfter(...events));
     expect(view).toMatchObject({ ownSpeed: '48', ownShare: '100%', ownSamples: '718', slowestWorker: '' });
-    expect(view.rows).toMatchObject([
-      { own: true, speed: '48', share: '100%', samples: '718', slowest: false },
-    ]);
+    expect(view.table).toEqual({ workers: [own], ownId: 'own', slowestId: undefined });
     const left = [{ type: 'ownId', id: null }, received(progress())] as const;
     expect(createRunView(stateAfter(...events, ...left))).toMatchObject({ ownSpeed: '–', ownSamples: '718' });
     expect(createRunView(stateAfter(...events, ...left, { type: 'ownId', id: 'again' })).ownSamples).toBe(
@@ -112,7 +110,7 @@ describe('what the page shows of the run', () => {
     expect(shown(progressOf(640), joined)).toBe('640');
   });
 
-  it('lists this tab first, then the slowest worker, and shows the times of that one', () => {
+  it('passes the slowest worker to the table, and shows its times', () => {
     const workers = [worker('a', { samples: 999 }), worker('b'), worker('own', { samples: 1 })];
     const show = (slowest: ProgressMessage['slowest']) =>
       createRunView(
@@ -123,16 +121,15 @@ describe('what the page shows of the run', () => {
         ),
       );
     const view = show({ id: 'b', cause: 'link' });
-    expect(view.rows.map(({ id }) => id)).toEqual(['own', 'b', 'a']);
-    expect(view.rows[1]).toMatchObject({ slowest: true, own: false, traffic: '2.4\u00a0MB, 0\u00a0B' });
+    expect(view.table).toEqual({ workers, ownId: 'own', slowestId: 'b' });
     const times = '200\u00a0ms per step (50\u00a0ms compute).';
     expect(view.slowestWorker).toBe(`Slowest worker: worker b, ${times}`);
     expect(show({ id: 'own', cause: 'compute' }).slowestWorker).toBe(`Slowest worker: this tab, ${times}`);
     expect(view).toMatchObject({ workersTitle: '3 workers', ownShare: '50%' });
   });
 
-  it('shows the advice, the codecs and the workers that do not take part', () => {
-    const workers = [worker('a', { codecs: 'int8/int8' })];
+  it('shows the advice and the workers that do not take part', () => {
+    const workers = [worker('a')];
     const notices = [
       { what: 'refused', reason: 'No token.', times: 3 },
       { what: 'banned', who: 'eve', reason: 'Its gradients are not those of two others.', times: 1 },
@@ -145,7 +142,6 @@ describe('what the page shows of the run', () => {
       // Reasons of refusals name options of the command line, which visitors of the page do not have.
       notices: '3 connections were refused.\nBanned: eve: Its gradients are not those of two others.',
     });
-    expect(view.rows[0]?.traffic).toMatch(/B, int8\/int8$/);
     expect(createRunView(initialRunState)).toMatchObject({ advice: '', notices: '' });
   });
 
@@ -156,10 +152,13 @@ describe('what the page shows of the run', () => {
     );
   });
 
-  it('limits the rows of the table', () => {
-    const workers = Array.from({ length: 200 }, (_, i) => worker(String(i)));
-    const view = createRunView(stateAfter(received(runMessage()), received(progress({ workers }))));
-    expect(view.rows).toHaveLength(60);
-    expect(view.hiddenRows).toBe('and 140 more');
+  it('keeps the rows of workers until a message has new ones', () => {
+    const workers = [worker('a')];
+    const withoutRows: ProgressMessage = { ...progress({ step: 21 }), workers: undefined };
+    const view = createRunView(
+      stateAfter(received(runMessage()), received(progress({ workers })), received(withoutRows)),
+    );
+    expect(view.table.workers).toBe(workers);
+    expect(view.epoch).toMatch(/step 21 of/);
   });
 });
