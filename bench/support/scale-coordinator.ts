@@ -1,0 +1,109 @@
+// Measures a coordinator in a process of its own. Messages to the parent: the address, then a ScaleResult. Arguments: a ScaleCase as JSON
+import { writeHeapSnapshot } from 'node:v8';
+import { parseCodecRule } from '../../coordinator/links/codecs.ts';
+import type { Topology } from '../../shared/model/job.ts';
+import { startInProcessCoordinator } from './in-process-coordinator.ts';
+import { median } from './statistics.ts';
+
+export interface ScaleCase {
+  readonly workers: number;
+  readonly model: 'default' | 'small';
+  readonly samplesPerWorker: number;
+  readonly codec: string;
+  readonly steps: number;
+}
+
+export interface ScaleResult {
+  readonly joinMs: number;
+  /** CPU time of the coordinator's process for all joins. */
+  readonly joinCpuMs: number;
+  readonly stepMs: number;
+  /** CPU time of the coordinator's process per step, optimizer included. */
+  readonly cpuMs: number;
+  /** JavaScript heap and buffers after the steps, garbage collected. */
+  readonly heapBytes: number;
+  readonly bufferBytes: number;
+  /** Resident memory after the steps, and its maximum. */
+  readonly residentBytes: number;
+  readonly maxResidentBytes: number;
+  /** Bytes to and from all workers per step. */
+  readonly downBytes: number;
+  readonly upBytes: number;
+}
+
+/** One dense layer of 7,850 values. */
+const SMALL: Topology = {
+  class_name: 'Sequential',
+  config: {
+    name: 'small',
+    layers: [
+      {
+        class_name: 'Flatten',
+        config: { name: 'flatten', batch_input_shape: [null, 28, 28, 1], dtype: 'float32' },
+      },
+      { class_name: 'Dense', config: { name: 'dense', units: 10, activation: 'softmax', use_bias: true } },
+    ],
+  },
+};
+
+/** First steps, in which workers prove themselves and buffers are allocated. */
+const WARM_UP_STEPS = 5;
+
+const { workers, model, samplesPerWorker, codec, steps } = JSON.parse(process.argv[2] ?? '{}') as ScaleCase;
+const here = await startInProcessCoordinator({
+  workers,
+  batch: Math.max(128, workers * samplesPerWorker),
+  codecs: parseCodecRule(codec),
+  buckets: true,
+  ...(model === 'small' ? { topology: SMALL } : {}),
+});
+const cpuMs = (): number => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+};
+const joined = here.coordinator.pool;
+const bytes = (): { down: number; up: number } => {
+  const all = [...joined.workers.values()].map(({ stats }) => stats);
+  return {
+    down: all.reduce((sum, { bytesDown }) => sum + bytesDown, 0),
+    up: all.reduce((sum, { bytesUp }) => sum + bytesUp, 0),
+  };
+};
+const collectGarbage = (globalThis as { gc?: () => void }).gc;
+if (collectGarbage === undefined) throw new Error('Start this with --expose-gc.');
+
+const startedMs = performance.now();
+const startedCpuMs = cpuMs();
+process.send?.(here.url);
+await here.allWorkersReady();
+const joinMs = performance.now() - startedMs;
+const joinCpuMs = cpuMs() - startedCpuMs;
+if (joined.workers.size < workers) throw new Error(`Only ${joined.workers.size} workers have joined.`);
+
+for (let i = 0; i < WARM_UP_STEPS; i++) await here.step();
+const times: number[] = [];
+const beforeCpuMs = cpuMs();
+const before = bytes();
+for (let i = 0; i < steps; i++) times.push(await here.step());
+const perStepCpuMs = (cpuMs() - beforeCpuMs) / steps;
+const after = bytes();
+if (joined.workers.size < workers) throw new Error(`Workers were lost: ${joined.workers.size} are left.`);
+for (let i = 0; i < 4; i++) {
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  collectGarbage();
+}
+if (process.env.HEAP_SNAPSHOT !== undefined) writeHeapSnapshot(process.env.HEAP_SNAPSHOT);
+const memory = process.memoryUsage();
+const result: ScaleResult = {
+  joinMs,
+  joinCpuMs,
+  stepMs: median(times),
+  cpuMs: perStepCpuMs,
+  heapBytes: memory.heapUsed,
+  bufferBytes: memory.external,
+  residentBytes: memory.rss,
+  maxResidentBytes: process.resourceUsage().maxRSS * 1024,
+  downBytes: (after.down - before.down) / steps,
+  upBytes: (after.up - before.up) / steps,
+};
+process.send?.(result, () => process.exit(0));
