@@ -1,6 +1,7 @@
 // Measures one coordinator with many workers that compute nothing, each over a WebSocket of its own: CPU, memory and bytes of the
 // coordinator's process, which has the optimizer too, and the time in which all workers join. Vectors are split into buckets, as for
 // workers on other machines.
+import { once } from 'node:events';
 import { Command } from 'commander';
 import { integer } from '../cli/options.ts';
 import { forkEntry, nextMessage } from './support/children.ts';
@@ -43,12 +44,15 @@ async function measure(scaleCase: ScaleCase): Promise<ScaleResult> {
   ]);
   const url = await nextMessage<string>(coordinator);
   const result = nextMessage<ScaleResult>(coordinator);
+  const ended = once(coordinator, 'exit');
   const children = [];
   for (let left = scaleCase.workers; left > 0; left -= flags.perProcess)
     children.push(forkEntry('null-worker', [url, String(Math.min(left, flags.perProcess))]));
   try {
     return await result;
   } finally {
+    // A profile is written at the end.
+    await ended;
     for (const child of children) child.kill();
   }
 }
