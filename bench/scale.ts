@@ -38,10 +38,11 @@ const GIGABIT_BYTES = 125e6;
 
 async function measure(scaleCase: ScaleCase): Promise<ScaleResult> {
   const { profile } = flags;
-  const coordinator = forkEntry('scale-coordinator', [JSON.stringify(scaleCase)], [
-    '--expose-gc',
-    ...(profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`]),
-  ]);
+  const coordinator = forkEntry(
+    'scale-coordinator',
+    [JSON.stringify(scaleCase)],
+    ['--expose-gc', ...(profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`])],
+  );
   const url = await nextMessage<string>(coordinator);
   const result = nextMessage<ScaleResult>(coordinator);
   const ended = once(coordinator, 'exit');
