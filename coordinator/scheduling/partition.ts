@@ -1,6 +1,7 @@
 import type { EngineInfo, ShardId, WorkerId } from '../../shared/protocol/messages.ts';
 import type { Clock } from '../../shared/util/clock.ts';
 import type { Range } from '../../shared/util/range.ts';
+import { MinHeap } from '../../shared/util/min-heap.ts';
 import type { WorkerLink } from '../links/worker-link.ts';
 import { explainStandby, ProbationSchedule } from './standby.ts';
 import { forecastMs, ShareTimes, ThroughputTracker, type Throughput } from './throughput.ts';
@@ -67,33 +68,39 @@ export interface Candidate {
   readonly throughput: Throughput;
 }
 
-/** Maximum number of grains in a batch. Shares are multiples of a grain, so that the same shard sizes recur. */
-const MAX_GRAINS = 64;
+/** Number of grains in a batch. Shares are multiples of a grain, so that the same shard sizes recur. */
+const GRAINS = 64;
+/** With many workers there are more grains: shares of unequal workers are a few grains each. */
+const GRAINS_PER_WORKER = 4;
 
 /**
  * Shares that minimize the time of the slowest worker, in the order of the workers. Assigns grain by grain to the worker that
  * would finish it first. A worker whose share would delay the step gets none.
- * @param microShardSize shares are multiples of it, except for the last one. @default a 64th of the batch, at least one sample
+ * @param microShardSize shares are multiples of it, except for the last one. @default a 64th of the batch, or a quarter of a
+ *   worker's equal share, at least one sample
  */
 export function balancedSplit(
   samples: number,
   candidates: readonly Candidate[],
   microShardSize?: number,
 ): Assignment[] {
-  const grain = microShardSize ?? Math.max(1, Math.floor(samples / MAX_GRAINS));
+  const grains = Math.max(GRAINS, GRAINS_PER_WORKER * candidates.length);
+  const grain = microShardSize ?? Math.max(1, Math.floor(samples / grains));
   const sizes = candidates.map(() => 0);
-  for (let left = samples; left > 0 && candidates.length > 0; left -= grain) {
-    const added = Math.min(grain, left);
-    let soonest = 0;
-    let soonestMs = Infinity;
-    for (const [i, { throughput }] of candidates.entries()) {
-      const finishedMs = forecastMs(throughput, (sizes[i] ?? 0) + added);
-      if (finishedMs < soonestMs) {
-        soonest = i;
-        soonestMs = finishedMs;
-      }
-    }
-    sizes[soonest] = (sizes[soonest] ?? 0) + added;
+  const finished = new MinHeap<{ readonly i: number; readonly ms: number }>(
+    (a, b) => a.ms < b.ms || (a.ms === b.ms && a.i < b.i),
+  );
+  const finish = (i: number): void => {
+    const candidate = candidates[i];
+    if (candidate === undefined) return;
+    finished.push({ i, ms: forecastMs(candidate.throughput, (sizes[i] ?? 0) + grain) });
+  };
+  candidates.forEach((_, i) => finish(i));
+  for (let left = samples; left > 0; left -= grain) {
+    const soonest = finished.pop()?.i;
+    if (soonest === undefined) break;
+    sizes[soonest] = (sizes[soonest] ?? 0) + Math.min(grain, left);
+    finish(soonest);
   }
   let to = 0;
   return candidates.flatMap(({ worker }, i) => {
@@ -252,8 +259,9 @@ export class BatchPartitioner<W extends PartitionWorker = PartitionWorker> {
     this.throughput.beginStep(pool.workers);
 
     const workers = [...pool.workers.values()];
+    const hanging = this.#hanging(superseded);
     const available = workers
-      .filter((worker) => !this.#isUnavailable(worker, superseded))
+      .filter((worker) => !pool.isBackpressured(worker) && !hanging.has(worker.id))
       .map(({ id }) => id);
     const candidates = this.#candidates(available);
     this.#active = activeWorkers(candidates, available, pool.workers.keys());
@@ -291,7 +299,12 @@ export class BatchPartitioner<W extends PartitionWorker = PartitionWorker> {
         ? this.#stablePartition.predict(samples, candidates)
         : evenSplit(samples, active, mode.microShardSize);
     const shards = mode.alignShares(shares, samples);
-    return shards.filter(({ worker }, i) => shards.findIndex((shard) => shard.worker === worker) === i);
+    const seen = new Set<WorkerId>();
+    return shards.filter(({ worker }) => {
+      const isFirst = !seen.has(worker);
+      seen.add(worker);
+      return isFirst;
+    });
   }
 
   /** Records the time that a worker needed for a shard. */
@@ -331,19 +344,17 @@ export class BatchPartitioner<W extends PartitionWorker = PartitionWorker> {
     });
   }
 
-  /** Whether the worker's connection is backpressured, or the worker is busy with a superseded shard. */
-  #isUnavailable(worker: W, superseded: readonly AssignedShard[]): boolean {
-    const { pool, clock } = this.#options;
-    if (pool.isBackpressured(worker)) return true;
-    const throughput = this.throughput.estimateFor(worker.id);
-    return superseded.some((shard) => {
-      if (shard.worker !== worker.id) return false;
+  /** Workers that compute a duplicate whose answer is no longer needed, or hang at another such shard. */
+  #hanging(superseded: readonly AssignedShard[]): ReadonlySet<WorkerId> {
+    const nowMs = this.#options.clock.now();
+    const hanging = superseded.filter(({ worker, isDuplicate, assignedAtMs, from, to }) => {
+      if (isDuplicate) return true;
+      const throughput = this.throughput.estimateFor(worker);
       const timeoutMs =
-        throughput === null
-          ? 0
-          : HANG_TIMEOUT_MS + HANG_TIMEOUT_FACTOR * forecastMs(throughput, shard.to - shard.from);
-      return shard.isDuplicate || clock.now() - shard.assignedAtMs > timeoutMs;
+        throughput === null ? 0 : HANG_TIMEOUT_MS + HANG_TIMEOUT_FACTOR * forecastMs(throughput, to - from);
+      return nowMs - assignedAtMs > timeoutMs;
     });
+    return new Set(hanging.map(({ worker }) => worker));
   }
 
   #isProbing(worker: WorkerId): boolean {
