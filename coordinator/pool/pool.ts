@@ -26,7 +26,7 @@ import { type ConnectionHandler, HEADER_BYTES_PER_UNIT } from '../server/websock
 import { Handshake, frameTooLargeError } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { createWorker, type Worker } from './worker.ts';
-import { instanceKey, workerName } from './worker-identity.ts';
+import { instanceKey, WorkerNames } from './worker-identity.ts';
 import { codecsInUse, FLOAT32_LINK, type CodecRule } from '../links/codecs.ts';
 import type { CodeBundle } from '../../shared/model/custom-code.ts';
 import { Scoring } from '../../shared/model/scoring.ts';
@@ -112,6 +112,7 @@ export class WorkerPool {
   readonly workers = new Map<WorkerId, Worker>();
   /** Workers that are still building the model. */
   readonly #preparing = new Map<WorkerId, Worker>();
+  readonly #names = new WorkerNames();
   readonly #options: PoolOptions;
   readonly #listeners = new Set<PoolListener>();
   readonly #handshake: Handshake;
@@ -331,10 +332,7 @@ export class WorkerPool {
     const usedSlots = this.workers.size + this.#preparing.size - (previous === undefined ? 0 : 1);
     const codecs = admit(hello, rules, usedSlots);
     if (previous !== undefined) this.drop(previous, CloseCode.timeout, 'The worker has reconnected.');
-    const name = workerName(
-      hello.name,
-      this.#allWorkers().map((worker) => worker.name),
-    );
+    const name = this.#names.take(hello.name);
     const switchableCodecs = codecs.up === FACTORS ? [FACTORS] : this.#switchableCodecsFor(hello, connection);
     const probe = new LinkProbe({
       clock,
@@ -512,10 +510,13 @@ export class WorkerPool {
   }
 
   #remove(worker: Worker, reason: string, code?: CloseCode): void {
-    if (this.#preparing.delete(worker.id))
+    const wasPreparing = this.#preparing.delete(worker.id);
+    const wasReady = this.workers.delete(worker.id);
+    if (wasPreparing || wasReady) this.#names.free(worker.name);
+    if (wasPreparing)
       this.#emit((listener) => listener.refused?.(`${worker.name} left before it was ready: ${reason}`));
     this.#options.fingerprints?.remove(worker.id);
-    if (!this.workers.delete(worker.id)) return;
+    if (!wasReady) return;
     this.#emit((listener) => listener.left?.(worker, reason, code));
   }
 

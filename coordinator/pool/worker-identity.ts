@@ -21,26 +21,35 @@ const INVISIBLE = /\p{C}|\p{Default_Ignorable_Code_Point}|\u2800/gu;
 /** More marks on one letter than any language needs; they would cover the lines around the name. */
 const STACKED_MARKS = /(\p{M}{3})\p{M}+/gu;
 
-/**
- * Display name of a worker: composed, without invisible characters, with single spaces, never empty, and unique. The second
- * `ann` becomes `ann (2)`.
- * @param requested name in the worker's hello
- * @param taken names of the other workers
- */
-export function workerName(requested: string, taken: Iterable<string>): string {
-  const visible = requested
-    .normalize('NFC')
-    .replace(/\s+/gu, ' ')
-    .replace(INVISIBLE, '')
-    .replace(STACKED_MARKS, '$1');
-  const name = truncate(visible.replace(/ +/g, ' ').trim(), MAX_NAME_LENGTH) || DEFAULT_NAME;
-  const others = new Set(Array.from(taken, normalizedName));
-  let unique = name;
-  for (let number = 2; others.has(normalizedName(unique)); number++) {
-    const suffix = ` (${number})`;
-    unique = truncate(name, MAX_NAME_LENGTH - suffix.length) + suffix;
+/** Display names of the workers of a run, each unique. */
+export class WorkerNames {
+  readonly #taken = new Set<string>();
+
+  /**
+   * Takes a name: composed, without invisible characters, with single spaces, never empty, and unique. The second `ann` becomes
+   * `ann (2)`.
+   * @param requested name in the worker's hello
+   */
+  take(requested: string): string {
+    const visible = requested
+      .normalize('NFC')
+      .replace(/\s+/gu, ' ')
+      .replace(INVISIBLE, '')
+      .replace(STACKED_MARKS, '$1');
+    const name = truncate(visible.replace(/ +/g, ' ').trim(), MAX_NAME_LENGTH) || DEFAULT_NAME;
+    let unique = name;
+    for (let number = 2; this.#taken.has(normalizedName(unique)); number++) {
+      const suffix = ` (${number})`;
+      unique = truncate(name, MAX_NAME_LENGTH - suffix.length) + suffix;
+    }
+    this.#taken.add(normalizedName(unique));
+    return unique;
   }
-  return unique;
+
+  /** Frees the name of a worker that has left. */
+  free(name: string): void {
+    this.#taken.delete(normalizedName(name));
+  }
 }
 
 /** Key that is equal for names that differ only in case and width. */

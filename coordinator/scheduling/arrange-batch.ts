@@ -35,11 +35,20 @@ export class BatchArranger {
     let arranged = this.#arranged.get(batch);
     if (arranged === undefined) {
       const { sampleNumbers } = batch;
-      const order = arrangeBatch(
-        sampleNumbers,
-        assignments,
-        (worker, number) => workers.get(worker)?.keptSamples?.has('train', number) === true,
+      const keeping = new Map(
+        assignments.flatMap(({ worker }) => {
+          const kept = workers.get(worker)?.keptSamples ?? null;
+          return kept === null ? [] : [[worker, kept]];
+        }),
       );
+      const order =
+        keeping.size === 0
+          ? null
+          : arrangeBatch(
+              sampleNumbers,
+              assignments,
+              (worker, number) => keeping.get(worker)?.has('train', number) === true,
+            );
       arranged =
         order === null
           ? batch
