@@ -11,6 +11,7 @@ import { createOptimizer, type Optimizer } from '../../coordinator/optimizer/opt
 import type { StepInput } from '../../coordinator/training/step.ts';
 import { systemClock } from '../../shared/util/clock.ts';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
+import type { Engine } from '../../shared/engine/engine.ts';
 import type { Topology } from '../../shared/model/job.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
@@ -33,6 +34,8 @@ export interface InProcessCoordinatorOptions {
   readonly codecs?: CodecRule;
   /** Whether vectors are split into buckets, as for workers on other machines; by default not. */
   readonly buckets?: boolean;
+  /** Engine that recomputes answers, as in a run; by default every worker is trusted. */
+  readonly referenceEngine?: Engine;
 }
 
 /** A coordinator in this process that trains on synthetic digits. */
@@ -56,6 +59,7 @@ export async function startInProcessCoordinator({
   maxWorkers = workers,
   codecs,
   buckets = false,
+  referenceEngine,
 }: InProcessCoordinatorOptions): Promise<InProcessCoordinator> {
   growHeap();
   const clock = systemClock(globalThis);
@@ -74,6 +78,12 @@ export async function startInProcessCoordinator({
     port: 0,
     maxWorkers,
     codecs,
+    ...(referenceEngine === undefined
+      ? {}
+      : {
+          openCoordinatorEngine: () =>
+            Promise.resolve({ engine: referenceEngine, close: () => Promise.resolve() }),
+        }),
     ...(buckets ? { usesBuckets: () => true } : {}),
     pageDir: 'dist/page',
     clock,
@@ -92,6 +102,7 @@ export async function startInProcessCoordinator({
   const input = (applied: Optimizer): StepInput => ({
     step: taken as Step,
     batch: batchOf(taken),
+    isJobData: true,
     optimizer: applied,
   });
   return {

@@ -2,6 +2,7 @@
 import { writeHeapSnapshot } from 'node:v8';
 import { parseCodecRule } from '../../coordinator/links/codecs.ts';
 import type { Topology } from '../../shared/model/job.ts';
+import { nullEngine } from './null-engine.ts';
 import { startInProcessCoordinator } from './in-process-coordinator.ts';
 import { median } from './statistics.ts';
 
@@ -55,6 +56,7 @@ const here = await startInProcessCoordinator({
   batch: Math.max(128, workers * samplesPerWorker),
   codecs: parseCodecRule(codec),
   buckets: true,
+  referenceEngine: nullEngine,
   ...(model === 'small' ? { topology: SMALL } : {}),
 });
 const cpuMs = (): number => {
