@@ -47,6 +47,8 @@ const MIN_NORM = 1e-30;
  */
 export class OutlierFilter {
   readonly #workers = new Map<WorkerId, WorkerHistory>();
+  /** Cosines of a step's answers, which are computed once. */
+  readonly #cosines = new WeakMap<readonly AnswerMeasurement[], (number | null)[]>();
   /** Levels of answers that the coordinator has recomputed and confirmed. */
   readonly #verified: number[] = [];
   #maxLogAbove = Math.log(MAX_TIMES_ABOVE);
@@ -56,7 +58,7 @@ export class OutlierFilter {
 
   /** @returns for each answer of a step, the reason to recompute it before it is used */
   findOutliers(answers: readonly AnswerMeasurement[]): OutlierReason[] {
-    const cosines = cosinesWithOthers(answers);
+    const cosines = this.#cosinesOf(answers);
     const losses = lossRatios(answers);
     const peers = this.#peerLevels(answers);
     const verified = median(this.#verified);
@@ -77,7 +79,7 @@ export class OutlierFilter {
 
   /** Records the answers of a step that was applied. */
   accept(answers: readonly AnswerMeasurement[]): void {
-    const cosines = cosinesWithOthers(answers);
+    const cosines = this.#cosinesOf(answers);
     const losses = lossRatios(answers);
     const peers = this.#peerLevels(answers);
     const medianCosine = median(cosines.filter((cosine) => cosine !== null)) ?? 0;
@@ -108,7 +110,7 @@ export class OutlierFilter {
       this.#maxLogBelow = Math.max(this.#maxLogBelow, LIMIT_MARGIN * (usual - level));
     }
     const i = answers.indexOf(answer);
-    const cosine = cosinesWithOthers(answers)[i] ?? null;
+    const cosine = this.#cosinesOf(answers)[i] ?? null;
     if (cosine !== null) this.#minCosine = Math.min(this.#minCosine, LIMIT_MARGIN * cosine);
     this.#maxLogLoss = Math.max(this.#maxLogLoss, LIMIT_MARGIN * (lossRatios(answers)[i] ?? 0));
     pushRecent(this.#verified, level);
@@ -132,6 +134,12 @@ export class OutlierFilter {
       if (!levels.has(worker)) levels.set(worker, normLevel(samples, norm));
     }
     return new PeerLevels(levels);
+  }
+
+  #cosinesOf(answers: readonly AnswerMeasurement[]): (number | null)[] {
+    const cosines = this.#cosines.get(answers) ?? cosinesWithOthers(answers);
+    this.#cosines.set(answers, cosines);
+    return cosines;
   }
 
   #historyFor(worker: WorkerId): WorkerHistory {

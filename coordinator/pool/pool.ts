@@ -19,6 +19,7 @@ import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/fra
 import { verifyChecksum, withChecksums } from '../../shared/protocol/checksum.ts';
 import type { Connection } from '../../shared/protocol/transport.ts';
 import { BlockRateLimiter } from '../server/limits/block-rate-limiter.ts';
+import { joinLimitsFor } from '../server/limits/connection-limits.ts';
 import { SMALL_BYTES } from '../server/limits/receive-budget.ts';
 import { LinkProbe } from '../links/link-probe.ts';
 import { admit, checkToken, type AdmissionRules, slotToFree } from './admission.ts';
@@ -97,9 +98,6 @@ const MAX_BACKLOG_BYTES = 1 << 20;
 /** A float64 of msgpack. */
 const SUM_BYTES = 9;
 
-/** Rate of joins. All workers reconnect at the same time after a network outage. */
-const JOIN_LIMITS = { perBlock: { burst: 250, perSecond: 50 }, total: { burst: 500, perSecond: 100 } };
-
 /** Reason for workers that wait between two runs. */
 const AWAITS_NEXT_RUN = 'The run is over, and the next one has not begun yet.';
 
@@ -131,7 +129,7 @@ export class WorkerPool {
     this.#options = options;
     this.#resultCost = Math.floor((new Scoring(options.job).sums * SUM_BYTES) / HEADER_BYTES_PER_UNIT);
     this.#handshake = new Handshake(options.clock);
-    this.#joins = new BlockRateLimiter(options.clock, JOIN_LIMITS);
+    this.#joins = new BlockRateLimiter(options.clock, joinLimitsFor(options.rules.maxWorkers).joins);
     this.#heartbeatMs = options.heartbeatMs ?? DEFAULT_HEARTBEAT_MS;
     const { silenceTimeoutMs = DEFAULT_SILENCE_TIMEOUT_MS } = options;
     this.#heartbeat = new Heartbeat({

@@ -63,8 +63,8 @@ describe('the rate limits of address blocks', () => {
 });
 
 it.each([
-  [undefined, { connections: 4_096, workers: 2_048, observers: 1_024 }],
-  [1_048_576, { connections: 4_096, workers: 2_048, observers: 1_024 }],
+  [undefined, { connections: 4_096, workers: 1_000, observers: 1_024 }],
+  [1_048_576, { connections: 4_096, workers: 1_000, observers: 1_024 }],
   [1_024, { connections: 896, workers: 448, observers: 224 }],
   [64, { connections: 32, workers: 16, observers: 8 }],
   [4, { connections: 4, workers: 2, observers: 1 }],
