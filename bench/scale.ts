@@ -41,7 +41,7 @@ async function measure(scaleCase: ScaleCase): Promise<ScaleResult> {
   const coordinator = forkEntry(
     'scale-coordinator',
     [JSON.stringify(scaleCase)],
-    ['--expose-gc', ...(profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`])],
+    profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`],
   );
   const url = await nextMessage<string>(coordinator);
   const result = nextMessage<ScaleResult>(coordinator);

@@ -1,9 +1,9 @@
 // Measures a coordinator in a process of its own. Messages to the parent: the address, then a ScaleResult. Arguments: a ScaleCase as JSON
-import { writeHeapSnapshot } from 'node:v8';
 import { parseCodecRule } from '../../coordinator/links/codecs.ts';
-import type { Topology } from '../../shared/model/job.ts';
+import { collectGarbage } from './collect-garbage.ts';
 import { nullEngine } from './null-engine.ts';
 import { startInProcessCoordinator } from './in-process-coordinator.ts';
+import { smallModel } from './small-model.ts';
 import { median } from './statistics.ts';
 
 export interface ScaleCase {
@@ -32,21 +32,6 @@ export interface ScaleResult {
   readonly upBytes: number;
 }
 
-/** One dense layer of 7,850 values. */
-const SMALL: Topology = {
-  class_name: 'Sequential',
-  config: {
-    name: 'small',
-    layers: [
-      {
-        class_name: 'Flatten',
-        config: { name: 'flatten', batch_input_shape: [null, 28, 28, 1], dtype: 'float32' },
-      },
-      { class_name: 'Dense', config: { name: 'dense', units: 10, activation: 'softmax', use_bias: true } },
-    ],
-  },
-};
-
 /** First steps, in which workers prove themselves and buffers are allocated. */
 const WARM_UP_STEPS = 5;
 
@@ -57,7 +42,7 @@ const here = await startInProcessCoordinator({
   codecs: parseCodecRule(codec),
   buckets: true,
   referenceEngine: nullEngine,
-  ...(model === 'small' ? { topology: SMALL } : {}),
+  ...(model === 'small' ? { topology: smallModel } : {}),
 });
 const cpuMs = (): number => {
   const { user, system } = process.cpuUsage();
@@ -71,8 +56,6 @@ const bytes = (): { down: number; up: number } => {
     up: all.reduce((sum, { bytesUp }) => sum + bytesUp, 0),
   };
 };
-const collectGarbage = (globalThis as { gc?: () => void }).gc;
-if (collectGarbage === undefined) throw new Error('Start this with --expose-gc.');
 
 const startedMs = performance.now();
 const startedCpuMs = cpuMs();
@@ -94,7 +77,6 @@ for (let i = 0; i < 4; i++) {
   await new Promise((resolve) => setTimeout(resolve, 50));
   collectGarbage();
 }
-if (process.env.HEAP_SNAPSHOT !== undefined) writeHeapSnapshot(process.env.HEAP_SNAPSHOT);
 const memory = process.memoryUsage();
 const result: ScaleResult = {
   joinMs,
