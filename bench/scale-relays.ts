@@ -22,7 +22,7 @@ import type { Engine } from '../shared/engine/engine.ts';
 import { layoutOf } from '../shared/model/layout.ts';
 import type { Step } from '../shared/protocol/messages.ts';
 import { runWorker } from '../shared/worker/connection-loop.ts';
-import { collectGarbage } from './support/collect-garbage.ts';
+import { collectGarbage } from '../test/support/collect-garbage.ts';
 import { nullEngine } from './support/null-engine.ts';
 import { createNode, SimulatedNetwork, type SimulatedNode } from './support/simulated-network.ts';
 import { smallModel } from './support/small-model.ts';

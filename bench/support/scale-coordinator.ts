@@ -1,6 +1,6 @@
 // Measures a coordinator in a process of its own. Messages to the parent: the address, then a ScaleResult. Arguments: a ScaleCase as JSON
 import { parseCodecRule } from '../../coordinator/links/codecs.ts';
-import { collectGarbage } from './collect-garbage.ts';
+import { collectGarbage } from '../../test/support/collect-garbage.ts';
 import { nullEngine } from './null-engine.ts';
 import { startInProcessCoordinator } from './in-process-coordinator.ts';
 import { smallModel } from './small-model.ts';

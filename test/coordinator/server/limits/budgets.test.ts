@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { BlockRateLimiter } from '../../../../coordinator/server/limits/block-rate-limiter.ts';
-import { connectionLimitsFor } from '../../../../coordinator/server/limits/connection-limits.ts';
 import {
   ReceiveBudget,
   SMALL_BYTES,
@@ -60,16 +59,6 @@ describe('the rate limits of address blocks', () => {
     clock.skip(2_000);
     expect([budget.spend('one more'), budget.spend('one more')]).toEqual([true, false]);
   });
-});
-
-it.each([
-  [undefined, { connections: 4_096, workers: 1_000, observers: 1_024 }],
-  [1_048_576, { connections: 4_096, workers: 1_000, observers: 1_024 }],
-  [1_024, { connections: 896, workers: 448, observers: 224 }],
-  [64, { connections: 32, workers: 16, observers: 8 }],
-  [4, { connections: 4, workers: 2, observers: 1 }],
-])('with %s descriptors, some are left for files', (limit, connections) => {
-  expect(connectionLimitsFor(limit)).toEqual(connections);
 });
 
 describe('the memory of incomplete messages', () => {
