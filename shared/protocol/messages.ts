@@ -558,6 +558,8 @@ export interface ProgressMessage {
   /** New points since the last message. */
   readonly curve: CurvePoint[];
   readonly workers: WorkerRow[];
+  /** Number of workers, if there are more than rows. */
+  readonly workerCount?: number | undefined;
   readonly slowest: Slowest | null;
   /** Sentence about the bottleneck of a step and how to remove it. */
   readonly advice?: string | undefined;
@@ -574,6 +576,7 @@ const progress = v.object({
   etaSeconds: v.nullable(notNegative),
   curve: v.array(curvePoint),
   workers: v.array(workerRow),
+  workerCount: v.optional(count),
   slowest: v.nullable(slowest),
   advice: v.optional(readable(1_000)),
   notices: v.optional(v.array(notice)),
