@@ -9,7 +9,7 @@ import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
 import { layoutOf } from '../../../shared/model/layout.ts';
 import { CloseCode } from '../../../shared/protocol/close-codes.ts';
 import { frameFromWorker, parseFromCoordinator } from '../../../shared/protocol/frame.ts';
-import type { GradientMessage, Step } from '../../../shared/protocol/messages.ts';
+import type { Step } from '../../../shared/protocol/messages.ts';
 import type { Connection } from '../../../shared/protocol/transport.ts';
 import { exampleHello, exampleJob, step } from '../../shared/protocol/examples.ts';
 import { collectGarbage } from '../../support/collect-garbage.ts';
@@ -70,8 +70,8 @@ function joinForgetful({ connect }: TestCoordinator, length: number, name: strin
       for (const [i, offset] of [...offsets.entries()].reverse()) {
         const values = new Uint8Array(4 * ((offsets[i + 1] ?? length) - offset));
         const result = { samples, lossSum: 0, metrics: [0], computeMs: 1 };
-        const answer: GradientMessage = { type: 'gradient', step, shard, offset };
-        say(offset === 0 ? { ...answer, result } : answer, values);
+        if (offset === 0) say({ type: 'gradient', step, shard, offset, result }, values);
+        else say({ type: 'gradient', step, shard, offset }, values);
       }
     },
     close: () => undefined,
