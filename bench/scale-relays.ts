@@ -128,7 +128,7 @@ async function measure(tree: readonly number[]): Promise<string[]> {
             host,
             version: '1',
             report,
-            codec: flags.codec as 'float32',
+            codec: flags.codec,
             openCoordinatorEngine,
           }),
         );

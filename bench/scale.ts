@@ -58,7 +58,7 @@ async function measure(scaleCase: ScaleCase): Promise<ScaleResult> {
   }
 }
 
-/** What a coordinator with these figures runs out of first, with one thread and 1 Gb/s in each direction. */
+/** Resource that a coordinator with these figures runs out of first, with one thread and 1 Gb/s in each direction. */
 function limitOf({ cpuMs, downBytes, upBytes }: ScaleResult): string {
   const linkMs = (1000 * Math.max(downBytes, upBytes)) / GIGABIT_BYTES;
   return linkMs > cpuMs ? `bytes: ${linkMs.toFixed(0)} ms at 1 Gb/s` : 'CPU';

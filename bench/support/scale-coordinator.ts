@@ -49,6 +49,8 @@ const cpuMs = (): number => {
   return (user + system) / 1000;
 };
 const joined = here.coordinator.pool;
+const lost: string[] = [];
+joined.subscribe({ left: ({ name }, reason) => void lost.push(`${name} left: ${reason}`) });
 const bytes = (): { down: number; up: number } => {
   const all = [...joined.workers.values()].map(({ stats }) => stats);
   return {
@@ -72,7 +74,7 @@ const before = bytes();
 for (let i = 0; i < steps; i++) times.push(await here.step());
 const perStepCpuMs = (cpuMs() - beforeCpuMs) / steps;
 const after = bytes();
-if (joined.workers.size < workers) throw new Error(`Workers were lost: ${joined.workers.size} are left.`);
+if (lost.length > 0) throw new Error(`${lost.length} workers were lost: ${lost.slice(0, 5).join('; ')}`);
 for (let i = 0; i < 4; i++) {
   await new Promise((resolve) => setTimeout(resolve, 50));
   collectGarbage();

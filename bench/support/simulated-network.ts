@@ -1,7 +1,7 @@
 import { CloseCode } from '../../shared/protocol/close-codes.ts';
 import type { Connect, Connection } from '../../shared/protocol/transport.ts';
 import type { Clock } from '../../shared/util/clock.ts';
-import { MinHeap } from '../../shared/util/min-heap.ts';
+import { MinHeap } from '../../coordinator/scheduling/partition.ts';
 import type { ConnectionHandler } from '../../coordinator/server/websocket.ts';
 import type { Run } from '../../coordinator/hosting/run.ts';
 

@@ -257,7 +257,7 @@ class Dispatch {
   #assignEach(choose: (shard: PendingShard) => WorkerId | undefined): void {
     const left: PendingShard[] = [];
     for (const shard of this.#pending) {
-      const worker = this.#loads.isAnyOpen ? choose(shard) : undefined;
+      const worker = this.#loads.hasOpen() ? choose(shard) : undefined;
       if (worker === undefined) left.push(shard);
       else this.#assign(shard, worker);
     }
@@ -267,7 +267,7 @@ class Dispatch {
   duplicateStragglers(isDue: (shard: AssignedShard) => boolean): void {
     const { workers, standby } = this.#round;
     const loads = this.#loads;
-    if (!loads.isAnyIdle) return;
+    if (!loads.hasIdle()) return;
     const all = [...this.#round.assigned, ...this.#added];
     const sharing = new Map<string, AssignedShard[]>();
     for (const shard of all) {
@@ -277,7 +277,7 @@ class Dispatch {
     }
     for (const shard of all) {
       if (!isDue(shard)) continue;
-      if (!loads.isAnyIdle) return;
+      if (!loads.hasIdle()) return;
       const same = sharing.get(rangeKey(shard)) ?? [];
       // No further worker while one primary assignment of the range is still in time.
       if (same.some((other) => !other.isDuplicate && !isDue(other))) continue;
@@ -316,11 +316,11 @@ class WorkerLoads {
     for (const { worker } of assigned) this.add(worker);
   }
 
-  get isAnyIdle(): boolean {
+  hasIdle(): boolean {
     return this.#idle > 0;
   }
 
-  get isAnyOpen(): boolean {
+  hasOpen(): boolean {
     return this.#open > 0;
   }
 
