@@ -87,6 +87,16 @@ describe('the memory of incomplete messages', () => {
     expect(events).toEqual(['pause second', 'resume second']);
   });
 
+  it('is released by a message whose end is in the chunk that made it large: its connection is read on', () => {
+    const { events, first, second } = createTwo();
+    first.setHeldBytes(MB);
+    second.setHeldBytes(SMALL_BYTES + 1);
+    second.setHeldBytes(0);
+    expect(events).toEqual(['pause second', 'resume second']);
+    second.setHeldBytes(MB);
+    expect(events.at(-1)).toBe('pause second');
+  });
+
   it('is released by a closed connection, received or paused', () => {
     const { events, first, second } = createTwo();
     first.setHeldBytes(MB);
