@@ -210,6 +210,7 @@ export class RunningRound implements AsyncIterable<ReceivedPart> {
     const { score } = this;
     this.#answers = [];
     this.#partial.clear();
+    this.#decoder.releaseBuffers();
     return score;
   }
 
