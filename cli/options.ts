@@ -4,6 +4,7 @@ import { DEFAULT_WORKERS, MAX_WORKERS } from '../coordinator/server/limits/conne
 import { LINK_CODECS } from '../coordinator/links/codecs.ts';
 import { runTarget } from '../coordinator/export/formats.ts';
 import type { ColumnType } from '../shared/data/preprocessing.ts';
+import { parseFingerprint } from '../shared/protocol/coordinator-link.ts';
 import { ENGINE_CHOICES, type InstallNative } from '../shared/engine/engine-choice.ts';
 import type { LogFormat } from '../coordinator/report/log.ts';
 import type { Devices } from '../worker-node/engine/native/nvidia-gpus.ts';
@@ -131,17 +132,20 @@ export const tokenOption = (): Option =>
 
 /** `--fingerprint` of the commands that connect to a coordinator. */
 export const fingerprintOption = (): Option =>
-  new Option('--fingerprint <hex>', 'SHA-256 of the self-signed certificate to trust (wss://)').argParser(
-    fingerprint,
-  );
+  new Option(
+    '--fingerprint <hex>',
+    'SHA-256 of the self-signed certificate to trust (wss://), or of several with commas between',
+  ).argParser(fingerprints);
 
-/** Parses SHA-256 of a certificate, 64 hex digits with or without colons, into Node's form. */
-export function fingerprint(text: string): string {
-  const digits = text.replaceAll(':', '').toUpperCase();
-  if (!/^[0-9A-F]{64}$/.test(digits)) {
-    throw new InvalidArgumentError('It takes the 64 hex digits that the coordinator prints.');
-  }
-  return (digits.match(/../g) ?? []).join(':');
+/** Parses SHA-256 of certificates, each 64 hex digits with or without colons, with commas between, into Node's form. */
+export function fingerprints(text: string): string[] {
+  return text.split(',').map((each) => {
+    const fingerprint = parseFingerprint(each.trim());
+    if (fingerprint !== null) return fingerprint;
+    throw new InvalidArgumentError(
+      'It takes the 64 hex digits that the coordinator prints, or several of them with commas between.',
+    );
+  });
 }
 
 /** Parses 'all', or numbers of GPUs, each once, with commas between. */

@@ -31,7 +31,7 @@ import {
 interface RelayFlags {
   readonly token?: string;
   readonly workersToken?: string;
-  readonly fingerprint?: string;
+  readonly fingerprint?: readonly string[];
   /** Hashes of custom code that is passed on. */
   readonly trust?: readonly string[];
   readonly name: string;
@@ -130,7 +130,7 @@ async function runRelayCommand(
     { userCacheDir },
     { connectPinned },
     { locateByUrlFile, waitForUrlFile },
-    { locateInTurn },
+    { LEFT, locateInTurn },
   ] = await Promise.all([
     import('../coordinator/report/addresses.ts'),
     import('../coordinator/server/tls.ts'),
@@ -191,8 +191,9 @@ async function runRelayCommand(
       signal,
     });
     report.close();
-    if (reason !== 'left') report.info(`${name}: ${reason}`, { event: 'ended' });
-    return 0;
+    if (reason === LEFT) return ExitCode.interrupted;
+    report.info(`${name}: ${reason}`, { event: 'ended' });
+    return ExitCode.done;
   } finally {
     report.close();
   }

@@ -37,7 +37,7 @@ export function addStatus(cli: Command, context: CliContext): void {
         return;
       }
       const lines = await readStatus(formatCoordinatorLink(found), flags, {
-        createConnector: (fingerprint) => Promise.resolve(connectPinned(fingerprint)),
+        createConnector: (fingerprints) => Promise.resolve(connectPinned(fingerprints)),
       });
       for (const line of lines) process.stdout.write(`${line}\n`);
     });

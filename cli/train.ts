@@ -323,7 +323,7 @@ export async function runTrain(given: TrainFlags, context: CliContext, own: OwnP
       optionName: flagName,
       async onListening({ urls, certificate: tls }) {
         listening.hasBegun = true;
-        if (urlFile !== undefined) await addresses.writeUrlFile(urlFile, urls, token);
+        if (urlFile !== undefined) await addresses.writeUrlFile(urlFile, urls, { token, tls });
         addresses.printAddresses(urls, { ...flags, tls }, context, report, isScreen);
       },
     },

@@ -30,7 +30,7 @@ import { ExitCode } from '../shared/util/exit-codes.ts';
 
 interface WorkerFlags {
   readonly token?: string;
-  readonly fingerprint?: string;
+  readonly fingerprint?: readonly string[];
   /** Hashes of custom code that may be run. */
   readonly trust?: readonly string[];
   readonly name: string;
@@ -139,11 +139,13 @@ async function runWorkerCommand(
     if (isLeaving()) return ExitCode.interrupted;
   }
   if (isStartedByHand && flags.devices === undefined) await offerWebGpu(flags, context.commandLine, log.info);
-  const code = await runWorkers({
+  return runWorkers({
     ...flags,
     ...log,
     url: found.url,
     token: found.token ?? flags.token,
+    fingerprint: found.fingerprint,
+    fingerprints: flags.fingerprint,
     urlFile,
     alternatives: withToken(place.alternatives, flags.token),
     isSibling: process.env.GRADCAST_SIBLING !== undefined,
@@ -157,7 +159,6 @@ async function runWorkerCommand(
     signal,
     isTerminated: () => interrupt.stoppedBy === 'SIGTERM',
   });
-  return code ?? ExitCode.interrupted;
 }
 
 /**

@@ -25,12 +25,22 @@ export const connectWebSocket: Connect = connectPinned(undefined);
 /**
  * Connects over ws. A host name is resolved anew by each connection. Those of its addresses that refuse connections are skipped, and
  * each connection begins with the next one: there may be another program at the first.
- * @param fingerprint SHA-256 of the only trusted certificate; undefined for those that this machine trusts
+ * @param fingerprints SHA-256 of the only trusted certificates, for links that have none of their own; undefined for those that this
+ *   machine trusts
  * @param resolve finds the addresses of a host
  */
-export function connectPinned(fingerprint: string | undefined, resolve: Resolve = lookup): Connect {
+export function connectPinned(
+  fingerprints: readonly string[] | undefined,
+  resolve: Resolve = lookup,
+): Connect {
   let connections = 0;
-  return (url, events) => connect(url, events, fingerprint, lookupFrom(connections++, resolve));
+  return (url, events, fingerprint) =>
+    connect(
+      url,
+      events,
+      fingerprint === undefined ? fingerprints : [fingerprint],
+      lookupFrom(connections++, resolve),
+    );
 }
 
 /** The part of dns.lookup that is used. */
@@ -58,7 +68,7 @@ function lookupFrom(first: number, resolve: Resolve): LookupFunction {
 function connect(
   url: Parameters<Connect>[0],
   events: Parameters<Connect>[1],
-  fingerprint: string | undefined,
+  fingerprints: readonly string[] | undefined,
   lookup: LookupFunction,
 ): ReturnType<Connect> {
   const options = {
@@ -70,7 +80,7 @@ function connect(
     // Masks protect proxies from scripts in browsers (RFC 6455, 10.3). This is no browser, and a mask of zeros saves both
     // sides two passes over every gradient.
     generateMask: () => undefined,
-    rejectUnauthorized: fingerprint === undefined,
+    rejectUnauthorized: fingerprints === undefined,
   };
   const socket = new WebSocket(url, options);
   let failure = '';
@@ -78,11 +88,11 @@ function connect(
   let isUntrusted = false;
   // Emitted before 'open', when only the upgrade request has been sent.
   socket.on('upgrade', ({ socket: carrier }) => {
-    if (fingerprint === undefined) return;
+    if (fingerprints === undefined) return;
     const shown = carrier instanceof TLSSocket ? carrier.getPeerCertificate().fingerprint256 : 'none';
-    if (shown === fingerprint) return;
+    if (fingerprints.includes(shown)) return;
     isUntrusted = true;
-    failure = `the coordinator's certificate has the fingerprint ${shown}, not the one of --fingerprint`;
+    failure = `the coordinator's certificate has the fingerprint ${shown}, not the one of --fingerprint or of the link`;
     socket.terminate();
   });
   socket.on('open', () => events.onOpen());

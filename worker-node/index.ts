@@ -38,7 +38,7 @@ export interface WorkerOptions {
   readonly link: string;
   /** Token of the coordinator. @default the token of the link, if it has one */
   readonly token?: string;
-  /** SHA-256 of the one certificate to trust, as the coordinator prints it. @default certificates that Node trusts */
+  /** SHA-256 of the one certificate to trust, as the coordinator prints it. @default that of the link, else certificates that Node trusts */
   readonly fingerprint?: string;
   /**
    * SHA-256 of the code of layers, losses and metrics that the worker runs if a run names it. @default none: runs with code of a
@@ -101,14 +101,14 @@ const NEVER = new AbortController().signal;
  * ```
  */
 export function runWorker(options: WorkerOptions): Promise<string> {
-  const { link, fingerprint, trust, name, engine = 'auto', signal = NEVER, onEvent, onProblem } = options;
+  const { link, trust, name, engine = 'auto', signal = NEVER, onEvent, onProblem } = options;
   options.codecs?.forEach(registerCodec);
   const parsed = parseCoordinatorLink(link);
   if (parsed === null) return Promise.reject(new Error(invalidLinkMessage(link)));
   return runNodeWorker({
     url: parsed.url,
     token: options.token ?? parsed.token,
-    fingerprint,
+    fingerprint: options.fingerprint ?? parsed.fingerprint,
     trust,
     name,
     engine,

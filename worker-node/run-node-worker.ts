@@ -21,8 +21,10 @@ export interface NodeWorkerOptions {
   readonly urlFile?: string | undefined;
   /** Addresses that are tried in turn if that one is lost. @default none */
   readonly alternatives?: readonly CoordinatorLink[] | undefined;
-  /** Fingerprint of the coordinator's certificate if it is self-signed. */
+  /** SHA-256 of the one certificate to trust at that address. @default one of `fingerprints` */
   readonly fingerprint?: string | undefined;
+  /** The same for all addresses without one of their own: any of these certificates. @default those that this machine trusts */
+  readonly fingerprints?: readonly string[] | undefined;
   /** Hashes of custom code that it runs. @default none */
   readonly trust?: readonly string[] | undefined;
   readonly name?: string | undefined;
@@ -84,7 +86,7 @@ async function runWithEngine(
   choice: ThreadEngine | Engine,
   onEngine: (engine: Engine) => void,
 ): Promise<string> {
-  const { url, token, signal, onMessage, note } = options;
+  const { url, token, fingerprint, signal, onMessage, note } = options;
   const name = options.name ?? hostname();
   const threaded =
     typeof choice === 'object'
@@ -130,9 +132,10 @@ async function runWithEngine(
       url,
       name,
       ...(token === undefined ? {} : { token }),
+      ...(fingerprint === undefined ? {} : { fingerprint }),
       ...locateOption(options),
       engine: { info: engine.info, load },
-      connect: connectPinned(options.fingerprint),
+      connect: connectPinned(options.fingerprints),
       sampleStore: { maxBytes: options.sampleCacheBytes ?? defaultSampleCache(url) },
       customCode: trustedCode(options.trust ?? [], url),
       clock: systemClock(globalThis),
@@ -156,12 +159,18 @@ async function runWithEngine(
 function locateOption({
   url,
   token,
+  fingerprint,
   urlFile,
   alternatives = [],
 }: NodeWorkerOptions): Pick<WorkerOptions, 'locate'> {
   if (urlFile !== undefined) return { locate: locateByUrlFile(urlFile, token) };
   if (alternatives.length === 0) return {};
-  return { locate: locateInTurn([{ url, ...(token === undefined ? {} : { token }) }, ...alternatives]) };
+  const first = {
+    url,
+    ...(token === undefined ? {} : { token }),
+    ...(fingerprint === undefined ? {} : { fingerprint }),
+  };
+  return { locate: locateInTurn([first, ...alternatives]) };
 }
 
 /** Engine of a program's own, which computes in this thread. */

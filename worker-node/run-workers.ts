@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
 import { formatCoordinatorLink, type CoordinatorLink } from '../shared/protocol/coordinator-link.ts';
 import { systemClock } from '../shared/util/clock.ts';
-import { RefusedError } from '../shared/worker/connection-loop.ts';
+import { LEFT, RefusedError } from '../shared/worker/connection-loop.ts';
 import { chooseWorkerCountHere } from './autotune/choose-worker-count.ts';
 import { engineCacheDir } from './engine/locate/cache.ts';
 import { threadsPerWorker } from './engine/native/load-native.ts';
@@ -26,8 +26,10 @@ export interface RunWorkersOptions {
   readonly urlFile?: string | undefined;
   /** Addresses that are tried in turn if that one is lost. @default none */
   readonly alternatives?: readonly CoordinatorLink[] | undefined;
-  /** SHA-256 of the one certificate to trust. @default certificates that this machine trusts */
+  /** See NodeWorkerOptions. */
   readonly fingerprint?: string | undefined;
+  /** See NodeWorkerOptions. */
+  readonly fingerprints?: readonly string[] | undefined;
   /** Hashes of custom code that the workers run. @default none */
   readonly trust?: readonly string[] | undefined;
   /** Name of this machine in the run. */
@@ -67,15 +69,15 @@ export interface WorkerProgram {
 
 /**
  * Runs one worker in this process, or several in processes of their own, until the run is over or the signal is aborted.
- * @returns the exit code of this process; null if the signal was aborted before a worker had started
+ * @returns the exit code of this process: 0 only if the run is over
  */
-export async function runWorkers(options: RunWorkersOptions): Promise<number | null> {
+export async function runWorkers(options: RunWorkersOptions): Promise<number> {
   const { url, name, threads, devices, isSibling, signal, info, note } = options;
   const clock = systemClock(globalThis);
   const place = options.urlFile ?? formatCoordinatorLink({ url });
   const report = new MachineReport({ name, url: place, info, note, clock });
   const { workers: specs, engine } = await chooseWorkers(options);
-  if (signal.aborted) return null;
+  if (signal.aborted) return ExitCode.interrupted;
   const mayInstall =
     !isSibling &&
     devices === undefined &&
@@ -109,6 +111,7 @@ async function runSingleWorker(options: RunWorkersOptions, report: MachineReport
       urlFile: options.urlFile,
       alternatives: options.alternatives,
       fingerprint,
+      fingerprints: options.fingerprints,
       trust: options.trust,
       name,
       engine,
@@ -119,8 +122,10 @@ async function runSingleWorker(options: RunWorkersOptions, report: MachineReport
       onMessage: (message) => void send(message),
     });
     if (!hasParent || !isLeaving()) await send({ type: 'ended', reason });
+    // A scheduler starts a worker again that ended before its run was finished; only the end of the run is a success.
+    if (!isLeaving() || reason !== LEFT) return ExitCode.done;
     // The parent process asks its workers to leave by closing stdin; after SIGTERM to one of them the others keep working.
-    return isSibling && options.isTerminated() ? ExitCode.workerTerminated : 0;
+    return isSibling && options.isTerminated() ? ExitCode.workerTerminated : ExitCode.interrupted;
   } catch (error) {
     if (hasParent && error instanceof RefusedError) {
       await send({ type: 'refused', reason: error.message });
@@ -176,13 +181,17 @@ function createProcessGroup(
 ): ProcessGroupOptions {
   const { url, engine, token, threads, fingerprint, program, childOptions, signal, note } = options;
   const { alternatives = [] } = options;
-  const links = [{ url, ...(token === undefined ? {} : { token }) }, ...alternatives];
+  const pin = fingerprint === undefined ? {} : { fingerprint };
+  const links = [{ url, ...(token === undefined ? {} : { token }), ...pin }, ...alternatives];
   // A token on the command line could be read by every user of the machine.
   const ofEnv = alternatives.length > 0 ? { GRADCAST_URL: links.map(formatCoordinatorLink).join(' ') } : null;
-  const ofArgs = options.urlFile === undefined ? [url] : ['--url-file', options.urlFile];
+  const ofArgs =
+    options.urlFile === undefined
+      ? [formatCoordinatorLink({ url, ...pin })]
+      : ['--url-file', options.urlFile];
   const coordinator = ofEnv === null ? ofArgs : [];
   const args = ['--workers', '1', '--engine', engine, ...childOptions];
-  if (fingerprint !== undefined) args.push('--fingerprint', fingerprint);
+  if (options.fingerprints !== undefined) args.push('--fingerprint', options.fingerprints.join(','));
   if (options.trust !== undefined) args.push('--trust', options.trust.join(','));
   const fairShare = String(threadsPerWorker(availableParallelism(), workers.length));
   return {

@@ -92,6 +92,11 @@ export class CallbackList {
     return this.#context.stopReason;
   }
 
+  /** Whether a callback has ended the run in an earlier process. */
+  get hasEnded(): boolean {
+    return this.#named.some(({ callback }) => callback.hasEnded?.() === true);
+  }
+
   /** Weights that take the place of the trained ones in the run's model; null if there are none. */
   get finalModel(): FinalModel | null {
     return this.#final;

@@ -48,6 +48,7 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
   checkCount('earlyStopping', 'startFromEpoch', startFromEpoch);
   let state = START;
   const isPatienceOver = (): boolean => state.wait >= patience;
+  const hasEnded = (): boolean => state.stoppedEpoch > 0 && isPatienceOver();
   const reason = (): string => `${monitor.name} has not improved for ${pluralize(state.wait, 'epoch')}`;
 
   /** Takes an epoch's value into account. @returns whether it is an improvement */
@@ -70,7 +71,7 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
     onTrainBegin({ isResumed, stop }) {
       if (!isResumed) state = START;
       // The run was resumed after its end, with no more patience than before.
-      else if (state.stoppedEpoch > 0 && isPatienceOver()) stop(reason());
+      else if (hasEnded()) stop(reason());
     },
     onEpochEnd(context) {
       const { epoch, stop } = context;
@@ -92,6 +93,7 @@ export function earlyStopping(options: EarlyStoppingOptions = {}): Callback {
     restore(saved: CallbackState) {
       state = v.parse(stateSchema, saved);
     },
+    hasEnded,
   };
 }
 

@@ -66,6 +66,8 @@ export interface RunSessionOptions {
   readonly isTerminated?: (() => boolean) | undefined;
   /** Called once the port is open, before any work is assigned. */
   readonly onOpen: (run: HostedRun) => void | Promise<void>;
+  /** Whether nothing is left to compute, so that no worker is started or waited for. Called after onOpen. @default it is not */
+  readonly isOver?: (() => boolean) | undefined;
   /** Names of options in lines for the log. @default those of the command line */
   readonly optionName?: OptionName | undefined;
 }
@@ -78,7 +80,7 @@ const LOCAL_WORKERS_TIMEOUT_MS = 60_000;
  */
 const TERMINATED_STEP_MS = 5_000;
 const MAY_COME_BACK = 'The coordinator was stopped and may be started again.';
-const FAILED = 'The run has ended with an error.';
+export const FAILED = 'The run has ended with an error.';
 /** Time for which connections of an ended process may still seem to be open. */
 const CLOSE_GRACE_MS = 1_000;
 
@@ -114,6 +116,7 @@ export async function withCoordinator<Result>(
   const timeoutMs = minWorkers === undefined ? LOCAL_WORKERS_TIMEOUT_MS : null;
   const local: LocalWorkers[] = [];
   let closeReason = FAILED;
+  let isClosing = false;
   let cancelDeadline = (): void => undefined;
   const onStop = (): void => {
     if (!isTerminated()) return;
@@ -124,7 +127,8 @@ export async function withCoordinator<Result>(
   try {
     if (options.port !== null) await coordinator.listen({ host: options.host, port: options.port, tls });
     await options.onOpen(run);
-    if (workers > 0) {
+    const isOver = options.isOver?.() === true;
+    if (workers > 0 && !isOver) {
       local.push(
         startLocalWorkers({
           count: workers,
@@ -137,7 +141,9 @@ export async function withCoordinator<Result>(
           trust: job.customCode?.hash,
           // The number of threads changes the bits of a gradient.
           threads: job.microShard === undefined ? undefined : 1,
-          onLine: (line) => report.info(line),
+          onLine(line) {
+            if (!isClosing) report.info(line);
+          },
         }),
       );
     }
@@ -154,7 +160,7 @@ export async function withCoordinator<Result>(
       );
     }
     if (local.length > 0) void abortWithoutWorkers(local, run, options);
-    await waitForWorkers(run.pool, wanted, timeoutMs, clock, signal);
+    if (!isOver) await waitForWorkers(run.pool, wanted, timeoutMs, clock, signal);
     const result = await work(run);
     closeReason = isTerminated()
       ? MAY_COME_BACK
@@ -163,9 +169,11 @@ export async function withCoordinator<Result>(
         : 'The run is finished.';
     return result;
   } finally {
+    isClosing = true;
     signal.removeEventListener('abort', onStop);
     cancelDeadline();
-    const mayComeBack = closeReason === MAY_COME_BACK;
+    // After an error too: its person, or a scheduler, may start the run again.
+    const mayComeBack = closeReason === MAY_COME_BACK || closeReason === FAILED;
     if (options.coordinator === undefined) await coordinator.close(closeReason, mayComeBack);
     else run.finish(closeReason, undefined, mayComeBack);
     await Promise.all(local.map((each) => each.stop()));
@@ -190,5 +198,6 @@ async function abortWithoutWorkers(
     finish(
       FAILED,
       stepRunner.divergence ?? new RunAborted(`The workers on this machine have ended: ${reason}`),
+      true,
     );
 }

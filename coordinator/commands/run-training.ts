@@ -39,7 +39,7 @@ import { certificateFor, type Certificate, type HttpsFlags } from '../server/tls
 import { checkRunExports, exportRun } from './export-model.ts';
 import { describeSource } from '../task/data.ts';
 import { prepareRun, type PreparedRun, type PrepareRunFlags } from './prepare-run.ts';
-import { withCoordinator, type RunProgram } from './run-session.ts';
+import { FAILED, withCoordinator, type RunProgram } from './run-session.ts';
 
 /** Settings of a run. */
 export interface RunSettings extends PrepareRunFlags, HttpsFlags {
@@ -196,6 +196,7 @@ async function trainPrepared(
         }
         await options.onListening(run.urls, tls);
       },
+      isOver: () => resumeFrom !== undefined && opened.output?.callbacks.hasEnded === true,
     },
     async (run) => {
       const outcome = await trainAndSave(prepared, run, opened.output as RunOutput, options);
@@ -411,7 +412,7 @@ const isAtEpochEnd = (
 
 /** Ends a run with an error when another process takes its folder: no step is computed any more. */
 function endWhenLockLost(lost: AbortSignal, finish: HostedRun['finish']): void {
-  const end = (): void => finish('The run has ended with an error.', lost.reason as Error);
+  const end = (): void => finish(FAILED, lost.reason as Error, true);
   lost.addEventListener('abort', end);
   if (lost.aborted) end();
 }

@@ -1,21 +1,25 @@
-import { invalidLinkMessage, parseCoordinatorLink } from '../../shared/protocol/coordinator-link.ts';
+import {
+  invalidLinkMessage,
+  parseCoordinatorLink,
+  type CoordinatorLink,
+} from '../../shared/protocol/coordinator-link.ts';
 import { errorMessage } from '../../shared/util/error-message.ts';
 import { closeReason, CloseCode } from '../../shared/protocol/close-codes.ts';
 import { PROTOCOL_VERSION, type EpochRecord, type RunMessage } from '../../shared/protocol/messages.ts';
 import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/frame.ts';
 import { sanitizeForTerminal } from '../../shared/util/sanitize.ts';
-import type { Connect } from '../../shared/protocol/transport.ts';
+import type { Connect, ConnectionEvents } from '../../shared/protocol/transport.ts';
 import { describeStatus, type RunStatus } from './describe-status.ts';
 
 export interface StatusContext {
-  /** Creates a function that opens connections. @param fingerprint of the only certificate to trust, if any */
-  readonly createConnector: (fingerprint: string | undefined) => Promise<Connect>;
+  /** Creates a function that opens connections. @param fingerprints of the only certificates to trust, if any */
+  readonly createConnector: (fingerprints: readonly string[] | undefined) => Promise<Connect>;
 }
 
 export interface StatusFlags {
   readonly token?: string;
-  /** SHA-256 fingerprint of the only certificate to trust. */
-  readonly fingerprint?: string;
+  /** SHA-256 fingerprints of the only certificates to trust. */
+  readonly fingerprint?: readonly string[];
   readonly json?: boolean;
 }
 
@@ -23,7 +27,7 @@ const TIMEOUT_MS = 10_000;
 
 /**
  * Connects to a run as an observer, reads its status, and disconnects.
- * @param link to the coordinator; a token in the link takes precedence over the option
+ * @param link to the coordinator; token and fingerprint in the link take precedence over the options
  * @returns lines for the user
  * @throws Error with a message for the user if the run cannot be reached, or refuses observers
  */
@@ -34,11 +38,12 @@ export async function readStatus(
 ): Promise<string[]> {
   const parsed = parseCoordinatorLink(link);
   if (parsed === null) throw new Error(invalidLinkMessage(link));
-  const status = await fetchStatus(parsed.url, parsed.token ?? token, await createConnector(fingerprint));
+  const connect = await createConnector(fingerprint);
+  const status = await fetchStatus({ ...(token === undefined ? {} : { token }), ...parsed }, connect);
   return json === true ? [JSON.stringify(status, null, 2)] : describeStatus(status);
 }
 
-function fetchStatus(url: string, token: string | undefined, connect: Connect): Promise<RunStatus> {
+function fetchStatus({ url, token, fingerprint }: CoordinatorLink, connect: Connect): Promise<RunStatus> {
   return new Promise((resolve, reject) => {
     const fail = (reason: string): void => {
       clearTimeout(timer);
@@ -60,7 +65,7 @@ function fetchStatus(url: string, token: string | undefined, connect: Connect): 
         fail(errorMessage(error));
       }
     };
-    const connection = connect(url, {
+    const events: ConnectionEvents = {
       onOpen: () =>
         connection.send(
           frameFromWorker({
@@ -71,6 +76,7 @@ function fetchStatus(url: string, token: string | undefined, connect: Connect): 
         ),
       onFrame,
       onClose: (code, reason) => fail(reason === '' ? `connection closed (${code})` : reason),
-    });
+    };
+    const connection = connect(url, events, fingerprint);
   });
 }

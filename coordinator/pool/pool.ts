@@ -123,7 +123,7 @@ export class WorkerPool {
   readonly #heartbeat: Heartbeat;
   readonly #probes = new WeakMap<Worker, LinkProbe>();
   /** Reason why the run is over, and the error of rounds that it ends; null while it is not. */
-  #finished: { readonly reason: string; readonly error: Error } | null = null;
+  #finished: { readonly reason: string; readonly error: Error; readonly isForNextRun: boolean } | null = null;
 
   constructor(options: PoolOptions) {
     this.#options = options;
@@ -172,7 +172,7 @@ export class WorkerPool {
       acceptWorker: (hello) =>
         this.#finished === null
           ? this.#handle(hello, connection)
-          : this.#rejectAfterFinish(hello, connection, this.#finished.reason),
+          : this.#rejectAfterFinish(hello, connection, this.#finished),
       acceptObserver: (message) => {
         checkToken(message.token, this.#options.rules);
         return this.#options.acceptObserver(connection);
@@ -271,11 +271,11 @@ export class WorkerPool {
    * Ends the run: sends `finished` to all workers, also to those that join later, and closes their connections. If another run may
    * follow, connected workers stay and wait.
    * @param error why a round in progress ends
-   * @param isForNextRun whether workers are to join the run that follows, which another process may serve
+   * @param isForNextRun whether workers are to reconnect for the run that follows, which another process may serve
    */
   finish(reason: string, error = new Error(reason), isForNextRun = false): void {
     if (this.#finished !== null) return;
-    this.#finished = { reason, error };
+    this.#finished = { reason, error, isForNextRun };
     this.#emit((listener) => listener.finished?.(error));
     if (this.#options.awaitsNextRun !== true || isForNextRun) {
       this.#dismiss(reason, isForNextRun);
@@ -305,8 +305,13 @@ export class WorkerPool {
   }
 
   /** Sends `finished` to a worker that joins after the end of the last run. @throws ProtocolError (unauthorized, noRun) */
-  #rejectAfterFinish(hello: Hello, connection: Connection, reason: string): ConnectionHandler {
+  #rejectAfterFinish(
+    hello: Hello,
+    connection: Connection,
+    { reason, isForNextRun }: { readonly reason: string; readonly isForNextRun: boolean },
+  ): ConnectionHandler {
     checkToken(hello.token, this.#options.rules);
+    if (isForNextRun) throw new ProtocolError(CloseCode.noRun, reason);
     if (this.#options.awaitsNextRun === true)
       throw new ProtocolError(CloseCode.noRun, 'The next run has not begun yet.');
     connection.send(frameFromCoordinator({ type: 'finished', reason }));

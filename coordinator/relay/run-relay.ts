@@ -1,6 +1,6 @@
 import type { CodeBundle } from '../../shared/model/custom-code.ts';
 import type { Job } from '../../shared/model/job.ts';
-import { runWorker } from '../../shared/worker/connection-loop.ts';
+import { LEFT, runWorker } from '../../shared/worker/connection-loop.ts';
 import { trustedCode, type CustomCodeAccess } from '../../shared/worker/custom-code-access.ts';
 import type { WorkerOptions } from '../../shared/worker/options.ts';
 import { codecRuleFor, type CodecChoice } from '../links/codecs.ts';
@@ -10,7 +10,7 @@ import { RelayEngine } from './relay-engine.ts';
 
 type Uplink = Pick<
   WorkerOptions,
-  'url' | 'token' | 'locate' | 'name' | 'connect' | 'clock' | 'random' | 'sampleStore'
+  'url' | 'token' | 'fingerprint' | 'locate' | 'name' | 'connect' | 'clock' | 'random' | 'sampleStore'
 >;
 type Downlink = Pick<HostedRunOptions, 'audit' | 'openCoordinatorEngine' | 'usesBuckets' | 'switchesCodecs'>;
 
@@ -30,7 +30,7 @@ export interface RelayOptions extends Uplink, Downlink {
 /**
  * Runs a relay: one worker of the run above, which has its shards computed by workers of its own. Without any, it leaves the run
  * above, which assigns its samples to others at once, and joins again as soon as there is one.
- * @returns reason for the end: of the run above, or 'left'
+ * @returns reason for the end: of the run above, or LEFT
  * @throws RefusedError if the relay cannot take part in the run above
  */
 export async function runRelay(options: RelayOptions): Promise<string> {
@@ -77,7 +77,7 @@ export async function runRelay(options: RelayOptions): Promise<string> {
         abandonsEngine: true,
       });
       // The other reason to have left is that there was no worker.
-      isOver = end !== 'left';
+      isOver = end !== LEFT;
       if (isOver) reason = end;
       if (isOver || signal.aborted) return end;
     }

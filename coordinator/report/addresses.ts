@@ -46,9 +46,7 @@ export function printAddresses(
     report.info('Only this machine can join. Add --host 0.0.0.0 --port 2718 to let other machines join.');
   }
   if (urlFile !== undefined)
-    report.info(
-      `Join by the file:    ${commandLine} worker --url-file ${quoteForShell(urlFile)}${fingerprint}`,
-    );
+    report.info(`Join by the file:    ${commandLine} worker --url-file ${quoteForShell(urlFile)}`);
   if (tls?.selfSigned === true) {
     report.info('The certificate is self-signed: a browser warns once, and asks whether to continue.');
   }
@@ -109,12 +107,14 @@ export function printServingUrl(
 export async function writeUrlFile(
   file: string,
   urls: readonly string[],
-  token: string | undefined,
+  { token, tls }: Pick<AddressOptions, 'token' | 'tls'>,
 ): Promise<void> {
   const outside = urls.filter((url) => !isLoopback(new URL(url).hostname));
-  const links = (outside.length > 0 ? outside : urls).map((url) =>
-    token === undefined ? { url } : { url, token },
-  );
+  const links = (outside.length > 0 ? outside : urls).map((url) => ({
+    url,
+    ...(token === undefined ? {} : { token }),
+    ...(tls?.selfSigned === true ? { fingerprint: tls.fingerprint } : {}),
+  }));
   await writeFileAtomic(file, formatUrlFile({ links, isFinished: false }), { mode: URL_FILE_MODE });
 }
 

@@ -25,7 +25,7 @@ export class RunAborted extends Error {}
 export class RunFinishedError extends Error {
   constructor(dir: string, epochs: number) {
     super(
-      `The run in ${dir} is finished (${epochs} of ${epochs} epochs). To train it longer, use --epochs ${2 * epochs}.`,
+      `The run in ${dir} is finished (${epochs} of ${epochs} epochs), and its model is in its folder model. To train it longer, use --epochs ${2 * epochs}.`,
     );
     this.name = 'RunFinishedError';
   }

@@ -37,7 +37,7 @@ export const CloseCode = {
   noFreeSlot: 4429,
   /** The peer sent more messages than the coordinator requested. The worker reconnects. */
   tooManyMessages: 4430,
-  /** The coordinator has no run yet. The worker reconnects. */
+  /** The coordinator has no run yet, or ends before its run is over. The worker reconnects. */
   noRun: 4503,
 } as const;
 export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];

@@ -1,8 +1,10 @@
-/** Address of a coordinator, and the token from its link. */
+/** Address of a coordinator, and what else its link says. */
 export interface CoordinatorLink {
   /** ws: or wss:, without query and fragment. */
   readonly url: string;
   readonly token?: string;
+  /** SHA-256 of the one certificate to trust, as Node writes it: AB:CD:... @default certificates that this machine trusts */
+  readonly fingerprint?: string;
 }
 
 interface ParsedUrl {
@@ -10,6 +12,7 @@ interface ParsedUrl {
   readonly hostname: string;
   readonly host: string;
   readonly pathname: string;
+  readonly search: string;
   readonly hash: string;
 }
 
@@ -29,7 +32,8 @@ const SOCKET_SCHEME: Readonly<Record<string, string>> = {
 
 /**
  * Parses a link to a coordinator: http(s)://, ws(s)://, or host:port, each with an optional path prefix and an optional
- * token after the # (`#s3cret` or `#token=s3cret`). A query such as ?watch is for browsers and is dropped.
+ * token after the # (`#s3cret` or `#token=s3cret`). `?sha256=` is followed by the fingerprint of a certificate; another query, such as
+ * ?watch, is for browsers and is dropped.
  * @returns null if the text is not such a link
  */
 export function parseCoordinatorLink(text: string): CoordinatorLink | null {
@@ -40,9 +44,20 @@ export function parseCoordinatorLink(text: string): CoordinatorLink | null {
   const scheme = SOCKET_SCHEME[url.protocol];
   if (scheme === undefined || url.hostname === '') return null;
   const token = parseToken(url.hash);
+  const fingerprint = parseFingerprint(/[?&]sha256=([^&]*)/.exec(url.search)?.[1] ?? '');
   // A path prefix is a folder, even if its trailing slash is missing.
   const path = url.pathname.endsWith('/') ? url.pathname : `${url.pathname}/`;
-  return { url: `${scheme}//${url.host}${path}`, ...(token === undefined ? {} : { token }) };
+  return {
+    url: `${scheme}//${url.host}${path}`,
+    ...(token === undefined ? {} : { token }),
+    ...(fingerprint === null ? {} : { fingerprint }),
+  };
+}
+
+/** Parses SHA-256 of a certificate, 64 hex digits with or without colons, into Node's form. @returns null if it is none */
+export function parseFingerprint(text: string): string | null {
+  const digits = text.replaceAll(':', '').toUpperCase();
+  return /^[0-9A-F]{64}$/.test(digits) ? (digits.match(/../g) ?? []).join(':') : null;
 }
 
 /** Error message for a text that is not a link to a coordinator. */
@@ -66,9 +81,10 @@ export function parseToken(hash: string): string | undefined {
 
 /**
  * Link for a browser and for `gradcast worker`. The token follows the #, because browsers do not send that part to a
- * server.
+ * server. The fingerprint, which is no secret, is a query, which a browser and other programs ignore.
  */
-export function formatCoordinatorLink({ url, token }: CoordinatorLink): string {
-  const page = url.replace(/^ws/, 'http').replace(/\/?$/, '/');
+export function formatCoordinatorLink({ url, token, fingerprint }: CoordinatorLink): string {
+  const pin = fingerprint === undefined ? '' : `?sha256=${fingerprint.replaceAll(':', '').toLowerCase()}`;
+  const page = `${url.replace(/^ws/, 'http').replace(/\/?$/, '/')}${pin}`;
   return token === undefined ? page : `${page}#${encodeURIComponent(token)}`;
 }

@@ -21,5 +21,8 @@ export interface ConnectionEvents {
   onClose(code: number, reason: string): void;
 }
 
-/** Opens a connection to a coordinator. A connection that cannot be opened calls onClose. */
-export type Connect = (url: string, events: ConnectionEvents) => Connection;
+/**
+ * Opens a connection to a coordinator. A connection that cannot be opened calls onClose.
+ * @param fingerprint SHA-256 of the one certificate to trust, if the coordinator's link has it; browsers decide by themselves
+ */
+export type Connect = (url: string, events: ConnectionEvents, fingerprint?: string) => Connection;

@@ -1,6 +1,6 @@
 import { nanoid } from 'nanoid';
 import { CloseCode } from '../protocol/close-codes.ts';
-import type { CoordinatorLink } from '../protocol/coordinator-link.ts';
+import { formatCoordinatorLink, type CoordinatorLink } from '../protocol/coordinator-link.ts';
 import { pause } from '../util/clock.ts';
 import { backoffMs } from './backoff.ts';
 import { GradientComputerCache } from './gradient-computer-cache.ts';
@@ -22,15 +22,22 @@ export class RefusedError extends Error {
   }
 }
 
+/** Reason for the end of a worker whose signal was aborted. */
+export const LEFT = 'left';
+
 /**
  * Runs a worker until the run is finished or the signal aborts. Reconnects after growing pauses if the connection is lost.
- * @returns reason for the end
+ * @returns reason for the end: that of the coordinator, or LEFT
  * @throws RefusedError if this worker cannot take part in the run
  */
 export async function runWorker(options: WorkerOptions): Promise<string> {
   const { clock, random, report, signal, locate } = options;
-  const { url: firstUrl, token: firstToken, ...others } = options;
-  let link: CoordinatorLink = { url: firstUrl, ...(firstToken === undefined ? {} : { token: firstToken }) };
+  const { url: firstUrl, token: firstToken, fingerprint: firstFingerprint, ...others } = options;
+  let link: CoordinatorLink = {
+    url: firstUrl,
+    ...(firstToken === undefined ? {} : { token: firstToken }),
+    ...(firstFingerprint === undefined ? {} : { fingerprint: firstFingerprint }),
+  };
   const computers = new GradientComputerCache(options.engine);
   const samples = options.sampleStore === undefined ? null : new SampleStores(options.sampleStore);
   // A client that knows the instance can take this worker's place, so it comes from a secure generator, not from `random`.
@@ -61,11 +68,11 @@ export async function runWorker(options: WorkerOptions): Promise<string> {
       if (locate === undefined || isLeaving()) continue;
       const found = await locate(link, attempt + 1, end.code);
       if (found === null) return 'The run is finished.';
-      // A coordinator that was started again may have another token.
-      if (refusal !== null && found.url === link.url && found.token === link.token) throw refusal;
+      // A coordinator that was started again may have another token, or certificate.
+      if (refusal !== null && formatCoordinatorLink(found) === formatCoordinatorLink(link)) throw refusal;
       link = found;
     }
-    return 'left';
+    return LEFT;
   } finally {
     computers.dispose();
   }

@@ -26,6 +26,8 @@ export interface WorkerOptions {
   readonly url: string;
   readonly name: string;
   readonly token?: string;
+  /** See CoordinatorLink. */
+  readonly fingerprint?: string;
   /**
    * Finds the coordinator again after a connection has ended. Its attempts are counted from the last connection that worked.
    * @param code close code of the connection

@@ -289,7 +289,7 @@ export function runSession(
     };
     let connection: Connection;
     try {
-      connection = options.connect(options.url, events);
+      connection = options.connect(options.url, events, options.fingerprint);
     } catch (error) {
       resolve({ end: { outcome: 'refused', reason: errorMessage(error) }, isAnswerAccepted: false });
       return;

@@ -25,7 +25,7 @@ test.each([
 
 test.each<[string, (child: ReturnType<typeof sibling>) => void, number]>([
   ['by SIGTERM', (child) => void child.kill('SIGTERM'), ExitCode.workerTerminated],
-  ['by closed stdin', (child) => void child.stdin.end(), 0],
+  ['by closed stdin', (child) => void child.stdin.end(), ExitCode.interrupted],
 ])('the exit code of one of several workers says how it was stopped: %s', async (_, end, expected) => {
   const child = sibling();
   const code = new Promise((resolve) => child.once('close', resolve));

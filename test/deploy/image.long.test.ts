@@ -134,7 +134,7 @@ describeWithContainers('the image of deploy/Dockerfile', () => {
       await podman.run('stop', '--time', '30', `${PROJECT}-coordinator-1`);
       expect((await container('coordinator-1')).State).toMatchObject({ Status: 'exited', ExitCode: 130 });
       await podman.run('stop', '--time', '30', `${PROJECT}-worker-2`);
-      expect((await container('worker-2')).State).toMatchObject({ Status: 'exited', ExitCode: 0 });
+      expect((await container('worker-2')).State).toMatchObject({ Status: 'exited', ExitCode: 130 });
       expect((await container('worker-1')).State).toMatchObject({ Status: 'running' });
 
       await onCompose('up', '--detach', '--no-build', '--scale', 'worker=2');

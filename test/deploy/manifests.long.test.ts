@@ -33,12 +33,45 @@ describe.each(KUBERNETES_VERSIONS)('the manifests fit the schemas of Kubernetes 
       ],
     ],
     ['gpu', ['Deployment', 'Job']],
+    ['tls', ['Deployment', 'Job', 'Secret']],
+    ['relays', ['Deployment', 'Job', 'NetworkPolicy', 'Service']],
     ['autoscaling', ['Deployment', 'HorizontalPodAutoscaler', 'Job']],
     ['jobset', ['ConfigMap', 'JobSet', 'NetworkPolicy', 'PersistentVolumeClaim', 'Secret']],
   ])('%s', async (name, kinds) => {
     const manifests = await kustomize(join(deploy, 'kubernetes'), name);
     expect(manifests.map(({ kind }) => kind)).toEqual(expect.arrayContaining(kinds));
     expect(manifests.flatMap(check)).toEqual([]);
+  });
+
+  test('tls changes the scheme of every probe, and the address and trust of workers', async () => {
+    const manifests = await kustomize(join(deploy, 'kubernetes'), 'tls');
+    const job = JSON.stringify(manifests.find(({ kind }) => kind === 'Job'));
+    expect(job.match(/"scheme":"HTTPS"/g)).toHaveLength(job.match(/"httpGet"/g)?.length ?? 0);
+    const secret = manifests.find(({ type }) => type === 'kubernetes.io/tls')?.metadata.name ?? '';
+    const worker = JSON.stringify(manifests.find(({ kind }) => kind === 'Deployment'));
+    for (const pod of [job, worker]) expect(pod).toContain(`"secretName":"${secret}"`);
+    expect(worker).toContain('"value":"https://gradcast-coordinator:2718"');
+    // The key stays with the coordinator.
+    expect(worker).toContain('"items":[{"key":"tls.crt","path":"tls.crt"}]');
+  });
+
+  test('relays stand between workers and coordinator, which keep their image and token', async () => {
+    const manifests = await kustomize(join(deploy, 'kubernetes'), 'relays');
+    const deploymentOf = (name: string): string =>
+      JSON.stringify(manifests.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === name));
+    const [worker, relay] = ['gradcast-worker', 'gradcast-relay'].map(deploymentOf);
+    expect(worker).toContain('{"name":"GRADCAST_URL","value":"gradcast-relay:2718"}');
+    expect(relay).toContain('{"name":"GRADCAST_URL","value":"gradcast-coordinator:2718"}');
+    const token = /"secretKeyRef":\{[^}]*\}/;
+    expect(token.exec(relay ?? '')?.[0]).toEqual(token.exec(worker ?? '')?.[0]);
+    const image = /"image":"[^"]*"/;
+    expect(image.exec(relay ?? '')?.[0]).toEqual(image.exec(worker ?? '')?.[0]);
+    const service = manifests.find(
+      ({ kind, metadata }) => kind === 'Service' && metadata.name === 'gradcast-relay',
+    );
+    expect(service?.spec).toMatchObject({
+      selector: { 'app.kubernetes.io/component': 'relay', 'app.kubernetes.io/name': 'gradcast' },
+    });
   });
 
   test('a field that does not exist is found, in a pod of a JobSet too', async () => {

@@ -72,7 +72,9 @@ test('variables of pods are options of gradcast', () => {
 
 test('no secret is committed, and the file that has it is ignored by git and by builds', () => {
   expect(files.flatMap(read).filter(({ kind }) => kind === 'Secret')).toEqual([]);
-  expect(readFileSync(join(root, '.gitignore'), 'utf8')).toContain('deploy/kubernetes/*/token');
+  const ignored = readFileSync(join(root, '.gitignore'), 'utf8');
+  for (const file of ['*/token', 'tls/tls.crt', 'tls/tls.key'])
+    expect(ignored).toContain(`deploy/kubernetes/${file}\n`);
   expect(readFileSync(join(root, '.dockerignore'), 'utf8')).toMatch(/^\*$/m);
 });
 

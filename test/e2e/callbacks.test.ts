@@ -87,6 +87,16 @@ test('a run that ended early is resumed with more patience, and its CSV file is 
   const again = resume(...stopping(1));
   expect(await again.ended, again.output()).toBe(0);
   expect(await history('early')).toHaveLength(2);
+  // A job that is queued again after its end: there is no worker.
+  const requeued = gradcast(
+    ...['coordinator', '--resume-or-start', join(scratch, 'early'), '--data', data, '--csv-log', csv],
+    ...['--host', '127.0.0.1', '--port', '0', '--url-file', join(scratch, 'url'), ...stopping(1)],
+  );
+  expect(await requeued.ended, requeued.output()).toBe(0);
+  expect(requeued.output()).toContain('The run ends after epoch 2: val_loss has not improved for 1 epoch.');
+  expect(requeued.output()).toContain(`Model: ${join(scratch, 'early', 'model')}`);
+  expect(await readFile(join(scratch, 'url'), 'utf8')).toBe('finished\n');
+  expect(await history('early')).toHaveLength(2);
   const longer = resume(...stopping(3));
   expect(await longer.ended, longer.output()).toBe(0);
   expect(longer.output()).toContain('The run ends after epoch 4: val_loss has not improved for 3 epochs.');

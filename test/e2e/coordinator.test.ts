@@ -115,5 +115,5 @@ test('local workers end when their coordinator is killed', async () => {
   // The run's pipes close only when its last local worker has ended. An attached worker keeps reconnecting.
   await waitForOutput(worker, /Trying again/);
   worker.kill('SIGTERM');
-  expect(await worker.ended).toBe(0);
+  expect(await worker.ended).toBe(130);
 });

@@ -16,6 +16,11 @@ const start = (command: string, options: Readonly<Record<string, string>>): Work
     ...Object.fromEntries(Object.entries(options).map(([name, value]) => [`GRADCAST_${name}`, value])),
   });
 
+const FAILING_TASK = `export default {
+  epochs: 2,
+  callbacks: [{ onEpochEnd() { if (process.env.FAILS) throw new Error('the disk of the callback is full'); } }],
+};`;
+
 /** Command lines of all processes, which every user of the machine can read. */
 function commandLines(): string[] {
   return readdirSync('/proc')
@@ -77,6 +82,28 @@ describe('a run under a scheduler', () => {
     );
   });
 
+  test('that ends with an error is waited for by its workers', async () => {
+    const task = join(scratch, 'failing.mjs');
+    await writeFile(task, FAILING_TASK);
+    const file = join(scratch, 'failing-url');
+    const worker = start('worker', { URL_FILE: file, WORKERS: '1', ENGINE: 'wasm' });
+    const coordinate = (fails: string): WorkerProcess =>
+      spawnGradcast(
+        ...([
+          ['coordinator', task, '--data', data, '--resume-or-start', join(scratch, 'failing')],
+          { ...process.env, MNIST_DIR: undefined, FAILS: fails, GRADCAST_URL_FILE: file, GRADCAST_PORT: '0' },
+        ] as const),
+      );
+    const failed = coordinate('1');
+    expect(await failed.ended, failed.output()).toBe(1);
+    expect(failed.output()).toContain('the disk of the callback is full');
+    await waitForOutput(worker, /The run has ended with an error/);
+    const again = coordinate('');
+    expect(await again.ended, again.output()).toBe(0);
+    expect(await worker.ended, worker.output()).toBe(0);
+    expect(worker.output()).toContain('The run is finished.');
+  });
+
   test('ends within the grace period if a worker does not finish its step, and keeps the steps before', async () => {
     const dir = join(scratch, 'frozen');
     const file = join(scratch, 'frozen-url');
@@ -95,7 +122,7 @@ describe('a run under a scheduler', () => {
     expect(await next.ended, next.output()).toBe(130);
     worker.kill('SIGCONT');
     worker.kill('SIGTERM');
-    expect(await worker.ended, worker.output()).toBe(0);
+    expect(await worker.ended, worker.output()).toBe(130);
   });
 
   test('begins anew in a folder that a killed process left before its first checkpoint', async () => {

@@ -18,7 +18,7 @@ const CPUS = 4;
 const CHANGE_MS = 10_000;
 const POLL = { timeout: 60_000, interval: 500 };
 
-/** A cluster of three nodes on this machine, with a partition `low` and one `high`, whose jobs preempt those of `low`. */
+/** A cluster of three nodes on this machine, with a partition `low` and one `high`, whose jobs preempt those of `low` after a grace time. */
 export interface Slurm {
   /** Folder for jobs and their logs, which all nodes share. */
   readonly folder: string;
@@ -75,9 +75,10 @@ MpiDefault=none
 MailProg=/bin/true
 JobAcctGatherType=jobacct_gather/none
 SlurmdParameters=config_overrides
+SlurmctldParameters=preempt_send_user_signal
 KillWait=10
 ${nodes.join('\n')}
-PartitionName=low Nodes=${NODES.join(',')} Default=YES LLN=YES PriorityTier=1 State=UP
+PartitionName=low GraceTime=2 Nodes=${NODES.join(',')} Default=YES LLN=YES PriorityTier=1 State=UP
 PartitionName=high Nodes=${NODES.join(',')} PriorityTier=10 PreemptMode=OFF State=UP
 `,
   );

@@ -141,17 +141,17 @@ export const EXIT_CASES: readonly ExitCase[] = [
   },
   {
     name: 'no coordinator: SIGINT',
-    expected: [0],
+    expected: [130],
     run: (environment) => exitWhileUnconnected(environment, 'SIGINT'),
   },
   {
     name: 'no coordinator: SIGINT twice',
-    expected: [0, 130],
+    expected: [130],
     run: (environment) => exitWhileUnconnected(environment, 'SIGINT', 'SIGINT'),
   },
   {
     name: 'no coordinator: SIGTERM',
-    expected: [0],
+    expected: [130],
     run: (environment) => exitWhileUnconnected(environment, 'SIGTERM'),
   },
   {
@@ -161,7 +161,7 @@ export const EXIT_CASES: readonly ExitCase[] = [
   },
   {
     name: 'no coordinator: two processes, SIGTERM of their parent',
-    expected: [0],
+    expected: [130],
     run: (environment) =>
       sendSignals(start(environment, UNREACHABLE, ...twoWorkers), bothUnconnected, 'SIGTERM'),
   },
@@ -173,17 +173,17 @@ export const EXIT_CASES: readonly ExitCase[] = [
   },
   {
     name: 'while the engine loads: SIGTERM',
-    expected: [0, 130, 'SIGTERM'],
+    expected: [130, 'SIGTERM'],
     run: (environment) => exitWhileLoading(environment, 'SIGTERM'),
   },
   {
     name: 'while the engine loads: SIGINT twice',
-    expected: [0, 130, 'SIGINT'],
+    expected: [130, 'SIGINT'],
     run: (environment) => exitWhileLoading(environment, 'SIGINT', 'SIGINT'),
   },
   {
     name: 'joined, no work yet: SIGTERM',
-    expected: [0],
+    expected: [130],
     run: (environment) =>
       sendSignals(start(environment, environment.coordinator.url, '--token', TOKEN), /joined/, 'SIGTERM'),
   },

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
 
 export const gradcast = fileURLToPath(new URL('../../bin/gradcast.js', import.meta.url));
 
@@ -12,7 +13,7 @@ export interface WorkerProcess {
   kill(signal: NodeJS.Signals): void;
 }
 
-/** Starts a real worker in a process of its own. */
+/** Starts a real worker in a process of its own. Like the others, it ends with the test that starts it, at the latest. */
 export function spawnWorker(url: string, ...options: string[]): WorkerProcess {
   return spawnGradcast(['worker', url, '--workers', '1', '--engine', 'wasm', ...options]);
 }
@@ -27,10 +28,7 @@ export function spawnProgram(
   env: NodeJS.ProcessEnv,
 ): WorkerProcess {
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
-  // A test that fails must not leave its processes behind.
-  const end = (): void => void child.kill('SIGKILL');
-  process.once('exit', end);
-  child.once('close', () => process.off('exit', end));
+  endWithTest(child);
   let output = '';
   child.stdout.on('data', (data: Buffer) => (output += data.toString()));
   child.stderr.on('data', (data: Buffer) => (output += data.toString()));
@@ -42,6 +40,18 @@ export function spawnProgram(
     }),
     kill: (signal) => void child.kill(signal),
   };
+}
+
+/** Ends a process with the test that has started it, also one that fails; one that a hook has started, with this process. */
+function endWithTest(child: ChildProcess): void {
+  const end = (): void => void child.kill('SIGKILL');
+  process.once('exit', end);
+  child.once('close', () => process.off('exit', end));
+  try {
+    onTestFinished(end);
+  } catch {
+    // There is no test: a hook, or a benchmark.
+  }
 }
 
 /** Resolves when the output of the process matches. @throws Error if the process ends before */

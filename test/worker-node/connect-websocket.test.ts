@@ -13,10 +13,10 @@ import { connectPinned, connectWebSocket } from '../../worker-node/connect-webso
 import { stubEngine } from '../support/stub-engine.ts';
 import { manualClock } from '../support/manual-clock.ts';
 
-test.each<[string, string | undefined, RegExp]>([
+test.each<[string, readonly string[] | undefined, RegExp]>([
   ['is not pinned', undefined, /self-signed certificate.*: set --fingerprint/],
-  ['is not the one that is pinned', 'AA:BB', /has the fingerprint .*, not the one of --fingerprint/],
-])('a worker does not retry if a self-signed certificate %s', async (_, fingerprint, sentence) => {
+  ['is not the one that is pinned', ['AA:BB'], /has the fingerprint .*, not the one of --fingerprint/],
+])('a worker does not retry if a self-signed certificate %s', async (_, fingerprints, sentence) => {
   const folder = await mkdtemp(join(tmpdir(), 'gradcast-connect-'));
   const { cert, key } = await selfSignedCertificate(folder, [], new Date());
   await rm(folder, { recursive: true });
@@ -29,7 +29,7 @@ test.each<[string, string | undefined, RegExp]>([
     url: `wss://127.0.0.1:${port}`,
     name: 'ann',
     engine: stubEngine({ perSampleMs: 0, tamper: (value) => value }, 'ann'),
-    connect: connectPinned(fingerprint),
+    connect: connectPinned(fingerprints),
     clock: manualClock(),
     random: () => 0,
     report: {

@@ -30,17 +30,31 @@ describe('a coordinator', () => {
   it('writes the addresses that other machines reach, for its owner alone', async () => {
     const file = join(dir, 'written');
     await writeFile(file, 'an earlier one', { mode: 0o644 });
-    await writeUrlFile(file, ['ws://127.0.0.1:1', 'ws://10.0.0.5:1', 'ws://10.1.0.5:1'], 's3cret');
+    await writeUrlFile(file, ['ws://127.0.0.1:1', 'ws://10.0.0.5:1', 'ws://10.1.0.5:1'], { token: 's3cret' });
     expect(await readFile(file, 'utf8')).toBe('http://10.0.0.5:1/#s3cret\nhttp://10.1.0.5:1/#s3cret\n');
     expect((await stat(file)).mode & 0o777).toBe(0o600);
-    await writeUrlFile(file, ['ws://127.0.0.1:1'], undefined);
+    await writeUrlFile(file, ['ws://127.0.0.1:1'], {});
     expect(await readFile(file, 'utf8')).toBe('http://127.0.0.1:1/\n');
     await finishUrlFile(file);
     expect(await readFile(file, 'utf8')).toBe('finished\n');
   });
 
+  it('writes the fingerprint of a certificate that it has made', async () => {
+    const file = join(dir, 'secure');
+    const fingerprint = Array(32).fill('AB').join(':');
+    const write = (selfSigned: boolean): Promise<void> =>
+      writeUrlFile(file, ['wss://10.0.0.5:1'], { token: 's3cret', tls: { selfSigned, fingerprint } });
+    await write(true);
+    expect(await readFile(file, 'utf8')).toBe(`https://10.0.0.5:1/?sha256=${'ab'.repeat(32)}#s3cret\n`);
+    const locate = locateByUrlFile(file, undefined);
+    const current = { url: 'wss://old:1/' };
+    expect(await locate(current, 1)).toEqual({ url: 'wss://10.0.0.5:1/', token: 's3cret', fingerprint });
+    await write(false);
+    expect(await locate(current, 1)).toEqual({ url: 'wss://10.0.0.5:1/', token: 's3cret' });
+  });
+
   it('fails with a sentence if the file cannot be written', async () => {
-    await expect(writeUrlFile(join(dir, 'no/such/folder'), ['ws://a:1'], undefined)).rejects.toThrow(
+    await expect(writeUrlFile(join(dir, 'no/such/folder'), ['ws://a:1'], {})).rejects.toThrow(
       /no\/such\/folder could not be written: /,
     );
   });
@@ -79,10 +93,10 @@ describe('a worker', () => {
     const current = { url: 'ws://old:1/', token: 'old' };
     const locate = locateByUrlFile(file, 'option');
     expect(await locate(current, 1)).toBe(current);
-    await writeUrlFile(file, ['ws://10.0.0.5:1', 'ws://10.1.0.5:1'], undefined);
+    await writeUrlFile(file, ['ws://10.0.0.5:1', 'ws://10.1.0.5:1'], {});
     expect(await locate(current, 1)).toEqual({ url: 'ws://10.1.0.5:1/', token: 'option' });
     expect(await locate(current, 2)).toEqual({ url: 'ws://10.0.0.5:1/', token: 'option' });
-    await writeUrlFile(file, ['ws://10.0.0.5:1'], 'new');
+    await writeUrlFile(file, ['ws://10.0.0.5:1'], { token: 'new' });
     expect(await locate(current, 3)).toEqual({ url: 'ws://10.0.0.5:1/', token: 'new' });
     await finishUrlFile(file);
     expect(await locate(current, 1)).toBeNull();

@@ -38,7 +38,7 @@ const STOP_GRACE_MS = 3_000;
  * Runs workers, each in a process of its own, until all have ended. A worker that is killed or loses its engine is restarted,
  * but not forever if it crashes at its start. When one worker learns that the run is over, all others are ended: they may
  * have no connection.
- * @returns 0 if all workers exited with 0, else the exit code of the last that did not
+ * @returns 0 if the run is over, 130 if the signal stopped the workers before; the exit code of the last that failed
  */
 export async function runProcesses(options: ProcessGroupOptions): Promise<number> {
   const over = new AbortController();
@@ -46,11 +46,12 @@ export async function runProcesses(options: ProcessGroupOptions): Promise<number
   const codes = await Promise.all(
     options.workers.map(async (worker) => {
       const code = await superviseProcess({ ...options, signal }, worker);
-      if (code === 0) over.abort();
+      if (code === ExitCode.done) over.abort();
       return code;
     }),
   );
-  return codes.findLast((code) => code !== 0) ?? 0;
+  const failed = codes.findLast((code) => code !== ExitCode.done && code !== ExitCode.interrupted);
+  return failed ?? (over.signal.aborted ? ExitCode.done : ExitCode.interrupted);
 }
 
 async function superviseProcess(options: ProcessGroupOptions, worker: WorkerSpec): Promise<number> {
@@ -59,11 +60,11 @@ async function superviseProcess(options: ProcessGroupOptions, worker: WorkerSpec
   // Read each time: it changes while a process runs.
   const isStopping = (): boolean => options.signal.aborted;
   for (;;) {
-    if (isStopping()) return 0;
+    if (isStopping()) return ExitCode.interrupted;
     const startedAtMs = performance.now();
     const { code, signal } = await runOnce(options, worker);
     if (!RESTARTED_EXIT_CODES.has(code)) return code ?? 1;
-    if (isStopping()) return 0;
+    if (isStopping()) return ExitCode.interrupted;
     restarts = performance.now() - startedAtMs < EARLY_EXIT_MS ? restarts - 1 : MAX_RESTARTS;
     const ending = `${name} ${describeExit(code, signal)}`;
     if (restarts < 0) {

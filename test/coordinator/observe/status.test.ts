@@ -8,6 +8,7 @@ import { readStatus } from '../../../coordinator/observe/read-status.ts';
 import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
 import type { ProgressMessage, WorkerRow } from '../../../shared/protocol/messages.ts';
 import { exampleEpoch, exampleJob } from '../../shared/protocol/examples.ts';
+import { formatCoordinatorLink } from '../../../shared/protocol/coordinator-link.ts';
 import { connectPinned } from '../../../worker-node/connect-websocket.ts';
 import { testCoordinator, tinyTopology, type TestCoordinator } from '../../support/test-coordinator.ts';
 
@@ -111,7 +112,9 @@ describe('the status of a run', () => {
   });
 });
 
-const context = { createConnector: (fingerprint?: string) => Promise.resolve(connectPinned(fingerprint)) };
+const context = {
+  createConnector: (fingerprints?: readonly string[]) => Promise.resolve(connectPinned(fingerprints)),
+};
 
 describe('readStatus', () => {
   let coordinator: TestCoordinator;
@@ -156,7 +159,11 @@ describe('readStatus', () => {
       topology: tinyTopology([28, 28, 1], 10),
     });
     const { fingerprint } = tls;
-    expect(await readStatus(secure.url, { fingerprint }, context)).toContain('No step has finished yet.');
+    expect(await readStatus(secure.url, { fingerprint: [fingerprint] }, context)).toContain(
+      'No step has finished yet.',
+    );
+    const link = formatCoordinatorLink({ url: secure.url, fingerprint });
+    expect(await readStatus(link, {}, context)).toContain('No step has finished yet.');
     await expect(readStatus(secure.url, {}, context)).rejects.toThrow(
       /self-signed certificate.*--fingerprint/,
     );

@@ -99,6 +99,21 @@ describe('a finished run that another may follow', () => {
   });
 });
 
+describe('a run that another process may continue', () => {
+  it('closes the connections of its workers, also of those that come later, with a code after which they retry', async () => {
+    const { pool, join, connect } = testPool();
+    const ann = await join('ann');
+    pool.finish('The run has ended with an error.', undefined, true);
+    const late = connect();
+    await late.hello();
+    pool.close('The program ends.');
+    for (const client of [ann, late]) {
+      expect(client.closed).toEqual({ code: CloseCode.noRun, reason: 'The run has ended with an error.' });
+      expect(client.messages('finished')).toEqual([]);
+    }
+  });
+});
+
 describe('a rejected answer', () => {
   it('is reported to its worker, which is dropped after the third', async () => {
     const { pool, join, events } = testPool();

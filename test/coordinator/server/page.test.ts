@@ -12,8 +12,9 @@ import { parseCoordinatorLink } from '../../../shared/protocol/coordinator-link.
 import { certificateFor, selfSignedCertificate } from '../../../coordinator/server/tls.ts';
 import type { RunningServer, ServerOptions } from '../../../coordinator/server/http.ts';
 import { startTestServer } from '../../support/test-server.ts';
+import type { ConnectionEvents } from '../../../shared/protocol/transport.ts';
 import { connectPinned } from '../../../worker-node/connect-websocket.ts';
-import { fingerprint as parseFingerprint } from '../../../cli/options.ts';
+import { fingerprints as parseFingerprints } from '../../../cli/options.ts';
 
 const serve = (tls?: ServerOptions['tls']): Promise<RunningServer> =>
   startTestServer({
@@ -126,25 +127,28 @@ describe('https', () => {
     const tls = await selfSignedCertificate(cache, [], new Date());
     const server = await serve(tls);
     const url = `wss://127.0.0.1:${server.port}`;
-    const tryToConnect = (fingerprint?: string): Promise<string> =>
+    const tryToConnect = (fingerprints?: string[], ofLink?: string): Promise<string> =>
       new Promise((resolve) => {
-        const connection = connectPinned(fingerprint)(url, {
+        const events: ConnectionEvents = {
           onOpen() {
             resolve('open');
             connection.terminate();
           },
           onFrame: () => undefined,
           onClose: (_, reason) => resolve(reason),
-        });
+        };
+        const connection = connectPinned(fingerprints)(url, events, ofLink);
       });
+    const other = tls.fingerprint.replace(/^../, (pair) => (pair === '00' ? '11' : '00'));
     expect((await get(server.port, '/', {}, true)).status).toBe(200);
-    expect(await tryToConnect(parseFingerprint(tls.fingerprint.replaceAll(':', '').toLowerCase()))).toBe(
-      'open',
-    );
+    const plain = tls.fingerprint.replaceAll(':', '').toLowerCase();
+    expect(await tryToConnect(parseFingerprints(plain))).toBe('open');
+    expect(await tryToConnect(parseFingerprints(`${other}, ${plain}`))).toBe('open');
+    expect(() => parseFingerprints(`${plain},`)).toThrow('64 hex digits');
+    expect(await tryToConnect([other], tls.fingerprint)).toBe('open');
+    expect(await tryToConnect([tls.fingerprint], other)).toMatch(/fingerprint .*, not the one/);
     expect(await tryToConnect()).toMatch(/self-signed certificate.*--fingerprint/);
-    expect(
-      await tryToConnect(tls.fingerprint.replace(/^../, (pair) => (pair === '00' ? '11' : '00'))),
-    ).toMatch(/fingerprint .*, not the one/);
+    expect(await tryToConnect([other])).toMatch(/fingerprint .*, not the one/);
     await server.close();
   });
 

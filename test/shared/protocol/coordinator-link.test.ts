@@ -37,6 +37,16 @@ describe('a link to a coordinator', () => {
     expect(parseCoordinatorLink(text)).toEqual({ url: 'ws://lab-7:2718/', token });
   });
 
+  it('has the fingerprint of a certificate as a query, with the token behind it', () => {
+    const fingerprint = Array(32).fill('AB').join(':');
+    const link = { url: 'wss://lab-7:2718/', token: 's3cret', fingerprint };
+    const text = `https://lab-7:2718/?sha256=${'ab'.repeat(32)}#s3cret`;
+    expect(formatCoordinatorLink(link)).toBe(text);
+    expect(parseCoordinatorLink(text)).toEqual(link);
+    expect(parseCoordinatorLink(`https://lab-7:2718/?watch&sha256=${fingerprint}#s3cret`)).toEqual(link);
+    expect(parseCoordinatorLink('https://lab-7:2718/?sha256=ab')).toEqual({ url: 'wss://lab-7:2718/' });
+  });
+
   it.each([
     '',
     'lab-7',

@@ -40,7 +40,7 @@ export function parseManifests(text: string): Manifest[] {
 }
 
 /**
- * Builds a kustomization of the repository as `kubectl apply -k` does, with a token that is made up.
+ * Builds a kustomization of the repository as `kubectl apply -k` does, with a token and a certificate that are made up.
  * @param folder deploy/kubernetes
  * @param name of the kustomization's folder in it
  */
@@ -49,6 +49,7 @@ export async function kustomize(folder: string, name: string): Promise<Manifest[
   try {
     await cp(folder, copy, { recursive: true });
     for (const each of await readdir(copy)) await writeFile(join(copy, each, 'token'), 'a token of the test');
+    for (const each of ['tls.crt', 'tls.key']) await writeFile(join(copy, 'tls', each), 'PEM of the test');
     const { stdout } = await run(await kubectl(), ['kustomize', join(copy, name)]);
     return parseManifests(stdout);
   } finally {

@@ -94,6 +94,33 @@ test('a worker that another process terminates is restarted, and the others stay
   expect(notes[0]).toMatch(/^[ab] was terminated; restarting \(1 of 3\)\.$/);
 });
 
+test.each([
+  ['130 if they leave before the end of the run', ExitCode.interrupted, ExitCode.interrupted],
+  ['0 if one learns of the end of the run meanwhile', ExitCode.done, ExitCode.done],
+  ['that of a worker that fails', 7, 7],
+])('the exit code of workers that are stopped is %s', async (_, ofOne, expected) => {
+  const file = join(folder, 'worker.cjs');
+  await writeFile(
+    file,
+    `const code = process.argv.includes('a') ? ${ofOne} : ${ExitCode.interrupted};
+     process.stdin.on('close', () => process.exit(code)).resume();
+     process.send({ type: 'computed', step: 1, samples: 1 });`,
+  );
+  const stop = new AbortController();
+  const started = new Set<string>();
+  const code = await runProcesses({
+    workers: ['a', 'b'].map((name) => ({ name, env: {} })),
+    command: [process.execPath, file],
+    env: process.env,
+    signal: stop.signal,
+    note: () => undefined,
+    onMessage: (__, { name }) => {
+      if (started.add(name).size === 2) stop.abort();
+    },
+  });
+  expect(code).toBe(expected);
+});
+
 test('a program that cannot be started is reported', async () => {
   const notes: string[] = [];
   const code = await runProcesses({
@@ -112,6 +139,8 @@ test('no process is started if the signal is aborted before', async () => {
   await writeFile(file, `require('node:fs').writeFileSync(${JSON.stringify(join(folder, 'output'))}, '');`);
   const options = { env: process.env, signal: AbortSignal.abort(), note: () => undefined };
   const workers = [{ name: 'a', env: {} }];
-  expect(await runProcesses({ workers, command: [process.execPath, file], ...options })).toBe(0);
+  expect(await runProcesses({ workers, command: [process.execPath, file], ...options })).toBe(
+    ExitCode.interrupted,
+  );
   await expect(readFile(join(folder, 'output'))).rejects.toThrow(/ENOENT/);
 });
