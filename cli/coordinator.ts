@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
+import { MAX_WORKERS } from '../coordinator/server/limits/connection-limits.ts';
 import type { CliContext } from './context.ts';
-import { integer } from './options.ts';
+import { integer, maxWorkersOption } from './options.ts';
 import { addTaskArgument, readRunFlags } from './task-flags.ts';
 import { addTrainingOptions, runTrain, withOptimizer, type TrainFlags } from './train.ts';
 
@@ -15,7 +16,12 @@ export function addCoordinator(cli: Command, context: CliContext): void {
     )
     .option('--host <address>', 'address to listen on', '0.0.0.0')
     .option('--port <n>', 'port to listen on; 0 takes a free one', integer(0, 65535), DEFAULT_PORT)
-    .option('--min-workers <n>', 'number of workers to wait for before the first step', integer(1, 1_000))
+    .option(
+      '--min-workers <n>',
+      'number of workers to wait for before the first step',
+      integer(1, MAX_WORKERS),
+    )
+    .addOption(maxWorkersOption())
     .addHelpText(
       'after',
       `

@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { DATA_FORMATS } from '../coordinator/data/data-options.ts';
+import { DEFAULT_WORKERS, MAX_WORKERS } from '../coordinator/server/limits/connection-limits.ts';
 import { LINK_CODECS } from '../coordinator/links/codecs.ts';
 import { runTarget } from '../coordinator/export/formats.ts';
 import type { ColumnType } from '../shared/data/preprocessing.ts';
@@ -16,6 +17,13 @@ export const logOption = (): Option =>
   new Option('--log <format>', 'text for people, or json (one object a line) for programs')
     .choices(LOG_FORMATS)
     .default('text');
+
+/** `--max-workers` of the commands that workers join. */
+export const maxWorkersOption = (): Option =>
+  new Option(
+    '--max-workers <n>',
+    `number of workers that may join, each of which needs two open files (default: ${DEFAULT_WORKERS})`,
+  ).argParser(integer(1, MAX_WORKERS));
 
 /** `--engine`. @param description use of the engine, for the help */
 export const engineOption = (description: string): Option =>

@@ -23,6 +23,7 @@ import {
   fraction,
   integer,
   logOption,
+  maxWorkersOption,
   token,
   trustOption,
 } from './options.ts';
@@ -39,6 +40,7 @@ interface RelayFlags {
   readonly https?: boolean;
   readonly cert?: string;
   readonly key?: string;
+  readonly maxWorkers?: number;
   readonly audit?: number;
   readonly codec: string;
   /** In MiB. */
@@ -77,6 +79,7 @@ export function addRelay(cli: Command, context: CliContext): void {
     .option('--https', 'serve https and wss; without --cert, with a self-signed certificate')
     .option('--cert <file>', 'certificate for https, followed by its chain (PEM)')
     .option('--key <file>', 'key of the certificate (PEM)')
+    .addOption(maxWorkersOption())
     .option(
       '--audit <part>',
       'part of the shards, such as 0.02, to recompute before they count, besides the few that always are',
@@ -115,13 +118,12 @@ async function runRelayCommand(
   flags: RelayFlags,
   context: CliContext,
 ): Promise<number> {
-  const [{ CoordinatorHost, MAX_WORKERS }, { runRelay }, { growHeap }, { createReporter }] =
-    await Promise.all([
-      import('../coordinator/hosting/coordinator.ts'),
-      import('../coordinator/relay/run-relay.ts'),
-      import('../coordinator/commands/run-training.ts'),
-      import('../coordinator/report/create-reporter.ts'),
-    ]);
+  const [{ CoordinatorHost }, { runRelay }, { growHeap }, { createReporter }] = await Promise.all([
+    import('../coordinator/hosting/coordinator.ts'),
+    import('../coordinator/relay/run-relay.ts'),
+    import('../coordinator/commands/run-training.ts'),
+    import('../coordinator/report/create-reporter.ts'),
+  ]);
   const [
     { printAddresses },
     { certificateFor },
@@ -160,7 +162,7 @@ async function runRelayCommand(
   const workersToken = flags.workersToken ?? uplink.token;
   const host = new CoordinatorHost({
     token: workersToken,
-    maxWorkers: MAX_WORKERS,
+    maxWorkers: flags.maxWorkers,
     maxRuns: Infinity,
     pageDir: context.pageDir,
     optionName: flagName,

@@ -80,6 +80,7 @@ export interface TrainFlags extends CallbackOptions, DataFlags {
   /** Number of local workers; 0 for none. */
   readonly workers: number | 'auto';
   readonly minWorkers?: number;
+  readonly maxWorkers?: number;
   /** Whether the page is served after the end, until a signal. */
   readonly keepOpen?: boolean;
   readonly log: LogFormat;
@@ -268,7 +269,12 @@ export async function runTrain(given: TrainFlags, context: CliContext, own: OwnP
   // It goes on after the run.
   const served =
     flags.keepOpen === true
-      ? library.createCoordinator({ token: flags.token, maxRuns: 1, optionName: flagName })
+      ? library.createCoordinator({
+          token: flags.token,
+          maxWorkers: flags.maxWorkers,
+          maxRuns: 1,
+          optionName: flagName,
+        })
       : undefined;
   const listening = { hasBegun: false };
 
@@ -296,7 +302,7 @@ export async function runTrain(given: TrainFlags, context: CliContext, own: OwnP
       engine: flags.engine,
       installNative: flags.installNative,
       codec: flags.codec as CodecOption,
-      ...(served === undefined ? { token } : { coordinator: served }),
+      ...(served === undefined ? { token, maxWorkers: flags.maxWorkers } : { coordinator: served }),
       host,
       port,
       ...(isTls ? { https: { cert, key } } : {}),

@@ -27,10 +27,15 @@ export function spawnWorker(url: string, engine: string, more: readonly string[]
   );
 }
 
-/** Starts another built entry of this folder, with a channel for messages. */
-export function forkEntry(name: string, args: readonly string[]): ChildProcess {
+/** Starts another built entry of this folder, with a channel for messages. @param execArgv options of Node */
+export function forkEntry(
+  name: string,
+  args: readonly string[],
+  execArgv: readonly string[] = [],
+): ChildProcess {
   const child = fork(join(dirname(process.argv[1] ?? ''), 'support', `${name}.js`), args, {
     stdio: 'inherit',
+    execArgv: [...execArgv],
   });
   killOnExit(child);
   child.once('exit', (code) => {

@@ -1,5 +1,6 @@
 import { type Shard } from '../../shared/data/shard.ts';
 import { readSamples } from '../../shared/data/dataset.ts';
+import type { CodecRule } from '../../coordinator/links/codecs.ts';
 import { startCoordinator, type Coordinator } from '../../coordinator/hosting/coordinator.ts';
 import { growHeap } from '../../coordinator/commands/run-training.ts';
 import { waitForWorkers } from '../../coordinator/pool/wait-for-workers.ts';
@@ -10,9 +11,13 @@ import { createOptimizer, type Optimizer } from '../../coordinator/optimizer/opt
 import type { StepInput } from '../../coordinator/training/step.ts';
 import { systemClock } from '../../shared/util/clock.ts';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
+import type { Engine } from '../../shared/engine/engine.ts';
 import type { Topology } from '../../shared/model/job.ts';
 import { layoutOf } from '../../shared/model/layout.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
+
+/** Time for all workers to join; then one is enough. */
+const JOIN_TIMEOUT_MS = 120_000;
 
 export interface InProcessCoordinatorOptions {
   readonly workers: number;
@@ -25,6 +30,12 @@ export interface InProcessCoordinatorOptions {
   readonly topology?: Topology;
   /** Maximum number of workers; by default `workers`. */
   readonly maxWorkers?: number;
+  /** Codecs of all links; by default float32. */
+  readonly codecs?: CodecRule;
+  /** Whether vectors are split into buckets, as for workers on other machines; by default not. */
+  readonly buckets?: boolean;
+  /** Engine that recomputes answers, as in a run; by default every worker is trusted. */
+  readonly referenceEngine?: Engine;
 }
 
 /** A coordinator in this process that trains on synthetic digits. */
@@ -46,6 +57,9 @@ export async function startInProcessCoordinator({
   microShard,
   topology,
   maxWorkers = workers,
+  codecs,
+  buckets = false,
+  referenceEngine,
 }: InProcessCoordinatorOptions): Promise<InProcessCoordinator> {
   growHeap();
   const clock = systemClock(globalThis);
@@ -63,6 +77,14 @@ export async function startInProcessCoordinator({
     host: '127.0.0.1',
     port: 0,
     maxWorkers,
+    codecs,
+    ...(referenceEngine === undefined
+      ? {}
+      : {
+          openCoordinatorEngine: () =>
+            Promise.resolve({ engine: referenceEngine, close: () => Promise.resolve() }),
+        }),
+    ...(buckets ? { usesBuckets: () => true } : {}),
     pageDir: 'dist/page',
     clock,
     report: plainReporter(() => undefined, clock),
@@ -80,12 +102,13 @@ export async function startInProcessCoordinator({
   const input = (applied: Optimizer): StepInput => ({
     step: taken as Step,
     batch: batchOf(taken),
+    isJobData: true,
     optimizer: applied,
   });
   return {
     coordinator,
     url: coordinator.urls[0] ?? '',
-    allWorkersReady: () => waitForWorkers(coordinator.pool, workers, 60_000, clock, signal),
+    allWorkersReady: () => waitForWorkers(coordinator.pool, workers, JOIN_TIMEOUT_MS, clock, signal),
     async step() {
       const startedMs = performance.now();
       await coordinator.stepRunner.run(input(optimizer), batchOf(taken + 1));

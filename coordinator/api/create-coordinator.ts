@@ -3,7 +3,8 @@ import type { Duplex } from 'node:stream';
 import * as v from 'valibot';
 import { invalidLinkMessage, parseCoordinatorLink } from '../../shared/protocol/coordinator-link.ts';
 import { keyName } from '../../shared/util/option-names.ts';
-import { CoordinatorHost, MAX_WORKERS } from '../hosting/coordinator.ts';
+import { CoordinatorHost } from '../hosting/coordinator.ts';
+import { MAX_WORKERS } from '../server/limits/connection-limits.ts';
 import { parseOrigins } from '../server/headers.ts';
 import { checkSettings } from '../task/task.ts';
 import { registerHost } from './hosts.ts';
@@ -29,7 +30,7 @@ export interface CoordinatorOptions {
   readonly allowedOrigins?: readonly string[] | undefined;
   /** Address of the coordinator in your server, such as https://example.org/train/, for links on its page. @default none */
   readonly url?: string | undefined;
-  /** Maximum number of workers. @default 1000 */
+  /** Number of workers, at most 65536: each needs two open files. @default 1000, or as many as the system allows */
   readonly maxWorkers?: number | undefined;
   /** Number of runs: workers end with the last one, and stay for the next before. @default any number, until close() */
   readonly maxRuns?: number | undefined;
@@ -103,7 +104,7 @@ const optionFields = {
   token: v.optional(v.pipe(v.string(), v.minLength(1))),
   allowedOrigins: v.optional(v.array(v.string())),
   url: v.optional(v.string()),
-  maxWorkers: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(1))),
+  maxWorkers: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(MAX_WORKERS))),
   maxRuns: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(1))),
   optionName: v.optional(v.function()),
 };
@@ -129,7 +130,7 @@ const DEFAULT_HOST = '127.0.0.1';
  */
 export function createCoordinator(options: CoordinatorOptions = {}): Coordinator {
   checkSettings(options, optionFields, 'createCoordinator');
-  const { path = '/', token, allowedOrigins, url, maxWorkers = MAX_WORKERS } = options;
+  const { path = '/', token, allowedOrigins, url, maxWorkers } = options;
   const host = new CoordinatorHost({
     path: parsePath(path),
     token,

@@ -14,6 +14,7 @@ import { defaultRunDir } from '../run/run-folder.ts';
 import { describeTaskData } from '../task/data.ts';
 import { describeTaskModel } from '../task/model.ts';
 import { checkSettings, checkTask, type Task } from '../task/task.ts';
+import { checkDescriptors, DEFAULT_WORKERS, MAX_WORKERS } from '../server/limits/connection-limits.ts';
 import type { Coordinator } from './create-coordinator.ts';
 import { hostOf } from './hosts.ts';
 import { clock, completeReporter } from './reporters.ts';
@@ -76,6 +77,8 @@ export interface TrainOptions {
     boolean | { readonly cert?: string | undefined; readonly key?: string | undefined } | undefined;
   /** Number of workers to wait for before the first step. @default as many as there are local ones */
   readonly minWorkers?: number | undefined;
+  /** Number of workers, at most 65536; see createCoordinator. @default 1000; that of a coordinator of yours */
+  readonly maxWorkers?: number | undefined;
   /**
    * Part of the answers that are recomputed before they count, besides the few that always are; false trusts all workers.
    * @default 0; false with your engine as the only worker
@@ -141,7 +144,8 @@ const optionFields = {
   port: v.optional(whole(0, 65_535)),
   token: v.optional(text),
   https: v.optional(v.union([v.boolean(), object])),
-  minWorkers: v.optional(whole(1, 1_000)),
+  minWorkers: v.optional(whole(1, MAX_WORKERS)),
+  maxWorkers: v.optional(whole(1, MAX_WORKERS)),
   audit: v.optional(v.union([v.literal(false), v.pipe(v.number(), v.minValue(0), v.maxValue(1))])),
   out: v.optional(v.union([text, v.literal(true)])),
   export: v.optional(v.array(text)),
@@ -228,12 +232,21 @@ async function runTask(task: Task, options: TrainOptions, controls: RunControls)
 function settingsOf(task: Task, options: TrainOptions): RunSettings {
   const { optimizer, ...ofTask } = task;
   const { engine = 'auto', https, codec = 'auto', audit, coordinator, optionName = keyName } = options;
-  const { host = DEFAULT_HOST, port, token } = options;
+  const { host = DEFAULT_HOST, port, token, minWorkers, maxWorkers } = options;
   const { out, resume, mayHaveBegun } = folderOf(options);
   // Initial weights are of no use to a run that has its own.
   const others = mayHaveBegun && resume !== undefined ? { ...ofTask, weights: undefined } : ofTask;
   if (coordinator !== undefined && token !== undefined)
     throw new TypeError('The token belongs to the coordinator: createCoordinator({ token }).');
+  if (coordinator !== undefined && maxWorkers !== undefined)
+    throw new TypeError(
+      'The number of workers belongs to the coordinator: createCoordinator({ maxWorkers }).',
+    );
+  if (maxWorkers !== undefined) checkDescriptors(maxWorkers, optionName);
+  if (coordinator === undefined && (minWorkers ?? 1) > (maxWorkers ?? DEFAULT_WORKERS))
+    throw new TypeError(
+      `The run would wait for ${minWorkers ?? 1} workers and admit ${maxWorkers ?? DEFAULT_WORKERS}. Set ${optionName('maxWorkers')}.`,
+    );
   const withoutPort = (['host', 'https'] as const).find((key) => (options[key] ?? false) !== false);
   if (coordinator !== undefined && port === undefined && withoutPort !== undefined)
     throw new TypeError(
@@ -272,7 +285,8 @@ function settingsOf(task: Task, options: TrainOptions): RunSettings {
     engine: typeof engine === 'string' ? engine : 'auto',
     ownEngine,
     installNative: options.installNative ?? 'never',
-    minWorkers: options.minWorkers,
+    minWorkers,
+    maxWorkers,
     audit: audit === false ? undefined : audit,
     trustsWorkers: audit === false || (audit === undefined && isAlone && isWithoutProcesses),
     config: options.config ?? describeSettings(task, options),
@@ -316,8 +330,8 @@ function codecChoice(codec: CodecOption): CodecChoice {
 
 /** Settings for config.json that are data. */
 function describeSettings(task: Task, options: TrainOptions): object {
-  const { engine, codec, installNative, host, port, https, minWorkers, audit, out, checkpointEvery } =
-    options;
+  const { engine, codec, installNative, host, port, https, audit, out, checkpointEvery } = options;
+  const { minWorkers, maxWorkers } = options;
   return {
     ...task,
     model: describeTaskModel(task.model),
@@ -330,6 +344,7 @@ function describeSettings(task: Task, options: TrainOptions): object {
     port,
     https,
     minWorkers,
+    maxWorkers,
     audit,
     out,
     checkpointEvery,

@@ -5,7 +5,7 @@ import type { CodeBundle } from '../../shared/model/custom-code.ts';
 import type { Job } from '../../shared/model/job.ts';
 import type { OptionName } from '../../shared/util/option-names.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
-import { CoordinatorHost, MAX_WORKERS, type HostedRun } from '../hosting/coordinator.ts';
+import { CoordinatorHost, type HostedRun } from '../hosting/coordinator.ts';
 import type { CodecRule } from '../links/codecs.ts';
 import { startInProcessWorker } from '../pool/in-process-worker.ts';
 import { startLocalWorkers, type LocalWorkers } from '../pool/local-workers.ts';
@@ -51,6 +51,8 @@ export interface RunSessionOptions {
   readonly workers: number;
   /** Number of workers that must be connected before anything is computed. @default as many as there are local workers */
   readonly minWorkers?: number | undefined;
+  /** See CoordinatorOptions. */
+  readonly maxWorkers?: number | undefined;
   /** See CoordinatorOptions. */
   readonly audit?: number | undefined;
   /** Whether no answer has to be recomputed, since only this machine's own workers can join. @default false */
@@ -101,7 +103,7 @@ export async function withCoordinator<Result>(
     new CoordinatorHost({
       token,
       clock,
-      maxWorkers: MAX_WORKERS,
+      maxWorkers: options.maxWorkers,
       pageDir: program.pageDir,
       optionName: options.optionName,
     });

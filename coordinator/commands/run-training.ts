@@ -52,6 +52,7 @@ export interface RunSettings extends PrepareRunFlags, HttpsFlags {
   readonly ownEngine?: Engine | undefined;
   readonly installNative: InstallNative;
   readonly minWorkers?: number | undefined;
+  readonly maxWorkers?: number | undefined;
   readonly audit?: number | undefined;
   /** Whether no answer has to be recomputed. @default false */
   readonly trustsWorkers?: boolean | undefined;

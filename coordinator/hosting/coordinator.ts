@@ -5,15 +5,17 @@ import type { Log } from '../report/log.ts';
 import { Endpoint } from '../server/endpoint.ts';
 import { startServer, type RunningServer, type ServerOptions } from '../server/http.ts';
 import { BlockRateLimiter } from '../server/limits/block-rate-limiter.ts';
-import { connectionLimitsFor, readDescriptorLimit } from '../server/limits/connection-limits.ts';
+import {
+  checkDescriptors,
+  connectionLimitsFor,
+  DEFAULT_WORKERS,
+  readDescriptorLimit,
+} from '../server/limits/connection-limits.ts';
 import { RefusalRateLimiter } from '../server/limits/refusal-rate-limiter.ts';
 import { reachableHosts } from '../server/reachable-hosts.ts';
 import type { CodeBundle } from '../../shared/model/custom-code.ts';
 import { runRoutes } from '../server/routes.ts';
 import { openRun, type Run, type RunOptions } from './run.ts';
-
-/** Maximum number of workers, if no option says another. */
-export const MAX_WORKERS = 1_000;
 
 export interface HostOptions {
   /** Path below which the coordinator answers, with a slash at both ends. @default '/' */
@@ -23,7 +25,8 @@ export interface HostOptions {
   readonly url?: string | undefined;
   /** Origins of other sites whose pages may join. @default none */
   readonly allowedOrigins?: readonly string[] | undefined;
-  readonly maxWorkers: number;
+  /** Number of workers. @default DEFAULT_WORKERS, or as many as the process's descriptors allow */
+  readonly maxWorkers?: number | undefined;
   /** Number of runs; workers that come after the last one end. @default 1 */
   readonly maxRuns?: number | undefined;
   readonly pageDir: string;
@@ -82,8 +85,10 @@ export class CoordinatorHost {
   /** Number of runs so far. */
   #runs = 0;
 
+  /** @throws Error with a sentence if the system allows too few open files for the number of workers */
   constructor(options: HostOptions) {
-    const { clock, token, path = '/', url } = options;
+    const { clock, token, path = '/', url, maxWorkers } = options;
+    if (maxWorkers !== undefined) checkDescriptors(maxWorkers, options.optionName);
     this.#options = options;
     this.#urls = url === undefined ? [] : [url];
     const refusals = new RefusalRateLimiter(clock);
@@ -94,7 +99,7 @@ export class CoordinatorHost {
       allowedOrigins: options.allowedOrigins,
       refusals,
       clock,
-      maxConnections: connectionLimitsFor(readDescriptorLimit()).connections,
+      maxWorkers,
       optionName: options.optionName,
       onRefused: (sentence) => this.#run?.run.clientLog.refused(sentence),
       routes: runRoutes({
@@ -192,14 +197,14 @@ export class CoordinatorHost {
     if (this.#isClosed) throw new Error(CLOSED);
     void this.#run?.run.close('The next run begins.', true);
     this.#run?.leave();
-    const { token, clock, maxRuns = 1 } = this.#options;
+    const { token, clock, maxRuns = 1, maxWorkers = DEFAULT_WORKERS } = this.#options;
     this.#runs++;
-    const limits = connectionLimitsFor(readDescriptorLimit());
+    const limits = connectionLimitsFor(readDescriptorLimit(), maxWorkers);
     const run = openRun({
       ...options,
       token,
       clock,
-      maxWorkers: Math.min(this.#options.maxWorkers, limits.workers),
+      maxWorkers: limits.workers,
       maxObservers: limits.observers,
       awaitsNextRun: this.#runs < maxRuns,
       addresses: () => this.#externalUrls(),

@@ -17,8 +17,9 @@ export interface AnswerMeasurement {
 export type OutlierReason = 'far larger' | 'far smaller' | 'against the others' | 'loss far larger' | null;
 
 interface WorkerHistory {
-  /** Levels of the worker's last answers. */
+  /** Levels of the worker's last answers, and their median; null before the first. */
   readonly levels: number[];
+  usual: number | null;
   /** Moving average of how unusual the answers are; 0 after a recomputation has confirmed one. */
   suspicion: number;
 }
@@ -46,6 +47,8 @@ const MIN_NORM = 1e-30;
  */
 export class OutlierFilter {
   readonly #workers = new Map<WorkerId, WorkerHistory>();
+  /** Cosines of a step's answers, which are computed once. */
+  readonly #cosines = new WeakMap<readonly AnswerMeasurement[], (number | null)[]>();
   /** Levels of answers that the coordinator has recomputed and confirmed. */
   readonly #verified: number[] = [];
   #maxLogAbove = Math.log(MAX_TIMES_ABOVE);
@@ -55,42 +58,43 @@ export class OutlierFilter {
 
   /** @returns for each answer of a step, the reason to recompute it before it is used */
   findOutliers(answers: readonly AnswerMeasurement[]): OutlierReason[] {
-    const cosines = cosinesWithOthers(answers);
-    return answers.map((answer, i) => this.#findOutlier(answer, answers, cosines[i] ?? null));
-  }
-
-  #findOutlier(
-    answer: AnswerMeasurement,
-    answers: readonly AnswerMeasurement[],
-    cosine: number | null,
-  ): OutlierReason {
-    const peers = this.#peerLevels(answer, answers);
-    const level = normLevel(answer.samples, answer.norm);
-    // Both references are needed: a majority may lie, and confirmed answers may be old.
-    for (const usual of [peers, this.#verified].filter(({ length }) => length > 0).map(medianLevel)) {
-      if (!(level - usual <= this.#maxLogAbove)) return 'far larger';
-      if (usual - level > this.#maxLogBelow) return 'far smaller';
-    }
-    if (cosine !== null && !(cosine >= this.#minCosine)) return 'against the others';
-    const loss = lossRatio(answer, answers);
-    return loss !== null && !(loss <= this.#maxLogLoss) ? 'loss far larger' : null;
+    const cosines = this.#cosinesOf(answers);
+    const losses = lossRatios(answers);
+    const peers = this.#peerLevels(answers);
+    const verified = median(this.#verified);
+    return answers.map(({ worker, samples, norm }, i) => {
+      const level = normLevel(samples, norm);
+      // Both references are needed: a majority may lie, and confirmed answers may be old.
+      for (const usual of [peers.medianWithout(worker), verified]) {
+        if (usual === null) continue;
+        if (!(level - usual <= this.#maxLogAbove)) return 'far larger';
+        if (usual - level > this.#maxLogBelow) return 'far smaller';
+      }
+      const cosine = cosines[i] ?? null;
+      if (cosine !== null && !(cosine >= this.#minCosine)) return 'against the others';
+      const loss = losses[i] ?? null;
+      return loss !== null && !(loss <= this.#maxLogLoss) ? 'loss far larger' : null;
+    });
   }
 
   /** Records the answers of a step that was applied. */
   accept(answers: readonly AnswerMeasurement[]): void {
-    const cosines = cosinesWithOthers(answers);
-    const medianCosine = medianLevel(cosines.filter((cosine) => cosine !== null));
-    for (const [i, answer] of answers.entries()) {
-      const history = this.#historyFor(answer.worker);
-      const level = normLevel(answer.samples, answer.norm);
-      const peers = this.#peerLevels(answer, answers);
+    const cosines = this.#cosinesOf(answers);
+    const losses = lossRatios(answers);
+    const peers = this.#peerLevels(answers);
+    const medianCosine = median(cosines.filter((cosine) => cosine !== null)) ?? 0;
+    for (const [i, { worker, samples, norm }] of answers.entries()) {
+      const history = this.#historyFor(worker);
+      const level = normLevel(samples, norm);
+      const usual = peers.medianWithout(worker);
       const cosine = cosines[i] ?? null;
       const deviation =
         (cosine === null ? 0 : Math.max(0, medianCosine - cosine)) +
-        (peers.length === 0 ? 0 : Math.abs(level - medianLevel(peers)) / this.#maxLogAbove) +
-        Math.max(0, lossRatio(answer, answers) ?? 0) / this.#maxLogLoss;
+        (usual === null ? 0 : Math.abs(level - usual) / this.#maxLogAbove) +
+        Math.max(0, losses[i] ?? 0) / this.#maxLogLoss;
       history.suspicion = DECAY * history.suspicion + (1 - DECAY) * Math.min(2, deviation);
       pushRecent(history.levels, level);
+      history.usual = median(history.levels);
     }
   }
 
@@ -100,14 +104,15 @@ export class OutlierFilter {
    */
   confirm(answer: AnswerMeasurement, answers: readonly AnswerMeasurement[]): void {
     const level = normLevel(answer.samples, answer.norm);
-    const peers = this.#peerLevels(answer, answers);
-    if (peers.length > 0) {
-      this.#maxLogAbove = Math.max(this.#maxLogAbove, LIMIT_MARGIN * (level - medianLevel(peers)));
-      this.#maxLogBelow = Math.max(this.#maxLogBelow, LIMIT_MARGIN * (medianLevel(peers) - level));
+    const usual = this.#peerLevels(answers).medianWithout(answer.worker);
+    if (usual !== null) {
+      this.#maxLogAbove = Math.max(this.#maxLogAbove, LIMIT_MARGIN * (level - usual));
+      this.#maxLogBelow = Math.max(this.#maxLogBelow, LIMIT_MARGIN * (usual - level));
     }
-    const cosine = cosinesWithOthers(answers)[answers.indexOf(answer)] ?? null;
+    const i = answers.indexOf(answer);
+    const cosine = this.#cosinesOf(answers)[i] ?? null;
     if (cosine !== null) this.#minCosine = Math.min(this.#minCosine, LIMIT_MARGIN * cosine);
-    this.#maxLogLoss = Math.max(this.#maxLogLoss, LIMIT_MARGIN * (lossRatio(answer, answers) ?? 0));
+    this.#maxLogLoss = Math.max(this.#maxLogLoss, LIMIT_MARGIN * (lossRatios(answers)[i] ?? 0));
     pushRecent(this.#verified, level);
     this.#historyFor(answer.worker).suspicion = 0;
   }
@@ -121,23 +126,45 @@ export class OutlierFilter {
     this.#workers.delete(worker);
   }
 
-  /** Usual level of each other worker, one value each, so that a worker with many answers has no more influence. */
-  #peerLevels(answer: AnswerMeasurement, answers: readonly AnswerMeasurement[]): number[] {
+  /** Usual level of each worker, one value each, so that a worker with many answers has no more influence. */
+  #peerLevels(answers: readonly AnswerMeasurement[]): PeerLevels {
     const levels = new Map<WorkerId, number>();
-    for (const [worker, history] of this.#workers) {
-      if (history.levels.length > 0) levels.set(worker, medianLevel(history.levels));
+    for (const [worker, { usual }] of this.#workers) if (usual !== null) levels.set(worker, usual);
+    for (const { worker, samples, norm } of answers) {
+      if (!levels.has(worker)) levels.set(worker, normLevel(samples, norm));
     }
-    for (const other of answers) {
-      if (!levels.has(other.worker)) levels.set(other.worker, normLevel(other.samples, other.norm));
-    }
-    levels.delete(answer.worker);
-    return [...levels.values()];
+    return new PeerLevels(levels);
+  }
+
+  #cosinesOf(answers: readonly AnswerMeasurement[]): (number | null)[] {
+    const cosines = this.#cosines.get(answers) ?? cosinesWithOthers(answers);
+    this.#cosines.set(answers, cosines);
+    return cosines;
   }
 
   #historyFor(worker: WorkerId): WorkerHistory {
-    const history = this.#workers.get(worker) ?? { levels: [], suspicion: 0 };
+    const history = this.#workers.get(worker) ?? { levels: [], usual: null, suspicion: 0 };
     this.#workers.set(worker, history);
     return history;
+  }
+}
+
+/** Levels of all workers, sorted once for the medians of the others of each. */
+class PeerLevels {
+  readonly #levels: ReadonlyMap<WorkerId, number>;
+  readonly #sorted: Float64Array;
+
+  constructor(levels: ReadonlyMap<WorkerId, number>) {
+    this.#levels = levels;
+    this.#sorted = Float64Array.from(levels.values()).sort();
+  }
+
+  /** Median of the other workers' levels; null without any. */
+  medianWithout(worker: WorkerId): number | null {
+    const own = this.#levels.get(worker);
+    const middle = (this.#sorted.length - (own === undefined ? 0 : 1)) >> 1;
+    const isBefore = own === undefined || (this.#sorted[middle] ?? Infinity) < own;
+    return this.#sorted[isBefore ? middle : middle + 1] ?? null;
   }
 }
 
@@ -165,21 +192,34 @@ function cosinesWithOthers(answers: readonly AnswerMeasurement[]): (number | nul
   });
 }
 
-/** Logarithm of the ratio between an answer's mean loss and the others'; null if there are too few samples. */
-function lossRatio(answer: AnswerMeasurement, answers: readonly AnswerMeasurement[]): number | null {
-  const others = answers.filter((other) => other !== answer);
-  const samples = others.reduce((sum, other) => sum + other.samples, 0);
-  const loss = others.reduce((sum, other) => sum + other.lossSum, 0);
-  if (answer.samples < MIN_SAMPLES || samples < MIN_SAMPLES) return null;
-  // No ratio says how unusual a negative loss is.
-  if (answer.lossSum < 0 || loss < 0) return null;
-  // Adds 1 to both losses: for small losses, a single hard sample would make a large ratio.
-  return Math.log((answer.lossSum / answer.samples + 1) / (loss / samples + 1));
+/** For each answer, the logarithm of the ratio between its mean loss and the others'; null if there are too few samples. */
+function lossRatios(answers: readonly AnswerMeasurement[]): (number | null)[] {
+  const samples = answers.reduce((sum, answer) => sum + answer.samples, 0);
+  // Sums from both sides: a difference from the total would lose small losses beside a huge one.
+  const before = sumsBefore(answers.map(({ lossSum }) => lossSum));
+  const after = sumsBefore(answers.map(({ lossSum }) => lossSum).reverse()).reverse();
+  return answers.map((answer, i) => {
+    const others = samples - answer.samples;
+    const loss = (before[i] ?? 0) + (after[i] ?? 0);
+    if (answer.samples < MIN_SAMPLES || others < MIN_SAMPLES) return null;
+    // No ratio says how unusual a negative loss is.
+    if (answer.lossSum < 0 || loss < 0) return null;
+    // Adds 1 to both losses: for small losses, a single hard sample would make a large ratio.
+    return Math.log((answer.lossSum / answer.samples + 1) / (loss / others + 1));
+  });
+}
+
+/** Sum of all earlier values, for each value. */
+function sumsBefore(values: readonly number[]): number[] {
+  let sum = 0;
+  return values.map((value) => {
+    const before = sum;
+    sum += value;
+    return before;
+  });
 }
 
 function pushRecent(levels: number[], level: number): void {
   levels.push(level);
   if (levels.length > WINDOW) levels.shift();
 }
-
-const medianLevel = (levels: readonly number[]): number => median(levels) ?? 0;

@@ -42,11 +42,17 @@ export function standardMode(bucketOffsets: readonly number[]): RunMode {
 export class OrderedSum {
   readonly total: Float32Array;
   readonly #pending = new Map<number, { readonly to: number; readonly gradient: Float32Array }>();
+  /** Samples of gradients that were added: 1 at their positions. */
+  readonly #added: Uint8Array;
   #nextSample = 0;
 
-  /** @param total vector for the sum, overwritten */
-  constructor(total: Float32Array) {
+  /**
+   * @param total vector for the sum, overwritten
+   * @param samples samples of the batch
+   */
+  constructor(total: Float32Array, samples: number) {
     this.total = total;
+    this.#added = new Uint8Array(samples);
   }
 
   /**
@@ -55,7 +61,8 @@ export class OrderedSum {
    * @param gradient sum over the samples of `range`; kept until its turn, so it must not change
    */
   add({ from, to }: Range, gradient: Float32Array): void {
-    if (this.#has(from)) return;
+    if (this.#added[from] === 1) return;
+    this.#added.fill(1, from, to);
     this.#pending.set(from, { to, gradient });
     for (
       let next = this.#pending.get(this.#nextSample);
@@ -67,11 +74,6 @@ export class OrderedSum {
       this.#pending.delete(this.#nextSample);
       this.#nextSample = next.to;
     }
-  }
-
-  #has(position: number): boolean {
-    if (position < this.#nextSample) return true;
-    return [...this.#pending].some(([from, { to }]) => from <= position && position < to);
   }
 
   /** Number of samples in the total: the samples at positions [0, samplesAdded). */
@@ -100,7 +102,7 @@ export class BucketedSum implements GradientSum {
     this.#buckets = bucketOffsets
       .map((from, i) => {
         const to = bucketOffsets[i + 1] ?? total.length;
-        return { from, to, sum: new OrderedSum(total.subarray(from, to)), isReported: false };
+        return { from, to, sum: new OrderedSum(total.subarray(from, to), samples), isReported: false };
       })
       .reverse();
     this.#samples = samples;

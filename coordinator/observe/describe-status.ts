@@ -46,6 +46,7 @@ export function describeStatus({ run, progress, last }: RunStatus): string[] {
     ...(last === null ? [] : [`Last epoch (${last.epoch}): ${formatEpoch(last)}`]),
     '',
     ...(workers.length === 0 ? [noWorkersText(last, job.epochs)] : formatTable(workers)),
+    ...hiddenWorkers(progress),
     ...describeSlowest(progress),
     ...(progress.advice === undefined ? [] : [progress.advice]),
     ...noticeLines(progress),
@@ -65,6 +66,9 @@ function runEta(
 /** Line for a run without workers; a coordinator with --keep-open has none when the run is finished. */
 const noWorkersText = (last: EpochRecord | null, epochs: number): string =>
   last?.epoch === epochs ? 'The run is finished.' : 'No worker is connected: the run waits.';
+
+const hiddenWorkers = ({ workers = [], workerCount = workers.length }: ProgressMessage): string[] =>
+  workerCount === workers.length ? [] : [`and ${workerCount - workers.length} more workers`];
 
 /** Lines on workers that do not take part, with reasons. */
 function noticeLines({ notices = [] }: ProgressMessage): string[] {

@@ -49,6 +49,8 @@ const MAX_ROWS_INTERVAL_MS = 5_000;
 /** Weights are megabytes, so they are not sent more often than this. */
 const WEIGHTS_INTERVAL_MS = 2_000;
 const MAX_CURVE_POINTS = 600;
+/** Workers in a message, the oldest ones; the rows of a thousand workers have some 300 KB. */
+const MAX_ROWS = 1_000;
 /** The largest range of randomInt, too large to guess a number. */
 const MAX_PING_ID = 2 ** 48 - 1;
 
@@ -201,6 +203,8 @@ export class Feed implements TrainingListener {
     const progress = this.#epochProgress;
     const advice = this.#options.advice?.() ?? null;
     const notices = [...(this.#options.notices?.() ?? [])];
+    const slowest = findSlowest(workers);
+    const rows = workers.filter(({ id }, i) => i < MAX_ROWS || id === slowest?.id);
     const elapsed = (clock.now() - this.#epochStartedMs) / 1000;
     return {
       type: 'progress',
@@ -211,8 +215,9 @@ export class Feed implements TrainingListener {
       samplesPerSecond: progress?.samplesPerSecond ?? 0,
       etaSeconds: progress === null ? null : remainingSeconds(progress, elapsed),
       curve: this.#newPoints,
-      ...(hasRows ? { workers: workers.map((worker) => workerRow(worker, this.#activity.get(worker))) } : {}),
-      slowest: findSlowest(workers),
+      ...(hasRows ? { workers: rows.map((worker) => workerRow(worker, this.#activity.get(worker))) } : {}),
+      ...(rows.length === workers.length ? {} : { workerCount: workers.length }),
+      slowest,
       ...(advice === null ? {} : { advice }),
       ...(notices.length === 0 ? {} : { notices }),
     };

@@ -19,6 +19,7 @@ import { frameFromCoordinator, parseFromWorker } from '../../shared/protocol/fra
 import { verifyChecksum, withChecksums } from '../../shared/protocol/checksum.ts';
 import type { Connection } from '../../shared/protocol/transport.ts';
 import { BlockRateLimiter } from '../server/limits/block-rate-limiter.ts';
+import { joinLimitsFor } from '../server/limits/connection-limits.ts';
 import { SMALL_BYTES } from '../server/limits/receive-budget.ts';
 import { LinkProbe } from '../links/link-probe.ts';
 import { admit, checkToken, type AdmissionRules, slotToFree } from './admission.ts';
@@ -26,7 +27,7 @@ import { type ConnectionHandler, HEADER_BYTES_PER_UNIT } from '../server/websock
 import { Handshake, frameTooLargeError } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { createWorker, type Worker } from './worker.ts';
-import { instanceKey, workerName } from './worker-identity.ts';
+import { instanceKey, WorkerNames } from './worker-identity.ts';
 import { codecsInUse, FLOAT32_LINK, type CodecRule } from '../links/codecs.ts';
 import type { CodeBundle } from '../../shared/model/custom-code.ts';
 import { Scoring } from '../../shared/model/scoring.ts';
@@ -97,9 +98,6 @@ const MAX_BACKLOG_BYTES = 1 << 20;
 /** A float64 of msgpack. */
 const SUM_BYTES = 9;
 
-/** Rate of joins. All workers reconnect at the same time after a network outage. */
-const JOIN_LIMITS = { perBlock: { burst: 250, perSecond: 50 }, total: { burst: 500, perSecond: 100 } };
-
 /** Reason for workers that wait between two runs. */
 const AWAITS_NEXT_RUN = 'The run is over, and the next one has not begun yet.';
 
@@ -112,6 +110,7 @@ export class WorkerPool {
   readonly workers = new Map<WorkerId, Worker>();
   /** Workers that are still building the model. */
   readonly #preparing = new Map<WorkerId, Worker>();
+  readonly #names = new WorkerNames();
   readonly #options: PoolOptions;
   readonly #listeners = new Set<PoolListener>();
   readonly #handshake: Handshake;
@@ -130,7 +129,7 @@ export class WorkerPool {
     this.#options = options;
     this.#resultCost = Math.floor((new Scoring(options.job).sums * SUM_BYTES) / HEADER_BYTES_PER_UNIT);
     this.#handshake = new Handshake(options.clock);
-    this.#joins = new BlockRateLimiter(options.clock, JOIN_LIMITS);
+    this.#joins = new BlockRateLimiter(options.clock, joinLimitsFor(options.rules.maxWorkers).joins);
     this.#heartbeatMs = options.heartbeatMs ?? DEFAULT_HEARTBEAT_MS;
     const { silenceTimeoutMs = DEFAULT_SILENCE_TIMEOUT_MS } = options;
     this.#heartbeat = new Heartbeat({
@@ -336,10 +335,7 @@ export class WorkerPool {
     const usedSlots = this.workers.size + this.#preparing.size - (previous === undefined ? 0 : 1);
     const codecs = admit(hello, rules, usedSlots);
     if (previous !== undefined) this.drop(previous, CloseCode.timeout, 'The worker has reconnected.');
-    const name = workerName(
-      hello.name,
-      this.#allWorkers().map((worker) => worker.name),
-    );
+    const name = this.#names.take(hello.name);
     const switchableCodecs = codecs.up === FACTORS ? [FACTORS] : this.#switchableCodecsFor(hello, connection);
     const probe = new LinkProbe({
       clock,
@@ -517,10 +513,13 @@ export class WorkerPool {
   }
 
   #remove(worker: Worker, reason: string, code?: CloseCode): void {
-    if (this.#preparing.delete(worker.id))
+    const wasPreparing = this.#preparing.delete(worker.id);
+    const wasReady = this.workers.delete(worker.id);
+    if (wasPreparing || wasReady) this.#names.free(worker.name);
+    if (wasPreparing)
       this.#emit((listener) => listener.refused?.(`${worker.name} left before it was ready: ${reason}`));
     this.#options.fingerprints?.remove(worker.id);
-    if (!this.workers.delete(worker.id)) return;
+    if (!wasReady) return;
     this.#emit((listener) => listener.left?.(worker, reason, code));
   }
 

@@ -34,20 +34,30 @@ export function visibleName(requested: string): string {
   return truncate(visible.replace(/ +/g, ' ').trim(), MAX_NAME_LENGTH);
 }
 
-/**
- * Display name of a worker: visible, never empty, and unique. The second `ann` becomes `ann (2)`.
- * @param requested name in the worker's hello
- * @param taken names of the other workers
- */
-export function workerName(requested: string, taken: Iterable<string>): string {
-  const name = visibleName(requested) || DEFAULT_NAME;
-  const others = new Set(Array.from(taken, normalizedName));
-  let unique = name;
-  for (let number = 2; others.has(normalizedName(unique)); number++) {
-    const suffix = ` (${number})`;
-    unique = truncate(name, MAX_NAME_LENGTH - suffix.length) + suffix;
+/** Display names of the workers of a run, each unique. */
+export class WorkerNames {
+  readonly #taken = new Set<string>();
+
+  /**
+   * Takes a name: composed, without invisible characters, with single spaces, never empty, and unique. The second `ann` becomes
+   * `ann (2)`.
+   * @param requested name in the worker's hello
+   */
+  take(requested: string): string {
+    const name = visibleName(requested) || DEFAULT_NAME;
+    let unique = name;
+    for (let number = 2; this.#taken.has(normalizedName(unique)); number++) {
+      const suffix = ` (${number})`;
+      unique = truncate(name, MAX_NAME_LENGTH - suffix.length) + suffix;
+    }
+    this.#taken.add(normalizedName(unique));
+    return unique;
   }
-  return unique;
+
+  /** Frees the name of a worker that has left. */
+  free(name: string): void {
+    this.#taken.delete(normalizedName(name));
+  }
 }
 
 /** Key that is equal for names that differ only in case and width. */

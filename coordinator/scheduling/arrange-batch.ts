@@ -35,11 +35,10 @@ export class BatchArranger {
     let arranged = this.#arranged.get(batch);
     if (arranged === undefined) {
       const { sampleNumbers } = batch;
-      const order = arrangeBatch(
-        sampleNumbers,
-        assignments,
-        (worker, number) => workers.get(worker)?.keptSamples?.has('train', number) === true,
-      );
+      const order = arrangeBatch(sampleNumbers, assignments, (worker) => {
+        const kept = workers.get(worker)?.keptSamples ?? null;
+        return kept === null ? null : (number) => kept.has('train', number);
+      });
       arranged =
         order === null
           ? batch
@@ -58,13 +57,13 @@ export class BatchArranger {
  * be sent then. A batch is the same set of samples in any order.
  * @param numbers sample numbers of the batch
  * @param assignments ranges of the batch that workers are assigned
- * @param keeps whether a worker keeps a sample
+ * @param keptBy tells whether a worker keeps a sample; null if it keeps none
  * @returns positions in `numbers`, in their new order; null if there is nothing to gain
  */
 export function arrangeBatch(
   numbers: Uint32Array,
   assignments: readonly Assignment[],
-  keeps: (worker: WorkerId, number: number) => boolean,
+  keptBy: (worker: WorkerId) => ((number: number) => boolean) | null,
 ): Uint32Array | null {
   if (assignments.length < 2) return null;
   const seats = assignments.map((assignment): Seat => ({ assignment, positions: [] }));
@@ -77,10 +76,15 @@ export function arrangeBatch(
     best?.positions.push(position);
     return best !== undefined;
   };
-  const holders = Array.from(numbers, (number, position) => ({
-    position,
-    seats: seats.filter(({ assignment: { worker } }) => keeps(worker, number)),
-  }));
+  const holders = Array.from(numbers, (_, position) => ({ position, seats: [] as Seat[] }));
+  // One worker after the other: a thousand of them ask for eight thousand samples each.
+  for (const seat of seats) {
+    const keeps = keptBy(seat.assignment.worker);
+    if (keeps === null) continue;
+    for (const holder of holders) {
+      if (keeps(numbers[holder.position] as number)) holder.seats.push(seat);
+    }
+  }
   const kept = holders.filter(({ seats: own }) => own.length > 0);
   if (kept.length === 0) return null;
   // Samples that few workers keep choose first.
@@ -94,7 +98,9 @@ export function arrangeBatch(
     own.sort((a, b) => a - b).forEach((position, i) => (order[from + i] = position));
   }
   // Ranges that no worker is assigned yet keep the order of the batch.
-  const free = [...order.keys()].filter((at) => !assignments.some(({ from, to }) => from <= at && at < to));
+  const isAssigned = new Uint8Array(numbers.length);
+  for (const { from, to } of assignments) isAssigned.fill(1, from, to);
+  const free = [...order.keys()].filter((at) => isAssigned[at] === 0);
   free.forEach((at, i) => (order[at] = others[i] as number));
   return order;
 }

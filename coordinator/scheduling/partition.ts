@@ -61,39 +61,91 @@ export function evenSplit(samples: number, workers: readonly WorkerId[], microSh
   );
 }
 
+/** Values of which the smallest is at hand. */
+export class MinHeap<Value> {
+  readonly #values: Value[] = [];
+  readonly #isLess: (a: Value, b: Value) => boolean;
+
+  constructor(isLess: (a: Value, b: Value) => boolean) {
+    this.#isLess = isLess;
+  }
+
+  get size(): number {
+    return this.#values.length;
+  }
+
+  push(value: Value): void {
+    const values = this.#values;
+    let at = values.length;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      const above = values[parent] as Value;
+      if (!this.#isLess(value, above)) break;
+      values[at] = above;
+      at = parent;
+    }
+    values[at] = value;
+  }
+
+  /** Removes the smallest value. @returns undefined if there is none */
+  pop(): Value | undefined {
+    const values = this.#values;
+    const [smallest] = values;
+    const last = values.pop();
+    if (last === undefined || values.length === 0) return smallest;
+    let at = 0;
+    for (let child = 1; child < values.length; child = 2 * at + 1) {
+      const right = values[child + 1];
+      if (right !== undefined && this.#isLess(right, values[child] as Value)) child++;
+      const below = values[child] as Value;
+      if (!this.#isLess(below, last)) break;
+      values[at] = below;
+      at = child;
+    }
+    values[at] = last;
+    return smallest;
+  }
+}
+
 /** Worker that can get a share. */
 export interface Candidate {
   readonly worker: WorkerId;
   readonly throughput: Throughput;
 }
 
-/** Maximum number of grains in a batch. Shares are multiples of a grain, so that the same shard sizes recur. */
-const MAX_GRAINS = 64;
+/** Number of grains in a batch. Shares are multiples of a grain, so that the same shard sizes recur. */
+const GRAINS = 64;
+/** With many workers there are more grains: shares of unequal workers are a few grains each. */
+const GRAINS_PER_WORKER = 4;
 
 /**
  * Shares that minimize the time of the slowest worker, in the order of the workers. Assigns grain by grain to the worker that
  * would finish it first. A worker whose share would delay the step gets none.
- * @param microShardSize shares are multiples of it, except for the last one. @default a 64th of the batch, at least one sample
+ * @param microShardSize shares are multiples of it, except for the last one. @default a 64th of the batch, or a quarter of a
+ *   worker's equal share, at least one sample
  */
 export function balancedSplit(
   samples: number,
   candidates: readonly Candidate[],
   microShardSize?: number,
 ): Assignment[] {
-  const grain = microShardSize ?? Math.max(1, Math.floor(samples / MAX_GRAINS));
+  const grains = Math.max(GRAINS, GRAINS_PER_WORKER * candidates.length);
+  const grain = microShardSize ?? Math.max(1, Math.floor(samples / grains));
   const sizes = candidates.map(() => 0);
-  for (let left = samples; left > 0 && candidates.length > 0; left -= grain) {
-    const added = Math.min(grain, left);
-    let soonest = 0;
-    let soonestMs = Infinity;
-    for (const [i, { throughput }] of candidates.entries()) {
-      const finishedMs = forecastMs(throughput, (sizes[i] ?? 0) + added);
-      if (finishedMs < soonestMs) {
-        soonest = i;
-        soonestMs = finishedMs;
-      }
-    }
-    sizes[soonest] = (sizes[soonest] ?? 0) + added;
+  const finished = new MinHeap<{ readonly i: number; readonly ms: number }>(
+    (a, b) => a.ms < b.ms || (a.ms === b.ms && a.i < b.i),
+  );
+  const finish = (i: number): void => {
+    const candidate = candidates[i];
+    if (candidate === undefined) return;
+    finished.push({ i, ms: forecastMs(candidate.throughput, (sizes[i] ?? 0) + grain) });
+  };
+  candidates.forEach((_, i) => finish(i));
+  for (let left = samples; left > 0; left -= grain) {
+    const soonest = finished.pop()?.i;
+    if (soonest === undefined) break;
+    sizes[soonest] = (sizes[soonest] ?? 0) + Math.min(grain, left);
+    finish(soonest);
   }
   let to = 0;
   return candidates.flatMap(({ worker }, i) => {
@@ -252,8 +304,9 @@ export class BatchPartitioner<W extends PartitionWorker = PartitionWorker> {
     this.throughput.beginStep(pool.workers);
 
     const workers = [...pool.workers.values()];
+    const hanging = this.#hanging(superseded);
     const available = workers
-      .filter((worker) => !this.#isUnavailable(worker, superseded))
+      .filter((worker) => !pool.isBackpressured(worker) && !hanging.has(worker.id))
       .map(({ id }) => id);
     const candidates = this.#candidates(available);
     this.#active = activeWorkers(candidates, available, pool.workers.keys());
@@ -291,7 +344,12 @@ export class BatchPartitioner<W extends PartitionWorker = PartitionWorker> {
         ? this.#stablePartition.predict(samples, candidates)
         : evenSplit(samples, active, mode.microShardSize);
     const shards = mode.alignShares(shares, samples);
-    return shards.filter(({ worker }, i) => shards.findIndex((shard) => shard.worker === worker) === i);
+    const seen = new Set<WorkerId>();
+    return shards.filter(({ worker }) => {
+      const isFirst = !seen.has(worker);
+      seen.add(worker);
+      return isFirst;
+    });
   }
 
   /** Records the time that a worker needed for a shard. */
@@ -331,19 +389,17 @@ export class BatchPartitioner<W extends PartitionWorker = PartitionWorker> {
     });
   }
 
-  /** Whether the worker's connection is backpressured, or the worker is busy with a superseded shard. */
-  #isUnavailable(worker: W, superseded: readonly AssignedShard[]): boolean {
-    const { pool, clock } = this.#options;
-    if (pool.isBackpressured(worker)) return true;
-    const throughput = this.throughput.estimateFor(worker.id);
-    return superseded.some((shard) => {
-      if (shard.worker !== worker.id) return false;
+  /** Workers that compute a duplicate whose answer is no longer needed, or hang at another such shard. */
+  #hanging(superseded: readonly AssignedShard[]): ReadonlySet<WorkerId> {
+    const nowMs = this.#options.clock.now();
+    const hanging = superseded.filter(({ worker, isDuplicate, assignedAtMs, from, to }) => {
+      if (isDuplicate) return true;
+      const throughput = this.throughput.estimateFor(worker);
       const timeoutMs =
-        throughput === null
-          ? 0
-          : HANG_TIMEOUT_MS + HANG_TIMEOUT_FACTOR * forecastMs(throughput, shard.to - shard.from);
-      return shard.isDuplicate || clock.now() - shard.assignedAtMs > timeoutMs;
+        throughput === null ? 0 : HANG_TIMEOUT_MS + HANG_TIMEOUT_FACTOR * forecastMs(throughput, to - from);
+      return nowMs - assignedAtMs > timeoutMs;
     });
+    return new Set(hanging.map(({ worker }) => worker));
   }
 
   #isProbing(worker: WorkerId): boolean {

@@ -6,18 +6,19 @@ import type { Clock } from '../../shared/util/clock.ts';
 import { CloseCode } from '../../shared/protocol/close-codes.ts';
 import type { OptionName } from '../../shared/util/option-names.ts';
 import type { BlockRateLimits } from './limits/block-rate-limiter.ts';
-import { readDescriptorLimit, connectionLimitsFor } from './limits/connection-limits.ts';
+import {
+  connectionLimitsFor,
+  DEFAULT_WORKERS,
+  joinLimitsFor,
+  readDescriptorLimit,
+} from './limits/connection-limits.ts';
 import { ReceiveBudget } from './limits/receive-budget.ts';
 import type { RefusalRateLimiter } from './limits/refusal-rate-limiter.ts';
 import { HttpRateLimiter } from './limits/http-rate-limiter.ts';
 import { explainOriginRefusal, isOriginAllowed, type HostRule } from './access.ts';
 import { allowOrigin, setSecurityHeaders } from './headers.ts';
 import { findPageFiles } from './page-files.ts';
-import {
-  PENDING_LIMITS,
-  PendingConnectionLimiter,
-  type PendingLimits,
-} from './limits/pending-connections.ts';
+import { PendingConnectionLimiter, type PendingLimits } from './limits/pending-connections.ts';
 import type { Answer, Routes } from './routes.ts';
 import { attachWebSocket, CLOSE_GRACE_MS, type AttachOptions, type UpgradedSocket } from './websocket.ts';
 
@@ -39,9 +40,11 @@ export interface EndpointOptions {
   /** Names of options in these reasons. @default those of the command line */
   readonly optionName?: OptionName | undefined;
   readonly clock: Clock;
-  /** Limits on connections that are not admitted yet. @default PENDING_LIMITS, or half of all connections if that is less */
+  /** Number of workers, by which the defaults of the limits below go. @default DEFAULT_WORKERS */
+  readonly maxWorkers?: number | undefined;
+  /** Limits on connections that are not admitted yet. @default by joinLimitsFor, or half of all connections if that is less */
   readonly pending?: PendingLimits;
-  /** Limits on connections and requests. @default those of HttpRateLimiter */
+  /** Limits on connections and requests. @default by joinLimitsFor */
   readonly httpLimits?: BlockRateLimits;
   /** Number of connections of all kinds. @default as many as the process's descriptors allow */
   readonly maxConnections?: number;
@@ -83,15 +86,17 @@ export class Endpoint {
   #run: { readonly served: ServedRun; readonly sockets: WebSocketServer; readonly budget: ReceiveBudget };
 
   constructor(options: EndpointOptions) {
-    const { path, clock, maxConnections = connectionLimitsFor(readDescriptorLimit()).connections } = options;
+    const { path, clock, maxWorkers = DEFAULT_WORKERS } = options;
+    const { maxConnections = connectionLimitsFor(readDescriptorLimit(), maxWorkers).connections } = options;
+    const { pending, http } = joinLimitsFor(maxWorkers);
     const half = Math.max(1, maxConnections >> 1);
     this.path = path;
     this.#options = options;
     this.#maxConnections = maxConnections;
     this.#pending = new PendingConnectionLimiter(
-      options.pending ?? { ...PENDING_LIMITS, total: Math.min(PENDING_LIMITS.total, half) },
+      options.pending ?? { ...pending, total: Math.min(pending.total, half) },
     );
-    this.#limits = new HttpRateLimiter(clock, this.#pending, options.httpLimits);
+    this.#limits = new HttpRateLimiter(clock, this.#pending, options.httpLimits ?? http);
     this.#pageFile = findPageFiles(options.pageDir);
     this.#run = this.#open({ ...NO_RUN_LIMITS, connect: rejectWithoutRun });
   }

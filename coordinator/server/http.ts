@@ -24,6 +24,8 @@ export interface RunningServer {
 
 /** Time limits until a connection has its response or becomes a WebSocket, however slowly its data arrives. */
 const TIMEOUTS = { headersTimeout: 10_000, requestTimeout: 15_000, connectionsCheckingInterval: 2_000 };
+/** Connections that the system keeps until they are accepted: those of workers that start at the same time. */
+const BACKLOG = 4_096;
 /** Requests without a Host are answered by the endpoint, so that they count. */
 const HOST_HEADER = { requireHostHeader: false };
 
@@ -94,7 +96,7 @@ function listen(server: Server, host: string, port: number): Promise<void> {
       }
     };
     server.once('error', fail);
-    server.listen(port, host, () => {
+    server.listen({ port, host, backlog: BACKLOG }, () => {
       server.off('error', fail);
       resolve();
     });

@@ -103,6 +103,9 @@ export class AnswerDecoder {
   }
 }
 
+/** Free buffers beyond this size are dropped: those of a thousand workers would stay for a whole run. */
+const MAX_FREE_BYTES = 64 << 20;
+
 /** Buffers that a round decodes gradients into and the next round reuses, which saves megabytes of garbage each step. */
 export class BufferPool {
   /** Free buffers by length. */
@@ -116,10 +119,14 @@ export class BufferPool {
     return buffer;
   }
 
-  /** Frees all buffers that were acquired since the last call, and drops buffers that were not. */
+  /** Frees all buffers that were acquired since the last call, and drops others. Without any, it changes nothing. */
   releaseAll(): void {
+    if (this.#acquired.length === 0) return;
     this.#free = new Map();
+    let bytes = 0;
     for (const buffer of this.#acquired) {
+      bytes += buffer.byteLength;
+      if (bytes > MAX_FREE_BYTES) break;
       const sameLength = this.#free.get(buffer.length);
       if (sameLength === undefined) this.#free.set(buffer.length, [buffer]);
       else sameLength.push(buffer);

@@ -129,7 +129,7 @@ export class RunningRound implements AsyncIterable<ReceivedPart> {
   readonly #start: RoundStart;
   /** Parts that the loop has not consumed, in the order of arrival. */
   readonly #received: ReceivedPart[] = [];
-  readonly #answers: GradientAnswer[] = [];
+  #answers: GradientAnswer[] = [];
   readonly #divergence = new DivergenceDetector();
   /** Gradients that are incomplete. */
   readonly #partial = new Map<ShardId, PartialGradient>();
@@ -195,7 +195,7 @@ export class RunningRound implements AsyncIterable<ReceivedPart> {
     }
   }
 
-  /** Accepted answers so far. Those to an evaluation have no buckets. */
+  /** Accepted answers so far; none after finish(). Those to an evaluation have no buckets. */
   get answers(): readonly GradientAnswer[] {
     return this.#answers;
   }
@@ -203,6 +203,15 @@ export class RunningRound implements AsyncIterable<ReceivedPart> {
   /** Sums over all samples; complete after the last part. */
   get score(): Score {
     return this.#options.mode.sumScores(this.#answers);
+  }
+
+  /** Frees the gradients of a round that is over: those of a thousand workers are gigabytes. @returns sums over all samples */
+  finish(): Score {
+    const { score } = this;
+    this.#answers = [];
+    this.#partial.clear();
+    this.#decoder.releaseBuffers();
+    return score;
   }
 
   get superseded(): readonly AssignedShard[] {

@@ -75,7 +75,7 @@ export interface RoundStart {
 }
 
 export function startRound(start: RoundStart, nowMs: number): RoundTransition {
-  let round: Round = {
+  const empty: Round = {
     samples: start.samples,
     depth: start.depth,
     workers: start.workers,
@@ -89,16 +89,14 @@ export function startRound(start: RoundStart, nowMs: number): RoundTransition {
     splitRange: start.splitRange ?? splitEvenly,
     hasSamples: start.hasSamples ?? (() => false),
   };
-  const effects: RoundEffect[] = [];
   const primaries = start.assignments.map((assignment) => ({ ...assignment, isDuplicate: false }));
   const duplicates = (start.duplicates ?? []).map((assignment) => ({ ...assignment, isDuplicate: true }));
-  for (const { worker, isDuplicate, ...range } of [...primaries, ...duplicates]) {
-    const [next, effect] = assign(round, range, worker, nowMs, isDuplicate);
-    round = next;
-    effects.push(effect);
-  }
+  const assigned = [...primaries, ...duplicates].map(({ worker, isDuplicate, ...range }, i) =>
+    createShard(empty, i, range, worker, nowMs, isDuplicate),
+  );
+  const round = { ...empty, assigned, nextId: empty.nextId + assigned.length };
   const [next, dispatched] = dispatchPending(round, nowMs);
-  return [next, [...effects, ...dispatched]];
+  return [next, [...assigned.map((shard) => ({ type: 'assign', shard }) as const), ...dispatched]];
 }
 
 export function advanceRound(round: Round, event: RoundEvent, nowMs: number): RoundTransition {
@@ -111,9 +109,12 @@ export function advanceRound(round: Round, event: RoundEvent, nowMs: number): Ro
       const shard = round.assigned.find(({ id }) => id === event.shard);
       if (shard === undefined) return release(round, event.shard, nowMs);
       const samplesDone = round.samplesDone + shard.to - shard.from;
-      const others = round.assigned.filter((other) => other !== shard);
-      const assigned = others.filter((other) => !isSameRange(other, shard));
-      const superseded = [...round.superseded, ...others.filter((other) => isSameRange(other, shard))];
+      const assigned: AssignedShard[] = [];
+      const superseded = [...round.superseded];
+      for (const other of round.assigned) {
+        if (!isSameRange(other, shard)) assigned.push(other);
+        else if (other !== shard) superseded.push(other);
+      }
       const next: Round = { ...round, assigned, superseded, samplesDone };
       return samplesDone === round.samples ? [next, [{ type: 'complete' }]] : dispatchPending(next, nowMs);
     }
@@ -192,49 +193,173 @@ export function overdueWorkers(round: Round, nowMs: number, deadlineMs: number):
 
 /** Assigns pending shards to workers that have their samples, then to the least loaded ones; then stragglers to idle workers. */
 export function dispatchPending(round: Round, nowMs: number): RoundTransition {
-  const effects: RoundEffect[] = [];
-  for (const shard of round.pending) {
-    const { workers, depth, hasSamples } = round;
-    const owners = workers.filter((worker) => worker !== shard.avoid && hasSamples(worker, shard));
-    const worker = leastLoadedWorker(round, owners, depth, null);
-    if (worker === undefined) continue;
-    const pending = round.pending.filter((other) => other !== shard);
-    const [next, effect] = assign({ ...round, pending }, shard, worker, nowMs);
-    round = next;
-    effects.push(effect);
+  const isDue = ({ isDuplicate, stragglerAtMs }: AssignedShard): boolean =>
+    !isDuplicate && stragglerAtMs <= nowMs;
+  if (round.pending.length === 0 && !round.assigned.some(isDue)) return [round, []];
+  const dispatch = new Dispatch(round, nowMs);
+  if (round.pending.length > 0) dispatch.assignPending();
+  dispatch.duplicateStragglers(isDue);
+  return dispatch.transition;
+}
+
+/** Assignments of one dispatch. What workers compute is counted once, since it is done after each of a thousand answers. */
+class Dispatch {
+  readonly #round: Round;
+  readonly #nowMs: number;
+  readonly #loads: WorkerLoads;
+  readonly #added: AssignedShard[] = [];
+  #pending: readonly PendingShard[];
+
+  constructor(round: Round, nowMs: number) {
+    this.#round = round;
+    this.#nowMs = nowMs;
+    this.#loads = new WorkerLoads(round);
+    this.#pending = round.pending;
   }
-  for (const shard of round.pending) {
-    const { workers, standby, depth } = round;
-    const others = workers.filter((worker) => worker !== shard.avoid);
-    const candidates = others.length > 0 ? standby.filter((worker) => worker !== shard.avoid) : standby;
+
+  get transition(): RoundTransition {
+    const round = this.#round;
+    const added = this.#added;
+    if (added.length === 0) return [round, []];
+    return [
+      {
+        ...round,
+        pending: this.#pending,
+        assigned: [...round.assigned, ...added],
+        nextId: round.nextId + added.length,
+      },
+      added.map((shard) => ({ type: 'assign', shard })),
+    ];
+  }
+
+  assignPending(): void {
+    const { workers, hasSamples } = this.#round;
+    const open = workers.filter((worker) => this.#loads.isOpen(worker));
+    this.#assignEach((shard) =>
+      this.#loads.leastLoaded(open.filter((worker) => worker !== shard.avoid && hasSamples(worker, shard))),
+    );
+    this.#assignEach((shard) => this.#workerFor(shard));
+  }
+
+  /** A worker that failed at the shard is chosen only if there is no other. */
+  #workerFor({ avoid }: PendingShard): WorkerId | undefined {
+    const { workers, standby } = this.#round;
+    const loads = this.#loads;
+    const others = workers.filter((worker) => worker !== avoid);
+    const allowed = others.length > 0 ? others : workers;
     // A worker that is busy with a superseded shard may never answer: standby workers do not wait for it.
-    const worker = others.some((other) => !round.superseded.some(({ worker }) => worker === other))
-      ? leastLoadedWorker(round, workers, depth, shard.avoid)
-      : (leastLoadedWorker(round, candidates, depth, null) ??
-        leastLoadedWorker(round, workers, depth, others.length > 0 ? shard.avoid : null));
-    if (worker === undefined) continue;
-    const pending = round.pending.filter((other) => other !== shard);
-    const [next, effect] = assign({ ...round, pending }, shard, worker, nowMs);
-    round = next;
-    effects.push(effect);
+    if (others.some((worker) => !loads.isBlocked(worker))) return loads.leastLoaded(allowed);
+    const candidates = others.length > 0 ? standby.filter((worker) => worker !== avoid) : standby;
+    return loads.leastLoaded(candidates) ?? loads.leastLoaded(allowed);
   }
-  for (const shard of round.assigned) {
-    if (shard.isDuplicate || shard.stragglerAtMs > nowMs) continue;
-    const sameRange = round.assigned.filter((other) => isSameRange(other, shard));
-    // No further worker while one primary assignment of the range is still in time.
-    if (sameRange.some(({ isDuplicate, stragglerAtMs }) => !isDuplicate && stragglerAtMs > nowMs)) continue;
-    const assignees = sameRange.map(({ worker }) => worker);
-    const others = (workers: readonly WorkerId[]): WorkerId[] =>
-      workers.filter((worker) => !assignees.includes(worker));
-    const worker =
-      leastLoadedWorker(round, others(round.workers), 1, null) ??
-      leastLoadedWorker(round, others(round.standby), 1, null);
-    if (worker === undefined) continue;
-    const [next, effect] = assign(round, shard, worker, nowMs);
-    round = next;
-    effects.push(effect);
+
+  /** Assigns pending shards in their order, as long as a worker is free. */
+  #assignEach(choose: (shard: PendingShard) => WorkerId | undefined): void {
+    const left: PendingShard[] = [];
+    for (const shard of this.#pending) {
+      const worker = this.#loads.hasOpen() ? choose(shard) : undefined;
+      if (worker === undefined) left.push(shard);
+      else this.#assign(shard, worker);
+    }
+    this.#pending = left;
   }
-  return [round, effects];
+
+  duplicateStragglers(isDue: (shard: AssignedShard) => boolean): void {
+    const { workers, standby } = this.#round;
+    const loads = this.#loads;
+    if (!loads.hasIdle()) return;
+    const all = [...this.#round.assigned, ...this.#added];
+    const sharing = new Map<string, AssignedShard[]>();
+    for (const shard of all) {
+      const same = sharing.get(rangeKey(shard));
+      if (same === undefined) sharing.set(rangeKey(shard), [shard]);
+      else same.push(shard);
+    }
+    for (const shard of all) {
+      if (!isDue(shard)) continue;
+      if (!loads.hasIdle()) return;
+      const same = sharing.get(rangeKey(shard)) ?? [];
+      // No further worker while one primary assignment of the range is still in time.
+      if (same.some((other) => !other.isDuplicate && !isDue(other))) continue;
+      const assignees = same.map(({ worker }) => worker);
+      const worker = loads.firstIdle(workers, assignees) ?? loads.firstIdle(standby, assignees);
+      if (worker !== undefined) same.push(this.#assign(shard, worker));
+    }
+  }
+
+  #assign(range: Range, worker: WorkerId): AssignedShard {
+    const shard = createShard(this.#round, this.#added.length, range, worker, this.#nowMs);
+    this.#added.push(shard);
+    this.#loads.add(worker);
+    return shard;
+  }
+}
+
+/**
+ * Number of shards that each worker computes. A worker that is busy with a superseded shard is never chosen: newer weights would
+ * make it drop that shard without an answer.
+ */
+class WorkerLoads {
+  readonly #loads = new Map<WorkerId, number>();
+  readonly #depth: number;
+  /** Number of workers without a shard, and of those with fewer than `depth`. */
+  #idle = 0;
+  #open = 0;
+
+  constructor({ workers, standby, assigned, superseded, depth }: Round) {
+    this.#depth = depth;
+    for (const worker of workers) this.#loads.set(worker, 0);
+    for (const worker of standby) this.#loads.set(worker, 0);
+    for (const { worker } of superseded) this.#loads.delete(worker);
+    this.#idle = this.#loads.size;
+    this.#open = this.#loads.size;
+    for (const { worker } of assigned) this.add(worker);
+  }
+
+  hasIdle(): boolean {
+    return this.#idle > 0;
+  }
+
+  hasOpen(): boolean {
+    return this.#open > 0;
+  }
+
+  /** Counts another shard of a worker. */
+  add(worker: WorkerId): void {
+    const load = this.#loads.get(worker);
+    if (load === undefined) return;
+    this.#loads.set(worker, load + 1);
+    if (load === 0) this.#idle--;
+    if (load + 1 === this.#depth) this.#open--;
+  }
+
+  /** Whether the worker is busy with a superseded shard. */
+  isBlocked(worker: WorkerId): boolean {
+    return !this.#loads.has(worker);
+  }
+
+  /** Whether the worker has fewer than `depth` shards. */
+  isOpen(worker: WorkerId): boolean {
+    return (this.#loads.get(worker) ?? Infinity) < this.#depth;
+  }
+
+  /** The first of the workers with the fewest shards, and fewer than `depth`. */
+  leastLoaded(workers: readonly WorkerId[]): WorkerId | undefined {
+    let found: WorkerId | undefined;
+    let least = this.#depth;
+    for (const worker of workers) {
+      const load = this.#loads.get(worker) ?? Infinity;
+      if (load >= least) continue;
+      found = worker;
+      least = load;
+      if (load === 0) break;
+    }
+    return found;
+  }
+
+  firstIdle(workers: readonly WorkerId[], except: readonly WorkerId[]): WorkerId | undefined {
+    return workers.find((worker) => this.#loads.get(worker) === 0 && !except.includes(worker));
+  }
 }
 
 /** Time of the next check for stragglers; null if no shard can become one. */
@@ -248,48 +373,25 @@ export function nextStragglerCheckMs({ assigned }: Round, nowMs: number): number
 
 export const isSameRange = (a: Range, b: Range): boolean => a.from === b.from && a.to === b.to;
 
-/**
- * Worker with the fewest shards, and fewer than `depth`. `avoid` is chosen only if there is no other worker. A worker that is
- * busy with a superseded shard is never chosen: newer weights would make it drop that shard without an answer.
- */
-function leastLoadedWorker(
-  round: Round,
-  workers: readonly WorkerId[],
-  depth: number,
-  avoid: WorkerId | null,
-): WorkerId | undefined {
-  const load = new Map(workers.map((worker) => [worker, 0]));
-  for (const { worker } of round.superseded) load.delete(worker);
-  for (const { worker } of round.assigned) {
-    const count = load.get(worker);
-    if (count !== undefined) load.set(worker, count + 1);
-  }
-  const isOnlyAvoided = workers.every((worker) => worker === avoid);
-  const [leastLoaded] = [...load]
-    .filter(([worker, count]) => count < depth && (worker !== avoid || isOnlyAvoided))
-    .sort(([, a], [, b]) => a - b);
-  return leastLoaded?.[0];
-}
+const rangeKey = ({ from, to }: Range): string => `${from}-${to}`;
 
-/** @param isDuplicate whether the shard is a speculative duplicate, which no worker waits for */
-export function assign(
+/**
+ * @param added number of shards that were created since the round was made
+ * @param isDuplicate whether the shard is a speculative duplicate, which no worker waits for
+ */
+const createShard = (
   round: Round,
+  added: number,
   { from, to }: Range,
   worker: WorkerId,
   nowMs: number,
   isDuplicate = false,
-): readonly [Round, RoundEffect] {
-  const shard: AssignedShard = {
-    id: round.nextId as ShardId,
-    from,
-    to,
-    worker,
-    assignedAtMs: nowMs,
-    stragglerAtMs: nowMs + round.stragglerAfterMs(worker, to - from),
-    isDuplicate,
-  };
-  return [
-    { ...round, assigned: [...round.assigned, shard], nextId: round.nextId + 1 },
-    { type: 'assign', shard },
-  ];
-}
+): AssignedShard => ({
+  id: (round.nextId + added) as ShardId,
+  from,
+  to,
+  worker,
+  assignedAtMs: nowMs,
+  stragglerAtMs: nowMs + round.stragglerAfterMs(worker, to - from),
+  isDuplicate,
+});

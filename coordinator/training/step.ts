@@ -151,7 +151,7 @@ export class StepRunner {
     const whole = { from: 0, to: optimizer.weights.length };
     for (const range of needsWholeGradient ? [whole] : deferred) this.#apply(input, range);
     optimizer.commit();
-    return { ...round.score, gradientSum: optimizer.gradientSum };
+    return { ...round.finish(), gradientSum: optimizer.gradientSum };
   }
 
   #apply({ optimizer, step, batch }: StepInput, range: Range): void {

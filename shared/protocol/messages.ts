@@ -565,6 +565,8 @@ export interface ProgressMessage {
   readonly curve: CurvePoint[];
   /** Left out by most messages about many workers; the last rows still hold. */
   readonly workers?: WorkerRow[] | undefined;
+  /** Number of workers, if there are more than rows. */
+  readonly workerCount?: number | undefined;
   readonly slowest: Slowest | null;
   /** Sentence about the bottleneck of a step and how to remove it. */
   readonly advice?: string | undefined;
@@ -581,6 +583,7 @@ const progress = v.object({
   etaSeconds: v.nullable(notNegative),
   curve: v.array(curvePoint),
   workers: v.optional(v.array(workerRow)),
+  workerCount: v.optional(count),
   slowest: v.nullable(slowest),
   advice: v.optional(readable(1_000)),
   notices: v.optional(v.array(notice)),

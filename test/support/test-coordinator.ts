@@ -35,6 +35,8 @@ export async function testCoordinator(
   dataset: Dataset,
   settings: Partial<JobSettings> & {
     readonly token?: string;
+    /** @default 16 */
+    readonly maxWorkers?: number;
     /** @default a free one */
     readonly port?: number;
     readonly buckets?: boolean;
@@ -58,7 +60,7 @@ export async function testCoordinator(
     port: settings.port ?? 0,
     token: settings.token,
     audit: settings.audit,
-    maxWorkers: 16,
+    maxWorkers: settings.maxWorkers ?? 16,
     codecs: settings.codecs,
     openCoordinatorEngine: settings.openOwnEngine,
     tls: settings.tls,

@@ -4,6 +4,8 @@ import { engineName } from './format.ts';
 /** Workers of a run, as the table shows them. */
 export interface WorkersOfRun {
   readonly workers: readonly WorkerRow[];
+  /** Number of further workers, which have no rows. @default 0 */
+  readonly hidden?: number;
   /** Worker of this tab. */
   readonly ownId: string | null;
   /** Worker that steps wait longest for. */

@@ -67,6 +67,7 @@ export interface RunView {
 export function createRunView(run: RunState, chosen: string | null = null): RunView {
   const { progress, job, stepsPerEpoch, epochs, ownId, ownRow } = run;
   const workers = progress?.workers ?? [];
+  const workerCount = progress?.workerCount ?? workers.length;
   const own = workers.find(({ id }) => id === ownId);
   const totalSamples = workers.reduce((sum, { samples }) => sum + samples, 0);
   const loss = formatLoss(progress?.loss);
@@ -86,11 +87,11 @@ export function createRunView(run: RunState, chosen: string | null = null): RunV
     accuracy,
     valAccuracy: formatValue(metric, metricOf(epochs.at(-1), `val_${metric}`)),
     speed: progress === null ? NO_VALUE : formatRate(progress.samplesPerSecond),
-    workersTitle: progress === null ? 'Workers' : workerCountText(workers.length),
+    workersTitle: progress === null ? 'Workers' : workerCountText(workerCount),
     slowestWorker: slowestWorkerText(slowest, ownId),
     advice: progress?.advice ?? '',
     notices: noticesText(progress?.notices ?? []),
-    table: { workers, ownId, slowestId: slowest?.id },
+    table: { workers, hidden: workerCount - workers.length, ownId, slowestId: slowest?.id },
     ownSpeed: own === undefined ? NO_VALUE : formatRate(own.samplesPerSecond),
     ownShare: own === undefined ? NO_VALUE : formatPercent(own.share),
     ownSamples: ownRow === null ? NO_VALUE : formatCount(ownRow.samples),

@@ -130,7 +130,9 @@ export class WorkerTable {
     );
     this.#isChosenAnew = false;
     this.#sequence = sequence;
-    setText(this.#count, query === '' ? '' : countText(matches, workers.length));
+    const { hidden = 0 } = this.#run;
+    const found = query === '' ? '' : countText(matches, workers.length, hidden);
+    setText(this.#count, found !== '' || hidden === 0 ? found : countText(workers.length, workers.length, hidden));
     for (const header of this.#table.querySelectorAll<HTMLElement>('[data-column]')) {
       const isSorted = header.dataset.column === this.#order?.column;
       const direction = this.#order?.isDescending === true ? 'descending' : 'ascending';
@@ -156,5 +158,6 @@ export class WorkerTable {
 
 const shareOf = (item: TableItem): number => (item.type === 'group' ? item.group : item.worker).share;
 
-const countText = (matches: number, total: number): string =>
-  `${formatCount(matches)} of ${formatCount(total)}${matches === 0 ? ': no worker matches' : ''}`;
+const countText = (matches: number, total: number, hidden: number): string =>
+  `${formatCount(matches)} of ${formatCount(total)}${matches === 0 ? ': no worker matches' : ''}` +
+  (hidden === 0 ? '' : ` (${formatCount(hidden)} more are not listed)`);

@@ -5,14 +5,6 @@ import { addressBlock } from './address-block.ts';
 import { BlockRateLimiter, type BlockRateLimits } from './block-rate-limiter.ts';
 import type { PendingConnectionLimiter } from './pending-connections.ts';
 
-/**
- * Limits on connections and requests, in units of some 30 microseconds of the coordinator's only thread. A school class
- * behind one router that opens the page all at once needs some 3,000 units.
- */
-const LIMITS: BlockRateLimits = {
-  perBlock: { burst: 3_000, perSecond: 300 },
-  total: { burst: 10_000, perSecond: 1_000 },
-};
 const REQUEST_UNITS = 1;
 const CONNECTION_UNITS = 1;
 /** A TLS handshake computes a signature. */
@@ -39,8 +31,11 @@ export class HttpRateLimiter {
   /** Address blocks by socket: a closed socket no longer knows its address. */
   readonly #blocks = new WeakMap<object, string>();
 
-  /** @param pending connections that are closed, unread, when their network exceeds its limit */
-  constructor(clock: Clock, pending: Pick<PendingConnectionLimiter, 'evictBlock'>, limits = LIMITS) {
+  /**
+   * @param pending connections that are closed, unread, when their network exceeds its limit
+   * @param limits in units of some 30 microseconds of the coordinator's only thread
+   */
+  constructor(clock: Clock, pending: Pick<PendingConnectionLimiter, 'evictBlock'>, limits: BlockRateLimits) {
     this.#clock = clock;
     this.#pending = pending;
     this.#budget = new BlockRateLimiter(clock, limits);

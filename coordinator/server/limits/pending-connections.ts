@@ -6,9 +6,6 @@ export interface PendingLimits {
   readonly total: number;
 }
 
-/** A school class behind one router may open the page all at once. */
-export const PENDING_LIMITS: PendingLimits = { perBlock: 256, total: 2_048 };
-
 /** Address and port that identify a connection. */
 type Peer = Pick<Socket, 'remoteAddress' | 'remotePort'>;
 /** The part of a socket that can be closed. */
@@ -28,7 +25,7 @@ export class PendingConnectionLimiter {
   readonly #blocks = new Map<string, Map<string, Closable>>();
   #count = 0;
 
-  constructor(limits: PendingLimits = PENDING_LIMITS) {
+  constructor(limits: PendingLimits) {
     this.#limits = limits;
   }
 

@@ -63,14 +63,18 @@ export class ReceiveBudget {
     const account: Account = { receiver, bytes: 0, bytesAtCheck: 0, slowChecks: 0 };
     return {
       setHeldBytes: (bytes) => this.#setHeldBytes(account, bytes),
-      close: () => this.#setHeldBytes(account, 0),
+      close: () => {
+        this.#paused.delete(account);
+        this.#setHeldBytes(account, 0);
+      },
     };
   }
 
   #setHeldBytes(account: Account, bytes: number): void {
     account.bytes = bytes;
     if (bytes <= SMALL_BYTES) {
-      this.#paused.delete(account);
+      // The chunk with which a message became large may also have its end.
+      if (this.#paused.delete(account)) account.receiver.resume();
       if (this.#large.delete(account)) this.#admitNext();
     } else if (!this.#large.has(account) && !this.#paused.has(account)) {
       if (this.#large.size < this.#maxLarge) this.#admit(account);

@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { Feed } from '../../../coordinator/observe/feed.ts';
 import type { ConnectionHandler } from '../../../coordinator/server/websocket.ts';
+import type { Worker } from '../../../coordinator/pool/worker.ts';
+import { LinkMeter } from '../../../coordinator/links/meter.ts';
+import type { WorkerId } from '../../../shared/protocol/messages.ts';
+import { parseFromCoordinator } from '../../../shared/protocol/frame.ts';
 import { CloseCode } from '../../../shared/protocol/close-codes.ts';
 import { exampleJob } from '../../shared/protocol/examples.ts';
 import { manualClock, settle } from '../../support/manual-clock.ts';
@@ -18,6 +22,27 @@ describe('limits of observers', () => {
     connection.bufferedBytes = 0;
     await tick();
     expect(frames).toBe(2);
+  });
+
+  it('sends the rows of a thousand workers and of the slowest one, and the number of all', async () => {
+    const { pool, clock } = await testFeed();
+    const ann = [...pool.workers.values()][0]!;
+    const meter = new LinkMeter();
+    for (let i = 0; i < 2; i++) meter.recordAnswer({ samples: 1, computeMs: 1, turnaroundMs: 9 });
+    const many = Array.from({ length: 1_500 }, (_, i): Worker => {
+      const link = i === 1_400 ? { ...ann.link, meter } : ann.link;
+      return { ...ann, id: `worker ${i}` as WorkerId, link };
+    });
+    const workers = new Map(many.map((worker) => [worker.id, worker]));
+    const feed = new Feed({ job: exampleJob, clock, pool: { workers } });
+    const frames: Uint8Array[] = [];
+    feed.watch({ ...deafConnection, send: (frame: Uint8Array) => void frames.push(frame) });
+    await clock.advance(500);
+    const { message } = parseFromCoordinator(frames.at(-1)!);
+    expect(message).toMatchObject({ workerCount: 1_500, slowest: { id: 'worker 1400' } });
+    const rows = (message.type === 'progress' ? message.workers : null) ?? [];
+    expect([rows.length, rows.at(-1)!.id]).toEqual([1_001, 'worker 1400']);
+    feed.close('done');
   });
 
   it('closes observers that do not answer pings with the right numbers', async () => {

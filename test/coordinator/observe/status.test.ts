@@ -58,6 +58,11 @@ describe('the status of a run', () => {
     ]);
   });
 
+  it('says how many workers have no row', () => {
+    const lines = describeStatus({ ...status, progress: { ...progress, workerCount: 1_502 } });
+    expect(lines).toContain('and 1500 more workers');
+  });
+
   it('lists workers that do not take part, with reasons', () => {
     const lines = describeStatus({
       ...status,

@@ -92,12 +92,17 @@ describe('a worker of a run with checksums', () => {
 
 describe('workers that join at the same time', () => {
   it('are admitted at a limited rate, and refused with advice to retry', async () => {
-    const { connect, clock, pool } = testPool({ rules: { maxWorkers: 1_000 } });
-    const clients = Array.from({ length: 300 }, connect);
+    const { connect, clock, pool } = testPool({ rules: { maxWorkers: 400 } });
+    const clients = Array.from({ length: 400 }, connect);
     for (const client of clients) client.end.send(frameFromWorker(exampleHello));
     await settle();
-    expect(clients.filter(({ closed }) => closed === null)).toHaveLength(250);
-    expect(clients.at(-1)!.closed).toEqual({
+    expect(clients.filter(({ closed }) => closed === null)).toHaveLength(400);
+    for (const client of clients) client.end.close(CloseCode.normal, 'gone');
+    await settle();
+    const next = connect();
+    next.end.send(frameFromWorker(exampleHello));
+    await settle();
+    expect(next.closed).toEqual({
       code: CloseCode.noFreeSlot,
       reason: 'Too many workers join at the same time. Retry in a few seconds.',
     });

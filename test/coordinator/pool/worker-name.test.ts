@@ -1,5 +1,12 @@
 import { expect, it } from 'vitest';
-import { workerName } from '../../../coordinator/pool/worker-identity.ts';
+import { WorkerNames } from '../../../coordinator/pool/worker-identity.ts';
+
+/** Name of a worker that joins after others. */
+function workerName(requested: string, taken: readonly string[]): string {
+  const names = new WorkerNames();
+  for (const name of taken) names.take(name);
+  return names.take(requested);
+}
 
 it.each([
   ['ann', 'ann'],
@@ -28,4 +35,12 @@ it('is cut to the maximum length at a whole character', () => {
   const long = 'x'.repeat(100);
   expect(workerName(long, [long])).toBe(`${'x'.repeat(96)} (2)`);
   expect(workerName(`${'x'.repeat(99)}😀`, [])).toBe('x'.repeat(99));
+});
+
+it('is free again when its worker has left', () => {
+  const names = new WorkerNames();
+  names.take('ann');
+  names.take('ann');
+  names.free('ann');
+  expect([names.take('Ann'), names.take('ann')]).toEqual(['Ann', 'ann (3)']);
 });

@@ -14,7 +14,7 @@ function arranged(kept: Partial<Record<string, readonly number[]>>, assignments 
   const order = arrangeBatch(
     numbers,
     assignments,
-    (worker, number) => kept[worker]?.includes(number) === true,
+    (worker) => (number) => kept[worker]?.includes(number) === true,
   );
   return order === null ? null : [...order].map((position) => numbers[position]!);
 }
@@ -56,7 +56,7 @@ test('every sample is in the batch once, whatever is kept', () => {
       ];
       const keeps = (worker: WorkerId, number: number): boolean =>
         holders[number / 3]![worker === ann ? 0 : 1];
-      const order = arrangeBatch(batch, assignments, keeps);
+      const order = arrangeBatch(batch, assignments, (worker) => (number) => keeps(worker, number));
       const positions = [...(order ?? batch.keys())];
       expect(positions.toSorted((a, b) => a - b)).toEqual([...batch.keys()]);
       const hits = (at: readonly number[]): number =>

@@ -17,6 +17,13 @@ describe('StablePartition', () => {
     expect(sizesOf(new StablePartition().next(128, candidatesWith(1, 1, 2)))).toEqual([52, 52, 24]);
   });
 
+  it('gives each of many unequal workers a share', () => {
+    const times = Array.from({ length: 256 }, (_, i) => (i % 2 === 0 ? 1 : 3));
+    const sizes = sizesOf(new StablePartition().next(4_096, candidatesWith(...times)));
+    expect(sizes).toHaveLength(256);
+    expect(sizes.slice(0, 4)).toEqual([24, 8, 24, 8]);
+  });
+
   it('keeps a split until another one has been clearly faster three times in a row', () => {
     const partition = new StablePartition();
     const next = (...ms: number[]): number[] => sizesOf(partition.next(120, candidatesWith(...ms)));

@@ -189,3 +189,13 @@ it('a buffer pool acquires distinct buffers, reuses those of the last round, and
   expect(first).not.toContain(pool.acquire(5));
   expect(second).toContain(pool.acquire(3));
 });
+
+it('keeps 64 MiB of free buffers at most, also if it is released twice', () => {
+  const pool = new BufferPool();
+  const length = (40 << 20) / 4;
+  const first = [pool.acquire(length), pool.acquire(length)];
+  pool.releaseAll();
+  pool.releaseAll();
+  const second = [pool.acquire(length), pool.acquire(length)];
+  expect(second.filter((buffer) => first.includes(buffer))).toHaveLength(1);
+});

@@ -21,7 +21,7 @@ const partLists = fc.array(gradient, { minLength: 1, maxLength: 9 }).map((gradie
 });
 
 function sumOf(parts: readonly Part[]): Uint8Array {
-  const sum = new OrderedSum(new Float32Array(length).fill(NaN));
+  const sum = new OrderedSum(new Float32Array(length).fill(NaN), 3 * parts.length + 1);
   for (const [range, values] of parts) sum.add(range, values);
   return new Uint8Array(sum.total.slice().buffer);
 }
@@ -53,7 +53,7 @@ describe('OrderedSum', () => {
   it('depends on the order: another one gives other bits', () => {
     const [one, two, three] = [1e8, 1, -1e8].map((value) => Float32Array.of(value));
     const sum = (...values: Float32Array[]): number => {
-      const total = new OrderedSum(new Float32Array(1));
+      const total = new OrderedSum(new Float32Array(1), 9);
       values.forEach((value, from) => total.add({ from, to: from + 1 }, value));
       return total.total[0]!;
     };
@@ -62,7 +62,7 @@ describe('OrderedSum', () => {
   });
 
   it('counts the added samples, and adds early ones in their order', () => {
-    const sum = new OrderedSum(new Float32Array(1));
+    const sum = new OrderedSum(new Float32Array(1), 9);
     sum.add({ from: 4, to: 9 }, Float32Array.of(2));
     expect(sum.samplesAdded).toBe(0);
     sum.add({ from: 0, to: 4 }, Float32Array.of(1));
@@ -70,9 +70,19 @@ describe('OrderedSum', () => {
     expect([...sum.total]).toEqual([3]);
   });
 
+  it('ignores samples that were added before, in their turn or not', () => {
+    const sum = new OrderedSum(new Float32Array(1), 9);
+    const one = Float32Array.of(1);
+    sum.add({ from: 4, to: 9 }, one);
+    sum.add({ from: 6, to: 9 }, one);
+    sum.add({ from: 0, to: 4 }, one);
+    sum.add({ from: 2, to: 4 }, one);
+    expect([...sum.total]).toEqual([2]);
+  });
+
   it('does not change its inputs, not the first gradient either', () => {
     const [first, second] = [Float32Array.of(1), Float32Array.of(2)];
-    const sum = new OrderedSum(new Float32Array(1));
+    const sum = new OrderedSum(new Float32Array(1), 9);
     sum.add({ from: 0, to: 1 }, first);
     sum.add({ from: 1, to: 2 }, second);
     expect([...first, ...second, ...sum.total]).toEqual([1, 2, 3]);

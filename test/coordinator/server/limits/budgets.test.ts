@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { BlockRateLimiter } from '../../../../coordinator/server/limits/block-rate-limiter.ts';
-import { connectionLimitsFor } from '../../../../coordinator/server/limits/connection-limits.ts';
 import {
   ReceiveBudget,
   SMALL_BYTES,
@@ -62,16 +61,6 @@ describe('the rate limits of address blocks', () => {
   });
 });
 
-it.each([
-  [undefined, { connections: 4_096, workers: 2_048, observers: 1_024 }],
-  [1_048_576, { connections: 4_096, workers: 2_048, observers: 1_024 }],
-  [1_024, { connections: 896, workers: 448, observers: 224 }],
-  [64, { connections: 32, workers: 16, observers: 8 }],
-  [4, { connections: 4, workers: 2, observers: 1 }],
-])('with %s descriptors, some are left for files', (limit, connections) => {
-  expect(connectionLimitsFor(limit)).toEqual(connections);
-});
-
 describe('the memory of incomplete messages', () => {
   const receiver = (events: string[], name: string): Receiver => ({
     pause: () => events.push(`pause ${name}`),
@@ -96,6 +85,16 @@ describe('the memory of incomplete messages', () => {
     expect(events).toEqual(['pause second']);
     first.setHeldBytes(0);
     expect(events).toEqual(['pause second', 'resume second']);
+  });
+
+  it('is released by a message whose end is in the chunk that made it large: its connection is read on', () => {
+    const { events, first, second } = createTwo();
+    first.setHeldBytes(MB);
+    second.setHeldBytes(SMALL_BYTES + 1);
+    second.setHeldBytes(0);
+    expect(events).toEqual(['pause second', 'resume second']);
+    second.setHeldBytes(MB);
+    expect(events.at(-1)).toBe('pause second');
   });
 
   it('is released by a closed connection, received or paused', () => {
