@@ -91,7 +91,7 @@ describe('what the page shows of the run', () => {
     ] as const;
     const view = createRunView(stateAfter(...events));
     expect(view).toMatchObject({ ownSpeed: '48', ownShare: '100%', ownSamples: '718', slowestWorker: '' });
-    expect(view.table).toEqual({ workers: [own], ownId: 'own', slowestId: undefined });
+    expect(view.table).toEqual({ workers: [own], hidden: 0, ownId: 'own', slowestId: undefined });
     const left = [{ type: 'ownId', id: null }, received(progress())] as const;
     expect(createRunView(stateAfter(...events, ...left))).toMatchObject({ ownSpeed: '–', ownSamples: '718' });
     expect(createRunView(stateAfter(...events, ...left, { type: 'ownId', id: 'again' })).ownSamples).toBe(
@@ -121,7 +121,7 @@ describe('what the page shows of the run', () => {
         ),
       );
     const view = show({ id: 'b', cause: 'link' });
-    expect(view.table).toEqual({ workers, ownId: 'own', slowestId: 'b' });
+    expect(view.table).toEqual({ workers, hidden: 0, ownId: 'own', slowestId: 'b' });
     const times = '200\u00a0ms per step (50\u00a0ms compute).';
     expect(view.slowestWorker).toBe(`Slowest worker: worker b, ${times}`);
     expect(show({ id: 'own', cause: 'compute' }).slowestWorker).toBe(`Slowest worker: this tab, ${times}`);
