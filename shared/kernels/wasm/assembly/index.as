@@ -5,3 +5,10 @@ export { addRow, reluGradient, sumRows } from './elementwise';
 export { maxPoolGradient } from './pool';
 export { winogradConv, winogradFilterBytes, winogradFilters, winogradScratchBytes } from './winograd';
 export { winogradFilterGradient, winogradFilterGradientScratchBytes } from './winograd-gradient';
+export { winogradFourConv, winogradFourFilterBytes, winogradFourFilters, winogradFourScratchBytes } from './winograd-four';
+export { pooledFilterGradient, pooledInputGradient, pooledScratchBytes } from './pooled';
+export { patchConv, patchConvScratchBytes, patchFilterGradient, patchFilterGradientScratchBytes } from './patches';
+// Not used outside: what is exported stays a function. Inlined into a long function, V8 spills the sums of its loop.
+export { outerTile, rowTile } from './tile';
+export { biasedTile, packActive } from './patches';
+export { addNine, addTaps, inputsUnder } from './pooled';
