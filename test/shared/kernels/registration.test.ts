@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { bytesModule, compile, modules } from '../../../scripts/build-kernels.js';
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { registerWasmKernels } from '../../../shared/kernels/wasm/register.ts';
 import { fusesMultiplyAdd, simdKernels } from '../../../shared/kernels/wasm/simd.ts';
@@ -38,6 +39,12 @@ describe('the embedded WebAssembly', () => {
     heap.set([1, 2, 3, -1, 0, 1]);
     kernels!.reluGradient(0, 12, 24, 3);
     expect([...heap.slice(6, 9)]).toEqual([0, 0, 3]);
+  });
+
+  it.runIf(process.platform === 'linux')('fuses multiply-add if and only if the CPU has it', () => {
+    const hasFma =
+      process.arch === 'arm64' || /^flags\s*:.*\bfma\b/m.test(readFileSync('/proc/cpuinfo', 'utf8'));
+    expect(fusesMultiplyAdd()).toBe(hasFma);
   });
 
   it.each([true, false])(
