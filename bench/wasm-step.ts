@@ -1,9 +1,11 @@
-// Compares a gradient step of the default CNN on tfjs' WebAssembly backend with gradcast's kernels and with a naive variant,
-// which computes both convolution gradients through conv2d and all else with tfjs. Medians of alternating steps.
+// Compares a gradient step of the default CNN on tfjs' WebAssembly backend with gradcast's kernels, with and without fused
+// multiply-add, and with a naive variant, which computes both convolution gradients through conv2d and all else with tfjs. Medians of
+// alternating steps.
 // Arguments: [steps = 15] [batch = 128]. PROFILE=1 also prints the time of each kernel.
 import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import { registerWasmKernels } from '../shared/kernels/wasm/register.ts';
+import { enableRelaxedSimd } from '../worker-node/engine/open/relaxed-simd.ts';
 import { median } from './support/statistics.ts';
 
 const steps = Number(process.argv[2] ?? 15);
@@ -11,6 +13,7 @@ const batch = Number(process.argv[3] ?? 128);
 
 type Variant = Map<string, tf.KernelConfig>;
 
+enableRelaxedSimd();
 tf.enableProdMode();
 await tf.setBackend('wasm');
 const stockRelu = tf.getGradient('Relu');
@@ -18,6 +21,8 @@ const stock = snapshot();
 registerWasmKernels(tf);
 const ownRelu = tf.getGradient('Relu');
 const own = snapshot();
+registerWasmKernels(tf, { multiplyAdd: false });
+const plain = snapshot();
 registerWasmKernels(tf, { simd: false });
 const composed = snapshot();
 const naive = naiveVariant();
@@ -26,6 +31,7 @@ const inputs = seedInputs();
 const variants = [
   { name: 'naive', use: () => use(naive, stockRelu), times: [] as number[] },
   { name: 'gradcast', use: () => use(own, ownRelu), times: [] as number[] },
+  { name: 'gradcast without multiply-add', use: () => use(plain, ownRelu), times: [] as number[] },
   { name: 'gradcast without own SIMD', use: () => use(composed, ownRelu), times: [] as number[] },
 ];
 for (let i = -2; i < steps; i++) {

@@ -9,7 +9,7 @@ import { depthwiseBackpropFilter, depthwiseBackpropInput } from './depthwise-bac
 import { maxPoolGrad } from './max-pool-grad.ts';
 import { RELU_GRAD, reluGrad, reluGradGradient, reluGradient } from './relu-grad.ts';
 import { withExplicitPadding } from './same-padding.ts';
-import { type SimdKernels, simdKernels } from './simd.ts';
+import { fusesMultiplyAdd, type SimdKernels, simdKernels } from './simd.ts';
 import { sum, unsortedSegmentSum } from './sums.ts';
 import { transform } from './transform.ts';
 import { conv3dBackpropFilter, conv3dBackpropInput, maxPool3d, maxPool3dGrad } from './volumes.ts';
@@ -17,6 +17,11 @@ import { conv3dBackpropFilter, conv3dBackpropInput, maxPool3d, maxPool3dGrad } f
 export interface WasmKernelOptions {
   /** False disables gradcast's own WebAssembly, as on a platform without SIMD. Default true. */
   readonly simd?: boolean;
+  /**
+   * False rounds products before they are added, which has the same bits wherever there is SIMD. True rounds once where the
+   * platform can (`fusesMultiplyAdd`), which is faster. Default true.
+   */
+  readonly multiplyAdd?: boolean;
 }
 
 /** Kernels and gradient that tfjs had registered, so that a second registration starts from the same state. */
@@ -33,7 +38,8 @@ const stockKernels = new WeakMap<object, Stock>();
  * own on other backends. May be called again, also with other options.
  */
 export function registerWasmKernels(tf: TF, options: WasmKernelOptions = {}): void {
-  const simd = options.simd === false ? () => null : simdKernels;
+  const { simd: hasSimd = true, multiplyAdd = true } = options;
+  const simd = (backend: WasmBackend) => (hasSimd ? simdKernels(backend, multiplyAdd) : null);
   const stock = stockKernels.get(tf.engine()) ?? captureStock(tf);
   stockKernels.set(tf.engine(), stock);
   for (const [kernelName, make] of Object.entries(factories)) {
@@ -45,6 +51,10 @@ export function registerWasmKernels(tf: TF, options: WasmKernelOptions = {}): vo
   replaceGradient(tf, reluGradient(tf, stock.relu));
   replaceGradient(tf, reluGradGradient(tf));
 }
+
+/** Version of a WebAssembly engine for people, which also says whether its kernels fuse multiply-add: `4.22.0 with FMA`. */
+export const wasmVersion = (tf: TF, multiplyAdd = true): string =>
+  `${tf.version.tfjs}${multiplyAdd && fusesMultiplyAdd() ? ' with FMA' : ''}`;
 
 type Factory = (tf: TF, stock: KernelFunc, simd: (backend: WasmBackend) => SimdKernels | null) => KernelFunc;
 

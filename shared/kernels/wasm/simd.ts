@@ -1,5 +1,7 @@
+import { instantiate } from '../instantiate.ts';
 import { decodeBase64, host, instantiateWithMemory } from '../module.ts';
 import type { WasmBackend } from './backend.ts';
+import { multiplyAddBytesBase64 } from './multiply-add-bytes.ts';
 import { simdBytesBase64 } from './simd-bytes.ts';
 
 /** Exports of assembly/index.as. Pointers and strides count bytes, all other sizes count elements. */
@@ -142,24 +144,52 @@ export interface SimdKernels {
   ): void;
 }
 
-const instances = new WeakMap<object, SimdKernels | null>();
+/** Kernels of each memory of a backend: with fused multiply-add, and without. */
+const instances = new WeakMap<object, Map<boolean, SimdKernels | null>>();
 
 /**
  * Kernels instantiated once for each backend, in the memory of tfjs, so that they work on its tensors without copies. Null
  * if the platform lacks SIMD or this tfjs does not expose its memory.
+ * @param multiplyAdd false rounds each product before it is added, also where fusesMultiplyAdd()
  */
-export function simdKernels(backend: Pick<WasmBackend, 'wasm'>): SimdKernels | null {
-  const existing = instances.get(backend);
+export function simdKernels(backend: Pick<WasmBackend, 'wasm'>, multiplyAdd = true): SimdKernels | null {
+  const isFused = multiplyAdd && fusesMultiplyAdd();
+  const forms = instances.get(backend) ?? new Map<boolean, SimdKernels | null>();
+  instances.set(backend, forms);
+  const existing = forms.get(isFused);
   if (existing !== undefined) return existing;
-  const kernels = instantiate(backend);
-  instances.set(backend, kernels);
+  const kernels = instantiateIn(backend, isFused ? multiplyAddBytesBase64 : simdBytesBase64);
+  forms.set(isFused, kernels);
   return kernels;
 }
 
-function instantiate({ wasm }: Pick<WasmBackend, 'wasm'>): SimdKernels | null {
+let isFusing: boolean | undefined;
+
+/**
+ * Whether a * b + c can be rounded once here. Relaxed SIMD leaves that to the CPU, so it is computed. Where this is false, kernels
+ * have the bits of the plain module. In Node 20 relaxed SIMD must be enabled before the first call, which decides.
+ */
+export function fusesMultiplyAdd(): boolean {
+  isFusing ??= computeIsFusing();
+  return isFusing;
+}
+
+/** Whether (1 + 2^-12)^2 - (1 + 2^-11) is 2^-24: the square alone is rounded to 1 + 2^-11. */
+function computeIsFusing(): boolean {
+  const module = instantiate(multiplyAddBytesBase64, 65536);
+  if (module === null) return false;
+  const x = 1 + 2 ** -12;
+  const y = 1 + 2 ** -11;
+  const heap = new Float32Array(module.buffer);
+  heap.set([-y, x, 1, x]);
+  (module.exports as SimdKernels).gemm(0, 8, 16, 1, 1, 2, false, false, 32);
+  return heap[4] === 2 ** -24;
+}
+
+function instantiateIn({ wasm }: Pick<WasmBackend, 'wasm'>, base64: string): SimdKernels | null {
   const memory = (wasm.asm?.memory ?? wasm.wasmMemory) as { readonly buffer: object } | undefined;
   if (memory === undefined) return null;
-  const module = decodeBase64(simdBytesBase64);
+  const module = decodeBase64(base64);
   if (host.SharedArrayBuffer !== undefined && memory.buffer instanceof host.SharedArrayBuffer) {
     importSharedMemory(module);
   }

@@ -1,11 +1,12 @@
 import * as fc from 'fast-check';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { SimdKernels } from '../../../shared/kernels/wasm/simd.ts';
 import { simdKernels } from '../../../shared/kernels/wasm/simd.ts';
 import type { ConvGeometry } from '../../support/reference-kernels.ts';
 import { sized } from '../../support/reference-kernels.ts';
 import { geometries, winogradGeometries } from './arbitraries.ts';
 import { checkProperty } from '../../support/property.ts';
+import { enableRelaxedSimd } from '../../../worker-node/engine/open/relaxed-simd.ts';
 
 // The kernels share their memory with all tensors. A write outside of their output and scratch would change other tensors.
 const UNTOUCHED = 0xab;
@@ -21,7 +22,8 @@ const memory = new wasmApi.Memory({ initial: 200, maximum: 65536 });
 const heap = new Uint8Array(memory.buffer);
 const untouched = new Uint8Array(heap.length).fill(UNTOUCHED);
 const wasm = { asm: { memory }, _malloc: () => 0, _free: () => undefined };
-const kernels = simdKernels({ wasm }) as SimdKernels;
+enableRelaxedSimd();
+let kernels: SimdKernels;
 
 let end = 0;
 let allowed: [start: number, end: number][] = [];
@@ -74,64 +76,74 @@ function within(run: () => void): void {
   }
 }
 
-describe('the kernels write only to their output and their scratch', () => {
-  it('in products of matrices', () => {
-    const size = fc.integer({ min: 1, max: 300 });
-    const check = (m: number, n: number, k: number, a: boolean, b: boolean) =>
-      within(() => {
-        const left = reserve(m * k * 4, false);
-        const right = reserve(k * n * 4, false);
-        const out = reserve(m * n * 4, true);
-        kernels.gemm(left, right, out, m, n, k, a, b, reserve(kernels.gemmScratchBytes(m, n, k), true));
-      });
-    checkProperty(fc.property(size, size, size, fc.boolean(), fc.boolean(), check), { numRuns: 20, seed: 7 });
-  });
+describe.each([true, false])(
+  'the kernels write only to their output and scratch, fused: %s',
+  (multiplyAdd) => {
+    beforeAll(() => {
+      kernels = simdKernels({ wasm }, multiplyAdd) as SimdKernels;
+    });
 
-  it('in elementwise operations and in sums', () => {
-    const size = fc.integer({ min: 1, max: 300 });
-    const check = (rows: number, columns: number) => {
-      within(() => {
-        const dy = reserve(rows * 4, false);
-        const y = reserve(rows * 4, false);
-        kernels.reluGradient(dy, y, reserve(rows * 4, true), rows);
+    it('in products of matrices', () => {
+      const size = fc.integer({ min: 1, max: 300 });
+      const check = (m: number, n: number, k: number, a: boolean, b: boolean) =>
+        within(() => {
+          const left = reserve(m * k * 4, false);
+          const right = reserve(k * n * 4, false);
+          const out = reserve(m * n * 4, true);
+          kernels.gemm(left, right, out, m, n, k, a, b, reserve(kernels.gemmScratchBytes(m, n, k), true));
+        });
+      checkProperty(fc.property(size, size, size, fc.boolean(), fc.boolean(), check), {
+        numRuns: 20,
+        seed: 7,
       });
-      within(() => {
-        const x = reserve(rows * columns * 4, false);
-        const bias = reserve(columns * 4, false);
-        kernels.addRow(x, bias, reserve(rows * columns * 4, true), rows, columns);
-      });
-      within(() => {
-        const x = reserve(rows * columns * 4, false);
-        kernels.sumRows(x, reserve(columns * 4, true), rows, columns);
-      });
-    };
-    checkProperty(fc.property(size, size, check), { numRuns: 10, seed: 10 });
-  });
+    });
 
-  it("in a max-pool's gradient", () => {
-    const check = (g: ConvGeometry) => {
-      const { outHeight, outWidth, top, left } = sized(g);
-      within(() => {
-        const dy = reserve(g.batch * outHeight * outWidth * g.channels * 4, false);
-        const x = reserve(g.batch * g.height * g.width * g.channels * 4, false);
-        const y = reserve(g.batch * outHeight * outWidth * g.channels * 4, false);
-        const dx = reserve(g.batch * g.height * g.width * g.channels * 4, true);
-        const image = [g.batch, g.height, g.width, g.channels] as const;
-        const window = [g.filterHeight, g.filterWidth, g.strideY, g.strideX] as const;
-        kernels.maxPoolGradient(dy, x, y, dx, ...image, ...window, outHeight, outWidth, top, left);
-      });
-    };
-    checkProperty(fc.property(geometries, check), { numRuns: 30, seed: 11 });
-  });
+    it('in elementwise operations and in sums', () => {
+      const size = fc.integer({ min: 1, max: 300 });
+      const check = (rows: number, columns: number) => {
+        within(() => {
+          const dy = reserve(rows * 4, false);
+          const y = reserve(rows * 4, false);
+          kernels.reluGradient(dy, y, reserve(rows * 4, true), rows);
+        });
+        within(() => {
+          const x = reserve(rows * columns * 4, false);
+          const bias = reserve(columns * 4, false);
+          kernels.addRow(x, bias, reserve(rows * columns * 4, true), rows, columns);
+        });
+        within(() => {
+          const x = reserve(rows * columns * 4, false);
+          kernels.sumRows(x, reserve(columns * 4, true), rows, columns);
+        });
+      };
+      checkProperty(fc.property(size, size, check), { numRuns: 10, seed: 10 });
+    });
 
-  it('in convolutions', () => {
-    checkProperty(fc.property(geometries, checkDirect), { numRuns: 40, seed: 8 });
-  });
+    it("in a max-pool's gradient", () => {
+      const check = (g: ConvGeometry) => {
+        const { outHeight, outWidth, top, left } = sized(g);
+        within(() => {
+          const dy = reserve(g.batch * outHeight * outWidth * g.channels * 4, false);
+          const x = reserve(g.batch * g.height * g.width * g.channels * 4, false);
+          const y = reserve(g.batch * outHeight * outWidth * g.channels * 4, false);
+          const dx = reserve(g.batch * g.height * g.width * g.channels * 4, true);
+          const image = [g.batch, g.height, g.width, g.channels] as const;
+          const window = [g.filterHeight, g.filterWidth, g.strideY, g.strideX] as const;
+          kernels.maxPoolGradient(dy, x, y, dx, ...image, ...window, outHeight, outWidth, top, left);
+        });
+      };
+      checkProperty(fc.property(geometries, check), { numRuns: 30, seed: 11 });
+    });
 
-  it("in convolutions by Winograd's tiles", () => {
-    checkProperty(fc.property(winogradGeometries, checkWinograd), { numRuns: 40, seed: 9 });
-  });
-});
+    it('in convolutions', () => {
+      checkProperty(fc.property(geometries, checkDirect), { numRuns: 40, seed: 8 });
+    });
+
+    it("in convolutions by Winograd's tiles", () => {
+      checkProperty(fc.property(winogradGeometries, checkWinograd), { numRuns: 40, seed: 9 });
+    });
+  },
+);
 
 function checkDirect(g: ConvGeometry): void {
   const { outHeight, outWidth, top, left } = sized(g);

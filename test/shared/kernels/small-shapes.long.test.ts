@@ -6,8 +6,8 @@ import { useGuardedWasm, variants } from './wasm-backend.ts';
 
 const TIMEOUT_MS = 600_000;
 
-describe.each(variants)('kernels on every small image, guarded on both sides, $name', ({ simd }) => {
-  const heap = useGuardedWasm(simd);
+describe.each(variants)('kernels on every small image, guarded on both sides, $name', ({ kernels }) => {
+  const heap = useGuardedWasm(kernels);
 
   it(
     'agree with plain loops and access only their tensors in convolutions',

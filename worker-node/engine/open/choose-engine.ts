@@ -3,9 +3,10 @@ import type { Engine } from '../../../shared/engine/engine.ts';
 import type { EngineChoice } from '../../../shared/engine/engine-choice.ts';
 import { createEngine } from '../../../shared/engine/tf-engine.ts';
 import { readFromHeap } from '../../../shared/kernels/wasm/read-from-heap.ts';
-import { registerWasmKernels } from '../../../shared/kernels/wasm/register.ts';
+import { registerWasmKernels, wasmVersion } from '../../../shared/kernels/wasm/register.ts';
 import { hasChosenWebGpu } from '../webgpu/saved-choice.ts';
 import { openNativeEngine } from '../native/open-native.ts';
+import { enableRelaxedSimd } from './relaxed-simd.ts';
 import { gpuOfEnv, NO_GPU, openWebGpuEngine } from '../webgpu/open-webgpu.ts';
 import { driverAdvice, thisSystem } from '../webgpu/system.ts';
 import { findWebGpuPackage } from '../webgpu/webgpu-package.ts';
@@ -61,18 +62,23 @@ export async function chooseEngine(
 /**
  * Opens WebAssembly with SIMD on one thread, which works wherever Node does. tfjs' wasm backend has no threads in Node, so
  * a machine's cores are used by one worker each.
+ * @param multiplyAdd whether kernels round products and sums once where this machine can, which is faster and gives other bits
+ *   @default true, unless the environment has GRADCAST_MULTIPLY_ADD=0
  * @throws Error with a sentence if it does not work
  */
-export async function openWasmEngine(): Promise<Engine> {
+export async function openWasmEngine(
+  multiplyAdd = process.env.GRADCAST_MULTIPLY_ADD !== '0',
+): Promise<Engine> {
   const tf = await import('@tensorflow/tfjs');
   await import('@tensorflow/tfjs-backend-wasm');
   tf.enableProdMode();
   // tfjs would use plain JavaScript.
   if (!(await tf.setBackend('wasm'))) throw new Error('WebAssembly does not work in this Node.');
-  registerWasmKernels(tf);
+  if (multiplyAdd) enableRelaxedSimd();
+  registerWasmKernels(tf, { multiplyAdd });
   const info = {
     backend: 'wasm',
-    version: tf.version.tfjs,
+    version: wasmVersion(tf, multiplyAdd),
     device: cpus()[0]?.model.trim() ?? 'CPU',
     threads: 1,
   };

@@ -1,7 +1,9 @@
-/** a * b + c. One rounding where the module is compiled with relaxed SIMD and the processor has the instruction, else two. */
-// @ts-ignore: decorator
+/**
+ * a * b + c. In the module with relaxed SIMD it is one instruction, which rounds once on CPUs that have a fused one; in the plain
+ * module it is two, which round twice everywhere.
+ */
+// @ts-ignore: AssemblyScript's decorator
 @inline
 export function multiplyAdd(a: v128, b: v128, c: v128): v128 {
-  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c);
-  return f32x4.add(c, f32x4.mul(a, b));
+  return ASC_FEATURE_RELAXED_SIMD ? f32x4.relaxed_madd(a, b, c) : f32x4.add(c, f32x4.mul(a, b));
 }

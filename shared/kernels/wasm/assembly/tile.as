@@ -1,3 +1,5 @@
+import { multiplyAdd } from './multiply-add';
+
 // The 4 x 8 tile that all products here are made of: eight v128 sums stay in registers while k runs. With four
 // splats, two rows of b and one product that is the fifteen registers that V8 has on x64. So no unrolling: V8 moves
 // the loads of an unrolled step together and spills (measured: a third slower with two steps at once).
