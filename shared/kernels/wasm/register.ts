@@ -1,13 +1,24 @@
 import type { GradConfig, KernelConfig } from '@tensorflow/tfjs';
 import { type KernelFunc, type WasmBackend, type TensorInfo, kernelFunc } from './backend.ts';
 import type { TF } from '../../util/tf.ts';
+import { FusedKernel, RELU_GRAD } from '../fused-ops.ts';
+import {
+  biasedConvolution,
+  biasedConvolutionGradFilter,
+  biasedConvolutionGradInput,
+} from './biased-convolution.ts';
 import { batchMatMul, fusedMatMul } from './mat-mul.ts';
 import { conv2d, fusedConv2d } from './conv2d.ts';
 import { conv2dBackpropFilter } from './conv2d-backprop-filter.ts';
 import { conv2dBackpropInput } from './conv2d-backprop-input.ts';
 import { depthwiseBackpropFilter, depthwiseBackpropInput } from './depthwise-backprop.ts';
 import { maxPoolGrad } from './max-pool-grad.ts';
-import { RELU_GRAD, reluGrad, reluGradGradient, reluGradient } from './relu-grad.ts';
+import { reluGrad, reluGradGradient, reluGradient } from './relu-grad.ts';
+import {
+  pooledConvolution,
+  pooledConvolutionGradFilter,
+  pooledConvolutionGradInput,
+} from './pooled-convolution.ts';
 import { withExplicitPadding } from './same-padding.ts';
 import { fusesMultiplyAdd, type SimdKernels, simdKernels } from './simd.ts';
 import { sum, unsortedSegmentSum } from './sums.ts';
@@ -34,7 +45,7 @@ const stockKernels = new WeakMap<object, Stock>();
 
 /**
  * Registers the kernels that training lacks on tfjs' WebAssembly backend, and faster ones for others. The backend must be
- * imported before, but need not be started. Replaces kernels of backend 'wasm' and the gradient of Relu, which stays tfjs'
+ * imported before, but need not be started; convolutions are computed together with their pools only if it is. Replaces kernels of backend 'wasm' and the gradient of Relu, which stays tfjs'
  * own on other backends. May be called again, also with other options.
  */
 export function registerWasmKernels(tf: TF, options: WasmKernelOptions = {}): void {
@@ -48,6 +59,12 @@ export function registerWasmKernels(tf: TF, options: WasmKernelOptions = {}): vo
     // tfjs' setup still has to run, because it binds the function of the fallback.
     replaceKernel(tf, { ...config, kernelName, backendName: 'wasm', kernelFunc });
   }
+  const backend = tf.findBackend('wasm') as unknown as WasmBackend | null;
+  const pools = backend !== null && simd(backend) !== null;
+  for (const [kernelName, make] of Object.entries(pooledFactories)) {
+    if (tf.getKernel(kernelName, 'wasm') as KernelConfig | undefined) tf.unregisterKernel(kernelName, 'wasm');
+    if (pools) tf.registerKernel({ kernelName, backendName: 'wasm', kernelFunc: make(simd) });
+  }
   replaceGradient(tf, reluGradient(tf, stock.relu));
   replaceGradient(tf, reluGradGradient(tf));
 }
@@ -60,6 +77,9 @@ type Factory = (tf: TF, stock: KernelFunc, simd: (backend: WasmBackend) => SimdK
 
 const factories: Record<string, Factory> = {
   BatchMatMul: batchMatMul,
+  [FusedKernel.convolution]: (tf, _stock, simd) => biasedConvolution(tf, simd),
+  [FusedKernel.gradInput]: biasedConvolutionGradInput,
+  [FusedKernel.gradFilter]: (tf, _stock, simd) => biasedConvolutionGradFilter(tf, simd),
   Conv2D: conv2d,
   Conv2DBackpropFilter: (tf, _stock, simd) => conv2dBackpropFilter(tf, simd),
   Conv2DBackpropInput: conv2dBackpropInput,
@@ -79,6 +99,13 @@ const factories: Record<string, Factory> = {
   Sum: sum,
   Transform: transform,
   UnsortedSegmentSum: unsortedSegmentSum,
+};
+
+/** Kernels without a form that works without SIMD. */
+const pooledFactories: Record<string, (simd: (backend: WasmBackend) => SimdKernels | null) => KernelFunc> = {
+  [FusedKernel.pooled]: pooledConvolution,
+  [FusedKernel.pooledGradInput]: pooledConvolutionGradInput,
+  [FusedKernel.pooledGradFilter]: pooledConvolutionGradFilter,
 };
 
 function captureStock(tf: TF): Stock {

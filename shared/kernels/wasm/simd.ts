@@ -121,8 +121,117 @@ export interface SimdKernels {
     left: number,
     scratch: number,
   ): void;
+  winogradFourFilterBytes(k: number, n: number): number;
+  winogradFourFilters(filter: number, channels: number, filters: number, turned: boolean, to: number): void;
+  winogradFourScratchBytes(channels: number, filters: number): number;
+  winogradFourConv(
+    x: number,
+    packed: number,
+    bias: number,
+    relu: boolean,
+    out: number,
+    batch: number,
+    height: number,
+    width: number,
+    channels: number,
+    filters: number,
+    outHeight: number,
+    outWidth: number,
+    top: number,
+    left: number,
+    scratch: number,
+  ): void;
+  patchConvScratchBytes(taps: number, filters: number, outWidth: number): number;
+  patchConv(
+    x: number,
+    filter: number,
+    bias: number,
+    relu: boolean,
+    out: number,
+    batch: number,
+    height: number,
+    width: number,
+    channels: number,
+    filterHeight: number,
+    filterWidth: number,
+    filters: number,
+    strideY: number,
+    strideX: number,
+    outHeight: number,
+    outWidth: number,
+    top: number,
+    left: number,
+    scratch: number,
+  ): void;
+  patchFilterGradientScratchBytes(taps: number, filters: number, outWidth: number): number;
+  patchFilterGradient(
+    x: number,
+    dy: number,
+    y: number,
+    out: number,
+    bias: number,
+    batch: number,
+    height: number,
+    width: number,
+    channels: number,
+    filterHeight: number,
+    filterWidth: number,
+    filters: number,
+    strideY: number,
+    strideX: number,
+    outHeight: number,
+    outWidth: number,
+    top: number,
+    left: number,
+    scratch: number,
+  ): void;
+  poolWinners(
+    y: number,
+    out: number,
+    winners: number,
+    height: number,
+    width: number,
+    channels: number,
+    relu: boolean,
+  ): void;
+  pooledScratchBytes(channels: number, filters: number, outHeight: number, outWidth: number): number;
+  pooledFilterGradient(
+    x: number,
+    dy: number,
+    winners: number,
+    out: number,
+    bias: number,
+    batch: number,
+    height: number,
+    width: number,
+    channels: number,
+    filters: number,
+    outHeight: number,
+    outWidth: number,
+    top: number,
+    left: number,
+    scratch: number,
+  ): void;
+  pooledInputGradient(
+    dy: number,
+    winners: number,
+    filter: number,
+    dx: number,
+    batch: number,
+    height: number,
+    width: number,
+    channels: number,
+    filters: number,
+    outHeight: number,
+    outWidth: number,
+    top: number,
+    left: number,
+    scratch: number,
+  ): void;
   reluGradient(dy: number, y: number, dx: number, n: number): void;
-  addRow(x: number, bias: number, out: number, rows: number, columns: number): void;
+  /** Whether these are the kernels that round a * b + c once. */
+  roundsOnce(): number;
+  addBias(x: number, bias: number, rows: number, columns: number, relu: boolean): void;
   sumRows(x: number, out: number, rows: number, columns: number): void;
   maxPoolGradient(
     dy: number,

@@ -107,9 +107,8 @@ describe.each([true, false])(
           kernels.reluGradient(dy, y, reserve(rows * 4, true), rows);
         });
         within(() => {
-          const x = reserve(rows * columns * 4, false);
           const bias = reserve(columns * 4, false);
-          kernels.addRow(x, bias, reserve(rows * columns * 4, true), rows, columns);
+          kernels.addBias(reserve(rows * columns * 4, true), bias, rows, columns, true);
         });
         within(() => {
           const x = reserve(rows * columns * 4, false);

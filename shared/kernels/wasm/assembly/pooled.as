@@ -299,3 +299,41 @@ export function addTaps(list: usize, count: i32, weights: usize, at: usize, row:
   v128.store(bottom, c7, 16);
   v128.store(bottom, c8, 32);
 }
+
+/** Place in winners of a window whose outputs are all 0 after ReLU. */
+const NONE: i32 = 255;
+
+/**
+ * out [height / 2][width / 2][channels] = largest of each 2 x 2 outputs y [height][width][channels], and winners their places,
+ * the first of equal ones. Where relu, y has no negative values, and the place of 0 is NONE. channels a multiple of 4.
+ */
+export function poolWinners(y: usize, out: usize, winners: usize, height: i32, width: i32, channels: i32, relu: bool): void {
+  const pixel = (<usize>channels) << 2;
+  const row = <usize>width * pixel;
+  const least = f32x4.splat(relu ? 0 : -Infinity);
+  const one = i32x4.splat(1);
+  for (let oy = 0; oy < height >> 1; ++oy, y += 2 * row) {
+    let from = y;
+    for (let ox = 0; ox < width >> 1; ++ox, from += 2 * pixel) {
+      for (let c: usize = 0; c < pixel; c += 16, out += 16, winners += 4) {
+        const v0 = v128.load(from + c);
+        const v1 = v128.load(from + pixel + c);
+        const v2 = v128.load(from + row + c);
+        const v3 = v128.load(from + row + pixel + c);
+        // NaN is the largest.
+        const largest = f32x4.max(f32x4.max(v0, v1), f32x4.max(v2, v3));
+        const not0 = f32x4.ne(v0, largest);
+        const not1 = v128.and(not0, f32x4.ne(v1, largest));
+        const not2 = v128.and(not1, f32x4.ne(v2, largest));
+        // Each comparison that fails counts one.
+        let place = v128.and(not0, one);
+        place = i32x4.add(place, v128.and(not1, one));
+        place = i32x4.add(place, v128.and(not2, one));
+        place = v128.or(place, v128.and(f32x4.le(largest, least), i32x4.splat(NONE)));
+        v128.store(out, largest);
+        const half = i16x8.narrow_i32x4_u(place, place);
+        v128.store32_lane(winners, i8x16.narrow_i16x8_u(half, half), 0);
+      }
+    }
+  }
+}

@@ -4,8 +4,6 @@ import { multiplyAdd } from './multiply-add';
 // splats, two rows of b and one product that is the fifteen registers that V8 has on x64. So no unrolling: V8 moves
 // the loads of an unrolled step together and spills (measured: a third slower with two steps at once).
 
-import { multiplyAdd } from './multiply-add';
-
 /**
  * t[4][8] = sum over rows and cols of a[.., 0..3] (outer) b[.., 0..7].
  * a: 4 consecutive floats, stepping aStep bytes a column and aRowStep bytes a row; b: packed [rows * cols][8].

@@ -86,11 +86,10 @@ export function winogradFourScratchBytes(channels: i32, filters: i32): usize {
 /**
  * out [batch][outHeight][outWidth][filters] = convolution of x [batch][height][width][channels], padded with zeros
  * (top and left in front, behind as far as needed), by filters from winogradFourFilters, plus bias [filters] unless it is 0,
- * then ReLU if relu. Where mask is not 0, x counts as 0 where mask is not positive. channels a multiple of 4.
+ * then ReLU if relu. channels a multiple of 4.
  */
 export function winogradFourConv(
   x: usize,
-  mask: usize,
   u: usize,
   bias: usize,
   relu: bool,
@@ -128,13 +127,12 @@ export function winogradFourConv(
   for (let t = 0; t < tiles; t += BLOCK) {
     const count = min(BLOCK, tiles - t);
     for (let i = 0; i < count; ++i) {
-      const image = <usize>(n * height * width) * pixel;
-      let from = x + image;
+      let from = x + <usize>(n * height * width) * pixel;
       let row = <usize>width * pixel;
       const y0 = 4 * ty - top;
       const x0 = 4 * tx - left;
-      if (mask != 0 || y0 < 0 || x0 < 0 || y0 + 6 > height || x0 + 6 > width) {
-        layPatch(from, mask == 0 ? 0 : mask + image, height, width, pixel, y0, x0, patch);
+      if (y0 < 0 || x0 < 0 || y0 + 6 > height || x0 + 6 > width) {
+        layPatch(from, height, width, pixel, y0, x0, patch);
         from = patch;
         row = 6 * pixel;
       } else {
@@ -174,31 +172,15 @@ export function winogradFourConv(
   }
 }
 
-/** Copies 6 x 6 pixels of an image from (y0, x0) to `to`, zeros beyond the image and where the mask is not positive. */
-function layPatch(
-  image: usize,
-  mask: usize,
-  height: i32,
-  width: i32,
-  pixel: usize,
-  y0: i32,
-  x0: i32,
-  to: usize,
-): void {
+/** Copies 6 x 6 pixels of an image from (y0, x0) to `to`, zeros beyond the image. */
+function layPatch(image: usize, height: i32, width: i32, pixel: usize, y0: i32, x0: i32, to: usize): void {
   const zero = f32x4.splat(0);
   for (let y = y0; y < y0 + 6; ++y) {
     for (let x = x0; x < x0 + 6; ++x, to += pixel) {
-      // Not memory.copy and memory.fill, which cost more than these few values.
-      if (y < 0 || x < 0 || y >= height || x >= width) {
-        for (let c: usize = 0; c < pixel; c += 16) v128.store(to + c, zero);
-        continue;
-      }
-      const at = <usize>(y * width + x) * pixel;
-      for (let c: usize = 0; c < pixel; c += 16) {
-        let value = v128.load(image + at + c);
-        if (mask != 0) value = v128.and(value, f32x4.gt(v128.load(mask + at + c), zero));
-        v128.store(to + c, value);
-      }
+      const isInside = y >= 0 && x >= 0 && y < height && x < width;
+      const from = image + <usize>(y * width + x) * pixel;
+      // Not memory.copy, which costs more than these few values.
+      for (let c: usize = 0; c < pixel; c += 16) v128.store(to + c, isInside ? v128.load(from + c) : zero);
     }
   }
 }
