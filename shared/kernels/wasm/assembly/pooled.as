@@ -3,6 +3,9 @@
 // place of each window's largest output, 0 to 3 in row-major order, or NONE where ReLU made it zero.
 import { multiplyAdd } from './multiply-add';
 
+/** Place in winners of a window whose outputs are all 0 after ReLU. */
+const NONE: i32 = 255;
+
 /** Bytes of nine sums of four channels. */
 const NINE: usize = 144;
 
@@ -16,9 +19,8 @@ function planeBytes(outHeight: i32, outWidth: i32): usize {
 export function pooledScratchBytes(channels: i32, filters: i32, outHeight: i32, outWidth: i32): usize {
   const entries = (<usize>((outHeight >> 1) * (outWidth >> 1) * filters)) << 3;
   const sums = NINE * <usize>((channels >> 2) * filters);
-  return (
-    160 + entries + ((<usize>max(filters, (outHeight >> 1) * (outWidth >> 1) * 4)) << 2) + planeBytes(outHeight, outWidth) + sums
-  );
+  const counts = (<usize>max(filters, (outHeight >> 1) * (outWidth >> 1) * 4)) << 2;
+  return 160 + entries + counts + planeBytes(outHeight, outWidth) + sums + <usize>((filters + 15) & ~15);
 }
 
 /**
@@ -171,7 +173,7 @@ export function addNine(t: usize, sum: usize): void {
 
 /**
  * dx [batch][height][width][channels] = gradient of the input, from the pool's gradient dy [batch][outHeight / 2][outWidth / 2]
- * [filters] and the filters [3][3][channels][filters]; padding as for pooledFilterGradient. channels a multiple of 4.
+ * [filters] and the filters [3][3][channels][filters]; padding as for pooledFilterGradient. channels and filters multiples of 4.
  */
 export function pooledInputGradient(
   dy: usize,
@@ -198,6 +200,8 @@ export function pooledInputGradient(
   const counts = lists + ((<usize>(cells * filters)) << 3);
   const plane = counts + ((<usize>max(filters, cells * 4)) << 2);
   const taps = plane + planeBytes(outHeight, outWidth);
+  const codes = taps + NINE * <usize>(blocks * filters);
+  memory.fill(codes, <u8>NONE, <usize>((filters + 15) & ~15));
   let to = taps;
   for (let block: usize = 0; block < <usize>blocks; ++block) {
     for (let f: usize = 0; f < <usize>filters; ++f) {
@@ -214,7 +218,7 @@ export function pooledInputGradient(
   const pixel = (<usize>channels) << 2;
   if (rows < height || columns < width) memory.fill(dx, 0, <usize>(batch * height * width) * pixel);
   for (let n = 0; n < batch; ++n) {
-    listsByPlace(dy, winners, cells, filters, lists, counts);
+    listsByPlace(dy, winners, cells, filters, lists, counts, codes);
     dy += (<usize>(cells * filters)) << 2;
     winners += <usize>(cells * filters);
     for (let block = 0; block < blocks; ++block) {
@@ -244,19 +248,38 @@ export function pooledInputGradient(
   }
 }
 
-/** For each window and place, the list of (place of the filter's taps, gradient) of the filters whose largest output is there. */
-function listsByPlace(dy: usize, winners: usize, cells: i32, filters: i32, lists: usize, counts: usize): void {
-  for (let cell = 0; cell < cells; ++cell, counts += 16) {
-    for (let place: u8 = 0; place < 4; ++place) {
+/**
+ * For each window and place, the list of (place of the filter's taps, gradient) of the filters whose largest output is there, one
+ * behind the other. `codes` has room for one byte for each filter, filled up to vectors.
+ */
+function listsByPlace(
+  dy: usize,
+  winners: usize,
+  cells: i32,
+  filters: i32,
+  lists: usize,
+  counts: usize,
+  codes: usize,
+): void {
+  for (let cell = 0; cell < cells; ++cell) {
+    // A gradient of 0 is none, NaN is one.
+    for (let f: usize = 0; f < <usize>filters; f += 4) {
+      const isZero = f32x4.eq(v128.load(dy + (f << 2)), f32x4.splat(0));
+      const half = i16x8.narrow_i32x4_s(isZero, isZero);
+      const code = v128.or(v128.load32_zero(winners + f), i8x16.narrow_i16x8_s(half, half));
+      v128.store32_lane(codes + f, code, 0);
+    }
+    for (let place: u8 = 0; place < 4; ++place, counts += 4) {
       const first = lists;
-      let taps: u32 = 0;
-      for (let f: usize = 0; f < <usize>filters; ++f, taps += <u32>NINE) {
-        const value = load<f32>(dy + (f << 2));
-        store<u32>(lists, taps);
-        store<f32>(lists, value, 4);
-        lists += (<usize>(load<u8>(winners + f) == place) & <usize>(value != 0)) << 3;
+      for (let group: usize = 0; group < <usize>filters; group += 16) {
+        let bits = i8x16.bitmask(i8x16.eq(v128.load(codes + group), i8x16.splat(place)));
+        for (; bits != 0; bits &= bits - 1, lists += 8) {
+          const f = group + <usize>ctz(bits);
+          store<u32>(lists, <u32>(f * NINE));
+          store<f32>(lists, load<f32>(dy + (f << 2)), 4);
+        }
       }
-      store<u32>(counts + ((<usize>place) << 2), <u32>((lists - first) >> 3));
+      store<u32>(counts, <u32>((lists - first) >> 3));
     }
     dy += (<usize>filters) << 2;
     winners += <usize>filters;
@@ -299,9 +322,6 @@ export function addTaps(list: usize, count: i32, weights: usize, at: usize, row:
   v128.store(bottom, c7, 16);
   v128.store(bottom, c8, 32);
 }
-
-/** Place in winners of a window whose outputs are all 0 after ReLU. */
-const NONE: i32 = 255;
 
 /**
  * out [height / 2][width / 2][channels] = largest of each 2 x 2 outputs y [height][width][channels], and winners their places,
