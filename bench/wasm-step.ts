@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import { registerWasmKernels } from '../shared/kernels/wasm/register.ts';
-import { enableRelaxedSimd } from '../worker-node/engine/open/relaxed-simd.ts';
+import { enableRelaxedSimd } from '../worker-node/engine/open/open-wasm.ts';
 import { median } from './support/statistics.ts';
 
 const steps = Number(process.argv[2] ?? 15);

@@ -6,7 +6,7 @@ import type { ConvGeometry } from '../../support/reference-kernels.ts';
 import { sized } from '../../support/reference-kernels.ts';
 import { geometries, winogradGeometries } from './arbitraries.ts';
 import { checkProperty } from '../../support/property.ts';
-import { enableRelaxedSimd } from '../../../worker-node/engine/open/relaxed-simd.ts';
+import { enableRelaxedSimd } from '../../../worker-node/engine/open/open-wasm.ts';
 
 // The kernels share their memory with all tensors. A write outside of their output and scratch would change other tensors.
 const UNTOUCHED = 0xab;
