@@ -1,4 +1,4 @@
-import type { GradConfig, KernelConfig } from '@tensorflow/tfjs';
+import type { DataType, GradConfig, KernelConfig } from '@tensorflow/tfjs';
 import { type KernelFunc, type WasmBackend, type TensorInfo, kernelFunc } from './backend.ts';
 import type { TF } from '../../util/tf.ts';
 import { FusedKernel, RELU_GRAD } from '../fused-ops.ts';
@@ -80,6 +80,7 @@ const factories: Record<string, Factory> = {
   [FusedKernel.convolution]: (tf, _stock, simd) => biasedConvolution(tf, simd),
   [FusedKernel.gradInput]: biasedConvolutionGradInput,
   [FusedKernel.gradFilter]: (tf, _stock, simd) => biasedConvolutionGradFilter(tf, simd),
+  Cast: cast,
   Conv2D: conv2d,
   Conv2DBackpropFilter: (tf, _stock, simd) => conv2dBackpropFilter(tf, simd),
   Conv2DBackpropInput: conv2dBackpropInput,
@@ -147,5 +148,19 @@ export function identity(): KernelFunc {
     const { dataId, shape, dtype } = inputs.x;
     (backend as WasmBackend & { incRef(dataId: object): void }).incRef(dataId);
     return { dataId, shape, dtype };
+  });
+}
+
+interface CastAttrs {
+  readonly dtype: DataType;
+}
+
+/** Cast: to the type that the values have, the same values under a second reference. The stock kernel copies them. */
+export function cast(_tf: TF, stock: KernelFunc): KernelFunc {
+  const share = identity();
+  return kernelFunc<IdentityInputs, CastAttrs>((call) => {
+    const { inputs, attrs } = call;
+    const func = inputs.x.dtype === attrs.dtype ? share : stock;
+    return func(call as unknown as Parameters<KernelFunc>[0]) as TensorInfo;
   });
 }

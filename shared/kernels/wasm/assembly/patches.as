@@ -96,21 +96,41 @@ function layPatches(
   const run = filterWidth * channels;
   const end = to + ((<usize>(filterHeight * run)) << 2);
   for (let ox = 0; ox < outWidth; ++ox) store<f32>(end + <usize>ox * step, 1);
-  for (let ky = 0; ky < filterHeight; ++ky, to += (<usize>run) << 2) {
+  for (let ky = 0; ky < filterHeight; ++ky) {
     const y = y0 + ky;
     const isRow = y >= 0 && y < height;
-    let at = to;
-    for (let ox = 0, first = -left; ox < outWidth; ++ox, first += strideX, at += step) {
-      const from = image + ((<usize>((y * width + first) * channels)) << 2);
-      if (isRow && first >= 0 && first + filterWidth <= width) {
-        for (let i: usize = 0; i < (<usize>run) << 2; i += 4) store<f32>(at + i, load<f32>(from + i));
-        continue;
-      }
-      for (let kx = 0, i: usize = 0; kx < filterWidth; ++kx) {
-        const isInside = isRow && first + kx >= 0 && first + kx < width;
-        for (let c = 0; c < channels; ++c, i += 4) store<f32>(at + i, isInside ? load<f32>(from + i) : 0);
-      }
+    for (let kx = 0; kx < filterWidth; ++kx, to += (<usize>channels) << 2) {
+      // Outputs from `first` on, and before `last`, have this tap within the image.
+      const x = kx - left;
+      const first = isRow ? min(outWidth, max(0, (strideX - 1 - x) / strideX)) : outWidth;
+      const last = isRow && width > x ? max(first, min(outWidth, (width - 1 - x) / strideX + 1)) : first;
+      clearTap(to, first, channels, step);
+      const at = to + <usize>first * step;
+      copyTap(image + ((<usize>((y * width + x + first * strideX) * channels)) << 2), strideX, at, last - first, channels, step);
+      clearTap(to + <usize>last * step, outWidth - last, channels, step);
     }
+  }
+}
+
+/** Copies a tap's values to `count` patches, whose inputs lie strideX pixels apart. */
+// @ts-ignore: decorator
+@inline
+function copyTap(from: usize, strideX: i32, to: usize, count: i32, channels: i32, step: usize): void {
+  const far = (<usize>(strideX * channels)) << 2;
+  if (channels == 1) {
+    for (; count > 0; --count, from += far, to += step) store<f32>(to, load<f32>(from));
+    return;
+  }
+  for (; count > 0; --count, from += far, to += step) {
+    for (let c: usize = 0; c < (<usize>channels) << 2; c += 4) store<f32>(to + c, load<f32>(from + c));
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function clearTap(to: usize, count: i32, channels: i32, step: usize): void {
+  for (; count > 0; --count, to += step) {
+    for (let c: usize = 0; c < (<usize>channels) << 2; c += 4) store<f32>(to + c, 0);
   }
 }
 
