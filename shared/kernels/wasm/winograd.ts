@@ -6,8 +6,12 @@ import type { SimdKernels } from './simd.ts';
 /** Smallest side of an image that is worth it: a tile yields 2 x 2 outputs, and much of it would lie beyond the edge. */
 const MIN_SIDE = 4;
 
-/** Fewest channels for tiles of 4 x 4 outputs. */
+// Tiles of 4 x 4 outputs need 36/64 of the products, but their error is larger. Where it is at most twice that of TensorFlow, they
+// are used (docs/decisions/0052-convolutions.md): never where products are rounded, nor for the gradient of the input.
+/** Fewest channels for large tiles. */
 const MIN_CHANNELS = 32;
+/** Fewest large tiles of the filter's gradient, which is the sum over them. */
+const MIN_TILES = 1024;
 
 /** Whether Winograd's algorithm supports a convolution's taps and strides, and its images are large enough. */
 function isSuitable(info: ConvolutionInfo, height: number, width: number): boolean {
@@ -23,10 +27,6 @@ function isSuitable(info: ConvolutionInfo, height: number, width: number): boole
     width >= MIN_SIDE
   );
 }
-
-/** Whether tiles of 4 x 4 outputs apply: with fewer channels, or products rounded twice, their error is above twice that of plain sums. */
-const usesLargeTiles = (simd: SimdKernels, channels: number): boolean =>
-  channels >= MIN_CHANNELS && simd.roundsOnce() !== 0;
 
 /** What is added to a convolution's output. */
 export interface Epilogue {
@@ -118,7 +118,7 @@ export function withWinograd(
   { bias, relu }: Epilogue,
   use: (convolve: (x: number, out: number, batch: number) => void) => void,
 ): void {
-  const isLarge = usesLargeTiles(simd, from.channels);
+  const isLarge = !turned && from.channels >= MIN_CHANNELS && simd.roundsOnce() !== 0;
   const packedBytes = isLarge
     ? simd.winogradFourFilterBytes(from.channels, to.channels)
     : simd.winogradFilterBytes(from.channels, to.channels);
@@ -130,7 +130,7 @@ export function withWinograd(
     const [channels, filters] = turned ? [to.channels, from.channels] : [from.channels, to.channels];
     const sizes = [from.height, from.width, from.channels, to.channels, to.height, to.width] as const;
     if (isLarge) {
-      simd.winogradFourFilters(filter, channels, filters, turned, packed);
+      simd.winogradFourFilters(filter, channels, filters, packed, scratch);
       use((x, out, batch) => {
         simd.winogradFourConv(x, packed, bias, relu, out, batch, ...sizes, top, left, scratch);
       });
@@ -155,19 +155,20 @@ export function winogradFilterGradient(
   const { batchSize, inHeight, inWidth, inChannels, outChannels, outHeight, outWidth, padInfo } = info;
   if (!isSuitable(info, outHeight, outWidth) || inChannels % 4 !== 0 || outChannels % 4 !== 0) return null;
   const out = backend.makeOutput([...info.filterShape], 'float32');
-  const bytes = simd.winogradFilterGradientScratchBytes(inChannels, outChannels, outHeight, outWidth);
+  const sizes = [inHeight, inWidth, inChannels, outChannels, outHeight, outWidth] as const;
+  const tiles = batchSize * Math.ceil(outHeight / 4) * Math.ceil(outWidth / 4);
+  const isLarge = tiles >= MIN_TILES && simd.roundsOnce() !== 0;
+  const bytes = isLarge
+    ? simd.winogradFourFilterGradientScratchBytes(inChannels, outChannels)
+    : simd.winogradFilterGradientScratchBytes(inChannels, outChannels, outHeight, outWidth);
+  const compute = isLarge ? simd.winogradFourFilterGradient : simd.winogradFilterGradient;
   withScratch(backend, bytes, (scratch) =>
-    simd.winogradFilterGradient(
+    compute(
       pointerOf(backend, x),
       pointerOf(backend, dy),
       pointerOf(backend, out),
       batchSize,
-      inHeight,
-      inWidth,
-      inChannels,
-      outChannels,
-      outHeight,
-      outWidth,
+      ...sizes,
       padInfo.top,
       padInfo.left,
       scratch,

@@ -9,6 +9,7 @@ export { winogradFourConv, winogradFourFilterBytes, winogradFourFilters, winogra
 export { poolWinners, pooledFilterGradient, pooledInputGradient, pooledScratchBytes } from './pooled';
 export { patchConv, patchConvScratchBytes, patchFilterGradient, patchFilterGradientScratchBytes } from './patches';
 export { roundsOnce } from './multiply-add';
+export { winogradFourFilterGradient, winogradFourFilterGradientScratchBytes } from './winograd-four-gradient';
 // Not used outside: what is exported stays a function. Inlined into a long function, V8 spills the sums of its loop.
 export { outerTile, rowTile } from './tile';
 export { biasedTile, packActive } from './patches';

@@ -1,41 +1,43 @@
-// Winograd's F(4x4, 3x3): 36 products for 4 x 4 outputs of 3 x 3 taps, where plain sums take 144 (Lavin and Gray, "Fast
-// Algorithms for Convolutional Neural Networks", 2016). The points are 0, 5/8, -5/8, 3/2, -3/2 and infinity, with which the
-// error is less than half of that with 0, 1, -1, 2, -2.
+// Convolution by tiles of 4 x 4 outputs; see winograd-four-tiles.as.
 import { multiplyAdd } from './multiply-add';
 import { rowTile } from './tile';
-
-const A: f64 = 0.625;
-const B: f64 = 1.5;
-const AA: f64 = A * A;
-const BB: f64 = B * B;
+import { A, AA, B, BB, layPatch, transformInput } from './winograd-four-tiles';
 
 /** Tiles whose transforms are computed at once; they stay in the second-level cache. */
 const BLOCK: i32 = 20;
 
-/** Bytes of the transformed filters: 36 times panels [ceil(n / 8)][k][8]. */
-export function winogradFourFilterBytes(k: i32, n: i32): usize {
-  return (<usize>(36 * k * ((n + 7) >> 3))) << 5;
+/** Bytes of the transformed filters: 36 times panels [ceil(filters / 8)][channels][8]. */
+export function winogradFourFilterBytes(channels: i32, filters: i32): usize {
+  return (<usize>(36 * channels * ((filters + 7) >> 3))) << 5;
 }
 
-/**
- * Transforms filters [3][3][channels][filters] for winogradFourConv. Turned, they are those of the gradient by the
- * input: by half a turn, channels and filters exchanged.
- */
-export function winogradFourFilters(filter: usize, channels: i32, filters: i32, turned: bool, to: usize): void {
-  const k = turned ? filters : channels;
-  const n = turned ? channels : filters;
-  const kStep: usize = turned ? 4 : (<usize>filters) << 2;
-  const nStep: usize = turned ? (<usize>filters) << 2 : 4;
-  const tap = (<usize>(channels * filters)) << 2;
-  const xi = (<usize>(k * ((n + 7) >> 3))) << 5;
-  for (let j = 0; j < n; j += 8) {
-    for (let i = 0; i < k; ++i) {
-      for (let e = 0; e < 8; ++e, to += 4) {
-        const from = filter + <usize>i * kStep + <usize>(j + e) * nStep;
-        for (let y = 0; y < 6; ++y) {
-          for (let x = 0; x < 6; ++x) {
-            const at = to + <usize>(6 * y + x) * xi;
-            store<f32>(at, j + e < n ? <f32>transformedTap(from, tap, y, x, turned) : 0);
+/** Transforms filters [3][3][channels][filters] for winogradFourConv. scratch holds 384 bytes. */
+export function winogradFourFilters(filter: usize, channels: i32, filters: i32, to: usize, scratch: usize): void {
+  const pixel = (<usize>filters) << 2;
+  const tap = <usize>channels * pixel;
+  const xi = (<usize>(channels * ((filters + 7) >> 3))) << 5;
+  // In double precision: what is rounded here, all products with it inherit. Two filters at a time.
+  for (let j = 0; j < filters; j += 8) {
+    for (let c = 0; c < channels; ++c) {
+      for (let f = j; f < j + 8; f += 2, to += 8) {
+        const from = filter + <usize>c * pixel + ((<usize>f) << 2);
+        const second = f + 1 < filters ? 4 : 0;
+        if (f >= filters) {
+          for (let p: usize = 0; p < 36; ++p) store<u64>(to + p * xi, 0);
+          continue;
+        }
+        for (let x: usize = 0; x < 3; ++x) {
+          const g0 = tapPair(from + x * tap, second);
+          const g1 = tapPair(from + (3 + x) * tap, second);
+          const g2 = tapPair(from + (6 + x) * tap, second);
+          filterSix(g0, g1, g2, scratch + (x << 4), 48);
+        }
+        for (let y: usize = 0; y < 6; ++y) {
+          const row = scratch + 48 * y;
+          filterSix(v128.load(row), v128.load(row, 16), v128.load(row, 32), scratch + 288, 16);
+          for (let x: usize = 0; x < 6; ++x) {
+            const pair = f32x4.demote_f64x2_zero(v128.load(scratch + 288 + (x << 4)));
+            v128.store64_lane(to + (6 * y + x) * xi, pair, 0);
           }
         }
       }
@@ -43,31 +45,29 @@ export function winogradFourFilters(filter: usize, channels: i32, filters: i32, 
   }
 }
 
-function transformedTap(from: usize, tap: usize, y: i32, x: i32, turned: bool): f64 {
-  return tapAt(
-    y,
-    tapAt(x, tapOf(from, tap, 0, turned), tapOf(from, tap, 1, turned), tapOf(from, tap, 2, turned)),
-    tapAt(x, tapOf(from, tap, 3, turned), tapOf(from, tap, 4, turned), tapOf(from, tap, 5, turned)),
-    tapAt(x, tapOf(from, tap, 6, turned), tapOf(from, tap, 7, turned), tapOf(from, tap, 8, turned)),
-  );
-}
-
+/** A tap of two filters; where there is no second, the first twice. */
 // @ts-ignore: decorator
 @inline
-function tapOf(from: usize, tap: usize, index: i32, turned: bool): f64 {
-  return <f64>load<f32>(from + <usize>(turned ? 8 - index : index) * tap);
+function tapPair(from: usize, second: usize): v128 {
+  return f64x2.promote_low_f32x4(v128.load32_lane(from + second, v128.load32_zero(from), 1));
 }
 
-/** The polynomial of three taps at point i, divided by the product of the distances to the other points. */
+/** The polynomial of three taps at each point, divided by the product of the distances to the other points. */
 // @ts-ignore: decorator
 @inline
-function tapAt(i: i32, g0: f64, g1: f64, g2: f64): f64 {
-  if (i == 0) return g0 / (AA * BB);
-  if (i == 1) return (g0 + A * g1 + AA * g2) / (2 * AA * (AA - BB));
-  if (i == 2) return (g0 - A * g1 + AA * g2) / (2 * AA * (AA - BB));
-  if (i == 3) return (g0 + B * g1 + BB * g2) / (2 * BB * (BB - AA));
-  if (i == 4) return (g0 - B * g1 + BB * g2) / (2 * BB * (BB - AA));
-  return g2;
+function filterSix(g0: v128, g1: v128, g2: v128, to: usize, step: usize): void {
+  v128.store(to, f64x2.mul(g0, f64x2.splat(1 / (AA * BB))));
+  let even = f64x2.add(g0, f64x2.mul(f64x2.splat(AA), g2));
+  let odd = f64x2.mul(f64x2.splat(A), g1);
+  const a = f64x2.splat(1 / (2 * AA * (AA - BB)));
+  v128.store(to + step, f64x2.mul(f64x2.add(even, odd), a));
+  v128.store(to + 2 * step, f64x2.mul(f64x2.sub(even, odd), a));
+  even = f64x2.add(g0, f64x2.mul(f64x2.splat(BB), g2));
+  odd = f64x2.mul(f64x2.splat(B), g1);
+  const b = f64x2.splat(1 / (2 * BB * (BB - AA)));
+  v128.store(to + 3 * step, f64x2.mul(f64x2.add(even, odd), b));
+  v128.store(to + 4 * step, f64x2.mul(f64x2.sub(even, odd), b));
+  v128.store(to + 5 * step, g2);
 }
 
 /** Distance of the 36 products' tables; the last line keeps them out of one set of the cache. */
@@ -170,49 +170,6 @@ export function winogradFourConv(
       }
     }
   }
-}
-
-/** Copies 6 x 6 pixels of an image from (y0, x0) to `to`, zeros beyond the image. */
-function layPatch(image: usize, height: i32, width: i32, pixel: usize, y0: i32, x0: i32, to: usize): void {
-  const zero = f32x4.splat(0);
-  for (let y = y0; y < y0 + 6; ++y) {
-    for (let x = x0; x < x0 + 6; ++x, to += pixel) {
-      const isInside = y >= 0 && x >= 0 && y < height && x < width;
-      const from = image + <usize>(y * width + x) * pixel;
-      // Not memory.copy, which costs more than these few values.
-      for (let c: usize = 0; c < pixel; c += 16) v128.store(to + c, isInside ? v128.load(from + c) : zero);
-    }
-  }
-}
-
-/** Transforms 6 x 6 inputs of four channels to v [36], step bytes apart; scratch holds 576 bytes. */
-function transformInput(from: usize, row: usize, pixel: usize, scratch: usize, v: usize, step: usize): void {
-  for (let x: usize = 0; x < 6; ++x) inputSix(from + x * pixel, row, scratch + (x << 4), 96);
-  for (let y: usize = 0; y < 6; ++y, v += 6 * step) inputSix(scratch + 96 * y, 16, v, step);
-}
-
-/** Values of d0 + d1 x + .. + d5 x^5 reduced at each point: one column of the input's transform. */
-// @ts-ignore: decorator
-@inline
-function inputSix(from: usize, fromStep: usize, to: usize, step: usize): void {
-  const d0 = v128.load(from);
-  const d1 = v128.load(from + fromStep);
-  const d2 = v128.load(from + 2 * fromStep);
-  const d3 = v128.load(from + 3 * fromStep);
-  const d4 = v128.load(from + 4 * fromStep);
-  const d5 = v128.load(from + 5 * fromStep);
-  const sum = f32x4.splat(<f32>(-AA - BB));
-  const product = f32x4.splat(<f32>(AA * BB));
-  v128.store(to, multiplyAdd(product, d0, multiplyAdd(sum, d2, d4)));
-  let even = multiplyAdd(f32x4.splat(<f32>-BB), d2, d4);
-  let odd = multiplyAdd(f32x4.splat(<f32>-BB), d1, d3);
-  v128.store(to + step, multiplyAdd(f32x4.splat(<f32>A), odd, even));
-  v128.store(to + 2 * step, multiplyAdd(f32x4.splat(<f32>-A), odd, even));
-  even = multiplyAdd(f32x4.splat(<f32>-AA), d2, d4);
-  odd = multiplyAdd(f32x4.splat(<f32>-AA), d1, d3);
-  v128.store(to + 3 * step, multiplyAdd(f32x4.splat(<f32>B), odd, even));
-  v128.store(to + 4 * step, multiplyAdd(f32x4.splat(<f32>-B), odd, even));
-  v128.store(to + 5 * step, multiplyAdd(product, d1, multiplyAdd(sum, d3, d5)));
 }
 
 /** Transforms the products m [36] of one tile back to rows x cols outputs. */
