@@ -56,6 +56,11 @@ describe.each(variants)('a convolution with bias and ReLU, $name', ({ kernels })
     checkFused({ ...g, pad: 'same', filters: 33 }, { relu: true, pool: false });
   });
 
+  it("agrees with plain loops where the filter's gradient is a sum over many large tiles", () => {
+    const g = { ...plain, height: 91, width: 94, channels: 4, filters: 12 };
+    checkFused(g, { relu: true, pool: false });
+  });
+
   it('agrees with plain loops for rows wider than a block of the matrix', () => {
     checkFused({ ...plain, batch: 1, height: 3, width: 150, channels: 1 }, { relu: true, pool: false });
   });

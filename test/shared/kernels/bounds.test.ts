@@ -296,15 +296,9 @@ function checkWinograd(g: ConvGeometry): void {
     const bias = reserve(g.filters * 4, false);
     const out = reserve(g.batch * outHeight * outWidth * g.filters * 4, true);
     const scratch = reserve(kernels.winogradFourScratchBytes(g.channels, g.filters), true);
-    kernels.winogradFourFilters(weights, g.channels, g.filters, false, packed);
+    kernels.winogradFourFilters(weights, g.channels, g.filters, packed, scratch);
     kernels.winogradFourConv(x, packed, bias, true, out, ...image, scratch);
     kernels.winogradFourConv(x, packed, 0, false, out, ...image, scratch);
-  });
-  within(() => {
-    // Turned, as for the gradient of the input.
-    const weights = reserve(9 * g.channels * g.filters * 4, false);
-    const packed = reserve(kernels.winogradFourFilterBytes(g.filters, g.channels), true);
-    kernels.winogradFourFilters(weights, g.channels, g.filters, true, packed);
   });
   if (g.filters % 4 !== 0) return;
   within(() => {
@@ -313,5 +307,12 @@ function checkWinograd(g: ConvGeometry): void {
     const out = reserve(9 * g.channels * g.filters * 4, true);
     const scratch = reserve(kernels.winogradFilterGradientScratchBytes(...sizes), true);
     kernels.winogradFilterGradient(x, dy, out, ...image, scratch);
+  });
+  within(() => {
+    const x = reserve(g.batch * g.height * g.width * g.channels * 4, false);
+    const dy = reserve(g.batch * outHeight * outWidth * g.filters * 4, false);
+    const out = reserve(9 * g.channels * g.filters * 4, true);
+    const scratch = reserve(kernels.winogradFourFilterGradientScratchBytes(g.channels, g.filters), true);
+    kernels.winogradFourFilterGradient(x, dy, out, ...image, scratch);
   });
 }
