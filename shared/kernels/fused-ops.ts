@@ -58,7 +58,7 @@ const registered = new WeakSet<object>();
  * is left is disposed when the pass, which is synchronous, has ended.
  */
 function keepForPass(tf: TF, tensor: tfjs.Tensor): tfjs.Tensor {
-  queueMicrotask(() => tensor.dispose());
+  void Promise.resolve().then(() => tensor.dispose());
   return tf.keep(tensor);
 }
 

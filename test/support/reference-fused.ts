@@ -48,7 +48,7 @@ export function fusedReference(
   };
   const y = pool ? maxPool(active, window) : active;
   const dy = Float32Array.from(dys);
-  let dSums = Float64Array.from(dy);
+  let dSums: Float64Array = Float64Array.from(dy);
   if (pool) {
     // Without the largest value of each window, its maximum is the second.
     const isLargest = maxPoolGradient(sums, new Float64Array(dy.length).fill(1), window);

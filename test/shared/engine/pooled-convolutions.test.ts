@@ -155,7 +155,7 @@ beforeAll(() => wasmEngine());
 const even = [10, 12, 4];
 
 describe('a convolution and its pool are one op, and compute what both layers do,', () => {
-  const inner = sequential(even, conv('c'), pool('p'));
+  const inner = layer('Sequential', 'inner', { layers: [input(even), conv('c'), pool('p')] });
   it.each<[string, Topology, number[], number]>([
     ['in a Sequential model', sequential(even, conv('c'), pool('p'), flatten, dense), even, 1],
     ['at the end of a model', sequential(even, conv('c'), pool('p')), even, 1],
@@ -224,19 +224,14 @@ describe('a convolution and its pool are one op, and compute what both layers do
       even,
       1,
     ],
-    [
-      'in a nested model',
-      sequential(even, { ...inner, config: { ...inner.config, name: 'inner' } } as Layer, flatten, dense),
-      even,
-      1,
-    ],
+    ['in a nested model', sequential(even, inner, flatten, dense), even, 1],
     [
       'in a nested model that is called twice',
       functional(
         even,
         ['sum'],
         called(conv('a', { filters: 4, padding: 'same' }), ['in']),
-        called({ ...inner, config: { ...inner.config, name: 'inner' } } as Layer, ['in'], ['a']),
+        called(inner, ['in'], ['a']),
         // Node 0 of a nested model is its own.
         called(layer('Add', 'sum'), ['inner:1', 'inner:2']),
       ),

@@ -20,7 +20,7 @@ export const settingsOf = ({ strideY, strideX, pad }: ConvGeometry, relu: boolea
 });
 
 /** Output of a fused convolution and its gradients by input, filter and bias. */
-export interface FusedValues {
+export interface FusedValues extends Record<string, Float32Array> {
   readonly y: Float32Array;
   readonly byInput: Float32Array;
   readonly byFilter: Float32Array;
