@@ -7,7 +7,7 @@ import { FusedKernel, type ConvolutionAttrs } from '../shared/kernels/fused-ops.
 import { fusesMultiplyAdd } from '../shared/kernels/wasm/simd.ts';
 import type { WasmBackend } from '../shared/kernels/wasm/backend.ts';
 import type { Step } from '../shared/protocol/messages.ts';
-import { openWasmEngine } from '../worker-node/engine/open/choose-engine.ts';
+import { openWasmEngine } from '../worker-node/engine/open/open-wasm.ts';
 import { forkEntry, nextMessage } from './support/children.ts';
 import type { NativeProduct } from './support/native-product.ts';
 import { cpuMs } from './support/cpu-time.ts';
@@ -24,6 +24,11 @@ const GOAL = 0.6;
 const MIN_MILLIONS = 10;
 /** Rows of the square matrices that native TensorFlow multiplies, too. */
 const SQUARE = 1536;
+
+const CONVOLUTIONS = new Set<string>([
+  ...[FusedKernel.convolution, FusedKernel.gradInput, FusedKernel.gradFilter],
+  ...[FusedKernel.pooled, FusedKernel.pooledGradInput, FusedKernel.pooledGradFilter],
+]);
 
 interface Call {
   readonly name: string;
@@ -110,7 +115,7 @@ function record(call: Call, ms: number): void {
 
 /** Products of a call of a kernel, each with its sum; null if it is none of products. */
 function productsOf({ name, inputs, attrs }: Call): { label: string; products: number } | null {
-  if (!Object.values(FusedKernel).some((fused) => fused === name) || attrs.filter === undefined) return null;
+  if (!CONVOLUTIONS.has(name)) return null;
   const [height, width, channels] = attrs.input;
   const [outHeight, outWidth, filters] = attrs.output;
   const taps = attrs.filter[0] * attrs.filter[1];

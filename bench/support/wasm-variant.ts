@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import { registerWasmKernels } from '../../shared/kernels/wasm/register.ts';
 import type { Step } from '../../shared/protocol/messages.ts';
-import { openWasmEngine } from '../../worker-node/engine/open/choose-engine.ts';
+import { openWasmEngine } from '../../worker-node/engine/open/open-wasm.ts';
 import { cpuMs } from './cpu-time.ts';
 import { syntheticShard } from './synthetic-shard.ts';
 

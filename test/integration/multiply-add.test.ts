@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { syntheticDigits } from '../../shared/data/synthetic-digits.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import { fusesMultiplyAdd } from '../../shared/kernels/wasm/simd.ts';
-import { enableRelaxedSimd } from '../../worker-node/engine/open/relaxed-simd.ts';
+import { enableRelaxedSimd } from '../../worker-node/engine/open/open-wasm.ts';
 import { openThreadedEngine, type ThreadedEngine } from '../../worker-node/thread/threaded-engine.ts';
 import { engineThreadFile } from '../support/fake-thread.ts';
 import { smallCnn } from '../support/mixed-run.ts';

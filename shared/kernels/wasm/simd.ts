@@ -18,37 +18,6 @@ export interface SimdKernels {
     transposeB: boolean,
     scratch: number,
   ): void;
-  packTurnedFilters(filter: number, taps: number, channels: number, filters: number, to: number): void;
-  convScratchBytes(
-    paddedHeight: number,
-    paddedWidth: number,
-    channels: number,
-    needsPadding: boolean,
-  ): number;
-  conv(
-    x: number,
-    packed: number,
-    out: number,
-    batch: number,
-    height: number,
-    width: number,
-    channels: number,
-    filterHeight: number,
-    filterWidth: number,
-    filters: number,
-    strideY: number,
-    strideX: number,
-    outHeight: number,
-    outWidth: number,
-    needsPadding: boolean,
-    paddedHeight: number,
-    paddedWidth: number,
-    top: number,
-    left: number,
-    stretchY: number,
-    stretchX: number,
-    scratch: number,
-  ): void;
   convFilterGradientScratchBytes(
     channels: number,
     filterHeight: number,
@@ -200,6 +169,22 @@ export interface SimdKernels {
     top: number,
     left: number,
     scratch: number,
+  ): void;
+  addPatches(
+    patches: number,
+    dx: number,
+    batch: number,
+    height: number,
+    width: number,
+    channels: number,
+    filterHeight: number,
+    filterWidth: number,
+    strideY: number,
+    strideX: number,
+    outHeight: number,
+    outWidth: number,
+    top: number,
+    left: number,
   ): void;
   poolWinners(
     y: number,

@@ -107,7 +107,7 @@ async function compute(topology: Topology, shape: readonly number[]): Promise<Co
     });
     predicted.forEach((values, i) => expect(values).toEqual(outputs[i]));
     // What gradients have kept for one another is disposed after the pass.
-    await null;
+    await Promise.resolve();
     const leaked = tf.memory().numTensors - before;
     const { kernels } = await tf.profile(() => tf.tidy(() => void apply(true)));
     return {

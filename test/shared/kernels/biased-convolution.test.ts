@@ -12,11 +12,18 @@ const small = (min: number, max: number) => fc.integer({ min, max });
 
 /** Convolutions of up to 40 channels and filters, mostly of 3 x 3 taps with stride 1. */
 const biased = fc
-  .tuple(geometries, small(1, 3), small(1, 40), small(1, 40), fc.constantFrom('valid', 'same'), small(0, 3))
+  .tuple(
+    geometries,
+    small(1, 3),
+    small(1, 40),
+    small(1, 40),
+    fc.constantFrom('valid' as const, 'same' as const),
+    small(0, 3),
+  )
   .map(([g, batch, channels, filters, pad, kind]): ConvGeometry => ({
     ...g,
     batch,
-    pad: pad as 'valid' | 'same',
+    pad,
     channels: kind === 0 ? 1 + (channels % 4) : kind === 1 ? channels : 4 * Math.ceil(channels / 4),
     filters,
     ...(kind >= 2 && { filterHeight: 3, filterWidth: 3, strideY: 1, strideX: 1 }),
@@ -160,7 +167,7 @@ describe.each(variants)('a convolution with bias and ReLU, $name', ({ kernels })
     const sum = (a: tf.Tensor, b: tf.Tensor) => tf.sum(biasedConv2d(tf, a, b, bias, how));
     tf.grad((a: tf.Tensor) => sum(a, filter))(x).dispose();
     tf.grad((b: tf.Tensor) => sum(x, b))(filter).dispose();
-    await null;
+    await Promise.resolve();
     expect(tf.memory().numTensors).toBe(before);
     tf.dispose([x, filter, bias]);
   });

@@ -6,7 +6,7 @@ import type { ConvGeometry } from '../../support/reference-kernels.ts';
 import { sized } from '../../support/reference-kernels.ts';
 import { geometries, winogradGeometries } from './arbitraries.ts';
 import { checkProperty } from '../../support/property.ts';
-import { enableRelaxedSimd } from '../../../worker-node/engine/open/relaxed-simd.ts';
+import { enableRelaxedSimd } from '../../../worker-node/engine/open/open-wasm.ts';
 
 // The kernels share their memory with all tensors. A write outside of their output and scratch would change other tensors.
 const UNTOUCHED = 0xab;
@@ -243,36 +243,25 @@ function checkDirect(g: ConvGeometry): void {
     kernels.convFilterGradient(x, dy, out, ...image, ...filter, outHeight, outWidth, ...padding, scratch);
   });
   within(() => {
-    const dy = reserve(g.batch * outHeight * outWidth * g.filters * 4, false);
-    const taps = g.filterHeight * g.filterWidth;
-    const weights = reserve(taps * g.channels * g.filters * 4, false);
-    const packed = reserve(Math.ceil(g.channels / 8) * taps * g.filters * 32, true);
+    const outputs = g.batch * outHeight * outWidth;
+    const patches = reserve(outputs * g.filterHeight * g.filterWidth * g.channels * 4, false);
     const out = reserve(g.batch * g.height * g.width * g.channels * 4, true);
-    const padded = [g.height + g.filterHeight - 1, g.width + g.filterWidth - 1] as const;
-    const scratch = reserve(kernels.convScratchBytes(...padded, g.filters, true), true);
-    kernels.packTurnedFilters(weights, taps, g.channels, g.filters, packed);
-    kernels.conv(
-      dy,
-      packed,
+    const [batch, height, width, channels] = image;
+    const [filterHeight, filterWidth, , ...strides] = filter;
+    kernels.addPatches(
+      patches,
       out,
-      g.batch,
+      batch,
+      height,
+      width,
+      channels,
+      filterHeight,
+      filterWidth,
+      ...strides,
       outHeight,
       outWidth,
-      g.filters,
-      g.filterHeight,
-      g.filterWidth,
-      g.channels,
-      1,
-      1,
-      g.height,
-      g.width,
-      true,
-      ...padded,
-      g.filterHeight - 1 - top,
-      g.filterWidth - 1 - left,
-      g.strideY,
-      g.strideX,
-      scratch,
+      top,
+      left,
     );
   });
 }

@@ -3,7 +3,7 @@ import '@tensorflow/tfjs-backend-wasm';
 import { afterEach, beforeAll, beforeEach } from 'vitest';
 import { registerWasmKernels, type WasmKernelOptions } from '../../../shared/kernels/wasm/register.ts';
 import { guardHeap, type GuardedHeap } from '../../support/guarded-heap.ts';
-import { enableRelaxedSimd } from '../../../worker-node/engine/open/relaxed-simd.ts';
+import { enableRelaxedSimd } from '../../../worker-node/engine/open/open-wasm.ts';
 
 /** Variants of the kernels: every test of a kernel runs with SIMD in both of its forms, and with the fallback. */
 export const variants = [

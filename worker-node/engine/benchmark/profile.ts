@@ -10,7 +10,7 @@ import { createCapturedGradientComputer } from '../native/captured-gradient-comp
 import { registerNativeGradients } from '../native/gradients.ts';
 import { manualIdle } from '../native/idle-scheduler.ts';
 import { benchmarkJob, type BenchmarkCase } from '../../../shared/engine/benchmark-job.ts';
-import { openWasmEngine } from '../open/choose-engine.ts';
+import { openWasmEngine } from '../open/open-wasm.ts';
 import { OpTimer, type OpTime } from './op-timer.ts';
 import { timeKernels, timeNativeOps } from './time-ops.ts';
 

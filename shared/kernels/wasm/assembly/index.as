@@ -1,5 +1,4 @@
 export { gemm, gemmScratchBytes } from './gemm';
-export { conv, convScratchBytes, packTurnedFilters } from './conv';
 export { convFilterGradient, convFilterGradientScratchBytes } from './conv-gradient';
 export { addBias, reluGradient, sumRows } from './elementwise';
 export { maxPoolGradient } from './pool';
@@ -10,6 +9,7 @@ export { poolWinners, pooledFilterGradient, pooledInputGradient, pooledScratchBy
 export { patchConv, patchConvScratchBytes, patchFilterGradient, patchFilterGradientScratchBytes } from './patches';
 export { roundsOnce } from './multiply-add';
 export { winogradFourFilterGradient, winogradFourFilterGradientScratchBytes } from './winograd-four-gradient';
+export { addPatches } from './patch-sums';
 // Not used outside: what is exported stays a function. Inlined into a long function, V8 spills the sums of its loop.
 export { outerTile, rowTile } from './tile';
 export { biasedTile, packActive } from './patches';

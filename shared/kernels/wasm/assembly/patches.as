@@ -242,7 +242,7 @@ export function patchFilterGradient(
       for (let i: usize = 0; i < step; i += 16) {
         let panel = block;
         for (let c: usize = 0; c < columns; c += 32, panel += panelStep, sum += 128) {
-          outerTile(patches + i, step, 0, 1, pixels, panel, scratch);
+          outerTile(patches + i, step, 0, 1, pixels, panel, scratch, 32);
           storeTile(scratch, sum, 32, 4, 8, true);
         }
       }

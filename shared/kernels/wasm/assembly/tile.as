@@ -5,7 +5,7 @@ import { multiplyAdd } from './multiply-add';
 // the loads of an unrolled step together and spills (measured: a third slower with two steps at once).
 
 /**
- * t[4][8] = sum over rows and cols of a[.., 0..3] (outer) b[.., 0..7].
+ * c[4][8], its rows cRow bytes apart, = sum over rows and cols of a[.., 0..3] (outer) b[.., 0..7].
  * a: 4 consecutive floats, stepping aStep bytes a column and aRowStep bytes a row; b: packed [rows * cols][8].
  */
 export function outerTile(
@@ -15,7 +15,8 @@ export function outerTile(
   rows: i32,
   cols: i32,
   b: usize,
-  t: usize,
+  c: usize,
+  cRow: usize,
 ): void {
   let c00 = f32x4.splat(0);
   let c01 = c00;
@@ -46,14 +47,17 @@ export function outerTile(
       b += 32;
     }
   }
-  v128.store(t, c00);
-  v128.store(t, c01, 16);
-  v128.store(t, c10, 32);
-  v128.store(t, c11, 48);
-  v128.store(t, c20, 64);
-  v128.store(t, c21, 80);
-  v128.store(t, c30, 96);
-  v128.store(t, c31, 112);
+  v128.store(c, c00);
+  v128.store(c, c01, 16);
+  c += cRow;
+  v128.store(c, c10);
+  v128.store(c, c11, 16);
+  c += cRow;
+  v128.store(c, c20);
+  v128.store(c, c21, 16);
+  c += cRow;
+  v128.store(c, c30);
+  v128.store(c, c31, 16);
 }
 
 /**
