@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { biasedConv2d, biasedProduct } from '../../../shared/kernels/fused-ops.ts';
 import { matMul, relativeError, sized, type ConvGeometry } from '../../support/reference-kernels.ts';
 import { checkProperty } from '../../support/property.ts';
-import { geometries, values } from './arbitraries.ts';
+import { geometries, MAX_PRODUCTS, values } from './arbitraries.ts';
 import { checkFused, computeFused, MAX_ERROR, operands } from './check-fused.ts';
 import { useGuardedWasm, variants } from './wasm-backend.ts';
 
@@ -31,7 +31,7 @@ const biased = fc
   .filter((g) => {
     const { outHeight, outWidth } = sized(g);
     const products = g.batch * outHeight * outWidth * g.filterHeight * g.filterWidth * g.channels * g.filters;
-    return outHeight > 0 && outWidth > 0 && products < 2e6;
+    return outHeight > 0 && outWidth > 0 && products < MAX_PRODUCTS;
   });
 
 const plain: ConvGeometry = {

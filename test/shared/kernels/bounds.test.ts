@@ -146,13 +146,13 @@ describe.each([true, false])(
       const few = fc
         .tuple(geometries, fc.integer({ min: 1, max: 4 }))
         .map(([g, channels]) => ({ ...g, channels }));
-      checkProperty(fc.property(few, fc.boolean(), checkPatches), { numRuns: 40, seed: 24 });
+      checkProperty(fc.property(few, fc.boolean(), checkPatches), { numRuns: 20, seed: 24 });
       // Rows wider than a block.
       checkPatches({ ...wide, pad: 'same' }, true);
     });
 
     it('in gradients of convolutions behind pools', () => {
-      checkProperty(fc.property(winogradGeometries, fc.boolean(), checkPooled), { numRuns: 40, seed: 25 });
+      checkProperty(fc.property(winogradGeometries, fc.boolean(), checkPooled), { numRuns: 20, seed: 25 });
     });
   },
 );
