@@ -11,7 +11,7 @@ import {
 
 type Values = ArrayLike<number>;
 
-/** What is computed behind a convolution. */
+/** Ops behind a convolution. */
 export interface Behind {
   readonly relu: boolean;
   /** Whether a max-pool of 2 x 2 with stride 2 follows, which drops a last odd row or column. */
