@@ -1,5 +1,5 @@
 import type * as tfjs from '@tensorflow/tfjs';
-import { pooledConv2d } from '../kernels/fused-ops.ts';
+import { pooledConv2d, supportsPooledConv2d } from '../kernels/fused-ops.ts';
 import type { TF } from '../util/tf.ts';
 import { isRelu, type Activation } from './layers/activations.ts';
 import { singleInput, type Weight } from './layers/stock.ts';
@@ -15,7 +15,7 @@ interface Convolution extends tfjs.layers.Layer {
   readonly padding: string;
   readonly strides: readonly number[];
   readonly dilationRate: number | readonly number[];
-  readonly kernel: Weight;
+  readonly kernel: Weight & { readonly shape: readonly number[] };
   readonly bias: Weight | null;
   readonly activation: Activation | null;
 }
@@ -30,23 +30,25 @@ interface Pool extends tfjs.layers.Layer {
 const areAll = (values: number | readonly number[], value: number): boolean =>
   [values].flat().every((each) => each === value);
 
-/** Whether a layer is a convolution that pooledConv2d() may compute; it decides by the sizes. */
+/** Whether a layer is a convolution that pooledConv2d() may compute; supportsPooledConv2d() decides by the sizes. */
 function isConvolution(layer: tfjs.layers.Layer): layer is Convolution {
   if (layer.getClassName() !== 'Conv2D' || layer.inboundNodes.length !== 1) return false;
   const { dataFormat, padding, dilationRate, bias, activation } = layer as Convolution;
   const isPlain = dataFormat !== 'channelsFirst' && (padding === 'valid' || padding === 'same');
   const isLinear = activation === null || activation.getClassName() === 'linear';
-  const groups = (layer.getConfig().groups as number | undefined) ?? 1;
-  return isPlain && groups === 1 && areAll(dilationRate, 1) && bias !== null && (isLinear || isRelu(activation));
+  return isPlain && areAll(dilationRate, 1) && bias !== null && (isLinear || isRelu(activation));
 }
 
 /** The max-pool of 2 x 2 that alone uses a layer's output. */
 function poolBehind(layer: tfjs.layers.Layer): Pool | null {
   const [node, ...others] = layer.outboundNodes;
   const pool = node?.outboundLayer as Pool | undefined;
-  if (pool?.getClassName() !== 'MaxPooling2D' || others.length > 0 || pool.inboundNodes.length !== 1) return null;
+  if (pool?.getClassName() !== 'MaxPooling2D' || others.length > 0 || pool.inboundNodes.length !== 1)
+    return null;
   const [, height, width] = layer.outputShape as tfjs.Shape;
-  const isWhole = pool.padding === 'valid' || [height, width].every((length) => Number(length) % 2 === 0);
+  const isEven = (length: number | null | undefined): boolean =>
+    typeof length === 'number' && length % 2 === 0;
+  const isWhole = pool.padding === 'valid' || (isEven(height) && isEven(width));
   const isPlain = pool.dataFormat !== 'channelsFirst' && areAll(pool.poolSize, 2) && areAll(pool.strides, 2);
   return isPlain && isWhole ? pool : null;
 }
@@ -72,10 +74,17 @@ function computeTogether(tf: TF, layer: Convolution, pool: Pool): void {
   const shrink = pool.call.bind(pool);
   layer.call = (inputs, kwargs) => {
     const [down = 1, right = 1] = layer.strides;
-    const how = { strides: [down, right], padding: layer.padding as 'valid' | 'same', relu: isRelu(layer.activation) } as const;
-    const bias = (layer.bias as Weight).read();
-    const output = tf.tidy(() => pooledConv2d(tf, singleInput(inputs), layer.kernel.read(), bias, how) ?? []);
-    if (Array.isArray(output)) return convolve(inputs, kwargs);
+    const how = {
+      strides: [down, right],
+      padding: layer.padding as 'valid' | 'same',
+      relu: isRelu(layer.activation),
+    } as const;
+    const x = singleInput(inputs);
+    // Weights are read once in a pass, so that their gradients can be reported.
+    if (!supportsPooledConv2d(tf, x, layer.kernel.shape, how)) return convolve(inputs, kwargs);
+    const output = tf.tidy(() =>
+      pooledConv2d(tf, x, layer.kernel.read(), (layer.bias as Weight).read(), how),
+    );
     pooled.add(output);
     return output;
   };

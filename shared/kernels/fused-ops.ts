@@ -53,6 +53,15 @@ export interface ConvolutionAttrs extends tfjs.NamedAttrMap {
 
 const registered = new WeakSet<object>();
 
+/**
+ * Keeps a tensor that one gradient of an op computes for the next one. The tape does not ask for the gradients of frozen weights, so what
+ * is left is disposed when the pass, which is synchronous, has ended.
+ */
+function keepForPass(tf: TF, tensor: tfjs.Tensor): tfjs.Tensor {
+  void Promise.resolve().then(() => tensor.dispose());
+  return tf.keep(tensor);
+}
+
 /** Gradient of a bias that was kept with that of its filter, for the tape. @throws Error if it was asked for before */
 function taken(bias: tfjs.Tensor | null): tfjs.Tensor {
   if (bias === null) throw new Error('The gradient of a bias was asked for before that of its filter.');
@@ -83,7 +92,7 @@ function registerGradients(tf: TF): void {
       return {
         x: () => {
           if (attrs.relu && has(tf, RELU_GRAD))
-            slope = tf.keep(tf.engine().runKernel<tfjs.Tensor>(RELU_GRAD, { dy, x: y }));
+            slope = keepForPass(tf, tf.engine().runKernel<tfjs.Tensor>(RELU_GRAD, { dy, x: y }));
           const { dy: gradient, relu } = given();
           return tf
             .engine()
@@ -103,7 +112,7 @@ function registerGradients(tf: TF): void {
               { ...attrs, relu, filterShape: filter.shape },
             );
           slope?.dispose();
-          bias = tf.keep(both[1]);
+          bias = keepForPass(tf, both[1]);
           return both[0];
         },
         bias: () => taken(bias),
@@ -126,8 +135,12 @@ function registerGradients(tf: TF): void {
         filter: () => {
           const both = tf
             .engine()
-            .runKernel<[tfjs.Tensor, tfjs.Tensor]>(FusedKernel.pooledGradFilter, { dy, winners, x }, attributes);
-          bias = tf.keep(both[1]);
+            .runKernel<[tfjs.Tensor, tfjs.Tensor]>(
+              FusedKernel.pooledGradFilter,
+              { dy, winners, x },
+              attributes,
+            );
+          bias = keepForPass(tf, both[1]);
           return both[0];
         },
         bias: () => taken(bias),
@@ -172,19 +185,19 @@ export function biasedConv2d(
   how: Convolution2d,
 ): tfjs.Tensor {
   registerGradients(tf);
-  const attrs = convolutionAttrs(tf, x, filter, how);
+  const attrs = convolutionAttrs(tf, x, filter.shape, how);
   return tf.engine().runKernel<tfjs.Tensor>(FusedKernel.convolution, { x, filter, bias }, attrs);
 }
 
 function convolutionAttrs(
   tf: TF,
   x: tfjs.Tensor,
-  filter: tfjs.Tensor,
+  filterShape: readonly number[],
   { strides, padding, relu }: Convolution2d,
 ): ConvolutionAttrs {
   const info = tf.backend_util.computeConv2DInfo(
     x.shape as [number, number, number, number],
-    filter.shape as [number, number, number, number],
+    filterShape as [number, number, number, number],
     [...strides],
     1,
     padding,
@@ -204,9 +217,34 @@ function convolutionAttrs(
 const MIN_POOLED_SIDE = 4;
 
 /**
+ * Whether the backend in use has pooledConv2d for these sizes.
+ * @param filterShape [height, width, channels, filters]
+ */
+export function supportsPooledConv2d(
+  tf: TF,
+  x: tfjs.Tensor,
+  filterShape: readonly number[],
+  how: Convolution2d,
+): boolean {
+  const [filterHeight, filterWidth, channels = 0, filters = 0] = filterShape;
+  // A filter of one group has fewer channels than the images.
+  if (!fusesPool(tf) || channels !== x.shape[3]) return false;
+  const [height, width] = convolutionAttrs(tf, x, filterShape, how).output;
+  return (
+    filterHeight === 3 &&
+    filterWidth === 3 &&
+    how.strides.every((stride) => stride === 1) &&
+    channels % 4 === 0 &&
+    filters % 4 === 0 &&
+    height >= MIN_POOLED_SIDE &&
+    width >= MIN_POOLED_SIDE
+  );
+}
+
+/**
  * Convolution of 3 x 3 taps with stride 1 plus bias, then ReLU if asked for, then a max-pool of 2 x 2 with stride 2, as one op.
- * As in biasedConv2d; rows and columns left over by the pool are dropped.
- * @returns [samples, outHeight / 2, outWidth / 2, filters]; null if the backend or the sizes do not allow it
+ * As in biasedConv2d; rows and columns left over by the pool are dropped. Only where supportsPooledConv2d().
+ * @returns [samples, outHeight / 2, outWidth / 2, filters]
  */
 export function pooledConv2d(
   tf: TF,
@@ -214,19 +252,9 @@ export function pooledConv2d(
   filter: tfjs.Tensor,
   bias: tfjs.Tensor,
   how: Convolution2d,
-): tfjs.Tensor | null {
-  if (!fusesPool(tf)) return null;
-  const attrs = convolutionAttrs(tf, x, filter, how);
-  const [height, width, filters] = attrs.output;
-  const isSupported =
-    [...attrs.filter].every((length) => length === 3) &&
-    [...attrs.strides].every((stride) => stride === 1) &&
-    attrs.input[2] % 4 === 0 &&
-    filters % 4 === 0 &&
-    height >= MIN_POOLED_SIDE &&
-    width >= MIN_POOLED_SIDE;
-  if (!isSupported) return null;
+): tfjs.Tensor {
   registerGradients(tf);
+  const attrs = convolutionAttrs(tf, x, filter.shape, how);
   const [pooled, winners] = tf
     .engine()
     .runKernel<[tfjs.Tensor, tfjs.Tensor]>(FusedKernel.pooled, { x, filter, bias }, attrs);

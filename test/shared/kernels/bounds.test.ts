@@ -141,8 +141,89 @@ describe.each([true, false])(
     it("in convolutions by Winograd's tiles", () => {
       checkProperty(fc.property(winogradGeometries, checkWinograd), { numRuns: 40, seed: 9 });
     });
+
+    it('in convolutions by rows of a matrix', () => {
+      const few = fc
+        .tuple(geometries, fc.integer({ min: 1, max: 4 }))
+        .map(([g, channels]) => ({ ...g, channels }));
+      checkProperty(fc.property(few, fc.boolean(), checkPatches), { numRuns: 20, seed: 24 });
+      // Rows wider than a block.
+      checkPatches({ ...wide, pad: 'same' }, true);
+    });
+
+    it('in gradients of convolutions behind pools', () => {
+      checkProperty(fc.property(winogradGeometries, fc.boolean(), checkPooled), { numRuns: 20, seed: 25 });
+    });
   },
 );
+
+const wide: ConvGeometry = {
+  ...{ batch: 2, height: 3, width: 140, channels: 1, filterHeight: 3, filterWidth: 3, filters: 9 },
+  ...{ strideY: 1, strideX: 1, pad: 'valid' },
+};
+
+function checkPatches(g: ConvGeometry, relu: boolean): void {
+  const { outHeight, outWidth, top, left } = sized(g);
+  const taps = g.filterHeight * g.filterWidth * g.channels;
+  const image = [g.batch, g.height, g.width, g.channels] as const;
+  const filter = [g.filterHeight, g.filterWidth, g.filters, g.strideY, g.strideX] as const;
+  const sizes = [...image, ...filter, outHeight, outWidth, top, left] as const;
+  const outBytes = g.batch * outHeight * outWidth * g.filters * 4;
+  within(() => {
+    const x = reserve(g.batch * g.height * g.width * g.channels * 4, false);
+    const weights = reserve(taps * g.filters * 4, false);
+    const bias = relu ? reserve(g.filters * 4, false) : 0;
+    const out = reserve(outBytes, true);
+    const scratch = reserve(kernels.patchConvScratchBytes(taps, g.filters, outWidth), true);
+    kernels.patchConv(x, weights, bias, relu, out, ...sizes, scratch);
+  });
+  within(() => {
+    const x = reserve(g.batch * g.height * g.width * g.channels * 4, false);
+    const dy = reserve(outBytes, false);
+    const y = relu ? reserve(outBytes, false) : 0;
+    const out = reserve(taps * g.filters * 4, true);
+    const bias = reserve(g.filters * 4, true);
+    const scratch = reserve(kernels.patchFilterGradientScratchBytes(taps, g.filters, outWidth), true);
+    kernels.patchFilterGradient(x, dy, y, out, bias, ...sizes, scratch);
+  });
+}
+
+function checkPooled(g: ConvGeometry, hasGradients: boolean): void {
+  const { outHeight, outWidth, top, left } = sized(g);
+  const filters = 4 * Math.ceil(g.filters / 4);
+  const cells = Math.floor(outHeight / 2) * Math.floor(outWidth / 2);
+  const sizes = [g.batch, g.height, g.width, g.channels, filters, outHeight, outWidth, top, left] as const;
+  const scratchBytes = kernels.pooledScratchBytes(g.channels, filters, outHeight, outWidth);
+  const xBytes = g.batch * g.height * g.width * g.channels * 4;
+  const filterBytes = 9 * g.channels * filters * 4;
+  within(() => {
+    const y = reserve(outHeight * outWidth * filters * 4, false);
+    const out = reserve(cells * filters * 4, true);
+    kernels.poolWinners(y, out, reserve(cells * filters, true), outHeight, outWidth, filters, hasGradients);
+  });
+  /** Gradients of the pool, each at the last place of its window: the memory's bytes alone are no place. */
+  const winnersOf = (): number => {
+    const bytes = g.batch * cells * filters;
+    const winners = reserve(bytes, true);
+    heap.fill(hasGradients ? 3 : UNTOUCHED, winners, winners + bytes);
+    return winners;
+  };
+  within(() => {
+    const x = reserve(xBytes, false);
+    const dy = reserve(g.batch * cells * filters * 4, false);
+    const winners = winnersOf();
+    const out = reserve(filterBytes, true);
+    const bias = reserve(filters * 4, true);
+    kernels.pooledFilterGradient(x, dy, winners, out, bias, ...sizes, reserve(scratchBytes, true));
+  });
+  within(() => {
+    const dy = reserve(g.batch * cells * filters * 4, false);
+    const winners = winnersOf();
+    const weights = reserve(filterBytes, false);
+    const dx = reserve(xBytes, true);
+    kernels.pooledInputGradient(dy, winners, weights, dx, ...sizes, reserve(scratchBytes, true));
+  });
+}
 
 function checkDirect(g: ConvGeometry): void {
   const { outHeight, outWidth, top, left } = sized(g);
@@ -197,6 +278,17 @@ function checkWinograd(g: ConvGeometry): void {
     kernels.winogradFilters(weights, g.channels, g.filters, false, packed);
     kernels.winogradConv(x, packed, out, ...image, reserve(kernels.winogradScratchBytes(...sizes), true));
   });
+  within(() => {
+    const x = reserve(g.batch * g.height * g.width * g.channels * 4, false);
+    const weights = reserve(9 * g.channels * g.filters * 4, false);
+    const packed = reserve(kernels.winogradFourFilterBytes(g.channels, g.filters), true);
+    const bias = reserve(g.filters * 4, false);
+    const out = reserve(g.batch * outHeight * outWidth * g.filters * 4, true);
+    const scratch = reserve(kernels.winogradFourScratchBytes(g.channels, g.filters), true);
+    kernels.winogradFourFilters(weights, g.channels, g.filters, packed, scratch);
+    kernels.winogradFourConv(x, packed, bias, true, out, ...image, scratch);
+    kernels.winogradFourConv(x, packed, 0, false, out, ...image, scratch);
+  });
   if (g.filters % 4 !== 0) return;
   within(() => {
     const x = reserve(g.batch * g.height * g.width * g.channels * 4, false);
@@ -204,5 +296,12 @@ function checkWinograd(g: ConvGeometry): void {
     const out = reserve(9 * g.channels * g.filters * 4, true);
     const scratch = reserve(kernels.winogradFilterGradientScratchBytes(...sizes), true);
     kernels.winogradFilterGradient(x, dy, out, ...image, scratch);
+  });
+  within(() => {
+    const x = reserve(g.batch * g.height * g.width * g.channels * 4, false);
+    const dy = reserve(g.batch * outHeight * outWidth * g.filters * 4, false);
+    const out = reserve(9 * g.channels * g.filters * 4, true);
+    const scratch = reserve(kernels.winogradFourFilterGradientScratchBytes(g.channels, g.filters), true);
+    kernels.winogradFourFilterGradient(x, dy, out, ...image, scratch);
   });
 }

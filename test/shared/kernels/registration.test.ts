@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { bytesModule, compile, modules } from '../../../scripts/build-kernels.js';
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { FusedKernel } from '../../../shared/kernels/fused-ops.ts';
 import { registerWasmKernels } from '../../../shared/kernels/wasm/register.ts';
 import { fusesMultiplyAdd, simdKernels } from '../../../shared/kernels/wasm/simd.ts';
 import { startWasm } from './wasm-backend.ts';
@@ -28,6 +29,16 @@ describe('registerWasmKernels', () => {
       ),
     ]).toEqual([0, 1]);
     x.dispose();
+  });
+
+  it('has kernels of convolutions with their pools only where there is SIMD', () => {
+    const hasPools = () =>
+      tf.getKernelsForBackend('wasm').some(({ kernelName }) => kernelName === FusedKernel.pooled);
+    expect(hasPools()).toBe(true);
+    registerWasmKernels(tf, { simd: false });
+    expect(hasPools()).toBe(false);
+    registerWasmKernels(tf);
+    expect(hasPools()).toBe(true);
   });
 });
 

@@ -14,11 +14,11 @@ export const variants = [
 
 enableRelaxedSimd();
 
-/** Starts the wasm backend with gradcast's kernels. */
+/** Starts the wasm backend with gradcast's kernels, as the engines do: those of pools are registered only if it has started. */
 export async function startWasm(kernels: WasmKernelOptions): Promise<typeof tf> {
   tf.enableProdMode();
-  registerWasmKernels(tf, kernels);
   await tf.setBackend('wasm');
+  registerWasmKernels(tf, kernels);
   return tf;
 }
 

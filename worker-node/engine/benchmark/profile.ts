@@ -172,7 +172,7 @@ function formatTable(ops: readonly OpTime[]): string[] {
   const row = (op: string, { calls, ms }: { calls: number; ms: number }, inputs = ''): string => {
     const share = `${((100 * ms) / all.ms).toFixed(1)}%`;
     const columns = [
-      op.padEnd(26),
+      op.padEnd(28),
       calls.toFixed(0).padStart(6),
       ms.toFixed(2).padStart(9),
       share.padStart(7),
