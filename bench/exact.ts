@@ -7,7 +7,7 @@ import { syntheticDigits } from '../shared/data/synthetic-digits.ts';
 import type { Engine } from '../shared/engine/engine.ts';
 import type { Step } from '../shared/protocol/messages.ts';
 import { openNativeEngine } from '../worker-node/engine/native/open-native.ts';
-import { openWasmEngine } from '../worker-node/engine/open/choose-engine.ts';
+import { openWasmEngine } from '../worker-node/engine/open/open-wasm.ts';
 import { median, spread } from './support/statistics.ts';
 
 const [, , backend = 'native', stepsText = '30', samplesText = '128,64', microShardsText = '16,32'] =

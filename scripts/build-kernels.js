@@ -8,13 +8,23 @@ import asc from 'assemblyscript/asc';
 
 const at = (path) => new URL(`../${path}`, import.meta.url);
 
-/** Modules to compile: each has a folder of sources, an entry, and a file that holds the compiled bytes. */
+/**
+ * Modules to compile: each has a folder of sources, an entry, and a file that holds the compiled bytes. `features` are
+ * those of WebAssembly that a module needs beside SIMD.
+ */
 export const modules = [
   {
     folder: at('shared/kernels/wasm/assembly/'),
     entry: 'index.ts',
     bytesFile: at('shared/kernels/wasm/simd-bytes.ts'),
     name: 'simdBytesBase64',
+  },
+  {
+    folder: at('shared/kernels/wasm/assembly/'),
+    entry: 'index.ts',
+    features: ['relaxed-simd'],
+    bytesFile: at('shared/kernels/wasm/multiply-add-bytes.ts'),
+    name: 'multiplyAddBytesBase64',
   },
   {
     folder: at('shared/kernels/masks/'),
@@ -37,7 +47,7 @@ export const modules = [
 ];
 
 /** Compiles a module. @throws Error with the compiler's messages */
-export async function compile({ folder, entry }) {
+export async function compile({ folder, entry, features = [] }) {
   const sources = new Map();
   for (const name of (await readdir(folder)).filter((file) => file.endsWith('.as'))) {
     sources.set(name.replace(/\.as$/, '.ts'), await readFile(new URL(name, folder), 'utf8'));
@@ -46,7 +56,8 @@ export async function compile({ folder, entry }) {
   const { error, stderr } = await asc.main(
     [
       entry,
-      ...['--outFile', 'module.wasm', '--runtime', 'stub', '--enable', 'simd', '--use', 'abort='],
+      ...['--outFile', 'module.wasm', '--runtime', 'stub', '--use', 'abort='],
+      ...['--enable', ['simd', ...features].join(',')],
       ...['--importMemory', '--noExportMemory', '--initialMemory', '1', '--maximumMemory', '65536'],
       ...['--optimizeLevel', '3', '--noAssert'],
     ],

@@ -89,6 +89,8 @@ export class EngineFingerprints {
       return `the other workers use ${expected.backend}, not ${engine.backend}.`;
     if (expected.threads !== engine.threads)
       return `use --threads ${expected.threads}, like the other workers.`;
+    if (expected.version !== engine.version)
+      return `the others have ${expected.backend} ${expected.version}, not ${engine.version}.`;
     return `its build or processor differs from the others' (${expected.device}).`;
   }
 }

@@ -12,6 +12,7 @@ import { ActivityPenalties } from './activity-penalties.ts';
 import { mergingAny } from '../model/keras3-masks.ts';
 import { applyMasks } from './layers/masks.ts';
 import { registerLayers } from './layers/register.ts';
+import { poolConvolutions } from './pooled-convolutions.ts';
 import type { CallArguments, Inputs } from './layers/stock.ts';
 import type { CustomObjects } from './custom-objects.ts';
 import type { TF } from '../util/tf.ts';
@@ -97,6 +98,7 @@ async function loadModel(
   const model = await (custom === null ? build() : custom.withLayers(build));
   try {
     rejectEmptyOutputs(model);
+    poolConvolutions(tf, model, (name) => penalties.has(name));
     if (repeatsInputs(model)) keepInputs(model);
     applyCallArguments(model);
     applyMasks(tf, model, mergingAny(topology));

@@ -9,7 +9,8 @@ counts as not set, but for \`GRADCAST_TOKEN\`, \`GRADCAST_WORKERS_TOKEN\` and \`
 
 \`GRADCAST_URL\` is the link of \`worker\`, \`relay\` and \`status\`; the first two take several, with spaces between. These variables are
 no options: \`GRADCAST_GPU\` and \`GRADCAST_GPU_POWER\` ([GPUs](guide/gpus.md)), \`GRADCAST_CACHE_GB\`, \`GRADCAST_MNIST_MIRRORS\` and \`GRADCAST_DATA_MIRRORS\`
-([data](own-data.md)), \`GRADCAST_NATIVE_DIR\`, the folder of native TensorFlow in an [image](guide/containers.md), and
+([data](own-data.md)), \`GRADCAST_NATIVE_DIR\`, the folder of native TensorFlow in an [image](guide/containers.md),
+\`GRADCAST_MULTIPLY_ADD=0\`, which gives WebAssembly the bits of machines without fused multiply-add ([exact runs](decisions/0051-multiply-add.md)), and
 \`GRADCAST_DEBUG=1\`, which adds the stack to an error.
 
 A test writes this table.

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Engine } from '../../shared/engine/engine.ts';
-import { openWasmEngine } from '../../worker-node/engine/open/choose-engine.ts';
+import { openWasmEngine } from '../../worker-node/engine/open/open-wasm.ts';
 
 let opened: Promise<Engine> | undefined;
 

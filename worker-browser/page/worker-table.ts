@@ -132,7 +132,10 @@ export class WorkerTable {
     this.#sequence = sequence;
     const { hidden = 0 } = this.#run;
     const found = query === '' ? '' : countText(matches, workers.length, hidden);
-    setText(this.#count, found !== '' || hidden === 0 ? found : countText(workers.length, workers.length, hidden));
+    setText(
+      this.#count,
+      found !== '' || hidden === 0 ? found : countText(workers.length, workers.length, hidden),
+    );
     for (const header of this.#table.querySelectorAll<HTMLElement>('[data-column]')) {
       const isSorted = header.dataset.column === this.#order?.column;
       const direction = this.#order?.isDescending === true ? 'descending' : 'ascending';

@@ -58,3 +58,25 @@ export function convolutionInfo(
 }
 
 export const toChannelsLast = [0, 2, 3, 1];
+
+/** What the kernels need of a convolution of images with the channels last. */
+export type ConvolutionInfo = Pick<
+  backend_util.Conv2DInfo,
+  | 'batchSize'
+  | 'dataFormat'
+  | 'dilationHeight'
+  | 'dilationWidth'
+  | 'filterHeight'
+  | 'filterShape'
+  | 'filterWidth'
+  | 'inChannels'
+  | 'inHeight'
+  | 'inShape'
+  | 'inWidth'
+  | 'outChannels'
+  | 'outHeight'
+  | 'outShape'
+  | 'outWidth'
+  | 'strideHeight'
+  | 'strideWidth'
+> & { readonly padInfo: Pick<backend_util.PadInfo, 'top' | 'left'> };

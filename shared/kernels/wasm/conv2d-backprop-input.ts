@@ -1,7 +1,7 @@
 import type { backend_util } from '@tensorflow/tfjs';
 import type { KernelFunc, TensorInfo, WasmBackend } from './backend.ts';
 import type { TF } from '../../util/tf.ts';
-import { callKernel, kernelFunc, pointerOf, withScratch, zeros } from './backend.ts';
+import { callKernel, floatsOf, kernelFunc, pointerOf, withScratch, zeros } from './backend.ts';
 import { sizeOf } from '../../model/layout.ts';
 import type { ConvGradientAttrs } from './conv-info.ts';
 import { convInfoOf } from './conv-info.ts';
@@ -19,8 +19,7 @@ interface Attrs extends ConvGradientAttrs {
 
 /**
  * Conv2DBackpropInput: the output's gradient dy [batch, outHeight, outWidth, filters] and the filter [filterHeight,
- * filterWidth, channels, filters] to the gradient of the input [batch, height, width, channels]. It is the valid
- * convolution of dy, spread by the strides and padded, by the filter rotated by 180 degrees. tfjs' own kernel computes NCHW,
+ * filterWidth, channels, filters] to the gradient of the input [batch, height, width, channels]. tfjs' own kernel computes NCHW,
  * and strides without SIMD.
  */
 export function conv2dBackpropInput(
@@ -53,6 +52,13 @@ export function conv2dBackpropInput(
   });
 }
 
+/** Most values of the patches that are computed at once: two megabytes. */
+const MAX_PATCH_VALUES = 2 ** 19;
+
+/**
+ * Gradient for any strides: the product of dy and the filter is the gradient of each output's patch of the input; the patches
+ * are added where they lie.
+ */
 function direct(
   simd: SimdKernels,
   backend: WasmBackend,
@@ -62,43 +68,45 @@ function direct(
   const { batchSize, inHeight, inWidth, inChannels, outChannels, outHeight, outWidth } = info;
   const { filterHeight, filterWidth, strideHeight, strideWidth } = info;
   const out = backend.makeOutput([...info.inShape], 'float32');
-  const taps = filterHeight * filterWidth;
-  const paddedHeight = inHeight + filterHeight - 1;
-  const paddedWidth = inWidth + filterWidth - 1;
-  const top = filterHeight - 1 - info.padInfo.top;
-  const left = filterWidth - 1 - info.padInfo.left;
-  // The copy spreads dy by the strides, also if dy already has the size of the padded image.
-  const strided = strideHeight !== 1 || strideWidth !== 1;
-  const needsPadding =
-    strided || top !== 0 || left !== 0 || paddedHeight !== outHeight || paddedWidth !== outWidth;
-  const packedBytes = Math.ceil(inChannels / 8) * taps * outChannels * 32;
-  const bytes = packedBytes + simd.convScratchBytes(paddedHeight, paddedWidth, outChannels, needsPadding);
-  withScratch(backend, bytes, (packed) => {
-    simd.packTurnedFilters(pointerOf(backend, filter), taps, inChannels, outChannels, packed);
-    simd.conv(
-      pointerOf(backend, dy),
-      packed,
-      pointerOf(backend, out),
-      batchSize,
-      outHeight,
-      outWidth,
-      outChannels,
-      filterHeight,
-      filterWidth,
-      inChannels,
-      1,
-      1,
-      inHeight,
-      inWidth,
-      needsPadding,
-      paddedHeight,
-      paddedWidth,
-      top,
-      left,
-      strideHeight,
-      strideWidth,
-      packed + packedBytes,
-    );
+  const taps = filterHeight * filterWidth * inChannels;
+  const outputs = outHeight * outWidth;
+  const images = Math.min(batchSize, Math.max(1, Math.floor(MAX_PATCH_VALUES / (outputs * taps))));
+  const patchBytes = 4 * images * outputs * taps;
+  const bytes = patchBytes + simd.gemmScratchBytes(images * outputs, taps, outChannels);
+  withScratch(backend, bytes, (patches) => {
+    floatsOf(backend, out).fill(0);
+    const gradient = pointerOf(backend, dy);
+    const to = pointerOf(backend, out);
+    for (let first = 0; first < batchSize; first += images) {
+      const count = Math.min(images, batchSize - first);
+      simd.gemm(
+        gradient + 4 * first * outputs * outChannels,
+        pointerOf(backend, filter),
+        patches,
+        count * outputs,
+        taps,
+        outChannels,
+        false,
+        true,
+        patches + patchBytes,
+      );
+      simd.addPatches(
+        patches,
+        to + 4 * first * inHeight * inWidth * inChannels,
+        count,
+        inHeight,
+        inWidth,
+        inChannels,
+        filterHeight,
+        filterWidth,
+        strideHeight,
+        strideWidth,
+        outHeight,
+        outWidth,
+        info.padInfo.top,
+        info.padInfo.left,
+      );
+    }
   });
   return out;
 }

@@ -73,7 +73,7 @@ export function fusedConv2d(
     if (bias !== undefined) {
       const pointer = pointerOf(backend, out);
       const rows = sizeOf(out.shape) / info.outChannels;
-      kernels.addRow(pointer, pointerOf(backend, bias), pointer, rows, info.outChannels);
+      kernels.addBias(pointer, pointerOf(backend, bias), rows, info.outChannels, false);
     }
     if (attrs.activation === 'linear') return out;
     const activated = callKernel(tf, 'Relu', backend, { x: out });

@@ -187,7 +187,7 @@ export function fusedMatMul(
     const out = callKernel(tf, 'BatchMatMul', backend, { a, b }, { transposeA, transposeB });
     if (bias !== undefined && sizeOf(out.shape) > 0) {
       const pointer = pointerOf(backend, out);
-      kernels.addRow(pointer, pointerOf(backend, bias), pointer, sizeOf(out.shape) / columns, columns);
+      kernels.addBias(pointer, pointerOf(backend, bias), sizeOf(out.shape) / columns, columns, false);
     }
     if (activation === 'linear') return out;
     const activated = callKernel(tf, 'Relu', backend, { x: out });

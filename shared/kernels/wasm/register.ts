@@ -1,15 +1,26 @@
-import type { GradConfig, KernelConfig } from '@tensorflow/tfjs';
+import type { DataType, GradConfig, KernelConfig } from '@tensorflow/tfjs';
 import { type KernelFunc, type WasmBackend, type TensorInfo, kernelFunc } from './backend.ts';
 import type { TF } from '../../util/tf.ts';
+import { FusedKernel, RELU_GRAD } from '../fused-ops.ts';
+import {
+  biasedConvolution,
+  biasedConvolutionGradFilter,
+  biasedConvolutionGradInput,
+} from './biased-convolution.ts';
 import { batchMatMul, fusedMatMul } from './mat-mul.ts';
 import { conv2d, fusedConv2d } from './conv2d.ts';
 import { conv2dBackpropFilter } from './conv2d-backprop-filter.ts';
 import { conv2dBackpropInput } from './conv2d-backprop-input.ts';
 import { depthwiseBackpropFilter, depthwiseBackpropInput } from './depthwise-backprop.ts';
 import { maxPoolGrad } from './max-pool-grad.ts';
-import { RELU_GRAD, reluGrad, reluGradGradient, reluGradient } from './relu-grad.ts';
+import { reluGrad, reluGradGradient, reluGradient } from './relu-grad.ts';
+import {
+  pooledConvolution,
+  pooledConvolutionGradFilter,
+  pooledConvolutionGradInput,
+} from './pooled-convolution.ts';
 import { withExplicitPadding } from './same-padding.ts';
-import { type SimdKernels, simdKernels } from './simd.ts';
+import { fusesMultiplyAdd, type SimdKernels, simdKernels } from './simd.ts';
 import { sum, unsortedSegmentSum } from './sums.ts';
 import { transform } from './transform.ts';
 import { conv3dBackpropFilter, conv3dBackpropInput, maxPool3d, maxPool3dGrad } from './volumes.ts';
@@ -17,6 +28,11 @@ import { conv3dBackpropFilter, conv3dBackpropInput, maxPool3d, maxPool3dGrad } f
 export interface WasmKernelOptions {
   /** False disables gradcast's own WebAssembly, as on a platform without SIMD. Default true. */
   readonly simd?: boolean;
+  /**
+   * False rounds products before they are added, which has the same bits wherever there is SIMD. True rounds once where the
+   * platform can (`fusesMultiplyAdd`), which is faster. Default true.
+   */
+  readonly multiplyAdd?: boolean;
 }
 
 /** Kernels and gradient that tfjs had registered, so that a second registration starts from the same state. */
@@ -29,11 +45,12 @@ const stockKernels = new WeakMap<object, Stock>();
 
 /**
  * Registers the kernels that training lacks on tfjs' WebAssembly backend, and faster ones for others. The backend must be
- * imported before, but need not be started. Replaces kernels of backend 'wasm' and the gradient of Relu, which stays tfjs'
+ * imported before, but need not be started; convolutions are computed together with their pools only if it is. Replaces kernels of backend 'wasm' and the gradient of Relu, which stays tfjs'
  * own on other backends. May be called again, also with other options.
  */
 export function registerWasmKernels(tf: TF, options: WasmKernelOptions = {}): void {
-  const simd = options.simd === false ? () => null : simdKernels;
+  const { simd: hasSimd = true, multiplyAdd = true } = options;
+  const simd = (backend: WasmBackend) => (hasSimd ? simdKernels(backend, multiplyAdd) : null);
   const stock = stockKernels.get(tf.engine()) ?? captureStock(tf);
   stockKernels.set(tf.engine(), stock);
   for (const [kernelName, make] of Object.entries(factories)) {
@@ -42,14 +59,28 @@ export function registerWasmKernels(tf: TF, options: WasmKernelOptions = {}): vo
     // tfjs' setup still has to run, because it binds the function of the fallback.
     replaceKernel(tf, { ...config, kernelName, backendName: 'wasm', kernelFunc });
   }
+  const backend = tf.findBackend('wasm') as unknown as WasmBackend | null;
+  const pools = backend !== null && simd(backend) !== null;
+  for (const [kernelName, make] of Object.entries(pooledFactories)) {
+    if (tf.getKernel(kernelName, 'wasm') as KernelConfig | undefined) tf.unregisterKernel(kernelName, 'wasm');
+    if (pools) tf.registerKernel({ kernelName, backendName: 'wasm', kernelFunc: make(simd) });
+  }
   replaceGradient(tf, reluGradient(tf, stock.relu));
   replaceGradient(tf, reluGradGradient(tf));
 }
+
+/** Version of a WebAssembly engine for people, which also says whether its kernels fuse multiply-add: `4.22.0 with FMA`. */
+export const wasmVersion = (tf: TF, multiplyAdd = true): string =>
+  `${tf.version.tfjs}${multiplyAdd && fusesMultiplyAdd() ? ' with FMA' : ''}`;
 
 type Factory = (tf: TF, stock: KernelFunc, simd: (backend: WasmBackend) => SimdKernels | null) => KernelFunc;
 
 const factories: Record<string, Factory> = {
   BatchMatMul: batchMatMul,
+  [FusedKernel.convolution]: (tf, _stock, simd) => biasedConvolution(tf, simd),
+  [FusedKernel.gradInput]: biasedConvolutionGradInput,
+  [FusedKernel.gradFilter]: (tf, _stock, simd) => biasedConvolutionGradFilter(tf, simd),
+  Cast: cast,
   Conv2D: conv2d,
   Conv2DBackpropFilter: (tf, _stock, simd) => conv2dBackpropFilter(tf, simd),
   Conv2DBackpropInput: conv2dBackpropInput,
@@ -69,6 +100,13 @@ const factories: Record<string, Factory> = {
   Sum: sum,
   Transform: transform,
   UnsortedSegmentSum: unsortedSegmentSum,
+};
+
+/** Kernels without a form that works without SIMD. */
+const pooledFactories: Record<string, (simd: (backend: WasmBackend) => SimdKernels | null) => KernelFunc> = {
+  [FusedKernel.pooled]: pooledConvolution,
+  [FusedKernel.pooledGradInput]: pooledConvolutionGradInput,
+  [FusedKernel.pooledGradFilter]: pooledConvolutionGradFilter,
 };
 
 function captureStock(tf: TF): Stock {
@@ -110,5 +148,19 @@ export function identity(): KernelFunc {
     const { dataId, shape, dtype } = inputs.x;
     (backend as WasmBackend & { incRef(dataId: object): void }).incRef(dataId);
     return { dataId, shape, dtype };
+  });
+}
+
+interface CastAttrs {
+  readonly dtype: DataType;
+}
+
+/** Cast: to the type that the values have, the same values under a second reference. The stock kernel copies them. */
+export function cast(_tf: TF, stock: KernelFunc): KernelFunc {
+  const share = identity();
+  return kernelFunc<IdentityInputs, CastAttrs>((call) => {
+    const { inputs, attrs } = call;
+    const func = inputs.x.dtype === attrs.dtype ? share : stock;
+    return func(call as unknown as Parameters<KernelFunc>[0]) as TensorInfo;
   });
 }

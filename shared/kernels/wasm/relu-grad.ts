@@ -3,10 +3,8 @@ import type { KernelFunc, TensorInfo, WasmBackend } from './backend.ts';
 import type { TF } from '../../util/tf.ts';
 import { callKernel, kernelFunc, pointerOf } from './backend.ts';
 import { sizeOf } from '../../model/layout.ts';
+import { RELU_GRAD } from '../fused-ops.ts';
 import type { SimdKernels } from './simd.ts';
-
-/** Name of TensorFlow's kernel. tfjs lacks it and computes the gradient with Step, Cast and Multiply. */
-export const RELU_GRAD = 'ReluGrad';
 
 interface Inputs {
   readonly dy: TensorInfo;
@@ -14,7 +12,7 @@ interface Inputs {
 }
 
 /**
- * ReluGrad: dy where x > 0, else 0; any shape. As in TensorFlow, 0 where x is NaN (NaN in tfjs' own gradient; the loss is
+ * ReluGrad: dy where x > 0, else 0; any shape. tfjs computes it with Step, Cast and Multiply. As in TensorFlow, 0 where x is NaN (NaN in tfjs' own gradient; the loss is
  * NaN in both cases). Step and Multiply without SIMD, as in tfjs' own gradient.
  */
 export function reluGrad(tf: TF, simd: (backend: WasmBackend) => SimdKernels | null): KernelFunc {

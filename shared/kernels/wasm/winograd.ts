@@ -1,4 +1,4 @@
-import type { backend_util } from '@tensorflow/tfjs';
+import type { ConvolutionInfo } from './conv-info.ts';
 import type { TensorInfo, WasmBackend } from './backend.ts';
 import { pointerOf, withScratch } from './backend.ts';
 import type { SimdKernels } from './simd.ts';
@@ -6,8 +6,15 @@ import type { SimdKernels } from './simd.ts';
 /** Smallest side of an image that is worth it: a tile yields 2 x 2 outputs, and much of it would lie beyond the edge. */
 const MIN_SIDE = 4;
 
+// Tiles of 4 x 4 outputs need 36/64 of the products, but their error is larger. Where it is at most twice that of TensorFlow, they
+// are used (docs/decisions/0052-convolutions.md): never where products are rounded, nor for the gradient of the input.
+/** Fewest channels for large tiles. */
+const MIN_CHANNELS = 32;
+/** Fewest large tiles of the filter's gradient, which is the sum over them. */
+const MIN_TILES = 1024;
+
 /** Whether Winograd's algorithm supports a convolution's taps and strides, and its images are large enough. */
-function isSuitable(info: backend_util.Conv2DInfo, height: number, width: number): boolean {
+function isSuitable(info: ConvolutionInfo, height: number, width: number): boolean {
   return (
     info.dataFormat === 'channelsLast' &&
     info.filterHeight === 3 &&
@@ -21,44 +28,70 @@ function isSuitable(info: backend_util.Conv2DInfo, height: number, width: number
   );
 }
 
-/** Convolution of x by the filter in 16/36 of the products, or null if Winograd's algorithm does not apply. */
+/** What is added to a convolution's output. */
+export interface Epilogue {
+  /** Byte offset of the bias [filters]; 0 for none. */
+  readonly bias: number;
+  readonly relu: boolean;
+}
+
+const NO_EPILOGUE: Epilogue = { bias: 0, relu: false };
+
+/** Convolution of x by the filter in 4/16 or 16/36 of the products, or null if Winograd's algorithm does not apply. */
 export function winogradForward(
   simd: SimdKernels,
   backend: WasmBackend,
   x: TensorInfo,
   filter: TensorInfo,
-  info: backend_util.Conv2DInfo,
+  info: ConvolutionInfo,
+  epilogue = NO_EPILOGUE,
 ): TensorInfo | null {
+  const sizes = forwardSizes(info);
+  if (sizes === null) return null;
+  const out = backend.makeOutput([...info.outShape], 'float32');
+  withWinograd(simd, backend, pointerOf(backend, filter), sizes, epilogue, (convolve) =>
+    convolve(pointerOf(backend, x), pointerOf(backend, out), info.batchSize),
+  );
+  return out;
+}
+
+/** Sizes of a convolution for withWinograd(); null if Winograd's algorithm does not apply. */
+export function forwardSizes(info: ConvolutionInfo): Sizes | null {
   const { inHeight, inWidth, inChannels, outChannels, outHeight, outWidth, padInfo } = info;
   if (!isSuitable(info, outHeight, outWidth) || inChannels % 4 !== 0) return null;
-  return convolve(simd, backend, x, filter, {
+  return {
     from: { height: inHeight, width: inWidth, channels: inChannels },
     to: { height: outHeight, width: outWidth, channels: outChannels },
-    outShape: info.outShape,
     top: padInfo.top,
     left: padInfo.left,
     turned: false,
-  });
+  };
 }
 
-/** Gradient of the input, or null if Winograd's algorithm does not apply. */
+/**
+ * Gradient of the input, or null if Winograd's algorithm does not apply.
+ */
 export function winogradInputGradient(
   simd: SimdKernels,
   backend: WasmBackend,
   dy: TensorInfo,
   filter: TensorInfo,
-  info: backend_util.Conv2DInfo,
+  info: ConvolutionInfo,
 ): TensorInfo | null {
   const { inHeight, inWidth, inChannels, outChannels, outHeight, outWidth, padInfo } = info;
   if (!isSuitable(info, inHeight, inWidth) || outChannels % 4 !== 0) return null;
-  return convolve(simd, backend, dy, filter, {
+  const sizes: Sizes = {
     from: { height: outHeight, width: outWidth, channels: outChannels },
     to: { height: inHeight, width: inWidth, channels: inChannels },
-    outShape: info.inShape,
     top: 2 - padInfo.top,
     left: 2 - padInfo.left,
     turned: true,
-  });
+  };
+  const out = backend.makeOutput([...info.inShape], 'float32');
+  withWinograd(simd, backend, pointerOf(backend, filter), sizes, NO_EPILOGUE, (convolve) =>
+    convolve(pointerOf(backend, dy), pointerOf(backend, out), info.batchSize),
+  );
+  return out;
 }
 
 interface ImageSize {
@@ -67,48 +100,48 @@ interface ImageSize {
   readonly channels: number;
 }
 
-interface Convolution {
+export interface Sizes {
   readonly from: ImageSize;
   readonly to: ImageSize;
-  /** [batch, height, width, channels] of `to`. */
-  readonly outShape: readonly [number, number, number, number];
   readonly top: number;
   readonly left: number;
   /** Whether the filter is rotated by 180 degrees and its channels and filters are exchanged. */
   readonly turned: boolean;
 }
 
-function convolve(
+/** Transforms a filter and runs `use` with a function that convolves images by it. */
+export function withWinograd(
   simd: SimdKernels,
   backend: WasmBackend,
-  x: TensorInfo,
-  filter: TensorInfo,
-  { from, to, outShape, top, left, turned }: Convolution,
-): TensorInfo {
-  const out = backend.makeOutput([...outShape], 'float32');
-  const packedBytes = simd.winogradFilterBytes(from.channels, to.channels);
-  const bytes = packedBytes + simd.winogradScratchBytes(from.channels, to.channels, to.height, to.width);
-  withScratch(backend, bytes, (packed) => {
-    const channels = turned ? to.channels : from.channels;
-    const filters = turned ? from.channels : to.channels;
-    simd.winogradFilters(pointerOf(backend, filter), channels, filters, turned, packed);
-    simd.winogradConv(
-      pointerOf(backend, x),
-      packed,
-      pointerOf(backend, out),
-      outShape[0],
-      from.height,
-      from.width,
-      from.channels,
-      to.channels,
-      to.height,
-      to.width,
-      top,
-      left,
-      packed + packedBytes,
-    );
+  filter: number,
+  { from, to, top, left, turned }: Sizes,
+  { bias, relu }: Epilogue,
+  use: (convolve: (x: number, out: number, batch: number) => void) => void,
+): void {
+  const isLarge = !turned && from.channels >= MIN_CHANNELS && simd.roundsOnce() !== 0;
+  const packedBytes = isLarge
+    ? simd.winogradFourFilterBytes(from.channels, to.channels)
+    : simd.winogradFilterBytes(from.channels, to.channels);
+  const scratchBytes = isLarge
+    ? simd.winogradFourScratchBytes(from.channels, to.channels)
+    : simd.winogradScratchBytes(from.channels, to.channels, to.height, to.width);
+  withScratch(backend, packedBytes + scratchBytes, (packed) => {
+    const scratch = packed + packedBytes;
+    const [channels, filters] = turned ? [to.channels, from.channels] : [from.channels, to.channels];
+    const sizes = [from.height, from.width, from.channels, to.channels, to.height, to.width] as const;
+    if (isLarge) {
+      simd.winogradFourFilters(filter, channels, filters, packed, scratch);
+      use((x, out, batch) => {
+        simd.winogradFourConv(x, packed, bias, relu, out, batch, ...sizes, top, left, scratch);
+      });
+    } else {
+      simd.winogradFilters(filter, channels, filters, turned, packed);
+      use((x, out, batch) => {
+        simd.winogradConv(x, packed, out, batch, ...sizes, top, left, scratch);
+        if (bias !== 0) simd.addBias(out, bias, batch * to.height * to.width, to.channels, relu);
+      });
+    }
   });
-  return out;
 }
 
 /** Gradient of the filter, or null if Winograd's algorithm does not apply. */
@@ -117,24 +150,25 @@ export function winogradFilterGradient(
   backend: WasmBackend,
   x: TensorInfo,
   dy: TensorInfo,
-  info: backend_util.Conv2DInfo,
+  info: ConvolutionInfo,
 ): TensorInfo | null {
   const { batchSize, inHeight, inWidth, inChannels, outChannels, outHeight, outWidth, padInfo } = info;
   if (!isSuitable(info, outHeight, outWidth) || inChannels % 4 !== 0 || outChannels % 4 !== 0) return null;
   const out = backend.makeOutput([...info.filterShape], 'float32');
-  const bytes = simd.winogradFilterGradientScratchBytes(inChannels, outChannels, outHeight, outWidth);
+  const sizes = [inHeight, inWidth, inChannels, outChannels, outHeight, outWidth] as const;
+  const tiles = batchSize * Math.ceil(outHeight / 4) * Math.ceil(outWidth / 4);
+  const isLarge = tiles >= MIN_TILES && simd.roundsOnce() !== 0;
+  const bytes = isLarge
+    ? simd.winogradFourFilterGradientScratchBytes(inChannels, outChannels)
+    : simd.winogradFilterGradientScratchBytes(inChannels, outChannels, outHeight, outWidth);
+  const compute = isLarge ? simd.winogradFourFilterGradient : simd.winogradFilterGradient;
   withScratch(backend, bytes, (scratch) =>
-    simd.winogradFilterGradient(
+    compute(
       pointerOf(backend, x),
       pointerOf(backend, dy),
       pointerOf(backend, out),
       batchSize,
-      inHeight,
-      inWidth,
-      inChannels,
-      outChannels,
-      outHeight,
-      outWidth,
+      ...sizes,
       padInfo.top,
       padInfo.left,
       scratch,

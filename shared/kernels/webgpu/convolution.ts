@@ -1,27 +1,11 @@
 import type { KernelFunc, TensorInfo } from '@tensorflow/tfjs';
 import type { TF } from '../../util/tf.ts';
+import type { ConvolutionAttrs } from '../fused-ops.ts';
 import { kernelFunc } from './backend.ts';
 import { multiply } from './product.ts';
 
 // Convolution with bias and ReLU, and its gradients, each as a product of matrices whose operands are gathered from the images
 // (implicit im2col). A product with a dense layer's kernel is the convolution of images of one pixel.
-
-/** Attributes of all kernels of this file. */
-export interface ConvolutionAttrs {
-  /** Height, width and channels of the input. */
-  readonly input: readonly [number, number, number];
-  /** Height, width and channels of the output. */
-  readonly output: readonly [number, number, number];
-  /** Height and width of the filter. */
-  readonly filter: readonly [number, number];
-  readonly strides: readonly [number, number];
-  /** Zeros before the first row and column. */
-  readonly padding: readonly [number, number];
-  /** Shape of the output of the kernel that computes the output, or of the one that computes the input's gradient. */
-  readonly shape: readonly number[];
-  /** Whether negative outputs are 0. */
-  readonly relu: boolean;
-}
 
 const constants = ({ input, output, filter, strides, padding }: ConvolutionAttrs): string =>
   Object.entries({

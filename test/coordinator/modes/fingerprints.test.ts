@@ -44,6 +44,15 @@ describe('EngineFingerprints', () => {
     );
   });
 
+  it('names the version that workers of the same engine need', () => {
+    const fingerprints = new EngineFingerprints();
+    fingerprints.decide();
+    fingerprints.check(id('ann'), { ...engine, version: '4.22.0' }, A);
+    expect(() => fingerprints.check(id('bob'), { ...engine, version: '4.22.0 with FMA' }, B)).toThrow(
+      'the others have wasm 4.22.0, not 4.22.0 with FMA.',
+    );
+  });
+
   it.each(['nonsense', '', '0123456789ABCDEF', `${A}0`])(
     'a fingerprint of %j is malformed: it must be sixteen hexadecimal digits',
     (text) => {

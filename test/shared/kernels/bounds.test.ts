@@ -1,11 +1,12 @@
 import * as fc from 'fast-check';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { SimdKernels } from '../../../shared/kernels/wasm/simd.ts';
 import { simdKernels } from '../../../shared/kernels/wasm/simd.ts';
 import type { ConvGeometry } from '../../support/reference-kernels.ts';
 import { sized } from '../../support/reference-kernels.ts';
 import { geometries, winogradGeometries } from './arbitraries.ts';
 import { checkProperty } from '../../support/property.ts';
+import { enableRelaxedSimd } from '../../../worker-node/engine/open/open-wasm.ts';
 
 // The kernels share their memory with all tensors. A write outside of their output and scratch would change other tensors.
 const UNTOUCHED = 0xab;
@@ -21,7 +22,8 @@ const memory = new wasmApi.Memory({ initial: 200, maximum: 65536 });
 const heap = new Uint8Array(memory.buffer);
 const untouched = new Uint8Array(heap.length).fill(UNTOUCHED);
 const wasm = { asm: { memory }, _malloc: () => 0, _free: () => undefined };
-const kernels = simdKernels({ wasm }) as SimdKernels;
+enableRelaxedSimd();
+let kernels: SimdKernels;
 
 let end = 0;
 let allowed: [start: number, end: number][] = [];
@@ -74,64 +76,154 @@ function within(run: () => void): void {
   }
 }
 
-describe('the kernels write only to their output and their scratch', () => {
-  it('in products of matrices', () => {
-    const size = fc.integer({ min: 1, max: 300 });
-    const check = (m: number, n: number, k: number, a: boolean, b: boolean) =>
-      within(() => {
-        const left = reserve(m * k * 4, false);
-        const right = reserve(k * n * 4, false);
-        const out = reserve(m * n * 4, true);
-        kernels.gemm(left, right, out, m, n, k, a, b, reserve(kernels.gemmScratchBytes(m, n, k), true));
-      });
-    checkProperty(fc.property(size, size, size, fc.boolean(), fc.boolean(), check), { numRuns: 20, seed: 7 });
-  });
+describe.each([true, false])(
+  'the kernels write only to their output and scratch, fused: %s',
+  (multiplyAdd) => {
+    beforeAll(() => {
+      kernels = simdKernels({ wasm }, multiplyAdd) as SimdKernels;
+    });
 
-  it('in elementwise operations and in sums', () => {
-    const size = fc.integer({ min: 1, max: 300 });
-    const check = (rows: number, columns: number) => {
-      within(() => {
-        const dy = reserve(rows * 4, false);
-        const y = reserve(rows * 4, false);
-        kernels.reluGradient(dy, y, reserve(rows * 4, true), rows);
+    it('in products of matrices', () => {
+      const size = fc.integer({ min: 1, max: 300 });
+      const check = (m: number, n: number, k: number, a: boolean, b: boolean) =>
+        within(() => {
+          const left = reserve(m * k * 4, false);
+          const right = reserve(k * n * 4, false);
+          const out = reserve(m * n * 4, true);
+          kernels.gemm(left, right, out, m, n, k, a, b, reserve(kernels.gemmScratchBytes(m, n, k), true));
+        });
+      checkProperty(fc.property(size, size, size, fc.boolean(), fc.boolean(), check), {
+        numRuns: 20,
+        seed: 7,
       });
-      within(() => {
-        const x = reserve(rows * columns * 4, false);
-        const bias = reserve(columns * 4, false);
-        kernels.addRow(x, bias, reserve(rows * columns * 4, true), rows, columns);
-      });
-      within(() => {
-        const x = reserve(rows * columns * 4, false);
-        kernels.sumRows(x, reserve(columns * 4, true), rows, columns);
-      });
-    };
-    checkProperty(fc.property(size, size, check), { numRuns: 10, seed: 10 });
-  });
+    });
 
-  it("in a max-pool's gradient", () => {
-    const check = (g: ConvGeometry) => {
-      const { outHeight, outWidth, top, left } = sized(g);
-      within(() => {
-        const dy = reserve(g.batch * outHeight * outWidth * g.channels * 4, false);
-        const x = reserve(g.batch * g.height * g.width * g.channels * 4, false);
-        const y = reserve(g.batch * outHeight * outWidth * g.channels * 4, false);
-        const dx = reserve(g.batch * g.height * g.width * g.channels * 4, true);
-        const image = [g.batch, g.height, g.width, g.channels] as const;
-        const window = [g.filterHeight, g.filterWidth, g.strideY, g.strideX] as const;
-        kernels.maxPoolGradient(dy, x, y, dx, ...image, ...window, outHeight, outWidth, top, left);
-      });
-    };
-    checkProperty(fc.property(geometries, check), { numRuns: 30, seed: 11 });
-  });
+    it('in elementwise operations and in sums', () => {
+      const size = fc.integer({ min: 1, max: 300 });
+      const check = (rows: number, columns: number) => {
+        within(() => {
+          const dy = reserve(rows * 4, false);
+          const y = reserve(rows * 4, false);
+          kernels.reluGradient(dy, y, reserve(rows * 4, true), rows);
+        });
+        within(() => {
+          const bias = reserve(columns * 4, false);
+          kernels.addBias(reserve(rows * columns * 4, true), bias, rows, columns, true);
+        });
+        within(() => {
+          const x = reserve(rows * columns * 4, false);
+          kernels.sumRows(x, reserve(columns * 4, true), rows, columns);
+        });
+      };
+      checkProperty(fc.property(size, size, check), { numRuns: 10, seed: 10 });
+    });
 
-  it('in convolutions', () => {
-    checkProperty(fc.property(geometries, checkDirect), { numRuns: 40, seed: 8 });
-  });
+    it("in a max-pool's gradient", () => {
+      const check = (g: ConvGeometry) => {
+        const { outHeight, outWidth, top, left } = sized(g);
+        within(() => {
+          const dy = reserve(g.batch * outHeight * outWidth * g.channels * 4, false);
+          const x = reserve(g.batch * g.height * g.width * g.channels * 4, false);
+          const y = reserve(g.batch * outHeight * outWidth * g.channels * 4, false);
+          const dx = reserve(g.batch * g.height * g.width * g.channels * 4, true);
+          const image = [g.batch, g.height, g.width, g.channels] as const;
+          const window = [g.filterHeight, g.filterWidth, g.strideY, g.strideX] as const;
+          kernels.maxPoolGradient(dy, x, y, dx, ...image, ...window, outHeight, outWidth, top, left);
+        });
+      };
+      checkProperty(fc.property(geometries, check), { numRuns: 30, seed: 11 });
+    });
 
-  it("in convolutions by Winograd's tiles", () => {
-    checkProperty(fc.property(winogradGeometries, checkWinograd), { numRuns: 40, seed: 9 });
+    it('in convolutions', () => {
+      checkProperty(fc.property(geometries, checkDirect), { numRuns: 40, seed: 8 });
+    });
+
+    it("in convolutions by Winograd's tiles", () => {
+      checkProperty(fc.property(winogradGeometries, checkWinograd), { numRuns: 40, seed: 9 });
+    });
+
+    it('in convolutions by rows of a matrix', () => {
+      const few = fc
+        .tuple(geometries, fc.integer({ min: 1, max: 4 }))
+        .map(([g, channels]) => ({ ...g, channels }));
+      checkProperty(fc.property(few, fc.boolean(), checkPatches), { numRuns: 20, seed: 24 });
+      // Rows wider than a block.
+      checkPatches({ ...wide, pad: 'same' }, true);
+    });
+
+    it('in gradients of convolutions behind pools', () => {
+      checkProperty(fc.property(winogradGeometries, fc.boolean(), checkPooled), { numRuns: 20, seed: 25 });
+    });
+  },
+);
+
+const wide: ConvGeometry = {
+  ...{ batch: 2, height: 3, width: 140, channels: 1, filterHeight: 3, filterWidth: 3, filters: 9 },
+  ...{ strideY: 1, strideX: 1, pad: 'valid' },
+};
+
+function checkPatches(g: ConvGeometry, relu: boolean): void {
+  const { outHeight, outWidth, top, left } = sized(g);
+  const taps = g.filterHeight * g.filterWidth * g.channels;
+  const image = [g.batch, g.height, g.width, g.channels] as const;
+  const filter = [g.filterHeight, g.filterWidth, g.filters, g.strideY, g.strideX] as const;
+  const sizes = [...image, ...filter, outHeight, outWidth, top, left] as const;
+  const outBytes = g.batch * outHeight * outWidth * g.filters * 4;
+  within(() => {
+    const x = reserve(g.batch * g.height * g.width * g.channels * 4, false);
+    const weights = reserve(taps * g.filters * 4, false);
+    const bias = relu ? reserve(g.filters * 4, false) : 0;
+    const out = reserve(outBytes, true);
+    const scratch = reserve(kernels.patchConvScratchBytes(taps, g.filters, outWidth), true);
+    kernels.patchConv(x, weights, bias, relu, out, ...sizes, scratch);
   });
-});
+  within(() => {
+    const x = reserve(g.batch * g.height * g.width * g.channels * 4, false);
+    const dy = reserve(outBytes, false);
+    const y = relu ? reserve(outBytes, false) : 0;
+    const out = reserve(taps * g.filters * 4, true);
+    const bias = reserve(g.filters * 4, true);
+    const scratch = reserve(kernels.patchFilterGradientScratchBytes(taps, g.filters, outWidth), true);
+    kernels.patchFilterGradient(x, dy, y, out, bias, ...sizes, scratch);
+  });
+}
+
+function checkPooled(g: ConvGeometry, hasGradients: boolean): void {
+  const { outHeight, outWidth, top, left } = sized(g);
+  const filters = 4 * Math.ceil(g.filters / 4);
+  const cells = Math.floor(outHeight / 2) * Math.floor(outWidth / 2);
+  const sizes = [g.batch, g.height, g.width, g.channels, filters, outHeight, outWidth, top, left] as const;
+  const scratchBytes = kernels.pooledScratchBytes(g.channels, filters, outHeight, outWidth);
+  const xBytes = g.batch * g.height * g.width * g.channels * 4;
+  const filterBytes = 9 * g.channels * filters * 4;
+  within(() => {
+    const y = reserve(outHeight * outWidth * filters * 4, false);
+    const out = reserve(cells * filters * 4, true);
+    kernels.poolWinners(y, out, reserve(cells * filters, true), outHeight, outWidth, filters, hasGradients);
+  });
+  /** Gradients of the pool, each at the last place of its window: the memory's bytes alone are no place. */
+  const winnersOf = (): number => {
+    const bytes = g.batch * cells * filters;
+    const winners = reserve(bytes, true);
+    heap.fill(hasGradients ? 3 : UNTOUCHED, winners, winners + bytes);
+    return winners;
+  };
+  within(() => {
+    const x = reserve(xBytes, false);
+    const dy = reserve(g.batch * cells * filters * 4, false);
+    const winners = winnersOf();
+    const out = reserve(filterBytes, true);
+    const bias = reserve(filters * 4, true);
+    kernels.pooledFilterGradient(x, dy, winners, out, bias, ...sizes, reserve(scratchBytes, true));
+  });
+  within(() => {
+    const dy = reserve(g.batch * cells * filters * 4, false);
+    const winners = winnersOf();
+    const weights = reserve(filterBytes, false);
+    const dx = reserve(xBytes, true);
+    kernels.pooledInputGradient(dy, winners, weights, dx, ...sizes, reserve(scratchBytes, true));
+  });
+}
 
 function checkDirect(g: ConvGeometry): void {
   const { outHeight, outWidth, top, left } = sized(g);
@@ -151,36 +243,25 @@ function checkDirect(g: ConvGeometry): void {
     kernels.convFilterGradient(x, dy, out, ...image, ...filter, outHeight, outWidth, ...padding, scratch);
   });
   within(() => {
-    const dy = reserve(g.batch * outHeight * outWidth * g.filters * 4, false);
-    const taps = g.filterHeight * g.filterWidth;
-    const weights = reserve(taps * g.channels * g.filters * 4, false);
-    const packed = reserve(Math.ceil(g.channels / 8) * taps * g.filters * 32, true);
+    const outputs = g.batch * outHeight * outWidth;
+    const patches = reserve(outputs * g.filterHeight * g.filterWidth * g.channels * 4, false);
     const out = reserve(g.batch * g.height * g.width * g.channels * 4, true);
-    const padded = [g.height + g.filterHeight - 1, g.width + g.filterWidth - 1] as const;
-    const scratch = reserve(kernels.convScratchBytes(...padded, g.filters, true), true);
-    kernels.packTurnedFilters(weights, taps, g.channels, g.filters, packed);
-    kernels.conv(
-      dy,
-      packed,
+    const [batch, height, width, channels] = image;
+    const [filterHeight, filterWidth, , ...strides] = filter;
+    kernels.addPatches(
+      patches,
       out,
-      g.batch,
+      batch,
+      height,
+      width,
+      channels,
+      filterHeight,
+      filterWidth,
+      ...strides,
       outHeight,
       outWidth,
-      g.filters,
-      g.filterHeight,
-      g.filterWidth,
-      g.channels,
-      1,
-      1,
-      g.height,
-      g.width,
-      true,
-      ...padded,
-      g.filterHeight - 1 - top,
-      g.filterWidth - 1 - left,
-      g.strideY,
-      g.strideX,
-      scratch,
+      top,
+      left,
     );
   });
 }
@@ -197,6 +278,17 @@ function checkWinograd(g: ConvGeometry): void {
     kernels.winogradFilters(weights, g.channels, g.filters, false, packed);
     kernels.winogradConv(x, packed, out, ...image, reserve(kernels.winogradScratchBytes(...sizes), true));
   });
+  within(() => {
+    const x = reserve(g.batch * g.height * g.width * g.channels * 4, false);
+    const weights = reserve(9 * g.channels * g.filters * 4, false);
+    const packed = reserve(kernels.winogradFourFilterBytes(g.channels, g.filters), true);
+    const bias = reserve(g.filters * 4, false);
+    const out = reserve(g.batch * outHeight * outWidth * g.filters * 4, true);
+    const scratch = reserve(kernels.winogradFourScratchBytes(g.channels, g.filters), true);
+    kernels.winogradFourFilters(weights, g.channels, g.filters, packed, scratch);
+    kernels.winogradFourConv(x, packed, bias, true, out, ...image, scratch);
+    kernels.winogradFourConv(x, packed, 0, false, out, ...image, scratch);
+  });
   if (g.filters % 4 !== 0) return;
   within(() => {
     const x = reserve(g.batch * g.height * g.width * g.channels * 4, false);
@@ -204,5 +296,12 @@ function checkWinograd(g: ConvGeometry): void {
     const out = reserve(9 * g.channels * g.filters * 4, true);
     const scratch = reserve(kernels.winogradFilterGradientScratchBytes(...sizes), true);
     kernels.winogradFilterGradient(x, dy, out, ...image, scratch);
+  });
+  within(() => {
+    const x = reserve(g.batch * g.height * g.width * g.channels * 4, false);
+    const dy = reserve(g.batch * outHeight * outWidth * g.filters * 4, false);
+    const out = reserve(9 * g.channels * g.filters * 4, true);
+    const scratch = reserve(kernels.winogradFourFilterGradientScratchBytes(g.channels, g.filters), true);
+    kernels.winogradFourFilterGradient(x, dy, out, ...image, scratch);
   });
 }

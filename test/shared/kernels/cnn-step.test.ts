@@ -7,8 +7,8 @@ import { heapBytes, startWasm, variants } from './wasm-backend.ts';
 
 const batch = 5;
 
-describe.each(variants)('a gradient step of a small CNN, $name', ({ simd }) => {
-  beforeAll(() => startWasm(simd));
+describe.each(variants)('a gradient step of a small CNN, $name', ({ kernels }) => {
+  beforeAll(() => startWasm(kernels));
 
   it("runs on gradcast's WebAssembly in the backend's memory", () => {
     expect(simdKernels(tf.backend() as unknown as Parameters<typeof simdKernels>[0])).not.toBeNull();

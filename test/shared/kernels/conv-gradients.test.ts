@@ -26,8 +26,8 @@ const seed: ConvGeometry = {
   pad: 'valid',
 };
 
-describe.each(variants)('a convolution and its gradients, $name', ({ simd }) => {
-  beforeAll(() => startWasm(simd));
+describe.each(variants)('a convolution and its gradients, $name', ({ kernels }) => {
+  beforeAll(() => startWasm(kernels));
 
   it('agree with plain loops for any shape, stride and padding', () => {
     checkProperty(

@@ -8,8 +8,8 @@ import { checkProperty } from '../../support/property.ts';
 
 const size = (max: number) => fc.integer({ min: 1, max });
 
-describe.each(variants)('kernels of dense layers, pools and activations, $name', ({ simd }) => {
-  beforeAll(() => startWasm(simd));
+describe.each(variants)('kernels of dense layers, pools and activations, $name', ({ kernels }) => {
+  beforeAll(() => startWasm(kernels));
 
   it('multiply matrices, transposed or not, of any size', () => {
     checkProperty(fc.property(size(70), size(1100), size(40), fc.boolean(), fc.boolean(), checkMatMul), {
@@ -102,7 +102,7 @@ describe.each(variants)('kernels of dense layers, pools and activations, $name',
         .dataSync(),
     );
     expect([...gradient].slice(0, 5)).toEqual([0, 0, 3, 0, 3]);
-    if (simd) expect([...gradient].slice(5)).toEqual([0, 3]);
+    if (kernels.simd) expect([...gradient].slice(5)).toEqual([0, 3]);
     x.dispose();
   });
 

@@ -13,7 +13,7 @@ import { runKernel, startWasm } from './wasm-backend.ts';
 import { checkProperty } from '../../support/property.ts';
 
 describe("kernels that tfjs' wasm backend lacks or computes wrongly", () => {
-  beforeAll(() => startWasm(true));
+  beforeAll(() => startWasm({}));
 
   it('compute depthwise convolutions and their gradients', () => {
     checkProperty(

@@ -9,8 +9,8 @@ import { runKernel, useGuardedWasm, variants } from './wasm-backend.ts';
 /** Tests every n-th shape; small-shapes.long.test.ts tests all. */
 const ONE_IN = 250;
 
-describe.each(variants)('kernels on small images, guarded on both sides, $name', ({ simd }) => {
-  const heap = useGuardedWasm(simd);
+describe.each(variants)('kernels on small images, guarded on both sides, $name', ({ kernels }) => {
+  const heap = useGuardedWasm(kernels);
 
   it('agree with plain loops and access only their tensors', () => {
     const seed = testSeed(12);
@@ -66,7 +66,7 @@ describe.each(variants)('kernels on small images, guarded on both sides, $name',
     const product = runKernel('BatchMatMul', { a, b }, { transposeA: false, transposeB: false });
     expect(product).toEqual({ shape: [1, 3, 5], values: new Float32Array(15) });
     const fused = { transposeA: false, transposeB: false, activation: 'linear' };
-    if (simd) expect(runKernel('_FusedMatMul', { a, b }, fused)).toEqual(product);
+    if (kernels.simd) expect(runKernel('_FusedMatMul', { a, b }, fused)).toEqual(product);
     heap.check();
     tf.dispose([x, a, b]);
   });

@@ -1,27 +1,31 @@
 import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import { afterEach, beforeAll, beforeEach } from 'vitest';
-import { registerWasmKernels } from '../../../shared/kernels/wasm/register.ts';
+import { registerWasmKernels, type WasmKernelOptions } from '../../../shared/kernels/wasm/register.ts';
 import { guardHeap, type GuardedHeap } from '../../support/guarded-heap.ts';
+import { enableRelaxedSimd } from '../../../worker-node/engine/open/open-wasm.ts';
 
-/** Variants of the kernels: every test of a kernel runs with SIMD and with the fallback. */
+/** Variants of the kernels: every test of a kernel runs with SIMD in both of its forms, and with the fallback. */
 export const variants = [
-  { name: 'with SIMD', simd: true },
-  { name: 'without SIMD', simd: false },
+  { name: 'with fused multiply-add', kernels: { simd: true, multiplyAdd: true } },
+  { name: 'with SIMD', kernels: { simd: true, multiplyAdd: false } },
+  { name: 'without SIMD', kernels: { simd: false } },
 ] as const;
 
-/** Starts the wasm backend with gradcast's kernels. */
-export async function startWasm(simd: boolean): Promise<typeof tf> {
+enableRelaxedSimd();
+
+/** Starts the wasm backend with gradcast's kernels, as the engines do: those of pools are registered only if it has started. */
+export async function startWasm(kernels: WasmKernelOptions): Promise<typeof tf> {
   tf.enableProdMode();
-  registerWasmKernels(tf, { simd });
   await tf.setBackend('wasm');
+  registerWasmKernels(tf, kernels);
   return tf;
 }
 
 /** Starts the wasm backend with gradcast's kernels for a block of tests, each with new guards around allocations. */
-export function useGuardedWasm(simd: boolean): Pick<GuardedHeap, 'check'> {
+export function useGuardedWasm(kernels: WasmKernelOptions): Pick<GuardedHeap, 'check'> {
   let heap: GuardedHeap;
-  beforeAll(() => startWasm(simd));
+  beforeAll(() => startWasm(kernels));
   beforeEach(() => {
     heap = guardHeap(tf.backend());
   });

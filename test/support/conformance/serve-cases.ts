@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Engine } from '../../../shared/engine/engine.ts';
 import { openNativeEngine } from '../../../worker-node/engine/native/open-native.ts';
 import { openWebGpuEngine } from '../../../worker-node/engine/webgpu/open-webgpu.ts';
-import { openWasmEngine } from '../../../worker-node/engine/open/choose-engine.ts';
+import { openWasmEngine } from '../../../worker-node/engine/open/open-wasm.ts';
 import { measureCase, type CaseResult, type StepCase } from './measure-case.ts';
 
 /** Description of an engine, or the reason why this machine has none. */

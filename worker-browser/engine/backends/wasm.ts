@@ -1,7 +1,7 @@
 import { setThreadsCount, setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { createEngine } from '../../../shared/engine/tf-engine.ts';
 import { readFromHeap } from '../../../shared/kernels/wasm/read-from-heap.ts';
-import { registerWasmKernels } from '../../../shared/kernels/wasm/register.ts';
+import { registerWasmKernels, wasmVersion } from '../../../shared/kernels/wasm/register.ts';
 import type { OpenedBackend } from './opened-backend.ts';
 import { startBackend, tf } from './tf.ts';
 
@@ -23,7 +23,7 @@ export async function openWasm(): Promise<OpenedBackend> {
   registerWasmKernels(tf);
   const cores = navigator.hardwareConcurrency;
   const device = cores > 1 ? `CPU with ${cores} cores` : 'CPU';
-  const info = { backend: 'wasm', version: tf.version.tfjs, device, threads: 1 };
+  const info = { backend: 'wasm', version: wasmVersion(tf), device, threads: 1 };
   return { engine: createEngine(tf, info, readFromHeap(tf)), onLost: () => undefined };
 }
 

@@ -103,6 +103,8 @@ export function failureOf({ code, lines }: ProgramResult): string {
 }
 
 export function describeBenchmark({
+  backend,
+  version,
   device,
   threads,
   tensorflow,
@@ -111,11 +113,13 @@ export function describeBenchmark({
   gpu,
   difference,
 }: EngineBenchmark): string {
-  const version = tensorflow === null ? '' : `TensorFlow ${tensorflow} `;
+  const library = tensorflow === null ? '' : `TensorFlow ${tensorflow} `;
+  // Its version says how kernels round.
+  const name = backend === 'wasm' ? `TensorFlow.js ${version} ` : library;
   const on = gpu ? device : `${device}, ${threads} thread${threads === 1 ? '' : 's'}`;
   const compared =
     difference === null ? '' : `; gradient within ${difference.toPrecision(2)} of that by WebAssembly`;
-  return `${version}on ${on}: ${msPerSample.toFixed(3)} ms a sample at batch ${batch}${compared}`;
+  return `${name}on ${on}: ${msPerSample.toFixed(3)} ms a sample at batch ${batch}${compared}`;
 }
 
 /** Whether a GPU is faster than workers of another engine on all cores. A processor in place of a GPU is not. */

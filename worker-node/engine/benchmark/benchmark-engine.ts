@@ -10,7 +10,7 @@ import { manualIdle, type IdleScheduler } from '../native/idle-scheduler.ts';
 import { benchmarkJob } from '../../../shared/engine/benchmark-job.ts';
 import { readGpus } from '../webgpu/gpus.ts';
 import { gpuOfEnv, openWebGpuEngine } from '../webgpu/open-webgpu.ts';
-import { openWasmEngine } from '../open/choose-engine.ts';
+import { openWasmEngine } from '../open/open-wasm.ts';
 
 const WARM_UP_STEPS = 2;
 const TIMED_STEPS = 5;

@@ -10,7 +10,7 @@ import { createCapturedGradientComputer } from '../native/captured-gradient-comp
 import { registerNativeGradients } from '../native/gradients.ts';
 import { manualIdle } from '../native/idle-scheduler.ts';
 import { benchmarkJob, type BenchmarkCase } from '../../../shared/engine/benchmark-job.ts';
-import { openWasmEngine } from '../open/choose-engine.ts';
+import { openWasmEngine } from '../open/open-wasm.ts';
 import { OpTimer, type OpTime } from './op-timer.ts';
 import { timeKernels, timeNativeOps } from './time-ops.ts';
 
@@ -172,7 +172,7 @@ function formatTable(ops: readonly OpTime[]): string[] {
   const row = (op: string, { calls, ms }: { calls: number; ms: number }, inputs = ''): string => {
     const share = `${((100 * ms) / all.ms).toFixed(1)}%`;
     const columns = [
-      op.padEnd(26),
+      op.padEnd(28),
       calls.toFixed(0).padStart(6),
       ms.toFixed(2).padStart(9),
       share.padStart(7),

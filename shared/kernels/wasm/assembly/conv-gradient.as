@@ -71,7 +71,7 @@ export function convFilterGradient(
   for (let n = 0; n < batch; ++n) {
     let image = x;
     if (needsPadding) {
-      layImage(x, height, width, channels, laid, paddedHeight, paddedWidth, top, left, 1, 1);
+      layImage(x, height, width, channels, laid, paddedHeight, paddedWidth, top, left);
       image = laid;
     }
     for (let oy = 0; oy < outHeight; oy += rowsAtOnce) {
@@ -86,7 +86,7 @@ export function convFilterGradient(
           let panel = block;
           for (let c: usize = 0; c < columns; c += 32, panel += panelStep) {
             outerTile(
-              under + ((<usize>m) << 2), <usize>strideX * pixel, <usize>strideY * row, rows, outWidth, panel, scratch,
+              under + ((<usize>m) << 2), <usize>strideX * pixel, <usize>strideY * row, rows, outWidth, panel, scratch, 32,
             );
             storeTile(scratch, sum + c, columns, 4, 8, true);
           }

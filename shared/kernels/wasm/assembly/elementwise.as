@@ -7,15 +7,20 @@ export function reluGradient(dy: usize, y: usize, dx: usize, n: i32): void {
   for (; n > 0; --n, dy += 4, y += 4, dx += 4) store<f32>(dx, load<f32>(y) > 0 ? load<f32>(dy) : 0);
 }
 
-/** out[i][j] = x[i][j] + bias[j] for x [rows][columns]. */
-export function addRow(x: usize, bias: usize, out: usize, rows: i32, columns: i32): void {
+/** x[i][j] += bias[j] for x [rows][columns], then ReLU if relu; NaN stays NaN. */
+export function addBias(x: usize, bias: usize, rows: i32, columns: i32, relu: bool): void {
+  const low: f32 = relu ? 0 : -Infinity;
+  const lows = f32x4.splat(low);
   for (let i = 0; i < rows; ++i) {
     let b = bias;
     let n = columns;
-    for (; n >= 4; n -= 4, x += 16, b += 16, out += 16) {
-      v128.store(out, f32x4.add(v128.load(x), v128.load(b)));
+    for (; n >= 4; n -= 4, x += 16, b += 16) {
+      v128.store(x, f32x4.pmax(f32x4.add(v128.load(x), v128.load(b)), lows));
     }
-    for (; n > 0; --n, x += 4, b += 4, out += 4) store<f32>(out, load<f32>(x) + load<f32>(b));
+    for (; n > 0; --n, x += 4, b += 4) {
+      const value = load<f32>(x) + load<f32>(b);
+      store<f32>(x, value < low ? low : value);
+    }
   }
 }
 

@@ -76,8 +76,12 @@ export function gemm(
         at = packedA;
         let c = out + <usize>m0 * ldc + ((<usize>j) << 2);
         for (let i = 0; i < height; i += 4, at += tileStep, c += ldc << 2) {
-          outerTile(at, 16, 0, 1, depth, panel, scratch);
-          storeTile(scratch, c, ldc, min(4, height - i), min(8, n - j), k0 > 0);
+          if (k0 == 0 && height - i >= 4 && n - j >= 8) {
+            outerTile(at, 16, 0, 1, depth, panel, c, ldc);
+          } else {
+            outerTile(at, 16, 0, 1, depth, panel, scratch, 32);
+            storeTile(scratch, c, ldc, min(4, height - i), min(8, n - j), k0 > 0);
+          }
         }
       }
     }

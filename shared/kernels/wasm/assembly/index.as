@@ -1,7 +1,16 @@
 export { gemm, gemmScratchBytes } from './gemm';
-export { conv, convScratchBytes, packTurnedFilters } from './conv';
 export { convFilterGradient, convFilterGradientScratchBytes } from './conv-gradient';
-export { addRow, reluGradient, sumRows } from './elementwise';
+export { addBias, reluGradient, sumRows } from './elementwise';
 export { maxPoolGradient } from './pool';
 export { winogradConv, winogradFilterBytes, winogradFilters, winogradScratchBytes } from './winograd';
 export { winogradFilterGradient, winogradFilterGradientScratchBytes } from './winograd-gradient';
+export { winogradFourConv, winogradFourFilterBytes, winogradFourFilters, winogradFourScratchBytes } from './winograd-four';
+export { poolWinners, pooledFilterGradient, pooledInputGradient, pooledScratchBytes } from './pooled';
+export { patchConv, patchConvScratchBytes, patchFilterGradient, patchFilterGradientScratchBytes } from './patches';
+export { roundsOnce } from './multiply-add';
+export { winogradFourFilterGradient, winogradFourFilterGradientScratchBytes } from './winograd-four-gradient';
+export { addPatches } from './patch-sums';
+// Not used outside: what is exported stays a function. Inlined into a long function, V8 spills the sums of its loop.
+export { outerTile, rowTile } from './tile';
+export { biasedTile, packActive } from './patches';
+export { addNine, addTaps, inputsUnder } from './pooled';

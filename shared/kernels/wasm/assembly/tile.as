@@ -1,9 +1,11 @@
+import { multiplyAdd } from './multiply-add';
+
 // The 4 x 8 tile that all products here are made of: eight v128 sums stay in registers while k runs. With four
 // splats, two rows of b and one product that is the fifteen registers that V8 has on x64. So no unrolling: V8 moves
 // the loads of an unrolled step together and spills (measured: a third slower with two steps at once).
 
 /**
- * t[4][8] = sum over rows and cols of a[.., 0..3] (outer) b[.., 0..7].
+ * c[4][8], its rows cRow bytes apart, = sum over rows and cols of a[.., 0..3] (outer) b[.., 0..7].
  * a: 4 consecutive floats, stepping aStep bytes a column and aRowStep bytes a row; b: packed [rows * cols][8].
  */
 export function outerTile(
@@ -13,7 +15,8 @@ export function outerTile(
   rows: i32,
   cols: i32,
   b: usize,
-  t: usize,
+  c: usize,
+  cRow: usize,
 ): void {
   let c00 = f32x4.splat(0);
   let c01 = c00;
@@ -29,29 +32,32 @@ export function outerTile(
       const b0 = v128.load(b);
       const b1 = v128.load(b, 16);
       let x = v128.load_splat<f32>(p);
-      c00 = f32x4.add(c00, f32x4.mul(x, b0));
-      c01 = f32x4.add(c01, f32x4.mul(x, b1));
+      c00 = multiplyAdd(x, b0, c00);
+      c01 = multiplyAdd(x, b1, c01);
       x = v128.load_splat<f32>(p, 4);
-      c10 = f32x4.add(c10, f32x4.mul(x, b0));
-      c11 = f32x4.add(c11, f32x4.mul(x, b1));
+      c10 = multiplyAdd(x, b0, c10);
+      c11 = multiplyAdd(x, b1, c11);
       x = v128.load_splat<f32>(p, 8);
-      c20 = f32x4.add(c20, f32x4.mul(x, b0));
-      c21 = f32x4.add(c21, f32x4.mul(x, b1));
+      c20 = multiplyAdd(x, b0, c20);
+      c21 = multiplyAdd(x, b1, c21);
       x = v128.load_splat<f32>(p, 12);
-      c30 = f32x4.add(c30, f32x4.mul(x, b0));
-      c31 = f32x4.add(c31, f32x4.mul(x, b1));
+      c30 = multiplyAdd(x, b0, c30);
+      c31 = multiplyAdd(x, b1, c31);
       p += aStep;
       b += 32;
     }
   }
-  v128.store(t, c00);
-  v128.store(t, c01, 16);
-  v128.store(t, c10, 32);
-  v128.store(t, c11, 48);
-  v128.store(t, c20, 64);
-  v128.store(t, c21, 80);
-  v128.store(t, c30, 96);
-  v128.store(t, c31, 112);
+  v128.store(c, c00);
+  v128.store(c, c01, 16);
+  c += cRow;
+  v128.store(c, c10);
+  v128.store(c, c11, 16);
+  c += cRow;
+  v128.store(c, c20);
+  v128.store(c, c21, 16);
+  c += cRow;
+  v128.store(c, c30);
+  v128.store(c, c31, 16);
 }
 
 /**
@@ -83,17 +89,17 @@ export function dotTile(
       const b0 = v128.load(b);
       const b1 = v128.load(b, 16);
       let x = v128.load_splat<f32>(a0);
-      c00 = f32x4.add(c00, f32x4.mul(x, b0));
-      c01 = f32x4.add(c01, f32x4.mul(x, b1));
+      c00 = multiplyAdd(x, b0, c00);
+      c01 = multiplyAdd(x, b1, c01);
       x = v128.load_splat<f32>(a1);
-      c10 = f32x4.add(c10, f32x4.mul(x, b0));
-      c11 = f32x4.add(c11, f32x4.mul(x, b1));
+      c10 = multiplyAdd(x, b0, c10);
+      c11 = multiplyAdd(x, b1, c11);
       x = v128.load_splat<f32>(a2);
-      c20 = f32x4.add(c20, f32x4.mul(x, b0));
-      c21 = f32x4.add(c21, f32x4.mul(x, b1));
+      c20 = multiplyAdd(x, b0, c20);
+      c21 = multiplyAdd(x, b1, c21);
       x = v128.load_splat<f32>(a3);
-      c30 = f32x4.add(c30, f32x4.mul(x, b0));
-      c31 = f32x4.add(c31, f32x4.mul(x, b1));
+      c30 = multiplyAdd(x, b0, c30);
+      c31 = multiplyAdd(x, b1, c31);
       a0 += 4;
       a1 += 4;
       a2 += 4;
@@ -113,6 +119,97 @@ export function dotTile(
   v128.store(t, c21, 80);
   v128.store(t, c30, 96);
   v128.store(t, c31, 112);
+}
+
+/**
+ * c[4][8] = four rows of a, aRow bytes apart, k floats each, times b, packed [k][8]; c's rows are cRow bytes apart.
+ * Sums the first `half` of the k and the others apart: shorter sums have smaller errors.
+ */
+export function rowTile(a: usize, aRow: usize, b: usize, k: i32, half: i32, c: usize, cRow: usize): void {
+  let a1 = a + aRow;
+  let a2 = a1 + aRow;
+  let a3 = a2 + aRow;
+  let c00 = f32x4.splat(0);
+  let c01 = f32x4.splat(0);
+  let c10 = f32x4.splat(0);
+  let c11 = f32x4.splat(0);
+  let c20 = f32x4.splat(0);
+  let c21 = f32x4.splat(0);
+  let c30 = f32x4.splat(0);
+  let c31 = f32x4.splat(0);
+  for (let n = half; n > 0; --n) {
+    const b0 = v128.load(b);
+    const b1 = v128.load(b, 16);
+    let x = v128.load_splat<f32>(a);
+    c00 = multiplyAdd(x, b0, c00);
+    c01 = multiplyAdd(x, b1, c01);
+    x = v128.load_splat<f32>(a1);
+    c10 = multiplyAdd(x, b0, c10);
+    c11 = multiplyAdd(x, b1, c11);
+    x = v128.load_splat<f32>(a2);
+    c20 = multiplyAdd(x, b0, c20);
+    c21 = multiplyAdd(x, b1, c21);
+    x = v128.load_splat<f32>(a3);
+    c30 = multiplyAdd(x, b0, c30);
+    c31 = multiplyAdd(x, b1, c31);
+    a += 4;
+    a1 += 4;
+    a2 += 4;
+    a3 += 4;
+    b += 32;
+  }
+  let to = c;
+  v128.store(to, c00);
+  v128.store(to, c01, 16);
+  to += cRow;
+  v128.store(to, c10);
+  v128.store(to, c11, 16);
+  to += cRow;
+  v128.store(to, c20);
+  v128.store(to, c21, 16);
+  to += cRow;
+  v128.store(to, c30);
+  v128.store(to, c31, 16);
+  c00 = f32x4.splat(0);
+  c01 = f32x4.splat(0);
+  c10 = f32x4.splat(0);
+  c11 = f32x4.splat(0);
+  c20 = f32x4.splat(0);
+  c21 = f32x4.splat(0);
+  c30 = f32x4.splat(0);
+  c31 = f32x4.splat(0);
+  for (let n = k - half; n > 0; --n) {
+    const b0 = v128.load(b);
+    const b1 = v128.load(b, 16);
+    let x = v128.load_splat<f32>(a);
+    c00 = multiplyAdd(x, b0, c00);
+    c01 = multiplyAdd(x, b1, c01);
+    x = v128.load_splat<f32>(a1);
+    c10 = multiplyAdd(x, b0, c10);
+    c11 = multiplyAdd(x, b1, c11);
+    x = v128.load_splat<f32>(a2);
+    c20 = multiplyAdd(x, b0, c20);
+    c21 = multiplyAdd(x, b1, c21);
+    x = v128.load_splat<f32>(a3);
+    c30 = multiplyAdd(x, b0, c30);
+    c31 = multiplyAdd(x, b1, c31);
+    a += 4;
+    a1 += 4;
+    a2 += 4;
+    a3 += 4;
+    b += 32;
+  }
+  v128.store(c, f32x4.add(v128.load(c), c00));
+  v128.store(c, f32x4.add(v128.load(c, 16), c01), 16);
+  c += cRow;
+  v128.store(c, f32x4.add(v128.load(c), c10));
+  v128.store(c, f32x4.add(v128.load(c, 16), c11), 16);
+  c += cRow;
+  v128.store(c, f32x4.add(v128.load(c), c20));
+  v128.store(c, f32x4.add(v128.load(c, 16), c21), 16);
+  c += cRow;
+  v128.store(c, f32x4.add(v128.load(c), c30));
+  v128.store(c, f32x4.add(v128.load(c, 16), c31), 16);
 }
 
 /** Adds (or, with add false, copies) the first m rows and n columns of t[4][8] to c, whose rows lie ldc bytes apart. */

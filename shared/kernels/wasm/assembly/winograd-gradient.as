@@ -66,7 +66,7 @@ export function winogradFilterGradient(
   for (let n = 0; n < batch; ++n) {
     let image = x;
     if (needsPadding) {
-      layImage(x, height, width, channels, laid, 2 * high + 2, laidWidth, top, left, 1, 1);
+      layImage(x, height, width, channels, laid, 2 * high + 2, laidWidth, top, left);
       image = laid;
     }
     for (let y = 0; y < high; y += rows) {
@@ -85,7 +85,7 @@ export function winogradFilterGradient(
         for (let c: usize = 0; c < pixel; c += 16) {
           let panel = d + xi * dStep;
           for (let j = 0; j < panels; ++j, panel += panelStep, sum += 128) {
-            outerTile(v + xi * vStep + c, pixel, 0, 1, tiles, panel, scratch);
+            outerTile(v + xi * vStep + c, pixel, 0, 1, tiles, panel, scratch, 32);
             storeTile(scratch, sum, 32, 4, 8, true);
           }
         }

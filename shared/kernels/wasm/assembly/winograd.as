@@ -102,7 +102,7 @@ export function winogradConv(
   for (let n = 0; n < batch; ++n) {
     let image = x;
     if (needsPadding) {
-      layImage(x, height, width, channels, scratch, 2 * high + 2, laidWidth, top, left, 1, 1);
+      layImage(x, height, width, channels, scratch, 2 * high + 2, laidWidth, top, left);
       image = scratch;
     }
     for (let y = 0; y < high; y += rows) {

@@ -89,7 +89,7 @@ test('a step of the default model on WebAssembly is profiled op by op', async ()
   const { engine, captured, ops, stepMs } = await profileEngine('wasm', 3, 2);
   expect([engine, captured]).toEqual(['WebAssembly', null]);
   expect(ops.map(({ op }) => op)).toEqual(
-    expect.arrayContaining(['Conv2D', 'Conv2DBackpropFilter', 'MaxPoolGrad']),
+    expect.arrayContaining(['BiasedConvolution', 'PooledConvolution', 'PooledConvolutionGradFilter']),
   );
   expect(ops.every(({ calls }) => Number.isInteger(calls))).toBe(true);
   expect(stepMs).toBeGreaterThan(0);
@@ -99,7 +99,7 @@ test('the command prints the table, or JSON; its help has both', () => {
   const run = (...args: string[]): string =>
     execFileSync(process.execPath, [gradcast, 'engine', ...args], { encoding: 'utf8' });
   const profile = ['--profile', '--engine', 'wasm', '--batch', '2'];
-  expect(run(...profile)).toMatch(/^Conv2DBackpropFilter +1 +\d/m);
+  expect(run(...profile)).toMatch(/^PooledConvolutionGradFilter +1 +\d/m);
   expect(JSON.parse(run(...profile, '--json'))).toMatchObject({ engine: 'WebAssembly', batch: 2 });
   expect(run('--help')).toMatch(/--profile[^]*--json|--json[^]*--profile/);
 });

@@ -1,0 +1,140 @@
+import type { KernelFunc, TensorInfo, WasmBackend } from './backend.ts';
+import { kernelFunc, pointerOf, withScratch } from './backend.ts';
+import type { ConvolutionAttrs } from '../fused-ops.ts';
+import { infoOf } from './biased-convolution.ts';
+import type { ConvolutionInfo } from './conv-info.ts';
+import type { SimdKernels } from './simd.ts';
+import { forwardSizes, withWinograd, type Sizes } from './winograd.ts';
+
+// Convolution with bias and ReLU, then a max-pool of 2 x 2. The convolution's output is never stored whole: each image's is
+// pooled while it is in the cache. At most one output of four has a gradient, so its gradients are sums over those alone.
+
+type Simd = (backend: WasmBackend) => SimdKernels | null;
+
+function sizesOf(info: ConvolutionInfo): Sizes {
+  const sizes = forwardSizes(info);
+  if (sizes === null) throw new Error('This convolution cannot be computed together with its pool.');
+  return sizes;
+}
+
+function kernelsOf(simd: Simd, backend: WasmBackend): SimdKernels {
+  const kernels = simd(backend);
+  if (kernels === null) throw new Error('A convolution together with its pool needs SIMD.');
+  return kernels;
+}
+
+interface ForwardInputs {
+  readonly x: TensorInfo;
+  readonly filter: TensorInfo;
+  readonly bias: TensorInfo;
+}
+
+/**
+ * PooledConvolution: x [samples, height, width, channels], filter [3, 3, channels, filters] and bias [filters] to the pool's output
+ * [samples, outHeight / 2, outWidth / 2, filters] and the places of the largest values (bool, for its bytes).
+ */
+export function pooledConvolution(simd: Simd): KernelFunc {
+  return kernelFunc<ForwardInputs, ConvolutionAttrs>(({ inputs, attrs, backend }) => {
+    const { x, filter, bias } = inputs;
+    const kernels = kernelsOf(simd, backend);
+    const info = infoOf(attrs, x.shape[0] ?? 0);
+    const { inHeight, inWidth, inChannels, outHeight, outWidth, outChannels } = info;
+    const pooled = [Math.floor(outHeight / 2), Math.floor(outWidth / 2), outChannels] as const;
+    const y = backend.makeOutput([info.batchSize, ...pooled], 'float32');
+    const winners = backend.makeOutput([info.batchSize, ...pooled], 'bool');
+    const size = pooled[0] * pooled[1] * pooled[2];
+    const epilogue = { bias: pointerOf(backend, bias), relu: attrs.relu };
+    withScratch(backend, 4 * outHeight * outWidth * outChannels, (image) =>
+      withWinograd(kernels, backend, pointerOf(backend, filter), sizesOf(info), epilogue, (convolve) => {
+        const from = pointerOf(backend, x);
+        const to = pointerOf(backend, y);
+        const places = pointerOf(backend, winners);
+        for (let i = 0; i < info.batchSize; i++) {
+          convolve(from + 4 * i * inHeight * inWidth * inChannels, image, 1);
+          kernels.poolWinners(
+            image,
+            to + 4 * i * size,
+            places + i * size,
+            outHeight,
+            outWidth,
+            outChannels,
+            attrs.relu,
+          );
+        }
+      }),
+    );
+    return [y, winners];
+  });
+}
+
+interface GradInputs {
+  /** Gradient of the pool's output. */
+  readonly dy: TensorInfo;
+  readonly winners: TensorInfo;
+}
+
+/** PooledConvolutionGradInput: gradient of the convolution's input. */
+export function pooledConvolutionGradInput(simd: Simd): KernelFunc {
+  return kernelFunc<GradInputs & { readonly filter: TensorInfo }, ConvolutionAttrs>(
+    ({ inputs, attrs, backend }) => {
+      const kernels = kernelsOf(simd, backend);
+      const info = infoOf(attrs, inputs.dy.shape[0] ?? 0);
+      const { inChannels, outChannels, outHeight, outWidth } = info;
+      const dx = backend.makeOutput([...info.inShape], 'float32');
+      const bytes = kernels.pooledScratchBytes(inChannels, outChannels, outHeight, outWidth);
+      withScratch(backend, bytes, (scratch) =>
+        kernels.pooledInputGradient(
+          pointerOf(backend, inputs.dy),
+          pointerOf(backend, inputs.winners),
+          pointerOf(backend, inputs.filter),
+          pointerOf(backend, dx),
+          info.batchSize,
+          info.inHeight,
+          info.inWidth,
+          inChannels,
+          outChannels,
+          outHeight,
+          outWidth,
+          info.padInfo.top,
+          info.padInfo.left,
+          scratch,
+        ),
+      );
+      return dx;
+    },
+  );
+}
+
+/** PooledConvolutionGradFilter: gradients of the filter and of the bias. */
+export function pooledConvolutionGradFilter(simd: Simd): KernelFunc {
+  return kernelFunc<GradInputs & { readonly x: TensorInfo }, ConvolutionAttrs>(
+    ({ inputs, attrs, backend }) => {
+      const kernels = kernelsOf(simd, backend);
+      const info = infoOf(attrs, inputs.x.shape[0] ?? 0);
+      const { inChannels, outChannels, outHeight, outWidth } = info;
+      const filter = backend.makeOutput([...info.filterShape], 'float32');
+      const bias = backend.makeOutput([outChannels], 'float32');
+      const bytes = kernels.pooledScratchBytes(inChannels, outChannels, outHeight, outWidth);
+      withScratch(backend, bytes, (scratch) =>
+        kernels.pooledFilterGradient(
+          pointerOf(backend, inputs.x),
+          pointerOf(backend, inputs.dy),
+          pointerOf(backend, inputs.winners),
+          pointerOf(backend, filter),
+          pointerOf(backend, bias),
+          info.batchSize,
+          info.inHeight,
+          info.inWidth,
+          inChannels,
+          outChannels,
+          outHeight,
+          outWidth,
+          info.padInfo.top,
+          info.padInfo.left,
+          scratch,
+        ),
+      );
+      return [filter, bias];
+    },
+  );
+}
