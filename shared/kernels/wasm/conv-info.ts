@@ -59,7 +59,7 @@ export function convolutionInfo(
 
 export const toChannelsLast = [0, 2, 3, 1];
 
-/** What the kernels need of a convolution of images with the channels last. */
+/** Sizes of a convolution of images with the channels last. */
 export type ConvolutionInfo = Pick<
   backend_util.Conv2DInfo,
   | 'batchSize'

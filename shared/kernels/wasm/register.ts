@@ -161,6 +161,6 @@ export function cast(_tf: TF, stock: KernelFunc): KernelFunc {
   return kernelFunc<IdentityInputs, CastAttrs>((call) => {
     const { inputs, attrs } = call;
     const func = inputs.x.dtype === attrs.dtype ? share : stock;
-    return func(call as unknown as Parameters<KernelFunc>[0]) as TensorInfo;
+    return func(call as unknown as Parameters<KernelFunc>[0]);
   });
 }

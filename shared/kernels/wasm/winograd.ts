@@ -28,7 +28,7 @@ function isSuitable(info: ConvolutionInfo, height: number, width: number): boole
   );
 }
 
-/** What is added to a convolution's output. */
+/** Operations on a convolution's output. */
 export interface Epilogue {
   /** Byte offset of the bias [filters]; 0 for none. */
   readonly bias: number;
@@ -161,9 +161,9 @@ export function winogradFilterGradient(
   const bytes = isLarge
     ? simd.winogradFourFilterGradientScratchBytes(inChannels, outChannels)
     : simd.winogradFilterGradientScratchBytes(inChannels, outChannels, outHeight, outWidth);
-  const compute = isLarge ? simd.winogradFourFilterGradient : simd.winogradFilterGradient;
+  const algorithm = isLarge ? 'winogradFourFilterGradient' : 'winogradFilterGradient';
   withScratch(backend, bytes, (scratch) =>
-    compute(
+    simd[algorithm](
       pointerOf(backend, x),
       pointerOf(backend, dy),
       pointerOf(backend, out),
