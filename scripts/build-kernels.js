@@ -27,7 +27,7 @@ export const modules = [
     name: 'multiplyAddBytesBase64',
   },
   {
-    folder: at('shared/kernels/masks/'),
+    folder: at('shared/kernels/wasm/assembly/'),
     entry: 'masks.ts',
     bytesFile: at('shared/kernels/masks/masks-bytes.ts'),
     name: 'masksBytesBase64',

@@ -3,7 +3,7 @@ import { masksBytesBase64 } from './masks-bytes.ts';
 import { Purpose } from '../../random/stream.ts';
 import { threefry2x32 } from '../../random/threefry.ts';
 
-/** Exports of masks.as. */
+/** Exports of wasm/assembly/masks.as. */
 interface Exports {
   fill(
     to: number,

@@ -12,6 +12,7 @@ import { conv2d, fusedConv2d } from './conv2d.ts';
 import { conv2dBackpropFilter } from './conv2d-backprop-filter.ts';
 import { conv2dBackpropInput } from './conv2d-backprop-input.ts';
 import { depthwiseBackpropFilter, depthwiseBackpropInput } from './depthwise-backprop.ts';
+import { dropout } from './dropout.ts';
 import { maxPoolGrad } from './max-pool-grad.ts';
 import { reluGrad, reluGradGradient, reluGradient } from './relu-grad.ts';
 import {
@@ -45,7 +46,7 @@ const stockKernels = new WeakMap<object, Stock>();
 
 /**
  * Registers the kernels that training lacks on tfjs' WebAssembly backend, and faster ones for others. The backend must be
- * imported before, but need not be started; convolutions are computed together with their pools only if it is. Replaces kernels of backend 'wasm' and the gradient of Relu, which stays tfjs'
+ * imported before, but need not be started; pools are computed together with convolutions, and dropout in one op, only if it is. Replaces kernels of backend 'wasm' and the gradient of Relu, which stays tfjs'
  * own on other backends. May be called again, also with other options.
  */
 export function registerWasmKernels(tf: TF, options: WasmKernelOptions = {}): void {
@@ -60,10 +61,10 @@ export function registerWasmKernels(tf: TF, options: WasmKernelOptions = {}): vo
     replaceKernel(tf, { ...config, kernelName, backendName: 'wasm', kernelFunc });
   }
   const backend = tf.findBackend('wasm') as unknown as WasmBackend | null;
-  const pools = backend !== null && simd(backend) !== null;
-  for (const [kernelName, make] of Object.entries(pooledFactories)) {
+  const isSimd = backend !== null && simd(backend) !== null;
+  for (const [kernelName, make] of Object.entries(simdFactories)) {
     if (tf.getKernel(kernelName, 'wasm') as KernelConfig | undefined) tf.unregisterKernel(kernelName, 'wasm');
-    if (pools) tf.registerKernel({ kernelName, backendName: 'wasm', kernelFunc: make(simd) });
+    if (isSimd) tf.registerKernel({ kernelName, backendName: 'wasm', kernelFunc: make(simd) });
   }
   replaceGradient(tf, reluGradient(tf, stock.relu));
   replaceGradient(tf, reluGradGradient(tf));
@@ -103,10 +104,11 @@ const factories: Record<string, Factory> = {
 };
 
 /** Kernels without a form that works without SIMD. */
-const pooledFactories: Record<string, (simd: (backend: WasmBackend) => SimdKernels | null) => KernelFunc> = {
+const simdFactories: Record<string, (simd: (backend: WasmBackend) => SimdKernels | null) => KernelFunc> = {
   [FusedKernel.pooled]: pooledConvolution,
   [FusedKernel.pooledGradInput]: pooledConvolutionGradInput,
   [FusedKernel.pooledGradFilter]: pooledConvolutionGradFilter,
+  [FusedKernel.dropout]: dropout,
 };
 
 function captureStock(tf: TF): Stock {

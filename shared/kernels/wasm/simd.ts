@@ -229,6 +229,18 @@ export interface SimdKernels {
     left: number,
     scratch: number,
   ): void;
+  keyedDropoutScratchBytes(): number;
+  keyedDropout(
+    x: number,
+    keys: number,
+    y: number,
+    samples: number,
+    size: number,
+    layer: number,
+    threshold: number,
+    scale: number,
+    scratch: number,
+  ): void;
   reluGradient(dy: number, y: number, dx: number, n: number): void;
   /** Whether these are the kernels that round a * b + c once. */
   roundsOnce(): number;

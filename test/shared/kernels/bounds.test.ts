@@ -98,6 +98,19 @@ describe.each([true, false])(
       });
     });
 
+    it('in dropout', () => {
+      const check = (samples: number, size: number) =>
+        within(() => {
+          const x = reserve(samples * size * 4, false);
+          const keys = reserve(samples * 8, false);
+          const out = reserve(samples * size * 4, true);
+          const scratch = reserve(kernels.keyedDropoutScratchBytes(), true);
+          kernels.keyedDropout(x, keys, out, samples, size, 1, 64, 4 / 3, scratch);
+        });
+      const size = fc.oneof(fc.integer({ min: 1, max: 70 }), fc.integer({ min: 2040, max: 2060 }));
+      checkProperty(fc.property(fc.integer({ min: 1, max: 3 }), size, check), { numRuns: 20, seed: 17 });
+    });
+
     it('in elementwise operations and in sums', () => {
       const size = fc.integer({ min: 1, max: 300 });
       const check = (rows: number, columns: number) => {

@@ -10,6 +10,7 @@ export { patchConv, patchConvScratchBytes, patchFilterGradient, patchFilterGradi
 export { roundsOnce } from './multiply-add';
 export { winogradFourFilterGradient, winogradFourFilterGradientScratchBytes } from './winograd-four-gradient';
 export { addPatches } from './patch-sums';
+export { keyedDropout, keyedDropoutScratchBytes } from './dropout';
 // Not used outside: what is exported stays a function. Inlined into a long function, V8 spills the sums of its loop.
 export { outerTile, rowTile } from './tile';
 export { biasedTile, packActive } from './patches';
