@@ -186,8 +186,12 @@ export function biasedConv2d(
 ): tfjs.Tensor {
   registerGradients(tf);
   const attrs = convolutionAttrs(tf, x, filter.shape, how);
-  return tf.engine().runKernel<tfjs.Tensor>(FusedKernel.convolution, { x, filter, bias }, attrs);
+  const inputs = { x: floats(tf, x), filter, bias };
+  return tf.engine().runKernel<tfjs.Tensor>(FusedKernel.convolution, inputs, attrs);
 }
+
+/** Input as float32: custom layers also return integers. */
+const floats = (tf: TF, x: tfjs.Tensor): tfjs.Tensor => (x.dtype === 'float32' ? x : tf.cast(x, 'float32'));
 
 function convolutionAttrs(
   tf: TF,
@@ -257,7 +261,7 @@ export function pooledConv2d(
   const attrs = convolutionAttrs(tf, x, filter.shape, how);
   const [pooled, winners] = tf
     .engine()
-    .runKernel<[tfjs.Tensor, tfjs.Tensor]>(FusedKernel.pooled, { x, filter, bias }, attrs);
+    .runKernel<[tfjs.Tensor, tfjs.Tensor]>(FusedKernel.pooled, { x: floats(tf, x), filter, bias }, attrs);
   winners.dispose();
   return pooled;
 }
@@ -280,7 +284,7 @@ export function biasedProduct(
   const [inputs = 0, outputs = 0] = kernel.shape;
   return tf.engine().runKernel<tfjs.Tensor>(
     FusedKernel.convolution,
-    { x, filter: kernel, bias },
+    { x: floats(tf, x), filter: kernel, bias },
     {
       input: [1, 1, inputs],
       output: [1, 1, outputs],

@@ -53,7 +53,8 @@ export function zeros(backend: WasmBackend, shape: readonly number[]): TensorInf
 
 /** Runs `use` with scratch memory of the backend and frees it afterwards. @throws Error if the memory is exhausted */
 export function withScratch<T>(backend: WasmBackend, bytes: number, use: (pointer: number) => T): T {
-  const pointer = backend.wasm._malloc(bytes);
+  // malloc() would take what is left of the number modulo 2^32.
+  const pointer = bytes < 2 ** 32 ? backend.wasm._malloc(bytes) : 0;
   if (pointer === 0) {
     throw new Error(`The WebAssembly backend has no ${bytes} bytes left. Use a smaller batch.`);
   }

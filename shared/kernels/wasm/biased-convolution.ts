@@ -117,9 +117,9 @@ function patchForward(
   { bias, relu }: Epilogue,
 ): TensorInfo {
   const { filterHeight, filterWidth, inChannels, outChannels, outHeight, outWidth } = info;
-  const out = backend.makeOutput([...info.outShape], 'float32');
   const taps = filterHeight * filterWidth * inChannels;
-  withScratch(backend, simd.patchConvScratchBytes(taps, outChannels, outWidth), (scratch) =>
+  return withScratch(backend, simd.patchConvScratchBytes(taps, outChannels, outWidth), (scratch) => {
+    const out = backend.makeOutput([...info.outShape], 'float32');
     simd.patchConv(
       pointerOf(backend, x),
       pointerOf(backend, filter),
@@ -140,9 +140,9 @@ function patchForward(
       info.padInfo.top,
       info.padInfo.left,
       scratch,
-    ),
-  );
-  return out;
+    );
+    return out;
+  });
 }
 
 /** Adds the bias and applies ReLU, in place where there is SIMD. @param product disposed if the result is another tensor */
@@ -227,7 +227,7 @@ export function biasedConvolutionGradFilter(tf: TF, simd: Simd): KernelFunc {
     return withSlope(tf, backend, inputs, attrs.relu, (dy) => {
       const rows = sizeOf(dy.shape) / attrs.output[2];
       const shapes = productShapes(attrs, rows);
-      const filter = isProduct(attrs)
+      const gradient = isProduct(attrs)
         ? callKernel(
             tf,
             'BatchMatMul',
@@ -249,7 +249,7 @@ export function biasedConvolutionGradFilter(tf: TF, simd: Simd): KernelFunc {
         { x: { ...dy, shape: shapes.y } },
         { axis: [0], keepDims: false },
       );
-      return [filter, bias];
+      return [{ ...gradient, shape: [...attrs.filterShape] }, bias];
     });
   });
 }
@@ -262,31 +262,35 @@ function patchGradients(
   relu: boolean,
 ): TensorInfo[] {
   const { filterHeight, filterWidth, inChannels, outChannels, outHeight, outWidth } = info;
-  const filter = backend.makeOutput([...info.filterShape], 'float32');
-  const bias = backend.makeOutput([outChannels], 'float32');
   const taps = filterHeight * filterWidth * inChannels;
-  withScratch(backend, simd.patchFilterGradientScratchBytes(taps, outChannels, outWidth), (scratch) =>
-    simd.patchFilterGradient(
-      pointerOf(backend, x),
-      pointerOf(backend, dy),
-      relu ? pointerOf(backend, y) : 0,
-      pointerOf(backend, filter),
-      pointerOf(backend, bias),
-      info.batchSize,
-      info.inHeight,
-      info.inWidth,
-      inChannels,
-      filterHeight,
-      filterWidth,
-      outChannels,
-      info.strideHeight,
-      info.strideWidth,
-      outHeight,
-      outWidth,
-      info.padInfo.top,
-      info.padInfo.left,
-      scratch,
-    ),
+  return withScratch(
+    backend,
+    simd.patchFilterGradientScratchBytes(taps, outChannels, outWidth),
+    (scratch) => {
+      const filter = backend.makeOutput([...info.filterShape], 'float32');
+      const bias = backend.makeOutput([outChannels], 'float32');
+      simd.patchFilterGradient(
+        pointerOf(backend, x),
+        pointerOf(backend, dy),
+        relu ? pointerOf(backend, y) : 0,
+        pointerOf(backend, filter),
+        pointerOf(backend, bias),
+        info.batchSize,
+        info.inHeight,
+        info.inWidth,
+        inChannels,
+        filterHeight,
+        filterWidth,
+        outChannels,
+        info.strideHeight,
+        info.strideWidth,
+        outHeight,
+        outWidth,
+        info.padInfo.top,
+        info.padInfo.left,
+        scratch,
+      );
+      return [filter, bias];
+    },
   );
-  return [filter, bias];
 }

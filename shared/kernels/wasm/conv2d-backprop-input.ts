@@ -67,48 +67,44 @@ function direct(
 ): TensorInfo {
   const { batchSize, inHeight, inWidth, inChannels, outChannels, outHeight, outWidth } = info;
   const { filterHeight, filterWidth, strideHeight, strideWidth } = info;
-  const out = backend.makeOutput([...info.inShape], 'float32');
   const taps = filterHeight * filterWidth * inChannels;
-  const outputs = outHeight * outWidth;
-  const images = Math.min(batchSize, Math.max(1, Math.floor(MAX_PATCH_VALUES / (outputs * taps))));
-  const patchBytes = 4 * images * outputs * taps;
-  const bytes = patchBytes + simd.gemmScratchBytes(images * outputs, taps, outChannels);
-  withScratch(backend, bytes, (patches) => {
+  // Whole images, or rows of one.
+  const images = Math.max(1, Math.floor(MAX_PATCH_VALUES / (outHeight * outWidth * taps)));
+  const rows = images > 1 ? outHeight : Math.max(1, Math.floor(MAX_PATCH_VALUES / (outWidth * taps)));
+  const outputs = Math.min(images, batchSize) * Math.min(rows, outHeight) * outWidth;
+  const bytes = 4 * outputs * taps + simd.gemmScratchBytes(outputs, taps, outChannels);
+  return withScratch(backend, bytes, (patches) => {
+    const out = backend.makeOutput([...info.inShape], 'float32');
     floatsOf(backend, out).fill(0);
-    const gradient = pointerOf(backend, dy);
-    const to = pointerOf(backend, out);
+    const scratch = patches + 4 * outputs * taps;
     for (let first = 0; first < batchSize; first += images) {
       const count = Math.min(images, batchSize - first);
-      simd.gemm(
-        gradient + 4 * first * outputs * outChannels,
-        pointerOf(backend, filter),
-        patches,
-        count * outputs,
-        taps,
-        outChannels,
-        false,
-        true,
-        patches + patchBytes,
-      );
-      simd.addPatches(
-        patches,
-        to + 4 * first * inHeight * inWidth * inChannels,
-        count,
-        inHeight,
-        inWidth,
-        inChannels,
-        filterHeight,
-        filterWidth,
-        strideHeight,
-        strideWidth,
-        outHeight,
-        outWidth,
-        info.padInfo.top,
-        info.padInfo.left,
-      );
+      const to = pointerOf(backend, out) + 4 * first * inHeight * inWidth * inChannels;
+      for (let row = 0; row < outHeight; row += rows) {
+        const high = Math.min(rows, outHeight - row);
+        const from = pointerOf(backend, dy) + 4 * (first * outHeight + row) * outWidth * outChannels;
+        const m = count * high * outWidth;
+        simd.gemm(from, pointerOf(backend, filter), patches, m, taps, outChannels, false, true, scratch);
+        simd.addPatches(
+          patches,
+          to,
+          count,
+          inHeight,
+          inWidth,
+          inChannels,
+          filterHeight,
+          filterWidth,
+          strideHeight,
+          strideWidth,
+          high,
+          outWidth,
+          info.padInfo.top - row * strideHeight,
+          info.padInfo.left,
+        );
+      }
     }
+    return out;
   });
-  return out;
 }
 
 /** Gradient without SIMD for strides of 1: tfjs' Conv2D of dy by the rotated filter. */

@@ -80,9 +80,9 @@ export function pooledConvolutionGradInput(simd: Simd): KernelFunc {
       const kernels = kernelsOf(simd, backend);
       const info = infoOf(attrs, inputs.dy.shape[0] ?? 0);
       const { inChannels, outChannels, outHeight, outWidth } = info;
-      const dx = backend.makeOutput([...info.inShape], 'float32');
       const bytes = kernels.pooledScratchBytes(inChannels, outChannels, outHeight, outWidth);
-      withScratch(backend, bytes, (scratch) =>
+      return withScratch(backend, bytes, (scratch) => {
+        const dx = backend.makeOutput([...info.inShape], 'float32');
         kernels.pooledInputGradient(
           pointerOf(backend, inputs.dy),
           pointerOf(backend, inputs.winners),
@@ -98,9 +98,9 @@ export function pooledConvolutionGradInput(simd: Simd): KernelFunc {
           info.padInfo.top,
           info.padInfo.left,
           scratch,
-        ),
-      );
-      return dx;
+        );
+        return dx;
+      });
     },
   );
 }
@@ -112,10 +112,10 @@ export function pooledConvolutionGradFilter(simd: Simd): KernelFunc {
       const kernels = kernelsOf(simd, backend);
       const info = infoOf(attrs, inputs.x.shape[0] ?? 0);
       const { inChannels, outChannels, outHeight, outWidth } = info;
-      const filter = backend.makeOutput([...info.filterShape], 'float32');
-      const bias = backend.makeOutput([outChannels], 'float32');
       const bytes = kernels.pooledScratchBytes(inChannels, outChannels, outHeight, outWidth);
-      withScratch(backend, bytes, (scratch) =>
+      return withScratch(backend, bytes, (scratch) => {
+        const filter = backend.makeOutput([...info.filterShape], 'float32');
+        const bias = backend.makeOutput([outChannels], 'float32');
         kernels.pooledFilterGradient(
           pointerOf(backend, inputs.x),
           pointerOf(backend, inputs.dy),
@@ -132,9 +132,9 @@ export function pooledConvolutionGradFilter(simd: Simd): KernelFunc {
           info.padInfo.top,
           info.padInfo.left,
           scratch,
-        ),
-      );
-      return [filter, bias];
+        );
+        return [filter, bias];
+      });
     },
   );
 }

@@ -12,9 +12,8 @@ import { conv2d, fusedConv2d } from './conv2d.ts';
 import { conv2dBackpropFilter } from './conv2d-backprop-filter.ts';
 import { conv2dBackpropInput } from './conv2d-backprop-input.ts';
 import { depthwiseBackpropFilter, depthwiseBackpropInput } from './depthwise-backprop.ts';
-import { dropout } from './dropout.ts';
 import { maxPoolGrad } from './max-pool-grad.ts';
-import { reluGrad, reluGradGradient, reluGradient } from './relu-grad.ts';
+import { dropout, reluGrad, reluGradGradient, reluGradient } from './elementwise.ts';
 import {
   pooledConvolution,
   pooledConvolutionGradFilter,

@@ -90,26 +90,6 @@ export interface SimdKernels {
     left: number,
     scratch: number,
   ): void;
-  winogradFourFilterBytes(channels: number, filters: number): number;
-  winogradFourFilters(filter: number, channels: number, filters: number, to: number, scratch: number): void;
-  winogradFourScratchBytes(channels: number, filters: number): number;
-  winogradFourConv(
-    x: number,
-    packed: number,
-    bias: number,
-    relu: boolean,
-    out: number,
-    batch: number,
-    height: number,
-    width: number,
-    channels: number,
-    filters: number,
-    outHeight: number,
-    outWidth: number,
-    top: number,
-    left: number,
-    scratch: number,
-  ): void;
   winogradFourFilterGradientScratchBytes(channels: number, filters: number): number;
   winogradFourFilterGradient(
     x: number,

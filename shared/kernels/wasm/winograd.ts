@@ -6,10 +6,8 @@ import type { SimdKernels } from './simd.ts';
 /** Smallest side of an image that is worth it: a tile yields 2 x 2 outputs, and much of it would lie beyond the edge. */
 const MIN_SIDE = 4;
 
-// Tiles of 4 x 4 outputs need 36/64 of the products, but their error is larger. Where it is at most twice that of TensorFlow, they
-// are used (docs/decisions/0052-convolutions.md): never where products are rounded, nor for the gradient of the input.
-/** Fewest channels for large tiles. */
-const MIN_CHANNELS = 32;
+// Tiles of 4 x 4 gradients need 36/64 of the products, but their error is larger. Where it is at most twice that of TensorFlow, the
+// filter's gradient uses them (docs/decisions/0052-convolutions.md). An output does not: where it is 0 it must stay 0, as a ReLU follows.
 /** Fewest large tiles of the filter's gradient, which is the sum over them. */
 const MIN_TILES = 1024;
 
@@ -37,7 +35,7 @@ export interface Epilogue {
 
 const NO_EPILOGUE: Epilogue = { bias: 0, relu: false };
 
-/** Convolution of x by the filter in 4/16 or 16/36 of the products, or null if Winograd's algorithm does not apply. */
+/** Convolution of x by the filter in 16/36 of the products, or null if Winograd's algorithm does not apply. */
 export function winogradForward(
   simd: SimdKernels,
   backend: WasmBackend,
@@ -48,11 +46,11 @@ export function winogradForward(
 ): TensorInfo | null {
   const sizes = forwardSizes(info);
   if (sizes === null) return null;
-  const out = backend.makeOutput([...info.outShape], 'float32');
-  withWinograd(simd, backend, pointerOf(backend, filter), sizes, epilogue, (convolve) =>
-    convolve(pointerOf(backend, x), pointerOf(backend, out), info.batchSize),
-  );
-  return out;
+  return withWinograd(simd, backend, pointerOf(backend, filter), sizes, epilogue, (convolve) => {
+    const out = backend.makeOutput([...info.outShape], 'float32');
+    convolve(pointerOf(backend, x), pointerOf(backend, out), info.batchSize);
+    return out;
+  });
 }
 
 /** Sizes of a convolution for withWinograd(); null if Winograd's algorithm does not apply. */
@@ -87,11 +85,11 @@ export function winogradInputGradient(
     left: 2 - padInfo.left,
     turned: true,
   };
-  const out = backend.makeOutput([...info.inShape], 'float32');
-  withWinograd(simd, backend, pointerOf(backend, filter), sizes, NO_EPILOGUE, (convolve) =>
-    convolve(pointerOf(backend, dy), pointerOf(backend, out), info.batchSize),
-  );
-  return out;
+  return withWinograd(simd, backend, pointerOf(backend, filter), sizes, NO_EPILOGUE, (convolve) => {
+    const out = backend.makeOutput([...info.inShape], 'float32');
+    convolve(pointerOf(backend, dy), pointerOf(backend, out), info.batchSize);
+    return out;
+  });
 }
 
 interface ImageSize {
@@ -110,37 +108,25 @@ export interface Sizes {
 }
 
 /** Transforms a filter and runs `use` with a function that convolves images by it. */
-export function withWinograd(
+export function withWinograd<T>(
   simd: SimdKernels,
   backend: WasmBackend,
   filter: number,
   { from, to, top, left, turned }: Sizes,
   { bias, relu }: Epilogue,
-  use: (convolve: (x: number, out: number, batch: number) => void) => void,
-): void {
-  const isLarge = !turned && from.channels >= MIN_CHANNELS && simd.roundsOnce() !== 0;
-  const packedBytes = isLarge
-    ? simd.winogradFourFilterBytes(from.channels, to.channels)
-    : simd.winogradFilterBytes(from.channels, to.channels);
-  const scratchBytes = isLarge
-    ? simd.winogradFourScratchBytes(from.channels, to.channels)
-    : simd.winogradScratchBytes(from.channels, to.channels, to.height, to.width);
-  withScratch(backend, packedBytes + scratchBytes, (packed) => {
+  use: (convolve: (x: number, out: number, batch: number) => void) => T,
+): T {
+  const packedBytes = simd.winogradFilterBytes(from.channels, to.channels);
+  const scratchBytes = simd.winogradScratchBytes(from.channels, to.channels, to.height, to.width);
+  return withScratch(backend, packedBytes + scratchBytes, (packed) => {
     const scratch = packed + packedBytes;
     const [channels, filters] = turned ? [to.channels, from.channels] : [from.channels, to.channels];
     const sizes = [from.height, from.width, from.channels, to.channels, to.height, to.width] as const;
-    if (isLarge) {
-      simd.winogradFourFilters(filter, channels, filters, packed, scratch);
-      use((x, out, batch) => {
-        simd.winogradFourConv(x, packed, bias, relu, out, batch, ...sizes, top, left, scratch);
-      });
-    } else {
-      simd.winogradFilters(filter, channels, filters, turned, packed);
-      use((x, out, batch) => {
-        simd.winogradConv(x, packed, out, batch, ...sizes, top, left, scratch);
-        if (bias !== 0) simd.addBias(out, bias, batch * to.height * to.width, to.channels, relu);
-      });
-    }
+    simd.winogradFilters(filter, channels, filters, turned, packed);
+    return use((x, out, batch) => {
+      simd.winogradConv(x, packed, out, batch, ...sizes, top, left, scratch);
+      if (bias !== 0) simd.addBias(out, bias, batch * to.height * to.width, to.channels, relu);
+    });
   });
 }
 
@@ -154,7 +140,6 @@ export function winogradFilterGradient(
 ): TensorInfo | null {
   const { batchSize, inHeight, inWidth, inChannels, outChannels, outHeight, outWidth, padInfo } = info;
   if (!isSuitable(info, outHeight, outWidth) || inChannels % 4 !== 0 || outChannels % 4 !== 0) return null;
-  const out = backend.makeOutput([...info.filterShape], 'float32');
   const sizes = [inHeight, inWidth, inChannels, outChannels, outHeight, outWidth] as const;
   const tiles = batchSize * Math.ceil(outHeight / 4) * Math.ceil(outWidth / 4);
   const isLarge = tiles >= MIN_TILES && simd.roundsOnce() !== 0;
@@ -162,7 +147,8 @@ export function winogradFilterGradient(
     ? simd.winogradFourFilterGradientScratchBytes(inChannels, outChannels)
     : simd.winogradFilterGradientScratchBytes(inChannels, outChannels, outHeight, outWidth);
   const algorithm = isLarge ? 'winogradFourFilterGradient' : 'winogradFilterGradient';
-  withScratch(backend, bytes, (scratch) =>
+  return withScratch(backend, bytes, (scratch) => {
+    const out = backend.makeOutput([...info.filterShape], 'float32');
     simd[algorithm](
       pointerOf(backend, x),
       pointerOf(backend, dy),
@@ -172,7 +158,7 @@ export function winogradFilterGradient(
       padInfo.top,
       padInfo.left,
       scratch,
-    ),
-  );
-  return out;
+    );
+    return out;
+  });
 }

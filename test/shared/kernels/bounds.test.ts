@@ -291,17 +291,6 @@ function checkWinograd(g: ConvGeometry): void {
     kernels.winogradFilters(weights, g.channels, g.filters, false, packed);
     kernels.winogradConv(x, packed, out, ...image, reserve(kernels.winogradScratchBytes(...sizes), true));
   });
-  within(() => {
-    const x = reserve(g.batch * g.height * g.width * g.channels * 4, false);
-    const weights = reserve(9 * g.channels * g.filters * 4, false);
-    const packed = reserve(kernels.winogradFourFilterBytes(g.channels, g.filters), true);
-    const bias = reserve(g.filters * 4, false);
-    const out = reserve(g.batch * outHeight * outWidth * g.filters * 4, true);
-    const scratch = reserve(kernels.winogradFourScratchBytes(g.channels, g.filters), true);
-    kernels.winogradFourFilters(weights, g.channels, g.filters, packed, scratch);
-    kernels.winogradFourConv(x, packed, bias, true, out, ...image, scratch);
-    kernels.winogradFourConv(x, packed, 0, false, out, ...image, scratch);
-  });
   if (g.filters % 4 !== 0) return;
   within(() => {
     const x = reserve(g.batch * g.height * g.width * g.channels * 4, false);

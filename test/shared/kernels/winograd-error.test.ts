@@ -10,7 +10,7 @@ import {
 } from '../../support/reference-kernels.ts';
 import { runKernel, startWasm } from './wasm-backend.ts';
 
-// Error of Winograd's large tiles. Keras' convolution on TensorFlow has that of plain sums in float32.
+// Error of Winograd's algorithm. Keras' convolution on TensorFlow has that of plain sums in float32.
 
 const geometry = (channels: number): ConvGeometry => ({
   ...{ batch: 1, height: 13, width: 14, channels, filterHeight: 3, filterWidth: 3, filters: channels },
@@ -69,7 +69,7 @@ function turned(filter: Float32Array, channels: number): Float32Array {
   return out;
 }
 
-describe.each([32, 64])("the error of Winograd's large tiles for %i channels", (channels) => {
+describe.each([32, 64])("the error of Winograd's convolution for %i channels", (channels) => {
   const g = geometry(channels);
   beforeAll(() => startWasm({}));
 

@@ -4,7 +4,6 @@ export { addBias, reluGradient, sumRows } from './elementwise';
 export { maxPoolGradient } from './pool';
 export { winogradConv, winogradFilterBytes, winogradFilters, winogradScratchBytes } from './winograd';
 export { winogradFilterGradient, winogradFilterGradientScratchBytes } from './winograd-gradient';
-export { winogradFourConv, winogradFourFilterBytes, winogradFourFilters, winogradFourScratchBytes } from './winograd-four';
 export { poolWinners, pooledFilterGradient, pooledInputGradient, pooledScratchBytes } from './pooled';
 export { patchConv, patchConvScratchBytes, patchFilterGradient, patchFilterGradientScratchBytes } from './patches';
 export { roundsOnce } from './multiply-add';
@@ -12,6 +11,6 @@ export { winogradFourFilterGradient, winogradFourFilterGradientScratchBytes } fr
 export { addPatches } from './patch-sums';
 export { keyedDropout, keyedDropoutScratchBytes } from './dropout';
 // Not used outside: what is exported stays a function. Inlined into a long function, V8 spills the sums of its loop.
-export { outerTile, rowTile } from './tile';
+export { outerTile } from './tile';
 export { biasedTile, packActive } from './patches';
 export { addNine, addTaps, inputsUnder } from './pooled';

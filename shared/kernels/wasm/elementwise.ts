@@ -1,7 +1,8 @@
 import type { GradConfig, Tensor } from '@tensorflow/tfjs';
 import type { KernelFunc, TensorInfo, WasmBackend } from './backend.ts';
 import type { TF } from '../../util/tf.ts';
-import { callKernel, kernelFunc, pointerOf } from './backend.ts';
+import { thresholdOf } from '../masks/dropout-masks.ts';
+import { callKernel, kernelFunc, pointerOf, withScratch } from './backend.ts';
 import { sizeOf } from '../../model/layout.ts';
 import { RELU_GRAD } from '../fused-ops.ts';
 import type { SimdKernels } from './simd.ts';
@@ -63,4 +64,43 @@ export function reluGradGradient(tf: TF): GradConfig {
       };
     },
   };
+}
+
+interface DropoutInputs {
+  readonly x: TensorInfo;
+  /** As sampleKeys() computes them: [samples, 2] of int32. */
+  readonly keys: TensorInfo;
+}
+
+interface DropoutAttrs {
+  readonly layer: number;
+  readonly rate: number;
+}
+
+/** KeyedDropout: x times a mask that is computed where it is used. */
+export function dropout(simd: (backend: WasmBackend) => SimdKernels | null): KernelFunc {
+  return kernelFunc<DropoutInputs, DropoutAttrs>(
+    ({ inputs: { x, keys }, attrs: { layer, rate }, backend }) => {
+      const kernels = simd(backend);
+      if (kernels === null) throw new Error('Dropout as one op needs SIMD.');
+      const samples = keys.shape[0] ?? 0;
+      if (samples === 0) return backend.makeOutput([...x.shape], 'float32');
+      const { threshold, scale } = thresholdOf(rate);
+      return withScratch(backend, kernels.keyedDropoutScratchBytes(), (scratch) => {
+        const out = backend.makeOutput([...x.shape], 'float32');
+        kernels.keyedDropout(
+          pointerOf(backend, x),
+          pointerOf(backend, keys),
+          pointerOf(backend, out),
+          samples,
+          sizeOf(x.shape) / samples,
+          layer,
+          threshold,
+          scale,
+          scratch,
+        );
+        return out;
+      });
+    },
+  );
 }
