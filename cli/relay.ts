@@ -150,7 +150,9 @@ async function runRelayCommand(
   );
   const info = (line: string): void => report.info(line);
   const found = place.link ?? (await waitForUrlFile(place.urlFile, { info, signal, clock }));
-  if (signal.aborted) return ExitCode.interrupted;
+  // A function, since TypeScript narrows a property that changes meanwhile.
+  const isLeaving = (): boolean => signal.aborted;
+  if (isLeaving()) return ExitCode.interrupted;
   if (found === null) {
     info(`The run is finished, as ${urlFile ?? ''} says.`);
     return 0;
@@ -191,7 +193,7 @@ async function runRelayCommand(
       signal,
     });
     report.close();
-    if (reason === LEFT) return ExitCode.interrupted;
+    if (isLeaving() && reason === LEFT) return ExitCode.interrupted;
     report.info(`${name}: ${reason}`, { event: 'ended' });
     return ExitCode.done;
   } finally {

@@ -273,6 +273,7 @@ export async function runTrain(given: TrainFlags, context: CliContext, own: OwnP
           token: flags.token,
           maxWorkers: flags.maxWorkers,
           maxRuns: 1,
+          mayRestart: true,
           optionName: flagName,
         })
       : undefined;

@@ -32,8 +32,16 @@ export interface CoordinatorOptions {
   readonly url?: string | undefined;
   /** Number of workers, at most 65536: each needs two open files. @default 1000, or as many as the system allows */
   readonly maxWorkers?: number | undefined;
-  /** Number of runs: workers end with the last one, and stay for the next before. @default any number, until close() */
+  /**
+   * Number of runs, also of those that fail: workers end with the last one, and stay for the next before.
+   * @default any number, until close()
+   */
   readonly maxRuns?: number | undefined;
+  /**
+   * Whether your program ends if the last of `maxRuns` fails, and may be started again: its workers then reconnect until it is.
+   * @default false: they end with a failed last run, too
+   */
+  readonly mayRestart?: boolean | undefined;
   /** Names of options in lines for logs. @default their keys */
   readonly optionName?: ((key: string) => string) | undefined;
 }
@@ -106,6 +114,7 @@ const optionFields = {
   url: v.optional(v.string()),
   maxWorkers: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(MAX_WORKERS))),
   maxRuns: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(1))),
+  mayRestart: v.optional(v.boolean()),
   optionName: v.optional(v.function()),
 };
 const listenFields = {
@@ -138,6 +147,7 @@ export function createCoordinator(options: CoordinatorOptions = {}): Coordinator
     allowedOrigins: allowedOrigins === undefined ? undefined : parseOrigins(allowedOrigins),
     maxWorkers,
     maxRuns: options.maxRuns ?? Infinity,
+    mayRestart: options.mayRestart,
     pageDir: thisPackage().pageDir,
     optionName: options.optionName ?? keyName,
     clock,

@@ -103,7 +103,10 @@ export interface Callback {
   state?(): CallbackState;
   /** Continues from the state of a checkpoint. Called before onTrainBegin. */
   restore?(state: CallbackState): void;
-  /** Whether this callback has ended the run in an earlier process, by the state that was restored. Such a run waits for no worker. */
+  /**
+   * Whether this callback has ended the run in an earlier process, by the state that was restored. No worker is waited for before
+   * onTrainBegin, which must call `stop()` then: otherwise the run goes on.
+   */
   hasEnded?(): boolean;
 }
 

@@ -66,7 +66,7 @@ export interface RunSessionOptions {
   readonly isTerminated?: (() => boolean) | undefined;
   /** Called once the port is open, before any work is assigned. */
   readonly onOpen: (run: HostedRun) => void | Promise<void>;
-  /** Whether nothing is left to compute, so that no worker is started or waited for. Called after onOpen. @default it is not */
+  /** Whether no step is left, so that no worker is waited for before the work. Called after onOpen. @default steps are left */
   readonly isOver?: (() => boolean) | undefined;
   /** Names of options in lines for the log. @default those of the command line */
   readonly optionName?: OptionName | undefined;
@@ -80,7 +80,6 @@ const LOCAL_WORKERS_TIMEOUT_MS = 60_000;
  */
 const TERMINATED_STEP_MS = 5_000;
 const MAY_COME_BACK = 'The coordinator was stopped and may be started again.';
-export const FAILED = 'The run has ended with an error.';
 /** Time for which connections of an ended process may still seem to be open. */
 const CLOSE_GRACE_MS = 1_000;
 
@@ -106,6 +105,7 @@ export async function withCoordinator<Result>(
       maxWorkers: options.maxWorkers,
       pageDir: program.pageDir,
       optionName: options.optionName,
+      mayRestart: true,
     });
   const run = coordinator.open({
     ...options,
@@ -115,7 +115,8 @@ export async function withCoordinator<Result>(
   const wanted = Math.max(1, workers + (ownEngine === undefined ? 0 : 1), minWorkers ?? 0);
   const timeoutMs = minWorkers === undefined ? LOCAL_WORKERS_TIMEOUT_MS : null;
   const local: LocalWorkers[] = [];
-  let closeReason = FAILED;
+  /** Null after an error. */
+  let closeReason: string | null = null;
   let isClosing = false;
   let cancelDeadline = (): void => undefined;
   const onStop = (): void => {
@@ -127,8 +128,7 @@ export async function withCoordinator<Result>(
   try {
     if (options.port !== null) await coordinator.listen({ host: options.host, port: options.port, tls });
     await options.onOpen(run);
-    const isOver = options.isOver?.() === true;
-    if (workers > 0 && !isOver) {
+    if (workers > 0) {
       local.push(
         startLocalWorkers({
           count: workers,
@@ -160,7 +160,8 @@ export async function withCoordinator<Result>(
       );
     }
     if (local.length > 0) void abortWithoutWorkers(local, run, options);
-    if (!isOver) await waitForWorkers(run.pool, wanted, timeoutMs, clock, signal);
+    // Local workers are there all the same: the model may still have to be measured.
+    if (options.isOver?.() !== true) await waitForWorkers(run.pool, wanted, timeoutMs, clock, signal);
     const result = await work(run);
     closeReason = isTerminated()
       ? MAY_COME_BACK
@@ -172,10 +173,9 @@ export async function withCoordinator<Result>(
     isClosing = true;
     signal.removeEventListener('abort', onStop);
     cancelDeadline();
-    // After an error too: its person, or a scheduler, may start the run again.
-    const mayComeBack = closeReason === MAY_COME_BACK || closeReason === FAILED;
-    if (options.coordinator === undefined) await coordinator.close(closeReason, mayComeBack);
-    else run.finish(closeReason, undefined, mayComeBack);
+    if (closeReason === null) run.fail();
+    else run.finish(closeReason, undefined, closeReason === MAY_COME_BACK);
+    if (options.coordinator === undefined) await coordinator.close('The run is over.');
     await Promise.all(local.map((each) => each.stop()));
     await coordinator.closeLocalPort();
   }
@@ -184,7 +184,7 @@ export async function withCoordinator<Result>(
 /** Ends the run with an error when the local workers have ended and no other worker is connected. */
 async function abortWithoutWorkers(
   local: readonly LocalWorkers[],
-  { pool, stepRunner, finish }: HostedRun,
+  { pool, stepRunner, fail }: HostedRun,
   { clock, report, interrupt }: Pick<RunSessionOptions, 'clock' | 'report' | 'interrupt'>,
 ): Promise<void> {
   const reasons = await Promise.all(local.map(({ exited }) => exited));
@@ -194,10 +194,5 @@ async function abortWithoutWorkers(
   if (pool.end !== null) return;
   if (pool.workers.size > 0)
     report.warn(`The workers on this machine have ended (${reason}); the other workers continue.`);
-  else
-    finish(
-      FAILED,
-      stepRunner.divergence ?? new RunAborted(`The workers on this machine have ended: ${reason}`),
-      true,
-    );
+  else fail(stepRunner.divergence ?? new RunAborted(`The workers on this machine have ended: ${reason}`));
 }

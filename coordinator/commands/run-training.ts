@@ -39,7 +39,7 @@ import { certificateFor, type Certificate, type HttpsFlags } from '../server/tls
 import { checkRunExports, exportRun } from './export-model.ts';
 import { describeSource } from '../task/data.ts';
 import { prepareRun, type PreparedRun, type PrepareRunFlags } from './prepare-run.ts';
-import { FAILED, withCoordinator, type RunProgram } from './run-session.ts';
+import { withCoordinator, type RunProgram } from './run-session.ts';
 
 /** Settings of a run. */
 export interface RunSettings extends PrepareRunFlags, HttpsFlags {
@@ -243,7 +243,7 @@ async function openOutput(
 
 async function trainAndSave(
   prepared: PreparedRun,
-  { stepRunner, pool, feed, metrics, bottleneckReporter, finish }: HostedRun,
+  { stepRunner, pool, feed, metrics, bottleneckReporter, fail }: HostedRun,
   { callbacks, files }: RunOutput,
   options: TrainingRunOptions,
 ): Promise<TrainingRunOutcome> {
@@ -288,7 +288,7 @@ async function trainAndSave(
       await files?.checkpoints.record(when, position, totals);
     },
   };
-  if (files !== null) endWhenLockLost(files.folder.lock.lost, finish);
+  if (files !== null) endWhenLockLost(files.folder.lock.lost, fail);
   const trained = await trainWithCallbacks(training, callbacks);
   const { finalModel: final, stopReason } = callbacks;
   const isStopped = signal.aborted || callbacks.stopSignal.aborted;
@@ -411,8 +411,8 @@ const isAtEpochEnd = (
 ): boolean => steps === epochs * stepsPerEpoch(train.count, batchSize);
 
 /** Ends a run with an error when another process takes its folder: no step is computed any more. */
-function endWhenLockLost(lost: AbortSignal, finish: HostedRun['finish']): void {
-  const end = (): void => finish(FAILED, lost.reason as Error, true);
+function endWhenLockLost(lost: AbortSignal, fail: HostedRun['fail']): void {
+  const end = (): void => fail(lost.reason as Error);
   lost.addEventListener('abort', end);
   if (lost.aborted) end();
 }

@@ -29,6 +29,8 @@ export interface HostOptions {
   readonly maxWorkers?: number | undefined;
   /** Number of runs; workers that come after the last one end. @default 1 */
   readonly maxRuns?: number | undefined;
+  /** Whether the program may be started again after an error: workers wait for it if the last run fails. @default false: they end */
+  readonly mayRestart?: boolean | undefined;
   readonly pageDir: string;
   /** Names of options in reasons for the log. @default those of the command line */
   readonly optionName?: OptionName | undefined;
@@ -50,6 +52,12 @@ export type HostedRunOptions = Omit<
 export interface HostedRun extends Run {
   /** Addresses with ws:// or wss://, the nearest first. */
   readonly urls: readonly string[];
+  /**
+   * Ends the run after an error. Workers stay if another run may follow on this host; else they end, or reconnect if the program
+   * may be started again.
+   * @param error why a round in progress ends. @default RunAborted
+   */
+  readonly fail: (error?: Error) => void;
 }
 
 /** Address for workers on this machine. */
@@ -61,6 +69,7 @@ interface LocalAddress {
 
 /** Rate of requests for /metrics, each of which takes about a millisecond. */
 const METRICS_LIMITS = { perBlock: { burst: 60, perSecond: 5 }, total: { burst: 120, perSecond: 20 } };
+const FAILED = 'The run has ended with an error.';
 const LOOPBACK = '127.0.0.1';
 const CLOSED = 'The coordinator was closed. Create another.';
 
@@ -197,8 +206,9 @@ export class CoordinatorHost {
     if (this.#isClosed) throw new Error(CLOSED);
     void this.#run?.run.close('The next run begins.', true);
     this.#run?.leave();
-    const { token, clock, maxRuns = 1, maxWorkers = DEFAULT_WORKERS } = this.#options;
+    const { token, clock, maxRuns = 1, maxWorkers = DEFAULT_WORKERS, mayRestart = false } = this.#options;
     this.#runs++;
+    const awaitsNextRun = this.#runs < maxRuns;
     const limits = connectionLimitsFor(readDescriptorLimit(), maxWorkers);
     const run = openRun({
       ...options,
@@ -206,7 +216,7 @@ export class CoordinatorHost {
       clock,
       maxWorkers: limits.workers,
       maxObservers: limits.observers,
-      awaitsNextRun: this.#runs < maxRuns,
+      awaitsNextRun,
       addresses: () => this.#externalUrls(),
     });
     const { report, customCode } = options;
@@ -219,6 +229,7 @@ export class CoordinatorHost {
       get urls() {
         return urls();
       },
+      fail: (error) => run.finish(FAILED, error, mayRestart && !awaitsNextRun),
       close: async (...closed) => {
         served.leave();
         if (this.#run === served) this.#run = null;

@@ -76,8 +76,9 @@ export async function runRelay(options: RelayOptions): Promise<string> {
         signal: AbortSignal.any([signal, stay.signal]),
         abandonsEngine: true,
       });
-      // The other reason to have left is that there was no worker.
-      isOver = end !== LEFT;
+      // The other reason to have left is that there was no worker. A coordinator above may end its run with the same word.
+      const hasLeft = end === LEFT && (signal.aborted || stay.signal.aborted);
+      isOver = !hasLeft;
       if (isOver) reason = end;
       if (isOver || signal.aborted) return end;
     }

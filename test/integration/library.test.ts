@@ -55,8 +55,18 @@ function firstWeightEngine(): Engine {
   };
 }
 
+interface JoinRun {
+  readonly waiting?: (line: string) => void;
+  readonly signal?: AbortSignal;
+}
+
 /** A worker of this process that joins over a socket. */
-function joinRun(url: string, engine: Engine, token?: string): Promise<string> {
+function joinRun(
+  url: string,
+  engine: Engine,
+  token?: string,
+  { waiting = nothing, signal = new AbortController().signal }: JoinRun = {},
+): Promise<string> {
   return runWorker({
     url,
     name: 'ann',
@@ -64,8 +74,8 @@ function joinRun(url: string, engine: Engine, token?: string): Promise<string> {
     connect: connectWebSocket,
     clock: systemClock(globalThis),
     random: fixedRandom(),
-    report: { joined: nothing, computed: nothing, waiting: nothing, note: nothing },
-    signal: new AbortController().signal,
+    report: { joined: nothing, computed: nothing, waiting, note: nothing },
+    signal,
     ...(token === undefined ? {} : { token }),
   });
 }
@@ -391,6 +401,53 @@ describe('a coordinator', () => {
     const worker = joinRun(coordinator.urls[0]!, honest());
     await train({ ...task, epochs: 1 }, { coordinator, audit: false });
     expect(await worker).toBe('The run is finished.');
+  });
+
+  describe('after a failed run', () => {
+    const failing: Task = {
+      ...task,
+      callbacks: [{ onEpochEnd: () => Promise.reject(new Error('The disk is full.')) }],
+    };
+
+    test('keeps its workers for the next run, and ends them when it closes', async () => {
+      const coordinator = createCoordinator();
+      onTestFinished(() => coordinator.close());
+      await coordinator.listen();
+      const worker = joinRun(coordinator.urls[0]!, honest());
+      const options: TrainOptions = { coordinator, audit: false };
+      await expect(train(failing, options)).rejects.toThrow('The disk is full.');
+      expect(coordinator.workerCount).toBe(1);
+      expect((await train({ ...task, epochs: 1 }, options)).history).toHaveLength(1);
+      await expect(train(failing, options)).rejects.toThrow('The disk is full.');
+      await coordinator.close('No more runs.');
+      expect(await worker).toBe('No more runs.');
+    });
+
+    test('that was its last one ends its workers', async () => {
+      const coordinator = createCoordinator({ maxRuns: 1 });
+      onTestFinished(() => coordinator.close());
+      await coordinator.listen();
+      const worker = joinRun(coordinator.urls[0]!, honest());
+      await expect(train(failing, { coordinator, audit: false })).rejects.toThrow('The disk is full.');
+      expect(await worker).toBe('The run has ended with an error.');
+      expect(await joinRun(coordinator.urls[0]!, honest())).toBe('The run has ended with an error.');
+    });
+
+    test('that was its last one leaves them to wait for its program if that may be started again', async () => {
+      const coordinator = createCoordinator({ maxRuns: 1, mayRestart: true });
+      onTestFinished(() => coordinator.close());
+      await coordinator.listen();
+      const leave = new AbortController();
+      const lines: string[] = [];
+      const worker = joinRun(coordinator.urls[0]!, honest(), undefined, {
+        waiting: (line) => void lines.push(line),
+        signal: leave.signal,
+      });
+      await expect(train(failing, { coordinator, audit: false })).rejects.toThrow('The disk is full.');
+      await expect.poll(() => lines.join('\n')).toContain('The run has ended with an error.');
+      leave.abort();
+      expect(await worker).toBe('left');
+    });
   });
 
   test('that closes ends its run with an error, with workers or without, and has no further run', async () => {

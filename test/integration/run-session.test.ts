@@ -24,7 +24,7 @@ const silent = { joined: nothing, computed: nothing, waiting: nothing, note: not
 async function run(
   script: readonly string[],
   work: (run: HostedRun, weights: Float32Array) => Promise<unknown>,
-  more: Partial<Pick<RunSessionOptions, 'onOpen' | 'clock' | 'interrupt' | 'coordinator'>> = {},
+  more: Partial<Pick<RunSessionOptions, 'onOpen' | 'clock' | 'interrupt' | 'coordinator' | 'isOver'>> = {},
 ): Promise<unknown> {
   const { job, initialWeights } = await prepareJob(dataset, {
     batchSize: 64,
@@ -68,6 +68,16 @@ test('a run ends as diverged if its local worker sends only NaN', async () => {
   const evaluation = run(NAN_WORKER, ({ stepRunner }, weights) =>
     stepRunner.evaluate({ step: 3 as Step, weights, split: dataset.test }),
   );
+  await expect(evaluation).rejects.toThrow('Training diverged: at step 3 no worker gets a finite loss.');
+});
+
+test('a run without a step left has its local workers, which measure its model', async () => {
+  const evaluation = run(
+    NAN_WORKER,
+    ({ stepRunner }, weights) => stepRunner.evaluate({ step: 3 as Step, weights, split: dataset.test }),
+    { isOver: () => true },
+  );
+  // The worker's answer has arrived.
   await expect(evaluation).rejects.toThrow('Training diverged: at step 3 no worker gets a finite loss.');
 });
 

@@ -371,6 +371,16 @@ describe('the end', () => {
     expect(await below.ended).toBe('The run is finished.');
   });
 
+  test('of the run is no abort of the relay, also if its reason reads like one', async () => {
+    root = await testCoordinator(dataset, tiny);
+    const { url, ended } = await relay(root.url);
+    const below = worker(url);
+    await waitForWorkersReady(root, 1);
+    await root.close('left');
+    expect(await ended).toBe('left');
+    expect(await below.ended).toBe('left');
+  });
+
   test('of a relay leaves its workers to look for another place', async () => {
     root = await testCoordinator(dataset, tiny);
     const above = await relay(root.url);
