@@ -78,7 +78,7 @@ const columns = [
 ];
 console.log(`| ${columns.join(' | ')} |\n|${columns.map(() => ' --- |').join('')}`);
 for (const model of flags.models.split(',')) {
-  let first: ScaleResult | null = null;
+  let first: (ScaleResult & Pick<ScaleCase, 'workers'>) | null = null;
   for (const workers of flags.workers) {
     const result = await measure({
       workers,
@@ -89,8 +89,8 @@ for (const model of flags.models.split(',')) {
     });
     const { joinMs, stepMs, cpuMs, residentBytes, maxResidentBytes, downBytes, upBytes } = result;
     const memory = ({ heapBytes, bufferBytes }: ScaleResult): number => heapBytes + bufferBytes;
-    const perWorker = first === null ? null : (memory(result) - memory(first)) / (workers - 1);
-    first ??= result;
+    const perWorker = first === null ? null : (memory(result) - memory(first)) / (workers - first.workers);
+    first ??= { ...result, workers };
     const cells = [
       model,
       workers,

@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
-import { TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { WebSocket, type RawData } from 'ws';
 import { CloseCode } from '../shared/protocol/close-codes.ts';
 import { errorMessage } from '../shared/util/error-message.ts';
@@ -25,8 +25,8 @@ export const connectWebSocket: Connect = connectPinned(undefined);
 /**
  * Connects over ws. A host name is resolved anew by each connection. Those of its addresses that refuse connections are skipped, and
  * each connection begins with the next one: there may be another program at the first.
- * @param fingerprints SHA-256 of the only trusted certificates, for links that have none of their own; undefined for those that this
- *   machine trusts
+ * @param fingerprints SHA-256 of the only trusted certificates: a link that names another one is refused. Undefined for that of
+ *   the link, or those that this machine trusts
  * @param resolve finds the addresses of a host
  */
 export function connectPinned(
@@ -34,13 +34,24 @@ export function connectPinned(
   resolve: Resolve = lookup,
 ): Connect {
   let connections = 0;
-  return (url, events, fingerprint) =>
-    connect(
-      url,
-      events,
-      fingerprint === undefined ? fingerprints : [fingerprint],
-      lookupFrom(connections++, resolve),
-    );
+  return (url, events, fingerprint) => {
+    const trusted = fingerprint === undefined ? fingerprints : [fingerprint];
+    if (fingerprint !== undefined && fingerprints?.includes(fingerprint) === false)
+      return refuse(
+        events,
+        `the link names the certificate ${fingerprint}, which --fingerprint does not list`,
+      );
+    if (trusted !== undefined && !/^wss:/i.test(url))
+      return refuse(events, 'a fingerprint needs https://, since http:// has no certificate');
+    return connect(url, events, trusted, lookupFrom(connections++, resolve));
+  };
+}
+
+/** A connection that is not opened, since its coordinator cannot be trusted. */
+function refuse(events: Parameters<Connect>[1], reason: string): ReturnType<Connect> {
+  queueMicrotask(() => events.onClose(CloseCode.untrustedCertificate, reason));
+  const ignored = (): void => undefined;
+  return { send: ignored, close: ignored, terminate: ignored, bufferedBytes: 0 };
 }
 
 /** The part of dns.lookup that is used. */
@@ -89,7 +100,7 @@ function connect(
   // Emitted before 'open', when only the upgrade request has been sent.
   socket.on('upgrade', ({ socket: carrier }) => {
     if (fingerprints === undefined) return;
-    const shown = carrier instanceof TLSSocket ? carrier.getPeerCertificate().fingerprint256 : 'none';
+    const shown = (carrier as TLSSocket).getPeerCertificate().fingerprint256;
     if (fingerprints.includes(shown)) return;
     isUntrusted = true;
     failure = `the coordinator's certificate has the fingerprint ${shown}, not the one of --fingerprint or of the link`;

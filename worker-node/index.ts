@@ -38,7 +38,7 @@ export interface WorkerOptions {
   readonly link: string;
   /** Token of the coordinator. @default the token of the link, if it has one */
   readonly token?: string;
-  /** SHA-256 of the one certificate to trust, as the coordinator prints it. @default that of the link, else certificates that Node trusts */
+  /** SHA-256 of the one certificate to trust, as the coordinator prints it; a link with another one is refused. @default that of the link, else certificates that Node trusts */
   readonly fingerprint?: string;
   /**
    * SHA-256 of the code of layers, losses and metrics that the worker runs if a run names it. @default none: runs with code of a
@@ -108,7 +108,8 @@ export function runWorker(options: WorkerOptions): Promise<string> {
   return runNodeWorker({
     url: parsed.url,
     token: options.token ?? parsed.token,
-    fingerprint: options.fingerprint ?? parsed.fingerprint,
+    fingerprint: parsed.fingerprint,
+    fingerprints: options.fingerprint === undefined ? undefined : [options.fingerprint],
     trust,
     name,
     engine,

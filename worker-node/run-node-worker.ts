@@ -21,9 +21,9 @@ export interface NodeWorkerOptions {
   readonly urlFile?: string | undefined;
   /** Addresses that are tried in turn if that one is lost. @default none */
   readonly alternatives?: readonly CoordinatorLink[] | undefined;
-  /** SHA-256 of the one certificate to trust at that address. @default one of `fingerprints` */
+  /** SHA-256 of the one certificate to trust at that address. @default any of `fingerprints` */
   readonly fingerprint?: string | undefined;
-  /** The same for all addresses without one of their own: any of these certificates. @default those that this machine trusts */
+  /** SHA-256 of the only trusted certificates, at all addresses. @default those of the links, else those that this machine trusts */
   readonly fingerprints?: readonly string[] | undefined;
   /** Hashes of custom code that it runs. @default none */
   readonly trust?: readonly string[] | undefined;

@@ -27,7 +27,7 @@ const TIMEOUT_MS = 10_000;
 
 /**
  * Connects to a run as an observer, reads its status, and disconnects.
- * @param link to the coordinator; token and fingerprint in the link take precedence over the options
+ * @param link to the coordinator; its token takes precedence over the option, its fingerprint must be one of the options'
  * @returns lines for the user
  * @throws Error with a message for the user if the run cannot be reached, or refuses observers
  */

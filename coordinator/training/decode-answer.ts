@@ -103,7 +103,7 @@ export class AnswerDecoder {
   }
 }
 
-/** Free buffers beyond this size are dropped: those of a thousand workers would stay for a whole run. */
+/** Free buffers beyond this size, but one, are dropped: those of a thousand workers would stay for a whole run. */
 const MAX_FREE_BYTES = 64 << 20;
 
 /** Buffers that a round decodes gradients into and the next round reuses, which saves megabytes of garbage each step. */
@@ -125,8 +125,8 @@ export class BufferPool {
     this.#free = new Map();
     let bytes = 0;
     for (const buffer of this.#acquired) {
+      if (bytes > 0 && bytes + buffer.byteLength > MAX_FREE_BYTES) break;
       bytes += buffer.byteLength;
-      if (bytes > MAX_FREE_BYTES) break;
       const sameLength = this.#free.get(buffer.length);
       if (sameLength === undefined) this.#free.set(buffer.length, [buffer]);
       else sameLength.push(buffer);

@@ -12,7 +12,7 @@ interface ParsedUrl {
   readonly hostname: string;
   readonly host: string;
   readonly pathname: string;
-  readonly search: string;
+  readonly searchParams: Iterable<readonly [string, string]>;
   readonly hash: string;
 }
 
@@ -23,6 +23,7 @@ const { URL } = globalThis as unknown as {
 
 /** Address without a scheme: `lab-7:2718`, `127.0.0.1:2718/prefix`, `[::1]:2718`. */
 const HOST_AND_PORT = /^(\[[\da-f:.]+\]|[\w.-]+):\d{1,5}(?=$|[/?#])/i;
+const SHA256 = /sha256/i;
 const SOCKET_SCHEME: Readonly<Record<string, string>> = {
   'http:': 'ws:',
   'https:': 'wss:',
@@ -34,7 +35,7 @@ const SOCKET_SCHEME: Readonly<Record<string, string>> = {
  * Parses a link to a coordinator: http(s)://, ws(s)://, or host:port, each with an optional path prefix and an optional
  * token after the # (`#s3cret` or `#token=s3cret`). `?sha256=` is followed by the fingerprint of a certificate; another query, such as
  * ?watch, is for browsers and is dropped.
- * @returns null if the text is not such a link
+ * @returns null if the text is not such a link, also if its fingerprint is damaged: without one, another certificate would be trusted
  */
 export function parseCoordinatorLink(text: string): CoordinatorLink | null {
   const trimmed = text.trim();
@@ -44,14 +45,23 @@ export function parseCoordinatorLink(text: string): CoordinatorLink | null {
   const scheme = SOCKET_SCHEME[url.protocol];
   if (scheme === undefined || url.hostname === '') return null;
   const token = parseToken(url.hash);
-  const fingerprint = parseFingerprint(/[?&]sha256=([^&]*)/.exec(url.search)?.[1] ?? '');
+  const [fingerprint, ...others] = findFingerprints(url.searchParams);
+  if (fingerprint === null || others.length > 0) return null;
   // A path prefix is a folder, even if its trailing slash is missing.
   const path = url.pathname.endsWith('/') ? url.pathname : `${url.pathname}/`;
   return {
     url: `${scheme}//${url.host}${path}`,
     ...(token === undefined ? {} : { token }),
-    ...(fingerprint === null ? {} : { fingerprint }),
+    ...(fingerprint === undefined ? {} : { fingerprint }),
   };
+}
+
+/** Distinct fingerprints of a query; null for a place that names sha256 and has none. */
+function findFingerprints(query: Iterable<readonly [string, string]>): (string | null)[] {
+  const pins = [...query]
+    .filter((entry) => SHA256.test(entry.join('=')))
+    .map(([key, value]) => (key.toLowerCase() === 'sha256' ? parseFingerprint(value) : null));
+  return [...new Set(pins)];
 }
 
 /** Parses SHA-256 of a certificate, 64 hex digits with or without colons, into Node's form. @returns null if it is none */
@@ -60,9 +70,14 @@ export function parseFingerprint(text: string): string | null {
   return /^[0-9A-F]{64}$/.test(digits) ? (digits.match(/../g) ?? []).join(':') : null;
 }
 
-/** Error message for a text that is not a link to a coordinator. */
-export const invalidLinkMessage = (text: string): string =>
-  `'${text}' is not the address of a coordinator. It looks like http://192.168.1.20:2718.`;
+/** Error message for a text that is not a link to a coordinator, without its token. */
+export function invalidLinkMessage(text: string): string {
+  const shown = text.replace(/#.*/s, '#...');
+  const advice = SHA256.test(shown)
+    ? 'sha256= takes the 64 hex digits of one certificate, then & or # or the end: copy the link again.'
+    : 'It looks like http://192.168.1.20:2718.';
+  return `'${shown}' is not the address of a coordinator. ${advice}`;
+}
 
 /**
  * Extracts the token from the hash of a link.

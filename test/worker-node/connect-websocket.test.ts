@@ -10,6 +10,7 @@ import { selfSignedCertificate } from '../../coordinator/server/tls.ts';
 import type { Connect } from '../../shared/protocol/transport.ts';
 import { RefusedError, runWorker } from '../../shared/worker/connection-loop.ts';
 import { connectPinned, connectWebSocket } from '../../worker-node/connect-websocket.ts';
+import { runWorker as runLibraryWorker } from '../../worker-node/index.ts';
 import { stubEngine } from '../support/stub-engine.ts';
 import { manualClock } from '../support/manual-clock.ts';
 
@@ -46,6 +47,27 @@ test.each<[string, readonly string[] | undefined, RegExp]>([
   server.close();
   https.close();
 });
+
+test.each([
+  [
+    'is not the one that was given',
+    'https://127.0.0.1:1/',
+    'AB'.repeat(32),
+    /names the certificate CD:.*does not list/,
+  ],
+  ['cannot hold without https', 'http://127.0.0.1:1/', undefined, /a fingerprint needs https:/],
+])(
+  "a worker of the library is refused before it connects if its link's fingerprint %s",
+  async (_, url, fingerprint, sentence) => {
+    const worker = runLibraryWorker({
+      link: `${url}?sha256=${'cd'.repeat(32)}#s3cret`,
+      ...(fingerprint === undefined ? {} : { fingerprint }),
+      engine: stubEngine({ perSampleMs: 0, tamper: (value) => value }, 'ann'),
+    });
+    await expect(worker).rejects.toThrow(sentence);
+    await expect(worker).rejects.toBeInstanceOf(RefusedError);
+  },
+);
 
 test('control characters in a close reason do not reach the terminal', async () => {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });

@@ -69,7 +69,7 @@ export function createRunView(run: RunState, chosen: string | null = null): RunV
   const workers = progress?.workers ?? [];
   const workerCount = progress?.workerCount ?? workers.length;
   const own = workers.find(({ id }) => id === ownId);
-  const totalSamples = workers.reduce((sum, { samples }) => sum + samples, 0);
+  const hidden = workerCount - workers.length;
   const loss = formatLoss(progress?.loss);
   const metric = shownMetric(progress?.metrics, chosen);
   const metricTitle = titleOf(metric);
@@ -91,11 +91,11 @@ export function createRunView(run: RunState, chosen: string | null = null): RunV
     slowestWorker: slowestWorkerText(slowest, ownId),
     advice: progress?.advice ?? '',
     notices: noticesText(progress?.notices ?? []),
-    table: { workers, hidden: workerCount - workers.length, ownId, slowestId: slowest?.id },
+    table: { workers, hidden, ownId, slowestId: slowest?.id },
     ownSpeed: own === undefined ? NO_VALUE : formatRate(own.samplesPerSecond),
     ownShare: own === undefined ? NO_VALUE : formatPercent(own.share),
     ownSamples: ownRow === null ? NO_VALUE : formatCount(ownRow.samples),
-    ownContribution: ownContributionText(own, totalSamples),
+    ownContribution: ownContributionText(own, workers, ownId === null ? 0 : hidden),
     lossLabel: plotLabel('Loss', loss, job !== null),
     accuracyLabel: plotLabel(metricTitle, accuracy, job !== null),
     metricTitle,
@@ -121,9 +121,22 @@ function metricRows(
   }));
 }
 
-function ownContributionText(own: WorkerRow | undefined, totalSamples: number): string {
-  if (own === undefined || totalSamples === 0) return '';
-  return `${formatPercent(own.samples / totalSamples)} of the samples of all connected workers. Sent ${formatBytes(own.bytesUp)}, received ${formatBytes(own.bytesDown)}.`;
+/** @param hidden workers without a row, whose samples are not known */
+function ownContributionText(
+  own: WorkerRow | undefined,
+  workers: readonly WorkerRow[],
+  hidden: number,
+): string {
+  if (own === undefined) {
+    if (hidden === 0) return '';
+    return `No figures of this tab: the page lists ${formatCount(workers.length)} of ${formatCount(workers.length + hidden)} workers.`;
+  }
+  const total = workers.reduce((sum, { samples }) => sum + samples, 0);
+  if (total === 0) return '';
+  const sent = `Sent ${formatBytes(own.bytesUp)}, received ${formatBytes(own.bytesDown)}.`;
+  return hidden > 0
+    ? sent
+    : `${formatPercent(own.samples / total)} of the samples of all connected workers. ${sent}`;
 }
 
 function workerCountText(count: number): string {

@@ -69,12 +69,12 @@ export interface JoinLimits {
 
 /** Each pending connection may hold 128 KiB. */
 const MAX_PENDING = 8_192;
-/** Units of HttpRateLimiter for a connection and its upgrade, and for another attempt if the first one fails. */
-const HTTP_UNITS_PER_JOIN = 12;
+/** Units of HttpRateLimiter for a TLS connection and its upgrade, and for another attempt if the first one fails. */
+const HTTP_UNITS_PER_JOIN = 30;
 
 /**
  * Limits with which as many workers as there are places can join at once, also from behind one address: those of a cluster start
- * together, and all reconnect at the same time after a network outage. Joins take about a millisecond of the coordinator each.
+ * together, and all reconnect at the same time after a network outage. Of more than MAX_PENDING / 2 the rest retries. Joins take about a millisecond of the coordinator each.
  */
 export function joinLimitsFor(maxWorkers: number): JoinLimits {
   return {

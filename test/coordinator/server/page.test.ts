@@ -145,8 +145,13 @@ describe('https', () => {
     expect(await tryToConnect(parseFingerprints(plain))).toBe('open');
     expect(await tryToConnect(parseFingerprints(`${other}, ${plain}`))).toBe('open');
     expect(() => parseFingerprints(`${plain},`)).toThrow('64 hex digits');
-    expect(await tryToConnect([other], tls.fingerprint)).toBe('open');
-    expect(await tryToConnect([tls.fingerprint], other)).toMatch(/fingerprint .*, not the one/);
+    expect(await tryToConnect(undefined, tls.fingerprint)).toBe('open');
+    expect(await tryToConnect([other, tls.fingerprint], tls.fingerprint)).toBe('open');
+    expect(await tryToConnect(undefined, other)).toMatch(/fingerprint .*, not the one/);
+    // The author of a link does not choose the certificate of a person who has chosen one.
+    expect(await tryToConnect([other], tls.fingerprint)).toBe(
+      `the link names the certificate ${tls.fingerprint}, which --fingerprint does not list`,
+    );
     expect(await tryToConnect()).toMatch(/self-signed certificate.*--fingerprint/);
     expect(await tryToConnect([other])).toMatch(/fingerprint .*, not the one/);
     await server.close();

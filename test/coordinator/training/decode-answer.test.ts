@@ -190,6 +190,14 @@ it('a buffer pool acquires distinct buffers, reuses those of the last round, and
   expect(second).toContain(pool.acquire(3));
 });
 
+it('keeps one buffer of any size', () => {
+  const pool = new BufferPool();
+  const buffer = pool.acquire((65 << 20) / 4);
+  pool.releaseAll();
+  // Not `toBe(buffer)`, whose message would have 17 million values.
+  expect(pool.acquire(buffer.length) === buffer).toBe(true);
+});
+
 it('keeps 64 MiB of free buffers at most, also if it is released twice', () => {
   const pool = new BufferPool();
   const length = (40 << 20) / 4;

@@ -1,6 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { formatCoordinatorLink, parseCoordinatorLink } from '../../../shared/protocol/coordinator-link.ts';
+import {
+  formatCoordinatorLink,
+  invalidLinkMessage,
+  parseCoordinatorLink,
+} from '../../../shared/protocol/coordinator-link.ts';
 import { checkProperty } from '../../support/property.ts';
 
 describe('a link to a coordinator', () => {
@@ -44,7 +48,29 @@ describe('a link to a coordinator', () => {
     expect(formatCoordinatorLink(link)).toBe(text);
     expect(parseCoordinatorLink(text)).toEqual(link);
     expect(parseCoordinatorLink(`https://lab-7:2718/?watch&sha256=${fingerprint}#s3cret`)).toEqual(link);
-    expect(parseCoordinatorLink('https://lab-7:2718/?sha256=ab')).toEqual({ url: 'wss://lab-7:2718/' });
+    const encoded = encodeURIComponent(fingerprint);
+    expect(parseCoordinatorLink(`https://lab-7:2718/?SHA256=${encoded}#s3cret`)).toEqual(link);
+  });
+
+  const hex = 'ab'.repeat(32);
+  it.each([
+    'sha256=ab',
+    'sha256',
+    `sha256=${hex.slice(1)}`,
+    `sha256=${hex}?watch`,
+    `watch?sha256=${hex}`,
+    'SHA256=',
+    `sha256=${hex}&sha256=${hex.replace('ab', 'cd')}`,
+  ])('is invalid if its query is %s: without a fingerprint, other certificates would be trusted', (query) => {
+    const link = `https://lab-7:2718/?${query}#s3cret`;
+    expect(parseCoordinatorLink(link)).toBeNull();
+    expect(invalidLinkMessage(link)).toContain('the 64 hex digits of one certificate');
+  });
+
+  it('is printed without its token if it is wrong', () => {
+    expect(invalidLinkMessage('htps://lab-7:2718/#s3cret')).toBe(
+      "'htps://lab-7:2718/#...' is not the address of a coordinator. It looks like http://192.168.1.20:2718.",
+    );
   });
 
   it.each([

@@ -99,6 +99,23 @@ describe('what the page shows of the run', () => {
     );
   });
 
+  it('computes no share of samples that it does not know, and says if this tab is not listed', () => {
+    const show = (ownId: string, workerCount?: number): string =>
+      createRunView(
+        stateAfter(
+          received(runMessage()),
+          { type: 'ownId', id: ownId },
+          received(
+            progress({ workers: [worker('a')], ...(workerCount === undefined ? {} : { workerCount }) }),
+          ),
+        ),
+      ).ownContribution;
+    expect(show('a')).toMatch(/^100% of the samples of all connected workers\. Sent 2\.4/);
+    expect(show('a', 3_000)).toMatch(/^Sent 2\.4/);
+    expect(show('own')).toBe('');
+    expect(show('own', 3_000)).toBe('No figures of this tab: the page lists 1 of 3,000 workers.');
+  });
+
   it('counts the samples of this tab to the end, also if the end arrives before the last figures', () => {
     const progressOf = (samples: number) => received(progress({ workers: [worker('own', { samples })] }));
     const shown = (...events: RunEvent[]): string =>

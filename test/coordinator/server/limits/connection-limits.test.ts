@@ -2,9 +2,12 @@ import { expect, it } from 'vitest';
 import {
   checkDescriptors,
   connectionLimitsFor,
+  DEFAULT_WORKERS,
   joinLimitsFor,
   MAX_WORKERS,
 } from '../../../../coordinator/server/limits/connection-limits.ts';
+import { HttpRateLimiter } from '../../../../coordinator/server/limits/http-rate-limiter.ts';
+import { manualClock } from '../../../support/manual-clock.ts';
 import { createCoordinator } from '../../../../coordinator/api/create-coordinator.ts';
 import { train } from '../../../../coordinator/api/train.ts';
 
@@ -31,9 +34,23 @@ it('names the number of open files that the workers of an option need', () => {
 it('lets as many workers of one network join at once as there are places, and always a few hundred', () => {
   expect(joinLimitsFor(4_000).joins.perBlock.burst).toBe(4_000);
   expect(joinLimitsFor(10).joins.perBlock.burst).toBe(250);
-  // A connection and an upgrade cost six units, also of a second attempt.
-  expect(joinLimitsFor(4_000).http.perBlock.burst).toBe(48_000);
   expect(joinLimitsFor(MAX_WORKERS).pending).toEqual({ perBlock: 4_096, total: 8_192 });
+});
+
+it('lets them connect at once over TLS too, and once more', () => {
+  const evicted: string[] = [];
+  const pending = { evictBlock: (block: string) => evicted.push(block) };
+  const limiter = new HttpRateLimiter(manualClock(), pending, joinLimitsFor(DEFAULT_WORKERS).http);
+  for (let attempt = 0; attempt < 2; attempt++) {
+    const peers = Array.from({ length: DEFAULT_WORKERS }, () => ({
+      remoteAddress: '192.0.2.1',
+      destroyed: false,
+      destroy: () => undefined,
+    }));
+    expect(peers.filter((peer) => !limiter.acceptConnection(peer, true))).toEqual([]);
+    expect(peers.filter((peer) => !limiter.acceptUpgrade(peer))).toEqual([]);
+  }
+  expect(evicted).toEqual([]);
 });
 
 it('is refused as an option of the library if it is no number of workers', async () => {
