@@ -26,7 +26,7 @@ test('a killed run resumes from its last checkpoint and ends with the same histo
 
   const done = gradcast('coordinator', '--resume', join(scratch, 'crashed'), '--data', data, '--port', '0');
   expect(await done.ended, done.output()).toBe(0);
-  expect(done.output()).toMatch(/^The run in .*crashed is finished \(3 of 3 epochs\)\. .* --epochs 6\.$/m);
+  expect(done.output()).toMatch(/^The run in .*crashed is finished \(3 of 3 epochs\), .* --epochs 6\.$/m);
   expect(done.output()).not.toContain('Resuming');
 
   // Its last checkpoint suffices to train it longer.

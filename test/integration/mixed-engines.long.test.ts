@@ -14,11 +14,12 @@ await withNative(() => {
 
   test('a native and a wasm worker compute the gradient of the default CNN, except for its discontinuities', async () => {
     // The engines can decide differently at a ReLU near zero, or at a max-pool whose two largest inputs differ by rounding.
-    // A step has six million such decisions, and each changes up to 5e-4; see docs/decisions/0026-mixed-engines.md.
+    // A step has six million such decisions, and each changes up to 5e-4, or, in the dense layer, a part of one sample's gradient; see
+    // docs/decisions/0026-mixed-engines.md.
     const found = await mixedRunDifferences(run);
     const sorted = found.toSorted((a, b) => a - b);
     expect(sorted[STEPS >> 1]).toBeLessThan(TOLERANCE / 10);
     expect(found.filter((difference) => difference >= TOLERANCE).length).toBeLessThanOrEqual(STEPS / 5);
-    expect(sorted.at(-1)).toBeLessThan(5e-3);
+    expect(sorted.at(-1)).toBeLessThan(2 / run.batchSize);
   }, 120_000);
 });
