@@ -4,7 +4,7 @@
 // Times are those that the process computes, without those in which others have the core; on a loaded machine, the best says most. Arguments: [steps = 60] [batch = 128]
 import * as tf from '@tensorflow/tfjs';
 import { FusedKernel, type ConvolutionAttrs } from '../shared/kernels/fused-ops.ts';
-import { fusesMultiplyAdd } from '../shared/kernels/wasm/simd.ts';
+
 import type { WasmBackend } from '../shared/kernels/wasm/backend.ts';
 import type { Step } from '../shared/protocol/messages.ts';
 import { openWasmEngine } from '../worker-node/engine/open/open-wasm.ts';
@@ -139,9 +139,8 @@ function productsOf({ name, inputs, attrs }: Call): { label: string; products: n
   const perSample = isForward ? height * width * channels : outHeight * outWidth * filters;
   const samples = tf.util.sizeFromShape(x.shape) / perSample;
   if (!isPooled) return { label, products: samples * outHeight * outWidth * taps * channels * filters };
-  const side = fusesMultiplyAdd() && channels >= 32 ? 4 : 2;
-  const tiles = Math.ceil(outHeight / side) * Math.ceil(outWidth / side);
-  return { label, products: samples * tiles * (side + 2) ** 2 * channels * filters };
+  const tiles = Math.ceil(outHeight / 2) * Math.ceil(outWidth / 2);
+  return { label, products: samples * tiles * 16 * channels * filters };
 }
 
 /** Number of a pool's gradients that are not 0 and reach the convolution. */
