@@ -4,6 +4,7 @@
 // Times are those that the process computes, without those in which others have the core; on a loaded machine, the best says most. Arguments: [steps = 60] [batch = 128]
 import * as tf from '@tensorflow/tfjs';
 import { FusedKernel, type ConvolutionAttrs } from '../shared/kernels/fused-ops.ts';
+import { fusesMultiplyAdd } from '../shared/kernels/wasm/simd.ts';
 
 import type { WasmBackend } from '../shared/kernels/wasm/backend.ts';
 import type { Step } from '../shared/protocol/messages.ts';
