@@ -73,32 +73,36 @@ interface GradInputs {
   readonly winners: TensorInfo;
 }
 
+/** Runs `use` with the sizes that both gradients take, and scratch memory for one of them. */
+function withSizes<T>(
+  kernels: SimdKernels,
+  backend: WasmBackend,
+  info: ConvolutionInfo,
+  use: (sizes: PooledSizes, scratch: number) => T,
+): T {
+  const { batchSize, inHeight, inWidth, inChannels, outChannels, outHeight, outWidth, padInfo } = info;
+  const output = [outChannels, outHeight, outWidth] as const;
+  const sizes = [batchSize, inHeight, inWidth, inChannels, ...output, padInfo.top, padInfo.left] as const;
+  return withScratch(backend, kernels.pooledScratchBytes(inChannels, ...output), (scratch) =>
+    use(sizes, scratch),
+  );
+}
+
+/** Batch; height, width and channels of the input; filters; height and width of the output; zeros at the top and the left. */
+type PooledSizes = readonly [number, number, number, number, number, number, number, number, number];
+
 /** PooledConvolutionGradInput: gradient of the convolution's input. */
 export function pooledConvolutionGradInput(simd: Simd): KernelFunc {
   return kernelFunc<GradInputs & { readonly filter: TensorInfo }, ConvolutionAttrs>(
     ({ inputs, attrs, backend }) => {
       const kernels = kernelsOf(simd, backend);
       const info = infoOf(attrs, inputs.dy.shape[0] ?? 0);
-      const { inChannels, outChannels, outHeight, outWidth } = info;
-      const bytes = kernels.pooledScratchBytes(inChannels, outChannels, outHeight, outWidth);
-      return withScratch(backend, bytes, (scratch) => {
+      return withSizes(kernels, backend, info, (sizes, scratch) => {
         const dx = backend.makeOutput([...info.inShape], 'float32');
-        kernels.pooledInputGradient(
-          pointerOf(backend, inputs.dy),
-          pointerOf(backend, inputs.winners),
-          pointerOf(backend, inputs.filter),
-          pointerOf(backend, dx),
-          info.batchSize,
-          info.inHeight,
-          info.inWidth,
-          inChannels,
-          outChannels,
-          outHeight,
-          outWidth,
-          info.padInfo.top,
-          info.padInfo.left,
-          scratch,
-        );
+        const [dy, winners, filter, to] = [inputs.dy, inputs.winners, inputs.filter, dx].map((tensor) =>
+          pointerOf(backend, tensor),
+        ) as [number, number, number, number];
+        kernels.pooledInputGradient(dy, winners, filter, to, ...sizes, scratch);
         return dx;
       });
     },
@@ -111,28 +115,14 @@ export function pooledConvolutionGradFilter(simd: Simd): KernelFunc {
     ({ inputs, attrs, backend }) => {
       const kernels = kernelsOf(simd, backend);
       const info = infoOf(attrs, inputs.x.shape[0] ?? 0);
-      const { inChannels, outChannels, outHeight, outWidth } = info;
-      const bytes = kernels.pooledScratchBytes(inChannels, outChannels, outHeight, outWidth);
-      return withScratch(backend, bytes, (scratch) => {
+      return withSizes(kernels, backend, info, (sizes, scratch) => {
         const filter = backend.makeOutput([...info.filterShape], 'float32');
-        const bias = backend.makeOutput([outChannels], 'float32');
-        kernels.pooledFilterGradient(
-          pointerOf(backend, inputs.x),
-          pointerOf(backend, inputs.dy),
-          pointerOf(backend, inputs.winners),
-          pointerOf(backend, filter),
-          pointerOf(backend, bias),
-          info.batchSize,
-          info.inHeight,
-          info.inWidth,
-          inChannels,
-          outChannels,
-          outHeight,
-          outWidth,
-          info.padInfo.top,
-          info.padInfo.left,
-          scratch,
-        );
+        const bias = backend.makeOutput([info.outChannels], 'float32');
+        const [x, dy, winners] = [inputs.x, inputs.dy, inputs.winners].map((tensor) =>
+          pointerOf(backend, tensor),
+        ) as [number, number, number];
+        const [byFilter, byBias] = [pointerOf(backend, filter), pointerOf(backend, bias)];
+        kernels.pooledFilterGradient(x, dy, winners, byFilter, byBias, ...sizes, scratch);
         return [filter, bias];
       });
     },
