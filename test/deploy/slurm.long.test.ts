@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
@@ -12,6 +12,8 @@ import { gradcast, spawnGradcast } from '../support/worker-process.ts';
 
 const SCRIPTS = ['coordinator.sbatch', 'workers.sbatch'];
 const EPOCHS = 60;
+/** Least time of a step while Slurm decides, so that the run does not end before its workers are preempted, however fast they are. */
+const STEP_MS = 50;
 /** Time limit of a step of the test on a busy machine. */
 const POLL = { timeout: 120_000, interval: 250 };
 
@@ -33,6 +35,15 @@ describeSlurm(() => {
     await writeDigits(data, syntheticDigits({ seed: 3, trainCount: 1_920, testCount: 200 }));
     const model = join(slurm.folder, 'model.json');
     await writeFile(model, JSON.stringify(tinyTopology([28, 28, 1], 10)));
+    await writeFile(join(slurm.folder, 'slow'), '');
+    await writeFile(
+      join(slurm.folder, 'task.ts'),
+      `import { existsSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
+const onStepEnd = () => (existsSync('slow') ? setTimeout(${STEP_MS}) : undefined);
+export default { callbacks: [{ onStepEnd }] };
+`,
+    );
     options = [
       '--data',
       data,
@@ -89,7 +100,7 @@ describeSlurm(() => {
     await statesOf(workers).toEqual(['RUNNING', 'RUNNING', 'RUNNING']);
     const coordinator = await submit(
       ...['--partition=high', '--nodelist=n1', 'coordinator.sbatch'],
-      ...[...options, '--checkpoint-every', '50'],
+      ...['task.ts', ...options, '--checkpoint-every', '50'],
     );
     await untilEpoch(1);
 
@@ -115,6 +126,7 @@ describeSlurm(() => {
     await statesOf(coordinator).toEqual(['PENDING']);
     const more = await submit('--array=4-5', '--cpus-per-task=1', 'workers.sbatch');
     await slurm.command('scancel', [`${workers}_1`]);
+    await rm(join(slurm.folder, 'slow'));
     await slurm.startNow(coordinator, ['RUNNING']);
     await untilEpoch(EPOCHS);
     await statesOf(`${coordinator},${workers},${more}`).toEqual([]);
