@@ -11,6 +11,6 @@ export { winogradFourFilterGradient, winogradFourFilterGradientScratchBytes } fr
 export { addPatches } from './patch-sums';
 export { keyedDropout, keyedDropoutScratchBytes } from './dropout';
 // Not used outside: what is exported stays a function. Inlined into a long function, V8 spills the sums of its loop.
-export { outerTile } from './tile';
+export { dotSix, outerSix, outerTile } from './tile';
 export { biasedTile, packActive } from './patches';
 export { addNine, addTaps, inputsUnder } from './pooled';

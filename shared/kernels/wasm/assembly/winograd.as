@@ -1,10 +1,13 @@
 // See winograd-tiles.as.
 import { layImage } from './image';
-import { dotTile } from './tile';
+import { roundsOnce } from './multiply-add';
+import { dotFour, dotSix } from './tile';
 import { laidBytes, mustLay, rowsOfTiles, transformInputs } from './winograd-tiles';
 
 // Tiles in one block, in whole rows of tiles: their 16 transforms stay in the second-level cache.
 const FORWARD_TILES: i32 = 48;
+/** Room behind a block's tiles, as products are computed for six or four at once. */
+const SPARE_TILES: i32 = 5;
 
 /** Bytes of the transformed filters: 16 times panels [ceil(n / 8)][k][8]. */
 export function winogradFilterBytes(k: i32, n: i32): usize {
@@ -60,7 +63,7 @@ function filterColumn(from: usize, tap: usize, y: i32, x: i32, turned: bool): f3
 export function winogradScratchBytes(channels: i32, filters: i32, outHeight: i32, outWidth: i32): usize {
   const high = (outHeight + 1) >> 1;
   const wide = (outWidth + 1) >> 1;
-  const tiles = <usize>((rowsOfTiles(high, wide, FORWARD_TILES) * wide + 3) & ~3);
+  const tiles = <usize>(rowsOfTiles(high, wide, FORWARD_TILES) * wide + SPARE_TILES);
   return laidBytes(channels, high, wide) + (tiles << 6) * <usize>(channels + ((filters + 7) & ~7));
 }
 
@@ -91,14 +94,18 @@ export function winogradConv(
   const row = <usize>laidWidth * pixel;
   const rows = rowsOfTiles(high, wide, FORWARD_TILES);
   const panels = (filters + 7) >> 3;
-  const most = (rows * wide + 3) & ~3;
+  const most = rows * wide + SPARE_TILES;
   const vStep = <usize>most * pixel;
-  const mStep = (<usize>(most * panels)) << 5;
+  const panelStep = (<usize>most) << 5;
+  const mStep = <usize>panels * panelStep;
   const uStep = (<usize>(channels * panels)) << 5;
   const v = scratch + laidBytes(channels, high, wide);
   const m = v + (vStep << 4);
-  // The tiles that fill up the last four are computed and not used; zeros keep them finite.
-  memory.fill(scratch, 0, m - scratch);
+  if (needsPadding) memory.fill(scratch, 0, v - scratch);
+  // The tiles behind a block are computed and not used.
+  for (let xi: usize = 0; xi < 16; ++xi) {
+    memory.fill(v + (xi + 1) * vStep - <usize>SPARE_TILES * pixel, 0, <usize>SPARE_TILES * pixel);
+  }
   for (let n = 0; n < batch; ++n) {
     let image = x;
     if (needsPadding) {
@@ -114,18 +121,15 @@ export function winogradConv(
       const tiles = count * wide;
       for (let xi: usize = 0; xi < 16; ++xi) {
         let panel = u + xi * uStep;
-        for (let j = 0; j < panels; ++j, panel += pixel << 3) {
-          let a = v + xi * vStep;
-          let to = m + xi * mStep + ((<usize>j) << 7);
-          for (let i = 0; i < tiles; i += 4, a += pixel << 2, to += (<usize>panels) << 7) {
-            dotTile(a, a + pixel, a + (pixel << 1), a + 3 * pixel, 1, channels, pixel, panel, to);
-          }
+        let to = m + xi * mStep;
+        for (let j = 0; j < panels; ++j, panel += pixel << 3, to += panelStep) {
+          dotTiles(v + xi * vStep, tiles, channels, panel, to);
         }
       }
       for (let r = 0; r < count; ++r) {
         const oy = 2 * (y + r);
         const to = out + ((<usize>(oy * outWidth * filters)) << 2);
-        storeOutputs(m, mStep, r * wide, wide, panels, filters, to, outWidth, outHeight - oy > 1);
+        storeOutputs(m + ((<usize>(r * wide)) << 5), mStep, panelStep, wide, filters, to, outWidth, outHeight - oy > 1);
       }
     }
     x += <usize>(height * width) * pixel;
@@ -133,13 +137,31 @@ export function winogradConv(
   }
 }
 
-/** Transforms a row of tiles' products m [16][tiles / 4][panels][4][8] back to two rows (or one) of outputs. */
+/** Products m [tiles][8] of the rows of v [tiles][channels] with a panel [channels][8]. */
+export function dotTiles(v: usize, tiles: i32, channels: i32, panel: usize, m: usize): void {
+  const pixel = (<usize>channels) << 2;
+  while (tiles > 0) {
+    // Twelve sums hide the latency of a fused multiply-add; with an addition of its own, V8 has no registers for them.
+    if (roundsOnce() && tiles > 4) {
+      dotSix(v, pixel, channels, panel, m);
+      v += 6 * pixel;
+      m += 192;
+      tiles -= 6;
+    } else {
+      dotFour(v, pixel, channels, panel, m);
+      v += pixel << 2;
+      m += 128;
+      tiles -= 4;
+    }
+  }
+}
+
+/** Transforms a row of tiles' products m [16][panels][tiles][8] back to two rows (or one) of outputs. */
 function storeOutputs(
   m: usize,
   step: usize,
-  first: i32,
+  panelStep: usize,
   wide: i32,
-  panels: i32,
   filters: i32,
   out: usize,
   outWidth: i32,
@@ -147,12 +169,10 @@ function storeOutputs(
 ): void {
   const pixel = (<usize>filters) << 2;
   const row = <usize>outWidth * pixel;
-  for (let t = 0; t < wide; ++t, out += pixel << 1) {
-    const tile = first + t;
-    const from = m + ((<usize>((tile >> 2) * panels)) << 7) + ((<usize>(tile & 3)) << 5);
+  for (let t = 0; t < wide; ++t, m += 32, out += pixel << 1) {
     const two = 2 * t + 1 < outWidth;
     for (let f = 0; f < filters; f += 4) {
-      const at = from + ((<usize>(f >> 3)) << 7) + ((<usize>(f & 4)) << 2);
+      const at = m + <usize>(f >> 3) * panelStep + ((<usize>(f & 4)) << 2);
       const p0 = upper(at, step);
       const p1 = upper(at + step, step);
       const p2 = upper(at + (step << 1), step);
