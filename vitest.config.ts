@@ -15,9 +15,8 @@ export default defineConfig({
     // Of a gradient's 600,000 values, a difference of all would take longer than any run.
     diff: { truncateThreshold: 200 },
     pool: 'forks',
-    // Many tests start processes of their own, with some hundred megabytes each, and wait for them: one file more than there are
-    // cores keeps the cores busy.
-    maxWorkers: soak ? 1 : Math.min(8, availableParallelism() + 1),
+    // Many tests start processes of their own, with some hundred megabytes each.
+    maxWorkers: soak ? 1 : Math.min(8, availableParallelism()),
     reporters: ['default', new NotRunReporter()],
     tags: [
       { name: 'native', description: 'needs native TensorFlow' },
