@@ -515,6 +515,50 @@ const slowest = v.object({
   cause: v.picklist(['compute', 'link']),
 } satisfies SchemaFields<Slowest>);
 
+/** One shard of a step, in milliseconds since the step's first assignment. */
+export interface TimelineShard {
+  /** Worker that computed it. */
+  readonly id: string;
+  readonly samples: number;
+  /** Assignment of the shard. */
+  readonly startMs: number;
+  /** Computing time that the worker reported. 0 without an answer. */
+  readonly computeMs: number;
+  /** Between the first and the last byte of the answer. */
+  readonly receiveMs: number;
+  /** Arrival of the answer; null if the step did not wait for it. */
+  readonly endMs: number | null;
+}
+const timelineShard = v.object({
+  id: text(40),
+  samples: positive,
+  startMs: notNegative,
+  computeMs: notNegative,
+  receiveMs: notNegative,
+  endMs: v.nullable(notNegative),
+} satisfies SchemaFields<TimelineShard>);
+
+/** Largest number of shards in a timeline: the ones that were answered last. */
+export const MAX_TIMELINE_SHARDS = 64;
+
+/** A finished training step, worker by worker. */
+export interface StepTimeline {
+  /** Number of the step in the whole run, from 1. */
+  readonly step: number;
+  /** Time from the first assignment until the weights were updated. */
+  readonly ms: number;
+  /** Those that were answered last, the last one first. */
+  readonly shards: TimelineShard[];
+  /** Number of further shards, answered before. */
+  readonly omitted: number;
+}
+const timeline = v.object({
+  step: positive,
+  ms: notNegative,
+  shards: v.pipe(v.array(timelineShard), v.maxLength(MAX_TIMELINE_SHARDS)),
+  omitted: count,
+} satisfies SchemaFields<StepTimeline>);
+
 export interface RunMessage {
   readonly type: 'run';
   readonly protocol: number;
@@ -568,6 +612,8 @@ export interface ProgressMessage {
   /** Number of workers, if there are more than rows. */
   readonly workerCount?: number | undefined;
   readonly slowest: Slowest | null;
+  /** A recent step, in messages that have `workers`. */
+  readonly timeline?: StepTimeline | undefined;
   /** Sentence about the bottleneck of a step and how to remove it. */
   readonly advice?: string | undefined;
   /** Workers that were refused, banned or put on standby. */
@@ -585,6 +631,7 @@ const progress = v.object({
   workers: v.optional(v.array(workerRow)),
   workerCount: v.optional(count),
   slowest: v.nullable(slowest),
+  timeline: v.optional(timeline),
   advice: v.optional(readable(1_000)),
   notices: v.optional(v.array(notice)),
 } satisfies SchemaFields<ProgressMessage>);
