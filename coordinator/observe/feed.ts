@@ -300,7 +300,7 @@ function traceStep(
   if (shards.length === 0) return null;
   return {
     step: stepOfRun,
-    ms: nowMs - startMs,
+    durationMs: nowMs - startMs,
     shards: shards.slice(0, MAX_TIMELINE_SHARDS),
     omitted: Math.max(0, shards.length - MAX_TIMELINE_SHARDS),
   };

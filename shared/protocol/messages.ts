@@ -546,7 +546,7 @@ export interface StepTimeline {
   /** Number of the step in the whole run, from 1. */
   readonly step: number;
   /** Time from the first assignment until the weights were updated. */
-  readonly ms: number;
+  readonly durationMs: number;
   /** Those that were answered last, the last one first. */
   readonly shards: TimelineShard[];
   /** Number of further shards, answered before. */
@@ -554,7 +554,7 @@ export interface StepTimeline {
 }
 const timeline = v.object({
   step: positive,
-  ms: notNegative,
+  durationMs: notNegative,
   shards: v.pipe(v.array(timelineShard), v.maxLength(MAX_TIMELINE_SHARDS)),
   omitted: count,
 } satisfies SchemaFields<StepTimeline>);

@@ -1,6 +1,7 @@
 import { systemClock } from '../../shared/util/clock.ts';
 import { createBrowserConnections } from '../connect-websocket.ts';
 import { watchPageLifecycle } from '../lifecycle/lifecycle.ts';
+import type { FromCoordinator } from '../../shared/protocol/messages.ts';
 import type { FromPage, FromTab } from '../tab-messages.ts';
 import {
   inviteLink,
@@ -16,6 +17,7 @@ import {
 import { DrawingPad } from './drawing-pad.ts';
 import { bindRadioGroup, element, oncePerFrame } from './dom.ts';
 import { Invite, drawRun, drawTab, onMetricChoice } from './render.ts';
+import { earlierRunsOf, loadRuns, saveRun } from './earlier-runs.ts';
 import { Plots } from './plots.ts';
 import { reduceRun, initialRunState, type RunEvent } from './run-state.ts';
 import { createRunView } from './run-view.ts';
@@ -27,7 +29,11 @@ import {
   type PageEvent,
   type PageState,
 } from './page-state.ts';
+import { createTimelineView } from './step-timeline.ts';
 import { createTabView } from './tab-view.ts';
+import { ThroughputPlot } from './throughput-plot.ts';
+import { ThroughputHistory } from './throughput.ts';
+import { TimelineChart } from './timeline-chart.ts';
 import { watchRun, type RunWatch } from './watch-run.ts';
 
 /** Interval for texts that change with time, such as countdowns. */
@@ -60,6 +66,10 @@ function ensureTab(): Worker {
 const postToTab = (message: FromPage): void => ensureTab().postMessage(message);
 
 const plots = new Plots();
+const timelineChart = new TimelineChart();
+const throughput = new ThroughputHistory();
+const throughputPlot = new ThroughputPlot();
+const showsEarlier = element('earlier-runs', HTMLInputElement);
 const pad = new DrawingPad((picture) => {
   if (tab === null && picture === null) return;
   postToTab({ type: 'picture', picture: document.hidden ? null : picture });
@@ -83,7 +93,8 @@ const invite = new Invite();
 function showTab(): void {
   const view = createTabView(page, performance.now());
   drawTab(view);
-  invite.show(view.invites, view.invites ? inviteLink(location.href, run.addresses) : null);
+  const canInvite = run.job !== null && run.link.type !== 'over';
+  invite.show(view.invites, inviteLink(location.href, run.addresses), canInvite || view.invites);
 }
 
 /** Metric that the person has chosen to see; null for the first one. */
@@ -92,8 +103,21 @@ let chosenMetric: string | null = null;
 /** Waits while the tab is hidden: its figures are not visible, and drawing them would slow its shards. */
 const showRun = oncePerFrame(() => {
   plots.show(run, chosenMetric);
+  timelineChart.show(createTimelineView(run));
+  throughputPlot.show(throughput.stack(run.ownId));
   drawRun(createRunView(run, chosenMetric));
 });
+
+/** Shows earlier runs with the same data behind this one. */
+function showEarlierRuns(): void {
+  const earlier = earlierRunsOf(
+    loadRuns(() => localStorage),
+    run,
+  );
+  element('earlier-label', HTMLElement).hidden = earlier.length === 0;
+  element('earlier-legend', HTMLElement).hidden = earlier.length === 0 || !showsEarlier.checked;
+  plots.earlier = showsEarlier.checked ? earlier : [];
+}
 
 function handle(event: PageEvent): void {
   const before = page;
@@ -111,6 +135,7 @@ function onRun(event: RunEvent): void {
   run = reduceRun(run, event);
   const isOver = run.link.type === 'over' && run.link.awaitsNextRun;
   if (page.isRunOver !== isOver) handle({ type: 'runOver', isOver });
+  if (event.type === 'message') keepHistory(event.message);
   if (event.type === 'message' && event.message.type === 'run') {
     pad.setJob(event.message.job);
     pad.send();
@@ -126,6 +151,16 @@ function onRun(event: RunEvent): void {
     if (wasParticipating) postToTab({ type: 'pause' });
   }
   showRun();
+}
+
+/** Keeps what the page shows of the past: throughput in this page, the curves of runs in this browser. */
+function keepHistory(message: FromCoordinator): void {
+  if (message.type === 'run') {
+    if (run.restarted) throughput.clear();
+    showEarlierRuns();
+  } else if (message.type === 'progress' && message.workers !== undefined)
+    throughput.add(message.workers, performance.now());
+  else if (message.type === 'epoch' || message.type === 'finished') saveRun(() => localStorage, run);
 }
 
 const clock = systemClock(globalThis);
@@ -222,6 +257,7 @@ bindRadioGroup('share', (percent) => {
   saveShare(() => localStorage, percent);
   if (tab !== null) postToTab({ type: 'share', share: Number(percent) / 100 });
 }).set(computeShare);
+showsEarlier.addEventListener('change', showEarlierRuns);
 onMetricChoice((metric) => {
   chosenMetric = metric;
   showRun();

@@ -28,6 +28,8 @@ export interface MetricRow {
 /** The run's part of the page, as text. */
 export interface RunView {
   readonly headline: string;
+  /** The run in one line of figures. */
+  readonly summary: string;
   readonly link: RunState['link']['type'];
   /** Whether the coordinator has described its run. */
   readonly isKnown: boolean;
@@ -77,6 +79,7 @@ export function createRunView(run: RunState, chosen: string | null = null): RunV
   const slowest = findSlowest(run);
   return {
     headline: job === null ? 'Training together' : `Training together on ${job.data.name}`,
+    summary: summaryText(run, workerCount),
     link: run.link.type,
     isKnown: job !== null,
     linkNote: linkNoteText(run),
@@ -103,6 +106,22 @@ export function createRunView(run: RunState, chosen: string | null = null): RunV
     valMetricTitle: `Validation ${metricTitle.toLowerCase()}`,
     metricRows: metricRows(progress?.metrics ?? {}, epochs.at(-1), metric),
   };
+}
+
+function summaryText({ progress, epochs, link }: RunState, workerCount: number): string {
+  if (progress === null) return '';
+  const validation = epochs.at(-1);
+  const metric = shownMetric(validation === undefined ? undefined : metricsOf(validation));
+  const value = formatValue(metric, metricOf(validation, `val_${metric}`));
+  return [
+    link.type === 'over' ? '' : workerCountText(workerCount),
+    link.type === 'over' || progress.samplesPerSecond === 0
+      ? ''
+      : `${formatRate(progress.samplesPerSecond)} samples a second`,
+    value === NO_VALUE ? '' : `${value} validation ${titleOf(metric).toLowerCase()}`,
+  ]
+    .filter((part) => part !== '')
+    .join(' · ');
 }
 
 function metricRows(

@@ -135,6 +135,12 @@ export const fromCoordinatorExamples: readonly FromCoordinator[] = [
       },
     ],
     slowest: { id: 'w1', cause: 'compute' },
+    timeline: {
+      step: 2,
+      durationMs: 14.5,
+      shards: [{ id: 'w1', samples: 32, startMs: 0.5, computeMs: 12.5, receiveMs: 0.5, endMs: 13.5 }],
+      omitted: 1,
+    },
     advice: 'A step takes 30 ms.',
   },
   { type: 'epoch', record: exampleEpoch },
