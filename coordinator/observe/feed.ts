@@ -24,8 +24,9 @@ import type { WorkerPool } from '../pool/pool.ts';
 import { remainingSeconds, type StepReport, type TrainingListener } from '../report/reporter.ts';
 import { TrainingCurve, WorkerActivity, type RecentActivity } from './rolling-stats.ts';
 import { Observers } from './observers.ts';
+import { RunDetails, type ShownRun } from './run-details.ts';
 
-export interface FeedOptions {
+export interface FeedOptions extends ShownRun {
   readonly job: Job;
   readonly clock: Clock;
   readonly pool: Pick<WorkerPool, 'workers'>;
@@ -84,7 +85,13 @@ export class Feed implements TrainingListener {
     this.#options = options;
     const { clock, maxObservers, job } = options;
     this.#curve = new TrainingCurve(MAX_CURVE_POINTS, new Scoring(job));
-    this.#observers = new Observers({ clock, maxObservers, createPingId: () => randomInt(MAX_PING_ID) });
+    const details = new RunDetails(job, options);
+    this.#observers = new Observers({
+      clock,
+      maxObservers,
+      createPingId: () => randomInt(MAX_PING_ID),
+      createDetails: () => details.frame(),
+    });
     this.#epochs = [...(options.epochs ?? [])];
     this.#stepsPerEpoch = Math.ceil(options.job.data.trainSamples / options.job.batchSize);
     this.#cancelTick = options.clock.after(PROGRESS_INTERVAL_MS, () => this.#tick());

@@ -103,6 +103,12 @@ const snapshot = v.object({
   atEnd: v.optional(v.boolean()),
 } satisfies SchemaFields<Snapshot>);
 
+/** Request of an observer for what pages show of the model and the data; once a connection. */
+interface Inspect {
+  readonly type: 'inspect';
+}
+const inspect = v.object({ type: v.literal('inspect') } satisfies SchemaFields<Inspect>);
+
 /** The worker has built the job's model and accepts shards. */
 export interface Ready {
   readonly type: 'ready';
@@ -220,12 +226,23 @@ interface Pong {
 const pong = v.object({ type: v.literal('pong'), id: count } satisfies SchemaFields<Pong>);
 
 export type FromWorker =
-  Hello | Watch | Snapshot | Ready | GradientMessage | EvaluationMessage | Failed | Missing | Leaving | Pong;
+  | Hello
+  | Watch
+  | Snapshot
+  | Inspect
+  | Ready
+  | GradientMessage
+  | EvaluationMessage
+  | Failed
+  | Missing
+  | Leaving
+  | Pong;
 /** @internal */
 export const fromWorkerSchema: v.GenericSchema<unknown, FromWorker> = v.variant('type', [
   hello,
   watch,
   snapshot,
+  inspect,
   ready,
   gradient,
   evaluation,
@@ -650,6 +667,27 @@ const epochDone = v.object({
   record: epochRecord,
 } satisfies SchemaFields<EpochMessage>);
 
+/** Largest number of test samples that pages show. */
+export const MAX_DETAIL_SAMPLES = 128;
+
+/** Test samples in the payload, as in a shard's, and names. */
+export interface DetailsMessage {
+  readonly type: 'details';
+  /** Number of test samples in the payload. */
+  readonly samples: number;
+  /** Names of the model's tensors, in the order of the job's layout. */
+  readonly weightNames?: string[] | undefined;
+  /** Names of the classes of the first target. */
+  readonly classNames?: string[] | undefined;
+}
+const names = v.optional(v.pipe(v.array(readable(200)), v.maxLength(4_096)));
+const details = v.object({
+  type: v.literal('details'),
+  samples: v.pipe(count, v.maxValue(MAX_DETAIL_SAMPLES)),
+  weightNames: names,
+  classNames: names,
+} satisfies SchemaFields<DetailsMessage>);
+
 export type FromCoordinator =
   | Welcome
   | WeightsMessage
@@ -662,7 +700,8 @@ export type FromCoordinator =
   | Finished
   | RunMessage
   | ProgressMessage
-  | EpochMessage;
+  | EpochMessage
+  | DetailsMessage;
 /** @internal */
 export const fromCoordinatorSchema: v.GenericSchema<unknown, FromCoordinator> = v.variant('type', [
   welcome,
@@ -677,4 +716,5 @@ export const fromCoordinatorSchema: v.GenericSchema<unknown, FromCoordinator> = 
   run,
   progress,
   epochDone,
+  details,
 ]);

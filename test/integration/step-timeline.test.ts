@@ -38,7 +38,7 @@ test("the page's timeline of a step has the figures of a trace of that step's an
     batchSize: 64,
     epochs: 2,
   });
-  /** By step, from 1: what each worker has reported, and how long its shard took, as the bench records them. */
+  /** By step, from 1: the figures that each worker has reported, and how long its shard took, as the bench records them. */
   const traces = new Map<number, { id: string; samples: number; computeMs: number }[]>();
   coordinator.pool.subscribe({
     answered({ id }, message) {

@@ -18,6 +18,8 @@ import { DrawingPad } from './drawing-pad.ts';
 import { bindRadioGroup, element, oncePerFrame } from './dom.ts';
 import { Invite, drawRun, drawTab, onMetricChoice } from './render.ts';
 import { earlierRunsOf, loadRuns, saveRun } from './earlier-runs.ts';
+import { celebrate } from './celebrate.ts';
+import { Keep } from './keep.ts';
 import { Plots } from './plots.ts';
 import { reduceRun, initialRunState, type RunEvent } from './run-state.ts';
 import { createRunView } from './run-view.ts';
@@ -34,10 +36,15 @@ import { createTabView } from './tab-view.ts';
 import { ThroughputPlot } from './throughput-plot.ts';
 import { ThroughputHistory } from './throughput.ts';
 import { TimelineChart } from './timeline-chart.ts';
+import { readSamples } from './model-view.ts';
+import { SamplesPanel } from './samples-panel.ts';
 import { watchRun, type RunWatch } from './watch-run.ts';
 
 /** Interval for texts that change with time, such as countdowns. */
 const REDRAW_INTERVAL_MS = 1_000;
+
+/** Interval for the weights of test samples, in a tab that does not compute: they are megabytes. */
+const WEIGHTS_INTERVAL_MS = 10_000;
 
 const url = socketUrl(location.href);
 const token = tokenFromUrl(location.href);
@@ -57,6 +64,7 @@ function ensureTab(): Worker {
   tab = new Worker(new URL(TAB_WORKER_FILE + location.search, import.meta.url), { type: 'module' });
   tab.onmessage = ({ data }: MessageEvent<FromTab>) => {
     if (data.type === 'prediction') pad.show(data.probabilities);
+    else if (data.type === 'samplePredictions') samplesPanel.show(data.values);
     else handle(data);
   };
   tab.onerror = ({ message }) =>
@@ -76,9 +84,18 @@ const pad = new DrawingPad((picture) => {
   requestWeights();
 });
 
-/** Requests the weights for a drawing, unless this tab contributes and so has them. */
+const samplesPanel = new SamplesPanel(() => {
+  const samples = samplesPanel.wanted;
+  if (tab === null && samples === null) return;
+  const message = samples === null ? null : { inputs: samples.shard.inputs, count: samples.count };
+  postToTab({ type: 'samples', samples: message });
+  requestWeights();
+});
+
+/** Requests the weights for a drawing or for test samples, unless this tab contributes and so has them. */
 function requestWeights(): void {
-  if (page.workerId === null && !pad.isEmpty && !document.hidden) watch?.requestWeights();
+  const wantsPicture = !pad.isEmpty && !document.hidden;
+  if (page.workerId === null && (wantsPicture || samplesPanel.wanted !== null)) watch?.requestWeights();
 }
 
 /** Loads engine and weights, so that drawings can be read after the coordinator has stopped. A contributing tab has both. */
@@ -89,6 +106,7 @@ function prepareReader(): void {
 }
 
 const invite = new Invite();
+const keep = new Keep(() => watch?.requestWeights());
 
 function showTab(): void {
   const view = createTabView(page, performance.now());
@@ -105,6 +123,7 @@ const showRun = oncePerFrame(() => {
   plots.show(run, chosenMetric);
   timelineChart.show(createTimelineView(run));
   throughputPlot.show(throughput.stack(run.ownId));
+  keep.show(run);
   drawRun(createRunView(run, chosenMetric));
 });
 
@@ -153,14 +172,21 @@ function onRun(event: RunEvent): void {
   showRun();
 }
 
+/** Messages with progress since the page has known this run. One that is opened after its end gets a single one. */
+let progressCount = 0;
+
 /** Keeps what the page shows of the past: throughput in this page, the curves of runs in this browser. */
 function keepHistory(message: FromCoordinator): void {
   if (message.type === 'run') {
+    progressCount = 0;
     if (run.restarted) throughput.clear();
     showEarlierRuns();
-  } else if (message.type === 'progress' && message.workers !== undefined)
-    throughput.add(message.workers, performance.now());
-  else if (message.type === 'epoch' || message.type === 'finished') saveRun(() => localStorage, run);
+  } else if (message.type === 'progress') {
+    progressCount++;
+    if (message.workers !== undefined) throughput.add(message.workers, performance.now());
+  } else if (message.type === 'epoch' || message.type === 'finished') saveRun(() => localStorage, run);
+  const isDone = message.type === 'finished' && run.epochs.length === run.job?.epochs;
+  if (isDone && progressCount > 1) celebrate();
 }
 
 const clock = systemClock(globalThis);
@@ -177,10 +203,17 @@ function startWatching(): void {
     onWeights(payload) {
       const { job } = run;
       if (job === null) return;
+      keep.setWeights({ job, payload });
       // The weights of a contributing tab are newer, until the run is over.
       if (page.workerId !== null && run.link.type !== 'over') return;
       postToTab({ type: 'weights', job, payload });
+      if (pad.isEmpty) return;
       requestWeights();
+    },
+    onDetails(message, payload) {
+      if (run.job === null) return;
+      keep.setNames(message.weightNames ?? [], message.classNames ?? []);
+      samplesPanel.setSamples(readSamples(run.job, message, payload));
     },
   });
 }
@@ -274,9 +307,11 @@ document.addEventListener('visibilitychange', () => {
   handle({ type: 'visibility', hidden: document.hidden });
   showRun();
   pad.send();
+  samplesPanel.update();
 });
 
 setInterval(showTab, REDRAW_INTERVAL_MS);
+setInterval(requestWeights, WEIGHTS_INTERVAL_MS);
 showTab();
 showRun();
 startWatching();

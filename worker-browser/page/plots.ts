@@ -7,12 +7,14 @@ import {
   type OtherCurve,
   type Quantity,
 } from './curves.ts';
-import { element, setText } from './dom.ts';
+import { element, pixelsOfRem, setText } from './dom.ts';
 import { MAX_EARLIER, type EarlierRun } from './earlier-runs.ts';
 import { formatPercent, isFraction } from './format.ts';
 import type { RunState } from './run-state.ts';
 
-const HEIGHT = 240;
+/** Height in rem, as all lengths of the page. */
+const HEIGHT = 15;
+const FONT = 'system-ui, sans-serif';
 /** Part of the run, its last, that the zoom button shows. */
 const ZOOMED_PART = 0.25;
 const ZOOM_IN = 'Zoom to the last quarter';
@@ -127,9 +129,9 @@ class Plot {
     this.isMetric = quantity !== 'loss';
     this.#container = container;
     this.#readout = readout;
-    new ResizeObserver(() => this.#plot?.setSize({ width: container.clientWidth, height: HEIGHT })).observe(
-      container,
-    );
+    new ResizeObserver(() =>
+      this.#plot?.setSize({ width: container.clientWidth, height: pixelsOfRem(HEIGHT) }),
+    ).observe(container);
   }
 
   /** Metric that the plot shows from now on. */
@@ -167,7 +169,7 @@ class Plot {
   #options(axis: Axis): uPlot.Options {
     const style = getComputedStyle(document.documentElement);
     const color = (name: string): string => style.getPropertyValue(name).trim();
-    const text = { stroke: color('--muted'), font: '12px system-ui, sans-serif' };
+    const text = { stroke: color('--muted'), font: `${pixelsOfRem(0.75)}px ${FONT}` };
     const lines = {
       grid: { stroke: color('--border'), width: 1 },
       ticks: { stroke: color('--border'), size: 4 },
@@ -177,7 +179,7 @@ class Plot {
       isFraction(this.#quantity) ? formatPercent(value, 1) : value.toFixed(value < 0.1 ? 4 : 3);
     return {
       width: this.#container.clientWidth,
-      height: HEIGHT,
+      height: pixelsOfRem(HEIGHT),
       legend: { show: false },
       cursor: { y: false, drag: { x: true, y: false, setScale: false } },
       scales: {
@@ -185,11 +187,16 @@ class Plot {
         y: this.#quantity === 'loss' ? { range: (_plot, _low, high) => [0, Math.max(high * 1.05, 0.1)] } : {},
       },
       axes: [
-        { ...text, ...lines, size: 28, ...(showPoints ? { incrs: [1, 2, 5, 10, 20, 50, 100] } : {}) },
         {
           ...text,
           ...lines,
-          size: 48,
+          size: pixelsOfRem(1.75),
+          ...(showPoints ? { incrs: [1, 2, 5, 10, 20, 50, 100] } : {}),
+        },
+        {
+          ...text,
+          ...lines,
+          size: pixelsOfRem(3.0),
           values: (_plot, values) =>
             values.map((value) => (isFraction(this.#quantity) ? formatPercent(value, 1) : String(value))),
         },

@@ -118,6 +118,7 @@ function reduceMessage(state: RunState, message: FromCoordinator): RunState {
       return { ...state, epochs: [...state.epochs, message.record] };
     case 'finished':
       return { ...state, link: { type: 'over', reason: message.reason, awaitsNextRun: true } };
+    case 'details':
     case 'welcome':
     case 'weights':
     case 'update':

@@ -27,7 +27,7 @@ export interface TimelineRow {
 /** A step as the page shows it. */
 export interface TimelineView {
   readonly title: string;
-  /** What the step waited for, in a sentence or two. */
+  /** The worker that the step waited for, in a sentence or two. */
   readonly text: string;
   readonly rows: readonly TimelineRow[];
 }
@@ -36,6 +36,8 @@ export interface TimelineView {
 export const COORDINATOR = 'coordinator';
 /** Rows that fit on a screen. */
 const MAX_ROWS = 12;
+/** Shorter parts would be written as 0 ms. */
+const MIN_NAMED_MS = 0.05;
 /** Part of a step by which its last answer is later than that of the next worker, for a straggler. */
 const MIN_LAG = 0.1;
 const WORDS: Readonly<Record<Activity, string>> = {
@@ -146,6 +148,6 @@ function coordinatorRow(timeline: StepTimeline): TimelineRow {
 /** Such as `on its way 3 ms, computes 40 ms, waits 12 ms`. */
 const describeParts = (parts: readonly TimelinePart[], ms: number): string =>
   parts
-    .filter(({ from, to }) => to > from)
+    .filter(({ from, to }) => (to - from) * ms >= MIN_NAMED_MS)
     .map(({ activity, from, to }) => `${WORDS[activity]} ${formatMs((to - from) * ms)}`)
     .join(', ');

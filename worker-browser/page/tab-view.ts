@@ -5,7 +5,7 @@ import type { PageState, Phase } from './page-state.ts';
 export interface TabView {
   readonly title: string;
   readonly phase: Phase['type'] | 'standby';
-  /** What the page is, and what this tab does, for someone who has just opened it. */
+  /** Sentence on the page and on what this tab does, for someone who has just opened it. */
   readonly purpose: string;
   /** A few words. Screen readers announce changes of it and of `detail`. */
   readonly state: string;

@@ -1,9 +1,11 @@
 import uPlot from 'uplot';
-import { createElement, element, setText } from './dom.ts';
+import { createElement, element, pixelsOfRem, setText } from './dom.ts';
 import { formatRate } from './format.ts';
 import { MAX_BANDS, stackedEdges, type Stack } from './throughput.ts';
 
-const HEIGHT = 200;
+/** Height in rem, as all lengths of the page. */
+const HEIGHT = 12.5;
+const FONT = 'system-ui, sans-serif';
 
 /** The stacked plot of throughput, with a legend that shows the values under the pointer. */
 export class ThroughputPlot {
@@ -21,7 +23,7 @@ export class ThroughputPlot {
     });
     new ResizeObserver(() => {
       const width = this.#container.clientWidth;
-      if (width > 0) this.#plot?.setSize({ width, height: HEIGHT });
+      if (width > 0) this.#plot?.setSize({ width, height: pixelsOfRem(HEIGHT) });
     }).observe(this.#container);
   }
 
@@ -59,20 +61,25 @@ export class ThroughputPlot {
   #options(): uPlot.Options {
     const style = getComputedStyle(document.documentElement);
     const color = (name: string): string => style.getPropertyValue(name).trim();
-    const text = { stroke: color('--muted'), font: '12px system-ui, sans-serif' };
+    const text = { stroke: color('--muted'), font: `${pixelsOfRem(0.75)}px ${FONT}` };
     const lines = {
       grid: { stroke: color('--border'), width: 1 },
       ticks: { stroke: color('--border'), size: 4 },
     };
     return {
       width: this.#container.clientWidth,
-      height: HEIGHT,
+      height: pixelsOfRem(HEIGHT),
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
       scales: { x: { time: false }, y: { range: (_plot, _low, high) => [0, Math.max(high * 1.05, 1)] } },
       axes: [
-        { ...text, ...lines, size: 28, values: (_plot, values) => values.map((value) => `${value} s`) },
-        { ...text, ...lines, size: 56, values: (_plot, values) => values.map(formatRate) },
+        {
+          ...text,
+          ...lines,
+          size: pixelsOfRem(1.75),
+          values: (_plot, values) => values.map((value) => `${value} s`),
+        },
+        { ...text, ...lines, size: pixelsOfRem(3.5), values: (_plot, values) => values.map(formatRate) },
       ],
       series: [
         {},

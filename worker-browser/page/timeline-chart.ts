@@ -33,7 +33,7 @@ export class TimelineChart {
     setText(this.#title, view.title);
     setText(this.#text, view.text);
     // Rows stay where they are from step to step: a row that jumped could not be followed by eye.
-    const old = [...this.#rows.children].map((row) => (row as HTMLElement).dataset['key']);
+    const old = [...this.#rows.children].map((row) => (row as HTMLElement).dataset.key);
     const order = (row: TimelineRow): number => {
       const place = old.indexOf(row.key);
       return row.key === COORDINATOR ? LAST : place < 0 ? old.length : place;
@@ -50,7 +50,7 @@ export class TimelineChart {
 
 function createRow({ key }: TimelineRow): HTMLElement {
   const item = createElement('li');
-  item.dataset['key'] = key;
+  item.dataset.key = key;
   const track = createElement('span', 'track');
   track.setAttribute('aria-hidden', 'true');
   item.append(createElement('span', 'timeline-name'), track, createElement('span', 'timeline-times'));

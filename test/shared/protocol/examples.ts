@@ -63,6 +63,7 @@ export const fromWorkerExamples: readonly FromWorker[] = [
   { ...exampleHello, standby: true, instance: 'k3v9qd', switchCodecs: true, machine: 'lab' },
   { type: 'watch', protocol: 2, token: 'secret' },
   { type: 'snapshot' },
+  { type: 'inspect' },
   { type: 'ready' },
   { type: 'ready', fingerprint: '0123456789abcdef' },
   { type: 'gradient', ...shard, offset: 4 },
@@ -144,4 +145,5 @@ export const fromCoordinatorExamples: readonly FromCoordinator[] = [
     advice: 'A step takes 30 ms.',
   },
   { type: 'epoch', record: exampleEpoch },
+  { type: 'details', samples: 2, weightNames: ['dense/kernel'], classNames: ['cat'] },
 ];

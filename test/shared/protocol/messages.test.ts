@@ -67,6 +67,8 @@ function wrongFor(message: { readonly type: string }, path: Path): unknown[] {
     'encoding',
     'advice',
     'timeline',
+    'weightNames',
+    'classNames',
     'scale',
     'classes',
     'label',
