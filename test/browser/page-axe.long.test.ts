@@ -51,6 +51,12 @@ describeInBrowser('axe finds no violation, and the page does not scroll sideways
       await waitForText(page, '#workers-title', /worker/);
       await page.getByRole('button', { name: 'Draw a 3' }).click();
       await page.locator('#bars .best').waitFor();
+      await page.getByText('Add another device').click();
+      await page.locator('#samples').scrollIntoViewIfNeeded();
+      await waitForText(page, '#samples-text', /test samples right/);
+      await page.locator('#timeline-rows li').first().waitFor();
+      await page.getByRole('button', { name: 'Download the model' }).waitFor();
+      await page.getByRole('button', { name: 'Picture of your contribution' }).waitFor();
       await checkPage(page, 'contributing');
 
       const coordinator = await testCoordinator(dataset, { topology, token: 'secret' });
