@@ -122,7 +122,7 @@ let chosenMetric: string | null = null;
 const showRun = oncePerFrame(() => {
   plots.show(run, chosenMetric);
   timelineChart.show(createTimelineView(run));
-  throughputPlot.show(throughput.stack(run.ownId));
+  throughputPlot.show(throughput.stack(run.lastOwnId));
   keep.show(run);
   drawRun(createRunView(run, chosenMetric));
 });

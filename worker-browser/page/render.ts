@@ -114,6 +114,7 @@ export function drawTab(view: TabView): void {
 export function drawRun(view: RunView): void {
   for (const key of Object.keys(runTexts) as (keyof typeof runTexts)[]) setText(runTexts[key], view[key]);
   document.body.dataset.link = view.link;
+  document.body.dataset.progress = view.hasProgress ? 'known' : 'none';
   document.body.dataset.run = view.isKnown ? 'known' : 'unknown';
   progress.value = view.epochProgress;
   for (const key of Object.keys(plots) as (keyof typeof plots)[]) {

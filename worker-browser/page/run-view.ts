@@ -33,6 +33,8 @@ export interface RunView {
   readonly link: RunState['link']['type'];
   /** Whether the coordinator has described its run. */
   readonly isKnown: boolean;
+  /** Whether any figures of the run are known. */
+  readonly hasProgress: boolean;
   /** Problem of the connection or end of the run; screen readers announce it. */
   readonly linkNote: string;
   readonly epoch: string;
@@ -78,10 +80,11 @@ export function createRunView(run: RunState, chosen: string | null = null): RunV
   const accuracy = formatValue(metric, progress?.metrics[metric]);
   const slowest = findSlowest(run);
   return {
-    headline: job === null ? 'Training together' : `Training together on ${job.data.name}`,
+    headline: headlineText(run),
     summary: summaryText(run, workerCount),
     link: run.link.type,
     isKnown: job !== null,
+    hasProgress: progress !== null,
     linkNote: linkNoteText(run),
     epoch: epochText(run),
     eta: etaText(run),
@@ -122,6 +125,11 @@ function summaryText({ progress, epochs, link }: RunState, workerCount: number):
   ]
     .filter((part) => part !== '')
     .join(' · ');
+}
+
+function headlineText({ job, link }: RunState): string {
+  if (job === null) return 'Training together';
+  return `${link.type === 'over' ? 'Trained' : 'Training'} together on ${job.data.name}`;
 }
 
 function metricRows(

@@ -59,11 +59,16 @@ export function createTimelineView({ timeline, progress, ownId }: RunState): Tim
       id,
       name: nameOf(id),
       shards,
-      endMs: Math.max(...shards.map(({ endMs }) => endMs ?? timeline.durationMs)),
-      isAnswered: shards.every(({ endMs }) => endMs !== null),
+      /** Last answer; null if there was none. */
+      endMs: shards.reduce<number | null>(
+        (last, { endMs }) => (endMs === null ? last : Math.max(endMs, last ?? 0)),
+        null,
+      ),
     };
   });
-  const [last, next] = workers.filter(({ isAnswered }) => isAnswered).sort((a, b) => b.endMs - a.endMs);
+  const [last, next] = workers
+    .flatMap(({ endMs, ...worker }) => (endMs === null ? [] : [{ ...worker, endMs }]))
+    .sort((a, b) => b.endMs - a.endMs);
   const lagMs = last === undefined || next === undefined ? 0 : last.endMs - next.endMs;
   const straggler = lagMs > MIN_LAG * timeline.durationMs ? last : undefined;
   const rows = workers.slice(0, MAX_ROWS).map(({ id, name, shards }): TimelineRow => {

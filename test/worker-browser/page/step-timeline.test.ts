@@ -57,6 +57,9 @@ describe('the timeline of a step', () => {
     const view = viewOf({ shards: [shard('b', { computeMs: 80, endMs: 90 }), shard('a')] });
     expect(view.text).toBe('The step waited 40\u00a0ms for worker b alone, which computed for 80\u00a0ms.');
     expect(view.rows.filter(({ isStraggler }) => isStraggler).map(({ name }) => name)).toEqual(['worker b']);
+    // The other worker has begun to compute the same samples.
+    const duplicate = [shard('a'), shard('a', { startMs: 60, endMs: null }), shard('b', { endMs: 95 })];
+    expect(viewOf({ shards: duplicate }).text).toContain('waited 45\u00a0ms for worker b alone');
     expect(viewOf({ shards: [shard('a'), shard('b')] }).text).toBe(
       'No worker kept the others waiting for long.',
     );
