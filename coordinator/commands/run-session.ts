@@ -13,6 +13,7 @@ import { waitForWorkers } from '../pool/wait-for-workers.ts';
 import type { OpenCoordinatorEngine } from '../integrity/reference-engine.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { Certificate } from '../server/tls.ts';
+import type { ShownRun } from '../observe/run-details.ts';
 import { Interrupted, RunAborted } from '../training/errors.ts';
 
 /** The program that the coordinator runs in. */
@@ -25,7 +26,7 @@ export interface RunProgram {
   readonly openCoordinatorEngine: OpenCoordinatorEngine;
 }
 
-export interface RunSessionOptions {
+export interface RunSessionOptions extends ShownRun {
   readonly job: Job;
   /** Custom code of the job. @default none */
   readonly customCode?: CodeBundle | undefined;

@@ -168,6 +168,8 @@ async function trainPrepared(
       codecs: codecRuleFor(job, settings.codec),
       job,
       customCode: custom,
+      weightNames: prepared.weightNames,
+      shownData: dataset,
       history,
       engineFingerprint,
       tls,
