@@ -86,6 +86,8 @@ function printRatios(): void {
     ['native-2', 'captured'],
     ['native-1', 'captured'],
     ['wasm-2', 'native-2'],
+    ['wasm-2', 'keras'],
+    ['wasm-threads', 'wasm-2'],
   ];
   console.log('\nRatios: median over the blocks of (median step of the first / median step of the second)');
   for (const [one, other, bound] of pairs) {
@@ -116,14 +118,16 @@ function printSteps(): void {
   }
 }
 
-/** Prints memory. The first process of a distributed run is the coordinator; of its workers, the largest is printed. */
+/** Prints memory. The first process of a distributed run is the coordinator; of its workers, the largest and the sum are printed. */
 function printMemory(of: readonly Baseline[]): void {
   console.log('\nResident memory, MB');
   for (const { name, pid } of of) {
     const [own = NaN, ...others] = residentMemoryMb(pid);
     const largest =
-      others.length === 0 ? '' : `, the largest of its other processes ${Math.max(...others).toFixed(0)}`;
-    const distributed = /-[12]$/.test(name);
+      others.length === 0
+        ? ''
+        : `, the largest of its other processes ${Math.max(...others).toFixed(0)}, all of them ${others.reduce((sum, mb) => sum + mb, 0).toFixed(0)}`;
+    const distributed = /-([12]|threads)$/.test(name);
     console.log(
       `${BASELINES[name]}: ${distributed ? 'coordinator' : 'process'} ${own.toFixed(0)}` +
         (distributed ? largest.replace('of its other processes', 'worker') : largest),

@@ -64,7 +64,7 @@ export function addWorker(cli: Command, context: CliContext): void {
     .option('--workers <n>', 'worker processes: auto is the fastest number here', countOrAuto, 'auto')
     .option(
       '--threads <n>',
-      "threads of each worker's native TensorFlow (default: its share of the cores)",
+      "threads of each worker's engine (default: its share of the cores for native TensorFlow, 1 for WebAssembly)",
       integer(1, 1024),
     )
     .option(

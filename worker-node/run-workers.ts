@@ -35,7 +35,7 @@ export interface RunWorkersOptions {
   /** Name of this machine in the run. */
   readonly name: string;
   readonly workers: number | 'auto';
-  /** Threads of each worker's native engine. @default its share of the cores */
+  /** Threads of each worker's engine. @default native: its share of the cores; WebAssembly: 1 */
   readonly threads?: number | undefined;
   /** GPUs, one worker each. */
   readonly devices?: Devices | undefined;
@@ -118,6 +118,7 @@ async function runSingleWorker(options: RunWorkersOptions, report: MachineReport
       name,
       machine: options.machine,
       engine,
+      threads: options.threads,
       sampleCacheBytes: options.sampleCacheBytes,
       threadFile: program.threadFile,
       signal,
@@ -194,6 +195,7 @@ function createProcessGroup(
       : ['--url-file', options.urlFile];
   const coordinator = ofEnv === null ? ofArgs : [];
   const args = ['--workers', '1', '--engine', engine, ...childOptions];
+  if (threads !== undefined) args.push('--threads', String(threads));
   if (options.fingerprints !== undefined) args.push('--fingerprint', options.fingerprints.join(','));
   if (options.trust !== undefined) args.push('--trust', options.trust.join(','));
   const fairShare = String(threadsPerWorker(availableParallelism(), workers.length));
