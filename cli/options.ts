@@ -35,6 +35,13 @@ export const localWorkersOption = (): Option =>
     .argParser(countOrAuto)
     .default('auto');
 
+/** `--threads` of the commands whose workers compute. */
+export const threadsOption = (): Option =>
+  new Option(
+    '--threads <n>',
+    "threads of each worker's engine (default: its share of the cores for native TensorFlow; 1 for WebAssembly, or what --workers auto finds faster)",
+  ).argParser(integer(1, 1024));
+
 /** `--install-native` of the commands whose workers train. */
 export const installNativeOption = (): Option =>
   new Option(

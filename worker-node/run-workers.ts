@@ -73,12 +73,13 @@ export interface WorkerProgram {
  * Runs one worker in this process, or several in processes of their own, until the run is over or the signal is aborted.
  * @returns the exit code of this process: 0 only if the run is over
  */
-export async function runWorkers(options: RunWorkersOptions): Promise<number> {
-  const { url, name, threads, devices, isSibling, signal, info, note } = options;
+export async function runWorkers(given: RunWorkersOptions): Promise<number> {
+  const { url, name, devices, isSibling, signal, info, note } = given;
   const clock = systemClock(globalThis);
-  const place = options.urlFile ?? formatCoordinatorLink({ url });
+  const place = given.urlFile ?? formatCoordinatorLink({ url });
   const report = new MachineReport({ name, url: place, info, note, clock });
-  const { workers: specs, engine } = await chooseWorkers(options);
+  const { workers: specs, engine, threads } = await chooseWorkers(given);
+  const options = { ...given, threads };
   if (signal.aborted) return ExitCode.interrupted;
   const mayInstall =
     !isSibling &&
@@ -142,21 +143,25 @@ async function runSingleWorker(options: RunWorkersOptions, report: MachineReport
 }
 
 /** The workers of this machine: one for each GPU of `devices`, or as many as asked for. */
-async function chooseWorkers(options: RunWorkersOptions): Promise<WorkerGroup> {
+async function chooseWorkers(
+  options: RunWorkersOptions,
+): Promise<WorkerGroup & Pick<RunWorkersOptions, 'threads'>> {
   const { name, devices, engine, workers, threads, program, signal, info } = options;
   const command = [process.execPath, program.programFile] as const;
   if (devices !== undefined) {
     if (workers !== 'auto')
       throw new Error('--devices makes one worker for each GPU; omit --workers and GRADCAST_WORKERS.');
-    return chooseDeviceWorkers({ ...options, ...program, devices, command });
+    return { ...(await chooseDeviceWorkers({ ...options, ...program, devices, command })), threads };
   }
-  const count =
+  const chosen =
     workers === 'auto'
       ? await chooseWorkerCountHere(command, { engine, threads, signal, note: info })
-      : workers;
-  if (count === 1) return { engine, workers: [{ name, env: {} }] };
+      : { workers, threads };
+  const count = chosen.workers;
+  if (count === 1) return { engine, threads: chosen.threads, workers: [{ name, env: {} }] };
   return {
     engine,
+    threads: chosen.threads,
     workers: Array.from({ length: count }, (_, i) => ({ name: `${name}-${i + 1}`, env: {} })),
   };
 }
