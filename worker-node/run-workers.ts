@@ -86,7 +86,9 @@ export async function runWorkers(given: RunWorkersOptions): Promise<number> {
     devices === undefined &&
     (await canInstall(options, { cacheDir: engineCacheDir(), nowMs: Date.now() }));
   try {
-    if (specs.length > 1 || devices !== undefined || mayInstall) {
+    // Among many threads one is more likely to end: the process is then started again.
+    const isSupervised = !isSibling && threads !== undefined && threads > 1;
+    if (specs.length > 1 || devices !== undefined || mayInstall || isSupervised) {
       const processes = createProcessGroup({ ...options, engine }, specs, report);
       return await (mayInstall ? runWithUpgrade(processes, options) : runProcesses(processes));
     }
