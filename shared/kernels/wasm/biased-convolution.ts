@@ -5,15 +5,15 @@ import type { TF } from '../../util/tf.ts';
 import { RELU_GRAD, type ConvolutionAttrs } from '../fused-ops.ts';
 import type { ConvolutionInfo } from './conv-info.ts';
 import type { SimdKernels } from './simd.ts';
-import { winogradForward, type Epilogue } from './winograd.ts';
+import { forwardSizes, winogradForward, type Epilogue } from './winograd.ts';
 
 // Convolution with bias and ReLU, and its gradients, in as few passes over the images as possible. A product with a dense
 // layer's kernel is the convolution of images of one pixel.
 
 type Simd = (backend: WasmBackend) => SimdKernels | null;
 
-/** Most values under a filter for the kernels that lay them out as a matrix. */
-const MAX_TAPS = 64;
+/** Most values under a filter for the kernels that lay them out as a matrix: where Winograd's tiles are the other way, and elsewhere. */
+const MAX_TAPS = { winograd: 64, other: 320 };
 
 interface ForwardInputs {
   readonly x: TensorInfo;
@@ -71,8 +71,11 @@ function stockAttrs(info: ConvolutionInfo): object {
 }
 
 /** Whether the values under a filter are few enough for a matrix of them. */
-const hasFewTaps = ({ filterHeight, filterWidth, inChannels }: ConvolutionInfo): boolean =>
-  filterHeight * filterWidth * inChannels <= MAX_TAPS;
+function hasFewTaps(info: ConvolutionInfo): boolean {
+  const { filterHeight, filterWidth, inChannels } = info;
+  const most = forwardSizes(info) === null ? MAX_TAPS.other : MAX_TAPS.winograd;
+  return filterHeight * filterWidth * inChannels <= most;
+}
 
 const productShapes = ({ input, output }: ConvolutionAttrs, rows: number) => ({
   x: [rows, input[2]],

@@ -43,7 +43,8 @@ const plain: ConvGeometry = {
 const kinds: [string, ConvGeometry][] = [
   ["Winograd's tiles", plain],
   ['rows of a matrix', { ...plain, channels: 3, filterHeight: 2, strideX: 2 }],
-  ['direct sums', { ...plain, channels: 30, strideY: 2 }],
+  ['rows of a matrix of many channels', { ...plain, channels: 32, strideX: 2 }],
+  ['direct sums', { ...plain, channels: 40, strideY: 2 }],
   ['a product of matrices', { ...plain, height: 1, width: 1, filterHeight: 1, filterWidth: 1 }],
 ];
 

@@ -12,5 +12,5 @@ export { addPatches } from './patch-sums';
 export { keyedDropout, keyedDropoutScratchBytes } from './dropout';
 // Not used outside: what is exported stays a function. Inlined into a long function, V8 spills the sums of its loop.
 export { dotSix, outerSix, outerTile } from './tile';
-export { biasedTile, packActive } from './patches';
+export { biasedSix, packActive } from './patches';
 export { addNine, addTaps, inputsUnder } from './pooled';

@@ -1,8 +1,8 @@
 // Convolutions of few channels: each output's inputs, all taps and channels, are laid out as one row of a matrix.
-import { multiplyAdd } from './multiply-add';
+import { multiplyAdd, roundsOnce } from './multiply-add';
 import { outerTile, packRows, storeTile } from './tile';
 
-/** Rows of the matrix in one block of the filter's gradient. */
+/** Rows of the matrix in one block. */
 const BLOCK: i32 = 128;
 
 /** Floats of a patch and a one, filled up to vectors. */
@@ -12,10 +12,20 @@ function patchStep(taps: i32): usize {
   return (<usize>((taps + 4) & ~3)) << 2;
 }
 
+/** Bytes of a tile [6][8]. */
+const TILE_BYTES: usize = 192;
+
+/** Bytes of the patches of a block, with room for those that fill up its last tile. */
+// @ts-ignore: decorator
+@inline
+function patchBytes(taps: i32, outWidth: i32): usize {
+  return <usize>(blockRows(outWidth) * outWidth + 5) * patchStep(taps);
+}
+
 /** Bytes that patchConv needs at `scratch`. */
 export function patchConvScratchBytes(taps: i32, filters: i32, outWidth: i32): usize {
   const panels = <usize>((filters + 7) >> 3);
-  return <usize>((outWidth + 3) & ~3) * patchStep(taps) + (panels << 5) * <usize>(taps + 1) + 128;
+  return TILE_BYTES + patchBytes(taps, outWidth) + (panels << 5) * <usize>(taps + 1);
 }
 
 /**
@@ -46,35 +56,92 @@ export function patchConv(
 ): void {
   const taps = filterHeight * filterWidth * channels;
   const step = patchStep(taps);
-  const t = scratch;
-  const patches = scratch + 128;
-  const packed = patches + <usize>((outWidth + 3) & ~3) * step;
+  const patches = scratch + TILE_BYTES;
+  const packed = patches + patchBytes(taps, outWidth);
   const panelStep = (<usize>taps) << 5;
   const biases = packed + panelStep * <usize>((filters + 7) >> 3);
   const pixel = (<usize>filters) << 2;
+  const rows = blockRows(outWidth);
   packRows(filter, pixel, taps, filters, packed, panelStep);
   if (bias == 0) memory.fill(biases, 0, (<usize>((filters + 7) >> 3)) << 5);
   else packRows(bias, pixel, 1, filters, biases, 32);
+  // Patches that fill up the last tile are computed and not used.
+  memory.fill(patches, 0, patchBytes(taps, outWidth));
   for (let n = 0; n < batch; ++n, x += (<usize>(height * width * channels)) << 2) {
-    for (let oy = 0; oy < outHeight; ++oy) {
-      layPatches(x, height, width, channels, filterHeight, filterWidth, strideX, oy * strideY - top, left, outWidth, step, patches);
-      for (let f = 0; f < filters; f += 8) {
-        const panel = packed + <usize>(f >> 3) * panelStep;
-        const some = min(8, filters - f);
-        let a = patches;
-        let to = out + ((<usize>f) << 2);
-        for (let ox = 0; ox < outWidth; ox += 4, a += step << 2, to += pixel << 2) {
-          const rows = min(4, outWidth - ox);
-          if (some == 8 && rows == 4) {
-            biasedTile(a, step, panel, taps, biases + ((<usize>f) << 2), relu, to, pixel);
-          } else {
-            biasedTile(a, step, panel, taps, biases + ((<usize>f) << 2), relu, t, 32);
-            storeTile(t, to, pixel, rows, some, false);
-          }
-        }
+    for (let oy = 0; oy < outHeight; oy += rows) {
+      const count = min(rows, outHeight - oy);
+      layRows(
+        x, height, width, channels, filterHeight, filterWidth, strideY, strideX, oy, count, top, left, outWidth, step, patches,
+      );
+      const pixels = count * outWidth;
+      let panel = packed;
+      for (let f = 0; f < filters; f += 8, panel += panelStep) {
+        const at = (<usize>f) << 2;
+        biasedTiles(patches, step, pixels, panel, taps, biases + at, out + at, pixel, min(8, filters - f), scratch);
       }
-      out += <usize>outWidth * pixel;
+      const end = out + <usize>pixels * pixel;
+      if (relu) keepPositive(out, end);
+      out = end;
     }
+  }
+}
+
+/** Sets negative floats from `at` to `end` to 0. Apart from the tiles: behind their loops, V8 would spill the sums in each turn. */
+function keepPositive(at: usize, end: usize): void {
+  const zero = f32x4.splat(0);
+  // NaN stays NaN.
+  for (; at + 16 <= end; at += 16) v128.store(at, f32x4.pmax(v128.load(at), zero));
+  for (; at < end; at += 4) if (load<f32>(at) < 0) store<f32>(at, 0);
+}
+
+/** Up to eight columns of c [pixels][..] from the panel b [k][8], its rows cRow bytes apart; t holds a tile. */
+export function biasedTiles(
+  a: usize,
+  aRow: usize,
+  pixels: i32,
+  b: usize,
+  k: i32,
+  bias: usize,
+  c: usize,
+  cRow: usize,
+  columns: i32,
+  t: usize,
+): void {
+  while (pixels > 0) {
+    // See winograd.as.
+    const rows = roundsOnce() && pixels > 4 ? 6 : 4;
+    const isWhole = columns == 8 && pixels >= rows;
+    const to = isWhole ? c : t;
+    const toRow: usize = isWhole ? cRow : 32;
+    if (rows == 6) biasedSix(a, aRow, b, k, bias, to, toRow);
+    else biasedFour(a, aRow, b, k, bias, to, toRow);
+    if (!isWhole) storeTile(t, c, cRow, min(rows, pixels), columns, false);
+    a += <usize>rows * aRow;
+    c += <usize>rows * cRow;
+    pixels -= rows;
+  }
+}
+
+/** Lays the patches of `count` rows of outputs from oy on. */
+function layRows(
+  image: usize,
+  height: i32,
+  width: i32,
+  channels: i32,
+  filterHeight: i32,
+  filterWidth: i32,
+  strideY: i32,
+  strideX: i32,
+  oy: i32,
+  count: i32,
+  top: i32,
+  left: i32,
+  outWidth: i32,
+  step: usize,
+  to: usize,
+): void {
+  for (let r = 0; r < count; ++r, to += <usize>outWidth * step) {
+    layPatches(image, height, width, channels, filterHeight, filterWidth, strideX, (oy + r) * strideY - top, left, outWidth, step, to);
   }
 }
 
@@ -121,8 +188,15 @@ function copyTap(from: usize, strideX: i32, to: usize, count: i32, channels: i32
     for (; count > 0; --count, from += far, to += step) store<f32>(to, load<f32>(from));
     return;
   }
+  const bytes = (<usize>channels) << 2;
+  if ((bytes & 15) == 0) {
+    for (; count > 0; --count, from += far, to += step) {
+      for (let c: usize = 0; c < bytes; c += 16) v128.store(to + c, v128.load(from + c));
+    }
+    return;
+  }
   for (; count > 0; --count, from += far, to += step) {
-    for (let c: usize = 0; c < (<usize>channels) << 2; c += 4) store<f32>(to + c, load<f32>(from + c));
+    for (let c: usize = 0; c < bytes; c += 4) store<f32>(to + c, load<f32>(from + c));
   }
 }
 
@@ -134,18 +208,16 @@ function clearTap(to: usize, count: i32, channels: i32, step: usize): void {
   }
 }
 
-/** c[4][8] = bias [8] plus four rows of a, aRow bytes apart, times b [k][8], then ReLU if relu. */
-export function biasedTile(
+/** c[4][8] = bias [8] plus four rows of a, aRow bytes apart, times b [k][8]. */
+export function biasedFour(
   a: usize,
   aRow: usize,
   b: usize,
   k: i32,
   bias: usize,
-  relu: bool,
   c: usize,
   cRow: usize,
 ): void {
-  const low = relu ? f32x4.splat(0) : f32x4.splat(-Infinity);
   let a1 = a + aRow;
   let a2 = a1 + aRow;
   let a3 = a2 + aRow;
@@ -178,18 +250,92 @@ export function biasedTile(
     a3 += 4;
     b += 32;
   }
-  // NaN stays NaN.
-  v128.store(c, f32x4.pmax(c00, low));
-  v128.store(c, f32x4.pmax(c01, low), 16);
+  v128.store(c, c00);
+  v128.store(c, c01, 16);
   c += cRow;
-  v128.store(c, f32x4.pmax(c10, low));
-  v128.store(c, f32x4.pmax(c11, low), 16);
+  v128.store(c, c10);
+  v128.store(c, c11, 16);
   c += cRow;
-  v128.store(c, f32x4.pmax(c20, low));
-  v128.store(c, f32x4.pmax(c21, low), 16);
+  v128.store(c, c20);
+  v128.store(c, c21, 16);
   c += cRow;
-  v128.store(c, f32x4.pmax(c30, low));
-  v128.store(c, f32x4.pmax(c31, low), 16);
+  v128.store(c, c30);
+  v128.store(c, c31, 16);
+}
+
+/** biasedFour for six rows. */
+export function biasedSix(
+  a: usize,
+  aRow: usize,
+  b: usize,
+  k: i32,
+  bias: usize,
+  c: usize,
+  cRow: usize,
+): void {
+  let a1 = a + aRow;
+  let a2 = a1 + aRow;
+  let a3 = a2 + aRow;
+  let a4 = a3 + aRow;
+  let a5 = a4 + aRow;
+  let c00 = v128.load(bias);
+  let c01 = v128.load(bias, 16);
+  let c10 = c00;
+  let c11 = c01;
+  let c20 = c00;
+  let c21 = c01;
+  let c30 = c00;
+  let c31 = c01;
+  let c40 = c00;
+  let c41 = c01;
+  let c50 = c00;
+  let c51 = c01;
+  for (; k > 0; --k) {
+    const b0 = v128.load(b);
+    const b1 = v128.load(b, 16);
+    let x = v128.load_splat<f32>(a);
+    c00 = multiplyAdd(x, b0, c00);
+    c01 = multiplyAdd(x, b1, c01);
+    x = v128.load_splat<f32>(a1);
+    c10 = multiplyAdd(x, b0, c10);
+    c11 = multiplyAdd(x, b1, c11);
+    x = v128.load_splat<f32>(a2);
+    c20 = multiplyAdd(x, b0, c20);
+    c21 = multiplyAdd(x, b1, c21);
+    x = v128.load_splat<f32>(a3);
+    c30 = multiplyAdd(x, b0, c30);
+    c31 = multiplyAdd(x, b1, c31);
+    x = v128.load_splat<f32>(a4);
+    c40 = multiplyAdd(x, b0, c40);
+    c41 = multiplyAdd(x, b1, c41);
+    x = v128.load_splat<f32>(a5);
+    c50 = multiplyAdd(x, b0, c50);
+    c51 = multiplyAdd(x, b1, c51);
+    a += 4;
+    a1 += 4;
+    a2 += 4;
+    a3 += 4;
+    a4 += 4;
+    a5 += 4;
+    b += 32;
+  }
+  v128.store(c, c00);
+  v128.store(c, c01, 16);
+  c += cRow;
+  v128.store(c, c10);
+  v128.store(c, c11, 16);
+  c += cRow;
+  v128.store(c, c20);
+  v128.store(c, c21, 16);
+  c += cRow;
+  v128.store(c, c30);
+  v128.store(c, c31, 16);
+  c += cRow;
+  v128.store(c, c40);
+  v128.store(c, c41, 16);
+  c += cRow;
+  v128.store(c, c50);
+  v128.store(c, c51, 16);
 }
 
 /** Bytes that patchFilterGradient needs at `scratch`. */
@@ -244,12 +390,9 @@ export function patchFilterGradient(
     for (let oy = 0; oy < outHeight; oy += rows) {
       const count = min(rows, outHeight - oy);
       const pixels = count * outWidth;
-      for (let r = 0; r < count; ++r) {
-        const to = patches + <usize>(r * outWidth) * step;
-        layPatches(
-          x, height, width, channels, filterHeight, filterWidth, strideX, (oy + r) * strideY - top, left, outWidth, step, to,
-        );
-      }
+      layRows(
+        x, height, width, channels, filterHeight, filterWidth, strideY, strideX, oy, count, top, left, outWidth, step, patches,
+      );
       const panelStep = (<usize>pixels) << 5;
       if (y == 0) {
         packRows(dy, pixel, pixels, filters, block, panelStep);
