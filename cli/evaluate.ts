@@ -77,7 +77,7 @@ async function runEvaluate(modelDir: string, flags: EvaluateFlags, context: CliC
       report,
       signal,
       openEngine: () => context.openEngine(flags.engine),
-      chooseWorkerCount: () => resolveWorkerCount({ ...flags, note, signal }, context),
+      chooseWorkerCount: () => resolveWorkerCount({ ...flags, isBrief: true, note, signal }, context),
     });
     if (scores === null) return ExitCode.interrupted;
     report.info(`Test loss: ${formatMetric(scores.loss)}`);

@@ -34,6 +34,8 @@ export interface MachineProfile {
   readonly signal?: AbortSignal;
   readonly cores: number;
   readonly memoryBytes: number;
+  /** Whether WebAssembly is not worth a measurement: the work takes seconds. @default false */
+  readonly isBrief?: boolean | undefined;
   /** Whether other processes compute at the moment: measurements are not saved then. */
   readonly isBusy: boolean;
   /** Identifies the native engine that would be used; null without one. */
@@ -61,7 +63,7 @@ function readMachineProfile(): Omit<MachineProfile, 'choice' | 'note' | 'compare
   };
 }
 
-export interface WorkerCountOptions extends Pick<MachineProfile, 'note' | 'signal'> {
+export interface WorkerCountOptions extends Pick<MachineProfile, 'note' | 'signal' | 'isBrief'> {
   readonly engine: EngineChoice;
   /** Threads of each worker. @default chosen with the number of workers */
   readonly threads?: number | undefined;
@@ -78,7 +80,7 @@ export interface WorkerCountOptions extends Pick<MachineProfile, 'note' | 'signa
  */
 export async function chooseWorkerCountHere(
   command: readonly [string, ...string[]],
-  { engine, threads, isExact = false, note, signal }: WorkerCountOptions,
+  { engine, threads, isExact = false, isBrief, note, signal }: WorkerCountOptions,
 ): Promise<WorkerCount> {
   const never = new AbortController().signal;
   if (engine === 'webgpu') return { workers: 1 };
@@ -90,6 +92,7 @@ export async function chooseWorkerCountHere(
     ...machine,
     threads: threads ?? machine.threads,
     choice: engine,
+    isBrief,
     compare: (one, other, limit, kind) => compareConfigs(one, other, command, limit, kind),
     note,
     ...(signal === undefined ? {} : { signal }),
@@ -124,7 +127,7 @@ export async function chooseWorkerCount(options: MachineProfile): Promise<Worker
     note(`Using ${describeConfig(oneProcess)}, which needs the least memory.`);
     return countOf(1);
   }
-  if (engine === 'wasm' && options.isBusy) return countOf(processes);
+  if (engine === 'wasm' && (options.isBusy || options.isBrief === true)) return countOf(processes);
   const manyProcesses = {
     processes,
     threads: threadsPerWorker(cores, processes),

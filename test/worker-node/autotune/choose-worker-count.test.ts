@@ -85,6 +85,7 @@ test('one core, a busy machine with WebAssembly, or a given number of threads, i
   for (const choice of ['auto', 'wasm'] as const) {
     const options = { choice, engineKey: choice === 'wasm' ? 'tfjs-node 4' : null };
     expect(await choose({ ...options, isBusy: true })).toEqual({ workers: 4 });
+    expect(await choose({ ...options, isBrief: true })).toEqual({ workers: 4 });
     expect(await choose({ ...options, threads: 1 })).toEqual({ workers: 4, threads: 1 });
     expect(await choose({ ...options, cores: 1 })).toEqual({ workers: 1 });
   }
