@@ -5,12 +5,11 @@ import { LINK_CODECS } from '../coordinator/links/codecs.ts';
 import { runTarget } from '../coordinator/export/formats.ts';
 import type { ColumnType } from '../shared/data/preprocessing.ts';
 import { parseFingerprint } from '../shared/protocol/coordinator-link.ts';
-import { ENGINE_CHOICES, type InstallNative } from '../shared/engine/engine-choice.ts';
+import { ENGINE_CHOICES } from '../shared/engine/engine-choice.ts';
 import type { LogFormat } from '../coordinator/report/log.ts';
 import type { Devices } from '../worker-node/engine/native/nvidia-gpus.ts';
 
 const LOG_FORMATS: readonly LogFormat[] = ['text', 'json'];
-const INSTALL_NATIVE: readonly InstallNative[] = ['auto', 'always', 'never'];
 
 /** `--log` of long-running commands. */
 export const logOption = (): Option =>
@@ -41,15 +40,6 @@ export const threadsOption = (): Option =>
     '--threads <n>',
     "threads of each worker's engine (default: its share of the cores for native TensorFlow; 1 for WebAssembly, or what --workers auto finds faster)",
   ).argParser(integer(1, 1024));
-
-/** `--install-native` of the commands whose workers train. */
-export const installNativeOption = (): Option =>
-  new Option(
-    '--install-native <when>',
-    'install native TensorFlow during the run and switch to it: auto if that saves time (3 GB of disk)',
-  )
-    .choices(INSTALL_NATIVE)
-    .default('auto');
 
 /** `--data` of the commands that read a data set. */
 export const dataOption = (): Option =>

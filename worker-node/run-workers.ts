@@ -1,15 +1,11 @@
 import { availableParallelism } from 'node:os';
-import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
+import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import { formatCoordinatorLink, type CoordinatorLink } from '../shared/protocol/coordinator-link.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import { LEFT, RefusedError } from '../shared/worker/connection-loop.ts';
 import { chooseWorkerCountHere } from './autotune/choose-worker-count.ts';
-import { engineCacheDir } from './engine/locate/cache.ts';
 import { threadsPerWorker } from './engine/native/load-native.ts';
 import type { Devices } from './engine/native/nvidia-gpus.ts';
-import { installInBackground } from './engine/upgrade/background-install.ts';
-import { canInstall, detectProcessor, isWorthInstalling } from './engine/upgrade/install-decision.ts';
-import { runWithEngineUpgrade } from './engine/upgrade/run-with-upgrade.ts';
 import { chooseDeviceWorkers, type WorkerGroup } from './processes/device-workers.ts';
 import { MachineReport, type WriteLine } from './processes/machine-report.ts';
 import { sendToParent, type WorkerProcessMessage } from './processes/messages.ts';
@@ -40,7 +36,6 @@ export interface RunWorkersOptions {
   /** GPUs, one worker each. */
   readonly devices?: Devices | undefined;
   readonly engine: EngineChoice;
-  readonly installNative: InstallNative;
   /** Whether this process is one of several workers that another process has started. */
   readonly isSibling: boolean;
   /** Name of this machine in the run, if that process has given `name` to this worker alone. */
@@ -81,17 +76,11 @@ export async function runWorkers(given: RunWorkersOptions): Promise<number> {
   const { workers: specs, engine, threads } = await chooseWorkers(given);
   const options = { ...given, threads };
   if (signal.aborted) return ExitCode.interrupted;
-  const mayInstall =
-    !isSibling &&
-    devices === undefined &&
-    (await canInstall(options, { cacheDir: engineCacheDir(), nowMs: Date.now() }));
   try {
     // Among many threads one is more likely to end: the process is then started again.
     const isSupervised = !isSibling && threads !== undefined && threads > 1;
-    if (specs.length > 1 || devices !== undefined || mayInstall || isSupervised) {
-      const processes = createProcessGroup({ ...options, engine }, specs, report);
-      return await (mayInstall ? runWithUpgrade(processes, options) : runProcesses(processes));
-    }
+    if (specs.length > 1 || devices !== undefined || isSupervised)
+      return await runProcesses(createProcessGroup({ ...options, engine }, specs, report));
     if (threads !== undefined) process.env.TF_NUM_INTRAOP_THREADS = String(threads);
     return await runSingleWorker(options, report);
   } finally {
@@ -166,22 +155,6 @@ async function chooseWorkers(
     threads: chosen.threads,
     workers: Array.from({ length: count }, (_, i) => ({ name: `${name}-${i + 1}`, env: {} })),
   };
-}
-
-/** Runs WebAssembly workers, and as many native ones in their place once the engine is installed. */
-function runWithUpgrade(
-  processes: ProcessGroupOptions,
-  { name, installNative, program }: RunWorkersOptions,
-): Promise<number> {
-  const processor = detectProcessor();
-  return runWithEngineUpgrade({
-    ...processes,
-    nativeWorkers: processes.workers.map(({ env }, i) => ({ name: `${name}-native-${i + 1}`, env })),
-    shouldInstall: (remainingMs) =>
-      installNative === 'always' || (remainingMs !== null && isWorthInstalling(processor, remainingMs)),
-    install: (signal) => installInBackground([process.execPath, program.programFile], signal),
-    clock: systemClock(globalThis),
-  });
 }
 
 /** Several workers, each in a process of its own, which share the cores. */
