@@ -34,7 +34,7 @@ Examples:
   gradcast coordinator --host 127.0.0.1 --port 0 --epochs 3`,
     )
     .action(async (file: string | undefined, given: CoordinatorFlags, command: Command) => {
-      const withoutWorkers = { workers: 0, engine: 'auto', installNative: 'never' } as const;
+      const withoutWorkers = { workers: 0, engine: 'auto' } as const;
       const { flags, own } =
         file === undefined
           ? { flags: withOptimizer(given) }
@@ -48,4 +48,4 @@ Examples:
 }
 
 /** Flags that the command has. */
-type CoordinatorFlags = Omit<TrainFlags, 'command' | 'workers' | 'engine' | 'installNative'>;
+type CoordinatorFlags = Omit<TrainFlags, 'command' | 'workers' | 'engine'>;

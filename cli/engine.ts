@@ -1,4 +1,3 @@
-import { constants, setPriority } from 'node:os';
 import { Option, type Command } from 'commander';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import type { BenchmarkTarget } from '../worker-node/engine/benchmark/benchmark-child.ts';
@@ -26,8 +25,6 @@ interface InstallFlags {
   readonly webgpu?: boolean;
   /** Do not retry soon after a failure, and exit with 0 after one. */
   readonly ifPossible?: boolean;
-  /** Install at low priority, for a process that computes meanwhile; ends when stdin closes. */
-  readonly background?: boolean;
 }
 
 type BenchmarkFlags = BenchmarkTarget & { readonly batch: number };
@@ -101,7 +98,6 @@ GRADCAST_GPU names the GPU that WebGPU uses, GRADCAST_GPU_POWER=low prefers the 
         .conflicts('gpu')
         .hideHelp(),
     )
-    .addOption(new Option('--background', 'at low priority, until stdin closes').hideHelp())
     .addHelpText(
       'after',
       `
@@ -232,24 +228,21 @@ async function saveComparison(
 
 /** @returns the exit code */
 async function runInstall(flags: InstallFlags, context: CliContext): Promise<number> {
-  const isBackground = flags.background === true;
-  // The compiler and pip inherit it.
-  if (isBackground) setPriority(constants.priority.PRIORITY_LOW);
-  const install = (signal: AbortSignal): Promise<boolean> =>
+  const install = (signal: AbortSignal): Promise<void> =>
     flags.webgpu === true
       ? installWebGpuEngine(flags, context, signal)
       : flags.ifPossible === true
-        ? ensureNativeEngine(context, signal, false).then(() => true)
+        ? ensureNativeEngine(context, signal, false)
         : installNativeEngine(flags, context, signal);
-  const isInstalled = await runInterruptible(install, { stopsWithStdin: isBackground });
-  return isInstalled === null ? ExitCode.interrupted : isInstalled ? 0 : 1;
+  const result = await runInterruptible((signal) => install(signal).then(() => true));
+  return result === null ? ExitCode.interrupted : ExitCode.done;
 }
 
 async function installWebGpuEngine(
   { ifPossible }: InstallFlags,
   context: InstallContext,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<void> {
   const { installWebGpu } = await import('../worker-node/engine/install/install-webgpu.ts');
   const options = await installOptions(context, signal);
   try {
@@ -258,32 +251,19 @@ async function installWebGpuEngine(
     if (ifPossible !== true || signal.aborted) throw error;
     options.report.print(errorMessage(error));
   }
-  return true;
 }
 
-/** @returns false if a background installation has failed: its parent process reports the last line on stderr */
 async function installNativeEngine(
   flags: InstallFlags,
   { programFile, commandLine }: InstallContext,
   signal: AbortSignal,
-): Promise<boolean> {
-  const [{ installEngine, InstallError }, { asSentence }] = await Promise.all([
-    import('../worker-node/engine/install/install.ts'),
-    import('../worker-node/engine/ensure-native.ts'),
-  ]);
-  const options = await installOptions({ programFile, commandLine }, signal);
-  try {
-    await installEngine({
-      ...options,
-      variant: flags.gpu === true ? 'gpu' : 'cpu',
-      acceptsNoGpu: flags.withoutGpu === true,
-    });
-    return true;
-  } catch (error) {
-    if (flags.background !== true) throw error;
-    options.report.print(asSentence(error instanceof InstallError ? error.why : errorMessage(error)));
-    return false;
-  }
+): Promise<void> {
+  const { installEngine } = await import('../worker-node/engine/install/install.ts');
+  await installEngine({
+    ...(await installOptions({ programFile, commandLine }, signal)),
+    variant: flags.gpu === true ? 'gpu' : 'cpu',
+    acceptsNoGpu: flags.withoutGpu === true,
+  });
 }
 
 /** Stream of an installation's progress. */

@@ -120,9 +120,8 @@ export function waitForInterrupt(): Promise<void> {
  */
 export async function runInterruptible<Result>(
   work: (signal: AbortSignal) => Promise<Result>,
-  options: Pick<InterruptOptions, 'stopsWithStdin'> = {},
 ): Promise<Result | null> {
-  const interrupt = listenForInterrupts(options);
+  const interrupt = listenForInterrupts();
   const { signal } = interrupt;
   try {
     const result = await work(signal);

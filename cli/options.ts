@@ -5,12 +5,11 @@ import { LINK_CODECS } from '../coordinator/links/codecs.ts';
 import { runTarget } from '../coordinator/export/formats.ts';
 import type { ColumnType } from '../shared/data/preprocessing.ts';
 import { parseFingerprint } from '../shared/protocol/coordinator-link.ts';
-import { ENGINE_CHOICES, type InstallNative } from '../shared/engine/engine-choice.ts';
+import { ENGINE_CHOICES } from '../shared/engine/engine-choice.ts';
 import type { LogFormat } from '../coordinator/report/log.ts';
 import type { Devices } from '../worker-node/engine/native/nvidia-gpus.ts';
 
 const LOG_FORMATS: readonly LogFormat[] = ['text', 'json'];
-const INSTALL_NATIVE: readonly InstallNative[] = ['auto', 'always', 'never'];
 
 /** `--log` of long-running commands. */
 export const logOption = (): Option =>
@@ -33,15 +32,6 @@ export const engineOption = (description: string): Option =>
 export const localWorkersOption = (): Option =>
   new Option('--workers <n>', 'worker processes on this machine: auto is the fastest number')
     .argParser(countOrAuto)
-    .default('auto');
-
-/** `--install-native` of the commands whose workers train. */
-export const installNativeOption = (): Option =>
-  new Option(
-    '--install-native <when>',
-    'install native TensorFlow during the run and switch to it: auto if that saves time (3 GB of disk)',
-  )
-    .choices(INSTALL_NATIVE)
     .default('auto');
 
 /** `--data` of the commands that read a data set. */

@@ -9,7 +9,7 @@ import type { ClassWeights } from '../coordinator/data/class-weights.ts';
 import type { OptimizerOptions } from '../coordinator/optimizer/hyperparameters.ts';
 import type { LogFormat } from '../coordinator/report/log.ts';
 import type { CheckpointInterval } from '../coordinator/run/checkpoint-writer.ts';
-import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
+import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import type { Job } from '../shared/model/job.ts';
 import { isInteractive } from '../shared/util/terminal.ts';
 import { systemClock } from '../shared/util/clock.ts';
@@ -29,7 +29,6 @@ import {
   engineOption,
   exportOption,
   fraction,
-  installNativeOption,
   integer,
   interval,
   localWorkersOption,
@@ -76,7 +75,6 @@ export interface TrainFlags extends CallbackOptions, DataFlags {
   readonly cert?: string;
   readonly key?: string;
   readonly engine: EngineChoice;
-  readonly installNative: InstallNative;
   /** Number of local workers; 0 for none. */
   readonly workers: number | 'auto';
   readonly minWorkers?: number;
@@ -198,7 +196,6 @@ export function addTrain(cli: Command, context: CliContext): void {
     )
     .addOption(localWorkersOption())
     .addOption(engineOption('engine of the local workers'))
-    .addOption(installNativeOption())
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <n>', 'port to listen on; 0 takes a free one', integer(0, 65535), 0)
     .addHelpText(
@@ -301,7 +298,6 @@ export async function runTrain(given: TrainFlags, context: CliContext, own: OwnP
     {
       workers: chooseWorkerCount,
       engine: flags.engine,
-      installNative: flags.installNative,
       codec: flags.codec as CodecOption,
       ...(served === undefined ? { token, maxWorkers: flags.maxWorkers } : { coordinator: served }),
       host,

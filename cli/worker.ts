@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import type { Command } from 'commander';
 import type { LogFormat } from '../coordinator/report/log.ts';
-import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
+import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import type { Devices } from '../worker-node/engine/native/nvidia-gpus.ts';
 import type { WriteLine } from '../worker-node/processes/machine-report.ts';
@@ -21,7 +21,6 @@ import {
   devices,
   engineOption,
   fingerprintOption,
-  installNativeOption,
   integer,
   logOption,
   trustOption,
@@ -38,7 +37,6 @@ interface WorkerFlags {
   readonly threads?: number;
   readonly devices?: Devices;
   readonly engine: EngineChoice;
-  readonly installNative: InstallNative;
   /** In MiB. */
   readonly sampleCache?: number;
   readonly quiet?: boolean;
@@ -73,7 +71,6 @@ export function addWorker(cli: Command, context: CliContext): void {
       devices,
     )
     .addOption(engineOption('engine that computes'))
-    .addOption(installNativeOption())
     .option(
       '--sample-cache <mib>',
       'memory of each worker for samples, which then travel once (default: 512; 0 for a coordinator on this machine)',

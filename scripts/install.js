@@ -11,7 +11,8 @@ export const root = fileURLToPath(new URL('..', import.meta.url));
 export const lockFile = `${root}/.starting`;
 
 /**
- * Installs missing packages of package-lock.json: those of package.json and, for the checks, of test/package.json.
+ * Installs missing packages of package-lock.json: those of package.json and, for the checks, of
+ * test/package.json and docs/package.json.
  * @param {{ checks?: boolean }} [options]
  */
 export async function ensureInstalled({ checks = false } = {}) {
@@ -92,12 +93,12 @@ export function isInstalled(checks) {
   const arePresent = (folder) => {
     const { dependencies = {}, devDependencies = {} } = locked[folder] ?? {};
     return [...Object.keys(dependencies), ...Object.keys(devDependencies)].every(
-      (name) => (present[`node_modules/${name}`] ?? present[`test/node_modules/${name}`]) !== undefined,
+      (name) => (present[`node_modules/${name}`] ?? present[`${folder}/node_modules/${name}`]) !== undefined,
     );
   };
   return (
     arePresent('') &&
-    (!checks || arePresent('test')) &&
+    (!checks || (arePresent('test') && arePresent('docs'))) &&
     Object.entries(present).every(([path, { version }]) => (locked[path]?.version ?? version) === version)
   );
 }

@@ -1,15 +1,11 @@
 import { availableParallelism } from 'node:os';
-import type { EngineChoice, InstallNative } from '../shared/engine/engine-choice.ts';
+import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import { formatCoordinatorLink, type CoordinatorLink } from '../shared/protocol/coordinator-link.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import { LEFT, RefusedError } from '../shared/worker/connection-loop.ts';
 import { chooseWorkerCountHere } from './autotune/choose-worker-count.ts';
-import { engineCacheDir } from './engine/locate/cache.ts';
 import { threadsPerWorker } from './engine/native/load-native.ts';
 import type { Devices } from './engine/native/nvidia-gpus.ts';
-import { installInBackground } from './engine/upgrade/background-install.ts';
-import { canInstall, detectProcessor, isWorthInstalling } from './engine/upgrade/install-decision.ts';
-import { runWithEngineUpgrade } from './engine/upgrade/run-with-upgrade.ts';
 import { chooseDeviceWorkers, type WorkerGroup } from './processes/device-workers.ts';
 import { MachineReport, type WriteLine } from './processes/machine-report.ts';
 import { sendToParent, type WorkerProcessMessage } from './processes/messages.ts';
@@ -40,7 +36,6 @@ export interface RunWorkersOptions {
   /** GPUs, one worker each. */
   readonly devices?: Devices | undefined;
   readonly engine: EngineChoice;
-  readonly installNative: InstallNative;
   /** Whether this process is one of several workers that another process has started. */
   readonly isSibling: boolean;
   /** Name of this machine in the run, if that process has given `name` to this worker alone. */
@@ -74,21 +69,15 @@ export interface WorkerProgram {
  * @returns the exit code of this process: 0 only if the run is over
  */
 export async function runWorkers(options: RunWorkersOptions): Promise<number> {
-  const { url, name, threads, devices, isSibling, signal, info, note } = options;
+  const { url, name, threads, devices, signal, info, note } = options;
   const clock = systemClock(globalThis);
   const place = options.urlFile ?? formatCoordinatorLink({ url });
   const report = new MachineReport({ name, url: place, info, note, clock });
   const { workers: specs, engine } = await chooseWorkers(options);
   if (signal.aborted) return ExitCode.interrupted;
-  const mayInstall =
-    !isSibling &&
-    devices === undefined &&
-    (await canInstall(options, { cacheDir: engineCacheDir(), nowMs: Date.now() }));
   try {
-    if (specs.length > 1 || devices !== undefined || mayInstall) {
-      const processes = createProcessGroup({ ...options, engine }, specs, report);
-      return await (mayInstall ? runWithUpgrade(processes, options) : runProcesses(processes));
-    }
+    if (specs.length > 1 || devices !== undefined)
+      return await runProcesses(createProcessGroup({ ...options, engine }, specs, report));
     if (threads !== undefined) process.env.TF_NUM_INTRAOP_THREADS = String(threads);
     return await runSingleWorker(options, report);
   } finally {
@@ -158,22 +147,6 @@ async function chooseWorkers(options: RunWorkersOptions): Promise<WorkerGroup> {
     engine,
     workers: Array.from({ length: count }, (_, i) => ({ name: `${name}-${i + 1}`, env: {} })),
   };
-}
-
-/** Runs WebAssembly workers, and as many native ones in their place once the engine is installed. */
-function runWithUpgrade(
-  processes: ProcessGroupOptions,
-  { name, installNative, program }: RunWorkersOptions,
-): Promise<number> {
-  const processor = detectProcessor();
-  return runWithEngineUpgrade({
-    ...processes,
-    nativeWorkers: processes.workers.map(({ env }, i) => ({ name: `${name}-native-${i + 1}`, env })),
-    shouldInstall: (remainingMs) =>
-      installNative === 'always' || (remainingMs !== null && isWorthInstalling(processor, remainingMs)),
-    install: (signal) => installInBackground([process.execPath, program.programFile], signal),
-    clock: systemClock(globalThis),
-  });
 }
 
 /** Several workers, each in a process of its own, which share the cores. */

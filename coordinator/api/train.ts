@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { registerCodec } from '../../shared/codec/registry.ts';
 import type { Codec } from '../../shared/codec/codec.ts';
-import { ENGINE_CHOICES, type EngineChoice, type InstallNative } from '../../shared/engine/engine-choice.ts';
+import { ENGINE_CHOICES, type EngineChoice } from '../../shared/engine/engine-choice.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { keyName, type OptionName } from '../../shared/util/option-names.ts';
@@ -57,8 +57,6 @@ export interface TrainOptions {
   readonly workers?: number | 'auto' | ((job: Job) => number | Promise<number>) | undefined;
   /** Engine of these workers; or an engine of your own, which computes in this process. @default 'auto' */
   readonly engine?: EngineChoice | Engine | undefined;
-  /** When these workers install native TensorFlow during the run. @default 'never' */
-  readonly installNative?: InstallNative | undefined;
   /** Encoding of gradients and weights; an exact run always uses float32. @default 'auto' */
   readonly codec?: CodecOption | undefined;
   /** A coordinator of yours, which goes on after the run. @default one that closes at the end of the run */
@@ -137,7 +135,6 @@ const object = v.looseObject({});
 const optionFields = {
   workers: v.optional(v.union([whole(0, 1_000), v.literal('auto'), v.function()])),
   engine: v.optional(v.union([v.picklist(ENGINE_CHOICES), v.looseObject({ load: v.function() })])),
-  installNative: v.optional(v.picklist(['auto', 'always', 'never'])),
   codec: v.optional(v.union([v.picklist(['auto', ...Object.keys(LINK_CODECS)]), object])),
   coordinator: v.optional(object),
   host: v.optional(text),
@@ -284,7 +281,6 @@ function settingsOf(task: Task, options: TrainOptions): RunSettings {
     codec: codecChoice(codec),
     engine: typeof engine === 'string' ? engine : 'auto',
     ownEngine,
-    installNative: options.installNative ?? 'never',
     minWorkers,
     maxWorkers,
     audit: audit === false ? undefined : audit,
@@ -330,7 +326,7 @@ function codecChoice(codec: CodecOption): CodecChoice {
 
 /** Settings for config.json that are data. */
 function describeSettings(task: Task, options: TrainOptions): object {
-  const { engine, codec, installNative, host, port, https, audit, out, checkpointEvery } = options;
+  const { engine, codec, host, port, https, audit, out, checkpointEvery } = options;
   const { minWorkers, maxWorkers } = options;
   return {
     ...task,
@@ -339,7 +335,6 @@ function describeSettings(task: Task, options: TrainOptions): object {
     callbacks: task.callbacks?.map(({ name = 'callback' }) => name),
     engine: typeof engine === 'object' ? engine.info : engine,
     codec: typeof codec === 'object' ? codecChoice(codec) : codec,
-    installNative,
     host,
     port,
     https,

@@ -1,5 +1,5 @@
 import { pause, type Clock } from '../../shared/util/clock.ts';
-import type { EngineChoice, InstallNative } from '../../shared/engine/engine-choice.ts';
+import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { CodeBundle } from '../../shared/model/custom-code.ts';
 import type { Job } from '../../shared/model/job.ts';
@@ -45,8 +45,6 @@ export interface RunSessionOptions {
   readonly engine: EngineChoice;
   /** Engine that computes in this process, beside the local workers. @default none */
   readonly ownEngine?: Engine | undefined;
-  /** When local workers install native TensorFlow during the run. @default 'never' */
-  readonly installNative?: InstallNative | undefined;
   /** Number of local workers; 0 for none. */
   readonly workers: number;
   /** Number of workers that must be connected before anything is computed. @default as many as there are local workers */
@@ -136,7 +134,6 @@ export async function withCoordinator<Result>(
           ...(await coordinator.openLocalAddress()),
           token: coordinator.token,
           engine: options.engine,
-          installNative: options.installNative,
           // It is the code of the person who starts them.
           trust: job.customCode?.hash,
           // The number of threads changes the bits of a gradient.

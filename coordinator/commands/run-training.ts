@@ -1,5 +1,5 @@
 import { setFlagsFromString } from 'node:v8';
-import type { EngineChoice, InstallNative } from '../../shared/engine/engine-choice.ts';
+import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Job } from '../../shared/model/job.ts';
 import type { Dataset } from '../../shared/data/dataset.ts';
@@ -50,7 +50,6 @@ export interface RunSettings extends PrepareRunFlags, HttpsFlags {
   readonly engine: EngineChoice;
   /** Engine that computes in this process, beside the local workers. @default none */
   readonly ownEngine?: Engine | undefined;
-  readonly installNative: InstallNative;
   readonly minWorkers?: number | undefined;
   readonly maxWorkers?: number | undefined;
   readonly audit?: number | undefined;

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import type { EngineChoice, InstallNative } from '../../shared/engine/engine-choice.ts';
+import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 
 export interface LocalWorkersOptions {
   readonly count: number;
@@ -11,8 +11,6 @@ export interface LocalWorkersOptions {
   /** Fingerprint of the coordinator's TLS certificate. @default none: no TLS, or a certificate that the workers trust */
   readonly fingerprint?: string | undefined;
   readonly engine: EngineChoice;
-  /** Whether the workers install native TensorFlow during the run. @default 'never' */
-  readonly installNative?: InstallNative | undefined;
   /** SHA-256 of the custom code that the workers run. @default none */
   readonly trust?: string | undefined;
   /** Threads of each worker's native engine. @default chosen by the workers */
@@ -34,18 +32,7 @@ const TENSORFLOW_LOG_NOISE =
 
 /** Starts workers on this machine, in separate processes that connect like any other worker. */
 export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
-  const {
-    count,
-    command,
-    url,
-    token,
-    fingerprint,
-    engine,
-    threads,
-    trust,
-    onLine,
-    installNative = 'never',
-  } = options;
+  const { count, command, url, token, fingerprint, engine, threads, trust, onLine } = options;
   const pin = fingerprint === undefined ? [] : ['--fingerprint', fingerprint];
   const [program, ...args] = command;
   const child = spawn(
@@ -59,8 +46,6 @@ export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
       'local',
       '--engine',
       engine,
-      '--install-native',
-      installNative,
       '--workers',
       String(count),
       ...pin,

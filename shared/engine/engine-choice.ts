@@ -8,6 +8,3 @@ export const ENGINE_CHOICES = ['auto', 'native', 'wasm', 'webgpu'] as const;
  * const engine: EngineChoice = 'webgpu';
  */
 export type EngineChoice = (typeof ENGINE_CHOICES)[number];
-
-/** Value of `--install-native`: when a run installs native TensorFlow; `auto` installs it if the run gains time. */
-export type InstallNative = 'auto' | 'always' | 'never';

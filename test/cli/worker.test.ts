@@ -60,7 +60,7 @@ test('several workers of a machine say its name, and each has a name of its own'
     );
   });
   const { port } = server.address() as AddressInfo;
-  const options = ['--workers', '2', '--engine', 'wasm', '--name', 'node-7', '--install-native', 'never'];
+  const options = ['--workers', '2', '--engine', 'wasm', '--name', 'node-7'];
   const worker = spawnGradcast(['worker', `ws://127.0.0.1:${port}`, ...options]);
   await haveJoined;
   expect(Object.fromEntries(machines)).toEqual({ 'node-7-1': 'node-7', 'node-7-2': 'node-7' });

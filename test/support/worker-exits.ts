@@ -75,7 +75,7 @@ const startCoordinator = (): Promise<TestCoordinator> =>
 
 function start({ engine, env }: ExitEnvironment, url: string, ...options: string[]): WorkerProcess {
   const workers = options.includes('--workers') ? [] : ['--workers', '1'];
-  const fixed = ['worker', url, '--engine', engine, '--install-native', 'never'];
+  const fixed = ['worker', url, '--engine', engine];
   return spawnProgram([process.execPath, gradcast, ...fixed, ...workers, ...options], env);
 }
 
@@ -83,7 +83,7 @@ let runs = 0;
 /** Starts a run with two workers that continues until it is stopped. */
 function train({ engine, env, scratch }: ExitEnvironment): WorkerProcess {
   const folders = ['--data', join(scratch, 'digits'), '--out', join(scratch, `run-${runs++}`)];
-  const fixed = ['train', '--engine', engine, '--install-native', 'never', '--workers', '2'];
+  const fixed = ['train', '--engine', engine, '--workers', '2'];
   return spawnProgram([process.execPath, gradcast, ...fixed, ...folders, '--epochs', '100000'], env);
 }
 

@@ -59,7 +59,7 @@ describeWebGpu((env) => {
   const environment = { ...process.env, ...env };
   const startWorker = (url: string, engine: string, own: NodeJS.ProcessEnv = {}, ...options: string[]) =>
     spawnGradcast(
-      ['worker', url, '--workers', '1', '--engine', engine, '--install-native', 'never', ...options],
+      ['worker', url, '--workers', '1', '--engine', engine, ...options],
       { ...environment, ...own },
     );
 

@@ -92,7 +92,8 @@ export function explainSelection(diagnosis: Diagnosis): string {
   if (other?.benchmark === undefined || other.benchmark === null) return 'no other works';
   if (!gpu?.benchmark) {
     const webGpu = findings.find(({ engine }) => engine === 'webgpu')?.reason ?? 'not tried';
-    return `${other.engine === 'native' ? 'the fastest of those that work' : 'it works everywhere'} (WebGPU: ${webGpu})`;
+    const why = other.engine === 'native' ? explainNative(other.benchmark, diagnosis) : 'it works everywhere';
+    return `${why} (WebGPU: ${webGpu})`;
   }
   if (!gpu.benchmark.gpu) return 'WebGPU has no GPU here, only the processor in place of one';
   const workers = workersOf(other.benchmark, cores);
@@ -102,6 +103,16 @@ export function explainSelection(diagnosis: Diagnosis): string {
   return isFaster(gpu.benchmark, other.benchmark, cores)
     ? `it is right, and faster: ${gpuMs} ms a sample, ${others} ${otherMs}`
     : `WebGPU is slower: ${gpuMs} ms a sample, ${others} ${otherMs}`;
+}
+
+/** Says that native TensorFlow was installed, and how fast as many WebAssembly workers are as there are cores. */
+function explainNative(native: EngineBenchmark, { findings, cores }: Diagnosis): string {
+  const wasm = findings.find(({ engine }) => engine === 'wasm')?.benchmark;
+  if (!wasm) return 'it is installed';
+  const workers = workersOf(wasm, cores);
+  const wasmMs = wasm.msPerSample / workers;
+  const advice = wasmMs < native.msPerSample ? ', which is faster: --engine wasm' : '';
+  return `it is installed: ${native.msPerSample.toFixed(3)} ms a sample, ${workers} wasm workers ${wasmMs.toFixed(3)}${advice}`;
 }
 
 /**

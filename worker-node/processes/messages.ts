@@ -6,10 +6,10 @@ const line = v.pipe(v.string(), v.maxLength(5_000));
 const messageSchema = v.variant('type', [
   /** The engine is open. */
   v.object({ type: v.literal('engine'), text: line }),
-  /** The worker has loaded the job. `totalSteps` is null in exact mode, where engines must not change. */
+  /** The worker has loaded the job. */
   v.object({
     type: v.literal('joined'),
-    totalSteps: v.nullable(count),
+    totalSteps: count,
     data: v.optional(line, ''),
     batchSize: v.optional(count, 0),
     url: v.optional(line),
@@ -47,7 +47,7 @@ export function sendToParent(message: WorkerProcessMessage): Promise<void> {
   });
 }
 
-/** Number of steps of a run; null in exact mode. */
-export function totalSteps({ epochs, batchSize, data, microShard }: Job): number | null {
-  return microShard === undefined ? epochs * Math.ceil(data.trainSamples / batchSize) : null;
+/** Number of steps of a run. */
+export function totalSteps({ epochs, batchSize, data }: Job): number {
+  return epochs * Math.ceil(data.trainSamples / batchSize);
 }

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { explainSelection, type Finding } from '../../../worker-node/engine/doctor.ts';
 import { spawnGradcast } from '../../support/worker-process.ts';
 
 let cache: string;
@@ -47,3 +48,39 @@ test('--report prints a row and says that no GPU computes', async () => {
   expect(run.output()).toMatch(/^\|.*\| WebGPU, Dawn of webgpu [\d.]+ \| [^|]+ \|/m);
   expect(run.output()).toContain('No engine computes on a GPU here');
 });
+
+test.each([
+  [
+    0.3,
+    0.5,
+    'it is installed: 0.300 ms a sample, 2 wasm workers 0.250, which is faster: --engine wasm (WebGPU: none)',
+  ],
+  [0.3, 0.8, 'it is installed: 0.300 ms a sample, 2 wasm workers 0.400 (WebGPU: none)'],
+])(
+  'native TensorFlow at %d ms a sample and WebAssembly at %d ms on each of two cores',
+  (native, wasm, expected) => {
+    const finding = (engine: 'native' | 'wasm', msPerSample: number): Finding => ({
+      ...{ engine, package: engine, folder: null, reason: null },
+      benchmark: {
+        ...{
+          backend: engine,
+          version: '1',
+          device: 'CPU',
+          threads: engine === 'wasm' ? 1 : 2,
+          gpu: false,
+          gpus: [],
+        },
+        ...{ tensorflow: null, lossBefore: 2, lossAfter: 1, batch: 64, msPerSample, difference: null },
+      },
+    });
+    const webGpu: Finding = {
+      engine: 'webgpu',
+      package: 'webgpu',
+      folder: null,
+      benchmark: null,
+      reason: 'none',
+    };
+    const findings = [finding('native', native), webGpu, finding('wasm', wasm)];
+    expect(explainSelection({ node: 'v20', platform: 'linux x64', cores: 2, findings })).toBe(expected);
+  },
+);

@@ -48,7 +48,7 @@ export async function chooseEngine(
     note(`WebGPU, which was the fastest here, does not open: ${opened.missing}.`);
   }
   const native = await openNativeEngine({ note });
-  if ('engine' in native) return { engine: native.engine, why: 'the fastest here' };
+  if ('engine' in native) return { engine: native.engine, why: 'installed here' };
   if (choice === 'native') {
     throw new Error(`No native TensorFlow here: ${native.missing}. Use --engine wasm, which needs nothing.`);
   }
