@@ -1,7 +1,12 @@
 #!/usr/bin/env node
 import { existsSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import module, { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+
+// Node 22 and later keep what they have compiled; the variable is for threads and processes that this one starts. Where no folder can be
+// written, or Node is older, each start compiles.
+const compileCache = module.enableCompileCache?.().directory;
+if (compileCache !== undefined) process.env.NODE_COMPILE_CACHE = compileCache;
 
 const programFile = fileURLToPath(import.meta.url);
 const isClone = existsSync(new URL('../scripts/', import.meta.url));

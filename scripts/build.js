@@ -1,12 +1,14 @@
 import {
   copyFileSync,
   existsSync,
+  readdirSync,
   readFileSync,
   realpathSync,
   rmSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { basename, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildBrowserLibrary, buildPage } from './build-page.js';
@@ -33,8 +35,8 @@ const NODE_ENTRIES = [
   'coordinator/task/task-file-hooks.ts',
   'shared/protocol/index.ts',
   'worker-node/index.ts',
-  'worker-node/thread/engine-thread.ts',
 ];
+const ENGINE_THREAD = 'worker-node/thread/engine-thread.ts';
 
 /** Bundles the program into dist/: public entries and commands for Node, the page and its entry for browsers. */
 export function buildAll() {
@@ -117,9 +119,23 @@ async function buildForBrowser() {
 
 async function buildForNode() {
   const commandModules = await buildCli();
+  const metafiles = await Promise.all(
+    // A program of its own is one file, and what it imports later others. Files that it shares with others would be 27.
+    [[...new Set([...NODE_ENTRIES, ...commandModules])], [ENGINE_THREAD]].map(bundleForNode),
+  );
+  copyFileSync(`${root}/node_modules/@tensorflow/tfjs-backend-wasm/dist/${WASM}`, `${dist}/${WASM}`);
+  writeFileSync(`${dist}/${LICENSES}`, licensesOf(metafiles.flatMap(({ inputs }) => Object.keys(inputs))));
+  sweep(
+    dist,
+    new Set(metafiles.flatMap(({ outputs }) => Object.keys(outputs).map((path) => basename(path)))),
+  );
+}
+
+/** @returns esbuild's list of what it has read and written */
+async function bundleForNode(entryPoints) {
   const { metafile } = await esbuild({
     absWorkingDir: root,
-    entryPoints: [...new Set([...NODE_ENTRIES, ...commandModules])],
+    entryPoints,
     outdir: dist,
     outbase: '.',
     bundle: true,
@@ -139,30 +155,40 @@ async function buildForNode() {
     metafile: true,
     logLevel: 'warning',
   });
-  copyFileSync(`${root}/node_modules/@tensorflow/tfjs-backend-wasm/dist/${WASM}`, `${dist}/${WASM}`);
-  writeFileSync(`${dist}/${LICENSES}`, licensesOf(metafile));
-  sweep(dist, new Set(Object.keys(metafile.outputs).map((path) => basename(path))));
+  return metafile;
 }
 
-/** Files of tfjs in CommonJS get modules of Node without `require`, which modules do not have. */
+/**
+ * Files in CommonJS get modules of Node, and packages that may be missing, without `require`, which modules do not have. esbuild
+ * follows their other requires.
+ */
 function useModulesOfNode(build) {
-  build.onLoad({ filter: /wasm-out.*\.js$|tfjs-core.dist.platforms.platform_node\.js$/ }, ({ path }) => ({
-    contents: readFileSync(path, 'utf8').replace(/\brequire\(/g, 'process.getBuiltinModule('),
+  const filter = /wasm-out.*\.js$|tfjs-core.dist.platforms.platform_node\.js$|node_modules.ws.lib.*\.js$/;
+  // An import of it reads every property of `process`, some of which take milliseconds.
+  build.onResolve({ filter: /^node:process$/ }, () => ({ path: 'process', namespace: 'global' }));
+  build.onLoad({ filter: /./, namespace: 'global' }, ({ path }) => ({
+    contents: `module.exports = globalThis.${path};`,
+  }));
+  build.onLoad({ filter }, ({ path }) => ({
+    contents: readFileSync(path, 'utf8').replace(/\brequire\((['"])([^.].*?)\1\)/g, (_, _quote, name) =>
+      isBuiltin(name)
+        ? `process.getBuiltinModule('${name}')`
+        : `process.getBuiltinModule('module').createRequire(__filename)('${name}')`,
+    ),
   }));
 }
 
 /** Licenses of the packages that a bundle contains. */
-function licensesOf({ inputs }) {
-  const packages = Object.keys(inputs).flatMap(
-    (path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(path) ?? [],
-  );
+function licensesOf(inputs) {
+  const packages = inputs.flatMap((path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(path) ?? []);
   const texts = [...new Set(packages)].sort().map((folder) => {
     const { name, version, license } = JSON.parse(readFileSync(`${root}/${folder}/package.json`, 'utf8'));
-    const file = `${root}/${folder}/LICENSE`;
+    const file = readdirSync(`${root}/${folder}`).find((entry) => /^licen[cs]e(\.md)?$/i.test(entry));
     // Packages of tfjs have their notices in their files, which the bundles keep, and no text.
-    const text = existsSync(file)
-      ? readFileSync(file, 'utf8').trim()
-      : `${license}, see the notices in its files`;
+    const text =
+      file === undefined
+        ? `${license}, see the notices in its files`
+        : readFileSync(`${root}/${folder}/${file}`, 'utf8').trim();
     return `${name} ${version}\n\n${text}\n`;
   });
   return [...texts, readFileSync(`${root}/${APACHE}`, 'utf8')].join('\n');
