@@ -1,6 +1,7 @@
 // Compares a training step of the default CNN in gradcast with Keras, PyTorch and stock tfjs-node: in one run, in alternating
 // blocks, on the same cores. The Python baselines get virtual environments in this user's cache. On a machine with more than
 // two cores, `taskset -c 0,1 npm run bench -- baselines` limits all of them to two.
+import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import { Command } from 'commander';
 import { integer } from '../cli/options.ts';
@@ -69,9 +70,15 @@ for (const each of baselines) {
   await new Promise((resolve) => setTimeout(resolve, 500));
   await each.run(FIRST_STEPS);
 }
+/** Processor time of a step in each block, by baseline. */
+const cpuMs = new Map<BaselineName, number[]>(baselines.map(({ name }) => [name, []]));
 for (let round = 0; round < flags.rounds; round++) {
   process.stderr.write(`Round ${round + 1} of ${flags.rounds}\n`);
-  for (const { name, run } of baselines) turns.get(name)?.push((await run(flags.block)).slice(WARM_UP));
+  for (const { name, pid, run } of baselines) {
+    const before = processorMs(pid);
+    turns.get(name)?.push((await run(flags.block)).slice(WARM_UP));
+    cpuMs.get(name)?.push((processorMs(pid) - before) / flags.block);
+  }
 }
 
 printRatios();
@@ -86,6 +93,8 @@ function printRatios(): void {
     ['native-2', 'captured'],
     ['native-1', 'captured'],
     ['wasm-2', 'native-2'],
+    ['wasm-2', 'keras'],
+    ['wasm-threads', 'wasm-2'],
   ];
   console.log('\nRatios: median over the blocks of (median step of the first / median step of the second)');
   for (const [one, other, bound] of pairs) {
@@ -112,18 +121,23 @@ function printSteps(): void {
     const of = Object.entries(versions)
       .map(([what, version]) => `${what} ${version}`)
       .join(', ');
-    console.log(`${BASELINES[name]}: ${spread(times)} ms, ${epochS.toFixed(1)} s per epoch (${of})`);
+    const cpu = median(cpuMs.get(name) ?? []).toFixed(1);
+    console.log(
+      `${BASELINES[name]}: ${spread(times)} ms, ${epochS.toFixed(1)} s per epoch, ${cpu} ms of processor time (${of})`,
+    );
   }
 }
 
-/** Prints memory. The first process of a distributed run is the coordinator; of its workers, the largest is printed. */
+/** Prints memory. The first process of a distributed run is the coordinator; of its workers, the largest and the sum are printed. */
 function printMemory(of: readonly Baseline[]): void {
   console.log('\nResident memory, MB');
   for (const { name, pid } of of) {
     const [own = NaN, ...others] = residentMemoryMb(pid);
     const largest =
-      others.length === 0 ? '' : `, the largest of its other processes ${Math.max(...others).toFixed(0)}`;
-    const distributed = /-[12]$/.test(name);
+      others.length === 0
+        ? ''
+        : `, the largest of its other processes ${Math.max(...others).toFixed(0)}, all of them ${others.reduce((sum, mb) => sum + mb, 0).toFixed(0)}`;
+    const distributed = /-([12]|threads)$/.test(name);
     console.log(
       `${BASELINES[name]}: ${distributed ? 'coordinator' : 'process'} ${own.toFixed(0)}` +
         (distributed ? largest.replace('of its other processes', 'worker') : largest),
@@ -131,8 +145,28 @@ function printMemory(of: readonly Baseline[]): void {
   }
 }
 
+/** Processor time of a process and its descendants, which other programs on the machine change less; NaN where there is no /proc. */
+function processorMs(pid: number): number {
+  const TICK_MS = 10;
+  try {
+    const times = processTree(pid).map(({ id }) => {
+      // The name of the program, in parentheses, may have spaces.
+      const fields = readFileSync(`/proc/${id}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
+      return Number(fields[11]) + Number(fields[12]);
+    });
+    return TICK_MS * times.reduce((sum, ticks) => sum + ticks, 0);
+  } catch {
+    return NaN;
+  }
+}
+
 /** Resident memory of a process and its descendants, in MB, the process itself first. */
 export function residentMemoryMb(pid: number): number[] {
+  return processTree(pid).map(({ mb }) => mb);
+}
+
+/** A process and its descendants, the process itself first; none if there is no `ps`. */
+function processTree(pid: number): { readonly id: number; readonly mb: number }[] {
   let text: string;
   try {
     text = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,rss='], { encoding: 'utf8' });
@@ -143,9 +177,9 @@ export function residentMemoryMb(pid: number): number[] {
     .trim()
     .split('\n')
     .map((line) => line.trim().split(/\s+/).map(Number) as [number, number, number]);
-  const under = (parent: number): number[] =>
+  const under = (parent: number): { id: number; mb: number }[] =>
     rows
       .filter(([id, of]) => of === parent && id !== process.pid)
-      .flatMap(([id, , rss]) => [rss / 1024, ...under(id)]);
-  return [...rows.filter(([id]) => id === pid).map(([, , rss]) => rss / 1024), ...under(pid)];
+      .flatMap(([id, , rss]) => [{ id, mb: rss / 1024 }, ...under(id)]);
+  return [...rows.filter(([id]) => id === pid).map(([id, , rss]) => ({ id, mb: rss / 1024 })), ...under(pid)];
 }

@@ -4,7 +4,7 @@ import { delimiter, join, relative, sep } from 'node:path';
 import type { CoordinatorEngine } from '../coordinator/integrity/reference-engine.ts';
 import type { RunProgram } from '../coordinator/commands/run-session.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
-import type { WorkerCountOptions } from '../worker-node/autotune/choose-worker-count.ts';
+import type { WorkerCount, WorkerCountOptions } from '../worker-node/autotune/choose-worker-count.ts';
 
 /** The parts of the program that bin/gradcast.js knows. */
 export interface CliEnvironment {
@@ -83,9 +83,9 @@ export async function offerWebGpu(
 export async function resolveWorkerCount(
   { workers, ...options }: WorkerCountOptions & { readonly workers: number | 'auto' },
   { command, commandLine }: Pick<CliContext, 'command' | 'commandLine'>,
-): Promise<number> {
+): Promise<WorkerCount> {
   if (workers !== 0 && options.isExact !== true) await offerWebGpu(options, commandLine, options.note);
-  if (workers !== 'auto') return workers;
+  if (workers !== 'auto') return { workers, threads: options.threads };
   const { chooseWorkerCountHere } = await import('../worker-node/autotune/choose-worker-count.ts');
   return chooseWorkerCountHere(command, options);
 }

@@ -11,6 +11,12 @@ import { ExitCode } from '../shared/util/exit-codes.ts';
 
 const PROFILED_STEPS = 20;
 
+interface PaceFlags {
+  readonly batch: number;
+  readonly workers?: number;
+  readonly threads: number;
+}
+
 interface EngineFlags {
   readonly json?: boolean;
   readonly profile?: boolean;
@@ -161,12 +167,26 @@ An engine is installed only if a training step with it works. The exit code is 0
 
   engine
     .command('pace', { hidden: true })
-    .description('Measure gradient steps of the native engine, side by side with other processes.')
+    .description(
+      'Measure gradient steps, side by side with other processes: of the native engine, or of WebAssembly workers.',
+    )
     .option('--batch <n>', 'samples a step', integer(1, 65536), 128)
-    .action(async ({ batch }: { readonly batch: number }) => {
+    .option('--workers <n>', 'WebAssembly workers of a run', integer(1, 1024))
+    .option('--threads <n>', 'threads of each of them', integer(1, 1024), 1)
+    .action(async ({ batch, workers, threads }: PaceFlags) => {
       await context.prepare();
-      const { serveBenchmark } = await import('../worker-node/autotune/serve-benchmark.ts');
-      await serveBenchmark(batch, process.stdin, (line) => process.stdout.write(`${line}\n`));
+      const { serveBenchmark, serveRunBenchmark } =
+        await import('../worker-node/autotune/serve-benchmark.ts');
+      const write = (line: string): void => void process.stdout.write(`${line}\n`);
+      if (workers === undefined) return serveBenchmark(batch, process.stdin, write);
+      const { openBenchmarkRun } = await import('../coordinator/commands/open-benchmark-run.ts');
+      const { command } = context;
+      await serveRunBenchmark(
+        await openBenchmarkRun({ workers, threads, batch, command }),
+        process.stdin,
+        write,
+      );
+      process.exit(0);
     });
 }
 

@@ -8,6 +8,7 @@ import {
   dataOption,
   engineOption,
   localWorkersOption,
+  threadsOption,
   tableOptions,
   transposeOption,
   trustOption,
@@ -16,6 +17,7 @@ import { ExitCode } from '../shared/util/exit-codes.ts';
 
 interface EvaluateFlags extends EvaluateModelFlags {
   readonly workers: number | 'auto';
+  readonly threads?: number;
 }
 
 const EXAMPLES = `
@@ -37,6 +39,7 @@ export function addEvaluate(cli: Command, context: CliContext): void {
     .addOption(transposeOption())
     .option('--no-transpose', 'leave the images as they are, although those of the run were transposed')
     .addOption(localWorkersOption())
+    .addOption(threadsOption())
     .addOption(engineOption('engine of the local workers'))
     .addOption(trustOption('the model'))
     .addOption(
@@ -74,7 +77,7 @@ async function runEvaluate(modelDir: string, flags: EvaluateFlags, context: CliC
       report,
       signal,
       openEngine: () => context.openEngine(flags.engine),
-      chooseWorkerCount: () => resolveWorkerCount({ ...flags, note, signal }, context),
+      chooseWorkerCount: () => resolveWorkerCount({ ...flags, isBrief: true, note, signal }, context),
     });
     if (scores === null) return ExitCode.interrupted;
     report.info(`Test loss: ${formatMetric(scores.loss)}`);

@@ -34,6 +34,13 @@ export const localWorkersOption = (): Option =>
     .argParser(countOrAuto)
     .default('auto');
 
+/** `--threads` of the commands whose workers compute. */
+export const threadsOption = (): Option =>
+  new Option(
+    '--threads <n>',
+    "threads of each worker's engine (default: its share of the cores for native TensorFlow; 1 for WebAssembly, or what --workers auto finds faster)",
+  ).argParser(integer(1, 1024));
+
 /** `--data` of the commands that read a data set. */
 export const dataOption = (): Option =>
   new Option(

@@ -10,6 +10,7 @@ import type { OptimizerOptions } from '../coordinator/optimizer/hyperparameters.
 import type { LogFormat } from '../coordinator/report/log.ts';
 import type { CheckpointInterval } from '../coordinator/run/checkpoint-writer.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
+import type { WorkerCount } from '../worker-node/autotune/choose-worker-count.ts';
 import type { Job } from '../shared/model/job.ts';
 import { isInteractive } from '../shared/util/terminal.ts';
 import { systemClock } from '../shared/util/clock.ts';
@@ -32,6 +33,7 @@ import {
   integer,
   interval,
   localWorkersOption,
+  threadsOption,
   logOption,
   nameList,
   tableOptions,
@@ -77,6 +79,8 @@ export interface TrainFlags extends CallbackOptions, DataFlags {
   readonly engine: EngineChoice;
   /** Number of local workers; 0 for none. */
   readonly workers: number | 'auto';
+  /** Threads of each local worker's engine. */
+  readonly threads?: number;
   readonly minWorkers?: number;
   readonly maxWorkers?: number;
   /** Whether the page is served after the end, until a signal. */
@@ -195,6 +199,7 @@ export function addTrain(cli: Command, context: CliContext): void {
       'Train on this machine: a coordinator, and workers in processes of their own. Other machines may join.',
     )
     .addOption(localWorkersOption())
+    .addOption(threadsOption())
     .addOption(engineOption('engine of the local workers'))
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <n>', 'port to listen on; 0 takes a free one', integer(0, 65535), 0)
@@ -330,15 +335,15 @@ export async function runTrain(given: TrainFlags, context: CliContext, own: OwnP
     },
   );
 
-  async function chooseWorkerCount({ microShard }: Job): Promise<number> {
+  async function chooseWorkerCount({ microShard }: Job): Promise<WorkerCount> {
     if (flags.workers !== 0) {
       report.close();
       const progress = flags.log === 'json' ? asStream((line) => report.info(line)) : process.stderr;
       if (flags.engine === 'native') await requireNativeEngine(context, signal, progress);
-      if (signal.aborted) return 0;
+      if (signal.aborted) return { workers: 0 };
     }
     const isExact = microShard !== undefined;
-    const threads = isExact ? 1 : undefined;
+    const threads = flags.threads ?? (isExact ? 1 : undefined);
     const note = (line: string): void => report.info(line);
     return resolveWorkerCount({ ...flags, threads, isExact, note, signal }, context);
   }

@@ -23,6 +23,7 @@ import {
   fingerprintOption,
   integer,
   logOption,
+  threadsOption,
   trustOption,
 } from './options.ts';
 import { ExitCode } from '../shared/util/exit-codes.ts';
@@ -60,11 +61,7 @@ export function addWorker(cli: Command, context: CliContext): void {
     .addOption(trustOption('the run'))
     .option('--name <name>', 'name of this machine in the run', hostname())
     .option('--workers <n>', 'worker processes: auto is the fastest number here', countOrAuto, 'auto')
-    .option(
-      '--threads <n>',
-      "threads of each worker's native TensorFlow (default: its share of the cores)",
-      integer(1, 1024),
-    )
+    .addOption(threadsOption())
     .option(
       '--devices <list>',
       'GPUs, one worker each: all, or numbers such as 0,1 (of nvidia-smi for --engine native, of `gradcast engine` for webgpu)',
@@ -84,6 +81,7 @@ export function addWorker(cli: Command, context: CliContext): void {
 Examples:
   gradcast worker http://192.168.1.20:2718/#s3cret
   gradcast worker 192.168.1.20:2718 --token s3cret --name lab-7 --workers 4
+  gradcast worker 192.168.1.20:2718 --workers 1 --threads 8 --engine wasm     one place in the run, all cores
   gradcast worker --url-file /shared/run/url            waits until the coordinator has written it
   gradcast worker relay:2718 192.168.1.20:2718          a relay, and the coordinator if the relay is lost
   GRADCAST_URL=coordinator:2718 gradcast worker         every option is a variable, too

@@ -40,7 +40,10 @@ export async function buildPage(root, outdir) {
     ENGINE_WORKER_FILE: engine.name,
     IS_SERVED: true,
   });
-  const page = await bundle('worker-browser/page/page.ts', { TAB_WORKER_FILE: tab.name });
+  const page = await bundle('worker-browser/page/page.ts', {
+    TAB_WORKER_FILE: tab.name,
+    GRADCAST_VERSION: JSON.parse(await readFile(join(root, 'package.json'), 'utf8')).version,
+  });
   await bundleLibrary(root, outdir, tab.name);
   const style = await bundle('worker-browser/page/style.css');
 

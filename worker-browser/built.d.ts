@@ -6,6 +6,9 @@
  */
 declare const IS_SERVED: boolean;
 
+/** Version of the package. */
+declare const GRADCAST_VERSION: string;
+
 /** The tab's Web Worker: session and socket. */
 declare const TAB_WORKER_FILE: string;
 /** The Web Worker of one engine. */

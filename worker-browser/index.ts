@@ -199,6 +199,7 @@ function toStatus(message: FromTab, workerId: string): ContributionStatus | null
     case 'engine':
     case 'note':
     case 'prediction':
+    case 'samplePredictions':
       return null;
   }
 }

@@ -3,13 +3,16 @@ import { float32 } from '../shared/codec/float32.ts';
 import type { Engine, GradientComputer } from '../shared/engine/engine.ts';
 import { errorMessage } from '../shared/util/error-message.ts';
 import type { Job } from '../shared/model/job.ts';
-import { sampleSize } from '../shared/model/tensors.ts';
+import { sampleSize, type TensorValues } from '../shared/model/tensors.ts';
 import { layoutOf } from '../shared/model/layout.ts';
 import { LOAD_LIMIT_MS, withinLimit } from '../shared/worker/custom-code-access.ts';
 import type { OpenedEngine } from './engine/tab-engines.ts';
+import type { TestInputs } from './tab-messages.ts';
 
 /** Twelve predictions a second are enough to look live. More would slow the shards. */
 const READ_INTERVAL_MS = 80;
+/** Time between two predictions of the test samples: each takes as long as a shard. */
+const SAMPLES_INTERVAL_MS = 8_000;
 /** Time without a picture after which the model's memory is released. */
 const UNLOAD_AFTER_MS = 30_000;
 /** Time after which a picture that could not be read is read again, and how often: an engine may start slowly on a busy machine. */
@@ -21,6 +24,8 @@ export interface PictureReaderOptions {
   readonly open: () => Promise<Pick<OpenedEngine, 'engine' | 'lost' | 'close'>>;
   readonly clock: Clock;
   readonly onPrediction: (probabilities: readonly number[]) => void;
+  /** Receives the predictions of the test samples. @default none are shown */
+  readonly onSamplePredictions?: (values: Float32Array) => void;
   /** Reports why a picture cannot be classified. */
   readonly note: (line: string) => void;
 }
@@ -37,7 +42,7 @@ interface LatestWeights {
 }
 
 /**
- * Classifies one picture with the newest weights, again whenever the picture or the weights change. The weights are those
+ * Classifies one picture, and predicts test samples, with the newest weights, again whenever the picture or the weights change. The weights are those
  * of the engine that computes shards, or the ones that `readWith` receives.
  */
 export class PictureReader {
@@ -46,6 +51,9 @@ export class PictureReader {
   #latest: LatestWeights | null = null;
   /** Whether the picture or the weights have changed since the last prediction. */
   #stale = false;
+  #samples: TestInputs | null = null;
+  #samplesStale = false;
+  #samplesFromMs = -Infinity;
   #weightsStale = false;
   /** Time from which the next prediction may start. */
   #readFromMs = -Infinity;
@@ -65,10 +73,24 @@ export class PictureReader {
   show(picture: Uint8Array | null): void {
     this.#picture = picture;
     this.#failures = 0;
-    this.#cancelClose();
-    if (picture === null)
-      this.#cancelClose = this.#options.clock.after(UNLOAD_AFTER_MS, () => this.#unload());
+    this.#unloadLater();
     this.#changed();
+  }
+
+  /** @param samples test samples of the job whose weights are read; null for none */
+  showSamples(samples: TestInputs | null): void {
+    this.#samples = samples;
+    this.#samplesStale = true;
+    this.#samplesFromMs = -Infinity;
+    this.#failures = 0;
+    this.#unloadLater();
+    this.#schedule();
+  }
+
+  #unloadLater(): void {
+    this.#cancelClose();
+    if (this.#picture === null && this.#samples === null)
+      this.#cancelClose = this.#options.clock.after(UNLOAD_AFTER_MS, () => this.#unload());
   }
 
   /** Opens the engine early and keeps it: its files cannot be loaded once the coordinator has stopped. */
@@ -113,6 +135,7 @@ export class PictureReader {
 
   #weightsChanged(): void {
     this.#weightsStale = true;
+    this.#samplesStale = true;
     this.#changed();
   }
 
@@ -122,10 +145,13 @@ export class PictureReader {
   }
 
   #schedule(): void {
-    if (!this.#stale || this.#picture === null || this.#latest === null) return;
-    if (this.#reading || this.#cancelRead !== null) return;
+    const readsPicture = this.#stale && this.#picture !== null;
+    const readsSamples = this.#samplesStale && this.#samples !== null;
+    if (!(readsPicture || readsSamples) || this.#latest === null || this.#reading) return;
+    this.#cancelRead?.();
     const { clock } = this.#options;
-    const waitMs = Math.max(0, this.#readFromMs - clock.now());
+    const fromMs = readsPicture ? this.#readFromMs : Math.max(this.#readFromMs, this.#samplesFromMs);
+    const waitMs = Math.max(0, fromMs - clock.now());
     this.#cancelRead = clock.after(waitMs, () => {
       this.#cancelRead = null;
       void this.#read();
@@ -149,10 +175,14 @@ export class PictureReader {
 
   #retryLater(reason: string): void {
     this.#stale = true;
+    this.#samplesStale = true;
     this.#readFromMs = this.#options.clock.now() + RETRY_AFTER_MS;
+    this.#samplesFromMs = this.#readFromMs;
     if (this.#failures++ < MAX_RETRIES) return;
+    const hadPicture = this.#picture !== null;
     this.#picture = null;
-    this.#options.note(`The picture cannot be read: ${reason}`);
+    this.#samples = null;
+    if (hadPicture) this.#options.note(`The picture cannot be read: ${reason}`);
   }
 
   async #predict({ job, key, module }: LatestWeights): Promise<void> {
@@ -160,21 +190,44 @@ export class PictureReader {
     // Newer weights may have arrived while the engine was opened; those of another job are read next.
     const latest = this.#latest;
     if (latest?.key !== key) return;
-    const picture = this.#picture;
-    this.#stale = false;
-    // The page replaces a picture of another job's shape.
-    const [input, ...others] = job.inputs;
-    if (picture === null || input === undefined || others.length > 0) return;
-    if (picture.length !== sampleSize(input)) return;
     if (this.#weightsStale) {
       this.#weightsStale = false;
       computer.setWeights(latest.weights);
     }
-    const predicting = computer.predict([picture], 1);
-    const probabilities = await (module === undefined
-      ? predicting
-      : withinLimit(this.#options.clock, predicting, LOAD_LIMIT_MS, 'did not predict'));
-    if (this.#picture !== null) this.#options.onPrediction([...probabilities]);
+    const predict = async (inputs: readonly TensorValues[], count: number): Promise<Float32Array> => {
+      const predicting = computer.predict(inputs, count);
+      return module === undefined
+        ? predicting
+        : withinLimit(this.#options.clock, predicting, LOAD_LIMIT_MS, 'did not predict');
+    };
+    const picture = this.#picture;
+    const [input, ...others] = job.inputs;
+    // The page replaces a picture of another job's shape.
+    const isReadable = input !== undefined && others.length === 0 && picture?.length === sampleSize(input);
+    if (this.#stale && picture !== null && isReadable) {
+      this.#stale = false;
+      const probabilities = await predict([picture], 1);
+      if (this.#picture !== null) this.#options.onPrediction([...probabilities]);
+    }
+    this.#stale &&= picture !== null && isReadable;
+    await this.#predictSamples(job, predict);
+  }
+
+  async #predictSamples(
+    job: Job,
+    predict: (inputs: readonly TensorValues[], count: number) => Promise<Float32Array>,
+  ): Promise<void> {
+    const { clock, onSamplePredictions } = this.#options;
+    const samples = this.#samples;
+    if (samples === null || !this.#samplesStale || clock.now() < this.#samplesFromMs) return;
+    this.#samplesStale = false;
+    this.#samplesFromMs = clock.now() + SAMPLES_INTERVAL_MS;
+    const { inputs, count } = samples;
+    // The page replaces samples of another job.
+    const fits = job.inputs.every((input, i) => inputs[i]?.length === count * sampleSize(input));
+    if (!fits) return;
+    const values = await predict(inputs, count);
+    if (this.#samples === samples) onSamplePredictions?.(values);
   }
 
   async #load(job: Job, key: string, module: string | undefined): Promise<GradientComputer> {

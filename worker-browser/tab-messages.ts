@@ -1,5 +1,13 @@
 import type { Job } from '../shared/model/job.ts';
+import type { TensorValues } from '../shared/model/tensors.ts';
 import type { EngineInfo } from '../shared/protocol/messages.ts';
+
+/** Inputs of test samples, as the job's samples are stored. */
+export interface TestInputs {
+  /** Values of each input: [count, ...shape]. */
+  readonly inputs: readonly TensorValues[];
+  readonly count: number;
+}
 
 /** Messages from the page to its Web Worker. */
 export type FromPage =
@@ -15,6 +23,8 @@ export type FromPage =
   | { readonly type: 'share'; readonly share: number }
   /** Picture to classify whenever it or the weights change, stored as the job's samples are; null for none. */
   | { readonly type: 'picture'; readonly picture: Uint8Array | null }
+  /** Stored inputs of test samples to predict whenever the weights change, some seconds apart at least; null for none. */
+  | { readonly type: 'samples'; readonly samples: TestInputs | null }
   /** Current weights in float32, for a tab that only watches. */
   | { readonly type: 'weights'; readonly job: Job; readonly payload: Uint8Array }
   /** Opens the picture reader's engine while the coordinator still serves its files. */
@@ -37,6 +47,8 @@ export type FromTab =
   | { readonly type: 'standby'; readonly onStandby: boolean; readonly reason: string }
   /** Probabilities of the picture's classes. */
   | { readonly type: 'prediction'; readonly probabilities: readonly number[] }
+  /** Values of the first output for the test samples: [count, ...shape]. */
+  | { readonly type: 'samplePredictions'; readonly values: Float32Array }
   | { readonly type: 'waiting'; readonly reason: string; readonly waitMs: number }
   | { readonly type: 'note'; readonly line: string }
   | { readonly type: 'paused' }

@@ -47,6 +47,7 @@ const reader = new PictureReader({
   open: () => engines.openExtra(),
   clock,
   onPrediction: (probabilities) => post({ type: 'prediction', probabilities }),
+  onSamplePredictions: (values) => post({ type: 'samplePredictions', values }),
   note: (line) => post({ type: 'note', line }),
 });
 let share = 1;
@@ -92,6 +93,9 @@ scope.onmessage = ({ data: message }: MessageEvent<FromPage>) => {
       return;
     case 'picture':
       reader.show(message.picture);
+      return;
+    case 'samples':
+      reader.showSamples(message.samples);
       return;
     case 'weights':
       reader.readWith(message.job, message.payload);

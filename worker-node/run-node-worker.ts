@@ -12,7 +12,8 @@ import type { Engine } from '../shared/engine/engine.ts';
 import { locateByUrlFile } from './url-file.ts';
 import { totalSteps, type WorkerProcessMessage } from './processes/messages.ts';
 import { EngineLostError } from '../shared/engine/remote-engine/client.ts';
-import { openThreadedEngine, type ThreadedEngine, type ThreadEngine } from './thread/threaded-engine.ts';
+import { openEngineThreads } from './thread/engine-threads.ts';
+import type { ThreadedEngine, ThreadEngine } from './thread/threaded-engine.ts';
 
 export interface NodeWorkerOptions {
   readonly url: string;
@@ -32,6 +33,8 @@ export interface NodeWorkerOptions {
   readonly machine?: string | undefined;
   /** Engine to open in a thread, or one that computes in this thread. */
   readonly engine: EngineChoice | Engine;
+  /** Threads of a WebAssembly engine that is opened here. @default 1 */
+  readonly threads?: number | undefined;
   /** Memory for samples, so that they travel once. @default 512 MiB; 0 for a coordinator on this machine */
   readonly sampleCacheBytes?: number | undefined;
   /** Built program of the engine's thread. */
@@ -93,9 +96,10 @@ async function runWithEngine(
   const threaded =
     typeof choice === 'object'
       ? unthreaded(choice)
-      : await openThreadedEngine({
+      : await openEngineThreads({
           file: options.threadFile,
           choice,
+          threads: options.threads,
           note: (line) => note(`${name}: ${line}`),
           // Neither process.exit() nor the end of the program ends a process with such a thread.
           onStuck: () => void process.kill(process.pid, 'SIGKILL'),

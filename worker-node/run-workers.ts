@@ -31,7 +31,7 @@ export interface RunWorkersOptions {
   /** Name of this machine in the run. */
   readonly name: string;
   readonly workers: number | 'auto';
-  /** Threads of each worker's native engine. @default its share of the cores */
+  /** Threads of each worker's engine. @default native: its share of the cores; WebAssembly: 1 */
   readonly threads?: number | undefined;
   /** GPUs, one worker each. */
   readonly devices?: Devices | undefined;
@@ -68,15 +68,18 @@ export interface WorkerProgram {
  * Runs one worker in this process, or several in processes of their own, until the run is over or the signal is aborted.
  * @returns the exit code of this process: 0 only if the run is over
  */
-export async function runWorkers(options: RunWorkersOptions): Promise<number> {
-  const { url, name, threads, devices, signal, info, note } = options;
+export async function runWorkers(given: RunWorkersOptions): Promise<number> {
+  const { url, name, devices, isSibling, signal, info, note } = given;
   const clock = systemClock(globalThis);
-  const place = options.urlFile ?? formatCoordinatorLink({ url });
+  const place = given.urlFile ?? formatCoordinatorLink({ url });
   const report = new MachineReport({ name, url: place, info, note, clock });
-  const { workers: specs, engine } = await chooseWorkers(options);
+  const { workers: specs, engine, threads } = await chooseWorkers(given);
+  const options = { ...given, threads };
   if (signal.aborted) return ExitCode.interrupted;
   try {
-    if (specs.length > 1 || devices !== undefined)
+    // Among many threads one is more likely to end: the process is then started again.
+    const isSupervised = !isSibling && threads !== undefined && threads > 1;
+    if (specs.length > 1 || devices !== undefined || isSupervised)
       return await runProcesses(createProcessGroup({ ...options, engine }, specs, report));
     if (threads !== undefined) process.env.TF_NUM_INTRAOP_THREADS = String(threads);
     return await runSingleWorker(options, report);
@@ -107,6 +110,7 @@ async function runSingleWorker(options: RunWorkersOptions, report: MachineReport
       name,
       machine: options.machine,
       engine,
+      threads: options.threads,
       sampleCacheBytes: options.sampleCacheBytes,
       threadFile: program.threadFile,
       signal,
@@ -130,21 +134,25 @@ async function runSingleWorker(options: RunWorkersOptions, report: MachineReport
 }
 
 /** The workers of this machine: one for each GPU of `devices`, or as many as asked for. */
-async function chooseWorkers(options: RunWorkersOptions): Promise<WorkerGroup> {
+async function chooseWorkers(
+  options: RunWorkersOptions,
+): Promise<WorkerGroup & Pick<RunWorkersOptions, 'threads'>> {
   const { name, devices, engine, workers, threads, program, signal, info } = options;
   const command = [process.execPath, program.programFile] as const;
   if (devices !== undefined) {
     if (workers !== 'auto')
       throw new Error('--devices makes one worker for each GPU; omit --workers and GRADCAST_WORKERS.');
-    return chooseDeviceWorkers({ ...options, ...program, devices, command });
+    return { ...(await chooseDeviceWorkers({ ...options, ...program, devices, command })), threads };
   }
-  const count =
+  const chosen =
     workers === 'auto'
       ? await chooseWorkerCountHere(command, { engine, threads, signal, note: info })
-      : workers;
-  if (count === 1) return { engine, workers: [{ name, env: {} }] };
+      : { workers, threads };
+  const count = chosen.workers;
+  if (count === 1) return { engine, threads: chosen.threads, workers: [{ name, env: {} }] };
   return {
     engine,
+    threads: chosen.threads,
     workers: Array.from({ length: count }, (_, i) => ({ name: `${name}-${i + 1}`, env: {} })),
   };
 }
@@ -167,6 +175,7 @@ function createProcessGroup(
       : ['--url-file', options.urlFile];
   const coordinator = ofEnv === null ? ofArgs : [];
   const args = ['--workers', '1', '--engine', engine, ...childOptions];
+  if (threads !== undefined) args.push('--threads', String(threads));
   if (options.fingerprints !== undefined) args.push('--fingerprint', options.fingerprints.join(','));
   if (options.trust !== undefined) args.push('--trust', options.trust.join(','));
   const fairShare = String(threadsPerWorker(availableParallelism(), workers.length));

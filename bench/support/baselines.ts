@@ -30,6 +30,7 @@ export const BASELINES = {
   'native-1': 'gradcast distributed step, 1 native worker',
   'native-2': 'gradcast distributed step, 2 native workers',
   'wasm-2': 'gradcast distributed step, 2 wasm workers',
+  'wasm-threads': 'gradcast distributed step, 1 wasm worker with 2 threads',
 } as const;
 export type BaselineName = keyof typeof BASELINES;
 
@@ -79,6 +80,8 @@ export async function startBaselines(options: BaselineOptions): Promise<Baseline
         return distributed(name, 'native', 2);
       case 'wasm-2':
         return distributed(name, 'wasm', 2);
+      case 'wasm-threads':
+        return distributed(name, 'wasm', 1, 2);
     }
   }
 
@@ -98,8 +101,18 @@ export async function startBaselines(options: BaselineOptions): Promise<Baseline
     return forked(name, 'native-variant', [name, String(batch)], (answer) => (answer as VariantTimes).stepMs);
   }
 
-  function distributed(name: BaselineName, engine: 'native' | 'wasm', workers: number): Promise<Baseline> {
-    const args = [engine, String(workers), String(batch)];
+  function distributed(
+    name: BaselineName,
+    engine: 'native' | 'wasm',
+    workers: number,
+    engineThreads?: number,
+  ): Promise<Baseline> {
+    const args = [
+      engine,
+      String(workers),
+      String(batch),
+      ...(engineThreads === undefined ? [] : [String(engineThreads)]),
+    ];
     return forked(name, 'distributed-run', args, (times) => times as number[], engine);
   }
 

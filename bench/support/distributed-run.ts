@@ -1,11 +1,11 @@
 // A small distributed run: a coordinator in this process, and workers as `train` starts them. Answers every number with the
 // milliseconds of that many steps, with sockets, sum, Adadelta and broadcast.
-// Arguments: engine, workers, batch
+// Arguments: engine, workers, batch, and the threads of each worker if not chosen by it
 import { startLocalWorkers } from '../../coordinator/pool/local-workers.ts';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import { startInProcessCoordinator } from './in-process-coordinator.ts';
 
-const [, , engine = 'wasm', workersText = '2', batchText = '128'] = process.argv;
+const [, , engine = 'wasm', workersText = '2', batchText = '128', threadsText] = process.argv;
 const workers = Number(workersText);
 const here = await startInProcessCoordinator({ workers, batch: Number(batchText), batches: 16 });
 const local = startLocalWorkers({
@@ -13,6 +13,7 @@ const local = startLocalWorkers({
   command: [process.execPath, 'bin/gradcast.js'],
   url: here.url,
   engine: engine as EngineChoice,
+  threads: threadsText === undefined ? undefined : Number(threadsText),
   onLine: (line) => process.stderr.write(`${line}\n`),
 });
 void local.exited.then((output) => {

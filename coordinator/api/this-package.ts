@@ -3,18 +3,19 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import type { RunProgram } from '../commands/run-session.ts';
+import type { LocalWorkerCount } from '../pool/local-workers.ts';
 
 /** The parts of this package that a run starts. */
 export interface ThisPackage extends RunProgram {
   readonly version: string;
-  /** Number of workers that compute fastest on this machine, which it may measure for some seconds. */
+  /** Workers, and their threads, that compute fastest on this machine, which it may measure for some seconds. */
   readonly chooseWorkerCount: (options: {
     readonly engine: EngineChoice;
     readonly threads: number | undefined;
     readonly isExact: boolean;
     readonly note: (line: string) => void;
     readonly signal: AbortSignal;
-  }) => Promise<number>;
+  }) => Promise<LocalWorkerCount>;
 }
 
 let found: ThisPackage | null = null;

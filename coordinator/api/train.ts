@@ -4,6 +4,7 @@ import type { Codec } from '../../shared/codec/codec.ts';
 import { ENGINE_CHOICES, type EngineChoice } from '../../shared/engine/engine-choice.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import type { Job } from '../../shared/model/job.ts';
+import type { LocalWorkerCount } from '../pool/local-workers.ts';
 import { keyName, type OptionName } from '../../shared/util/option-names.ts';
 import { runTraining, type RunSettings } from '../commands/run-training.ts';
 import { LINK_CODECS, type CodecChoice } from '../links/codecs.ts';
@@ -54,7 +55,16 @@ export interface TrainOptions {
    * Number of workers in processes of their own on this machine. `auto` takes what computes fastest, a function chooses once the job
    * is known. @default 'auto'; 0 with a coordinator or an engine of your own
    */
-  readonly workers?: number | 'auto' | ((job: Job) => number | Promise<number>) | undefined;
+  readonly workers?:
+    | number
+    | 'auto'
+    | ((job: Job) => number | LocalWorkerCount | Promise<number | LocalWorkerCount>)
+    | undefined;
+  /**
+   * Threads of each of these workers' engine: native TensorFlow's, or engine threads of WebAssembly, which share one set of weights and
+   * answer with one gradient. @default native: its share of the cores, or 1 in an exact run; WebAssembly: 1, or chosen with `auto`
+   */
+  readonly threads?: number | undefined;
   /** Engine of these workers; or an engine of your own, which computes in this process. @default 'auto' */
   readonly engine?: EngineChoice | Engine | undefined;
   /** Encoding of gradients and weights; an exact run always uses float32. @default 'auto' */
@@ -134,6 +144,7 @@ const whole = (min: number, max = Number.MAX_SAFE_INTEGER) =>
 const object = v.looseObject({});
 const optionFields = {
   workers: v.optional(v.union([whole(0, 1_000), v.literal('auto'), v.function()])),
+  threads: v.optional(whole(1, 1_024)),
   engine: v.optional(v.union([v.picklist(ENGINE_CHOICES), v.looseObject({ load: v.function() })])),
   codec: v.optional(v.union([v.picklist(['auto', ...Object.keys(LINK_CODECS)]), object])),
   coordinator: v.optional(object),
@@ -198,10 +209,13 @@ async function runTask(task: Task, options: TrainOptions, controls: RunControls)
     isTerminated: options.isTerminated,
     async chooseWorkerCount(job) {
       const { workers = typeof engine === 'string' && coordinator === undefined ? 'auto' : 0 } = options;
-      if (typeof workers === 'function') return workers(job);
-      if (workers !== 'auto') return workers;
+      if (typeof workers === 'function') {
+        const count = await workers(job);
+        return typeof count === 'number' ? { workers: count, threads: options.threads } : count;
+      }
+      if (workers !== 'auto') return { workers, threads: options.threads };
       const isExact = job.microShard !== undefined;
-      const threads = isExact ? 1 : undefined;
+      const threads = options.threads ?? (isExact ? 1 : undefined);
       const note = (line: string): void => report.info(line);
       return program.chooseWorkerCount({ engine: settings.engine, threads, isExact, note, signal });
     },

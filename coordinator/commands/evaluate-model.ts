@@ -20,6 +20,7 @@ import { loadCustomCode, loadModel } from '../run/model-folder.ts';
 import { Interrupted } from '../training/errors.ts';
 import { chooseMeasuredData } from './measured-data.ts';
 import { withCoordinator, type RunProgram } from './run-session.ts';
+import type { LocalWorkerCount } from '../pool/local-workers.ts';
 
 export interface EvaluateModelFlags extends Omit<DataFlags, 'seed'> {
   readonly engine: EngineChoice;
@@ -43,7 +44,7 @@ export interface EvaluateModelOptions {
   readonly report: Reporter;
   readonly signal: AbortSignal;
   /** Number of local workers. Called once, after model and data are loaded. */
-  readonly chooseWorkerCount: () => Promise<number>;
+  readonly chooseWorkerCount: () => Promise<LocalWorkerCount>;
   /** Opens the engine that predicts each sample. */
   readonly openEngine: () => Promise<CoordinatorEngine>;
 }
@@ -72,11 +73,12 @@ export async function evaluateModel(
     for (const line of describeTransposition(dataset)) report.warn(line);
     const readers = outputReaders(job, { preprocessing, classNames: classNames ?? dataset.classNames });
     checkMatrixFile(flags.csv, job, readers);
-    const workers = await chooseWorkerCount();
+    const { workers, threads } = await chooseWorkerCount();
     if (signal.aborted) return null;
     const session = {
       engine: flags.engine,
       workers,
+      threads,
       host: '127.0.0.1',
       port: 0,
       job,

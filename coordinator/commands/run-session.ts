@@ -13,6 +13,7 @@ import { waitForWorkers } from '../pool/wait-for-workers.ts';
 import type { OpenCoordinatorEngine } from '../integrity/reference-engine.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { Certificate } from '../server/tls.ts';
+import type { ShownRun } from '../observe/run-details.ts';
 import { Interrupted, RunAborted } from '../training/errors.ts';
 
 /** The program that the coordinator runs in. */
@@ -25,7 +26,7 @@ export interface RunProgram {
   readonly openCoordinatorEngine: OpenCoordinatorEngine;
 }
 
-export interface RunSessionOptions {
+export interface RunSessionOptions extends ShownRun {
   readonly job: Job;
   /** Custom code of the job. @default none */
   readonly customCode?: CodeBundle | undefined;
@@ -47,6 +48,8 @@ export interface RunSessionOptions {
   readonly ownEngine?: Engine | undefined;
   /** Number of local workers; 0 for none. */
   readonly workers: number;
+  /** Threads of each local worker's engine. @default chosen by the workers; 1 in an exact run */
+  readonly threads?: number | undefined;
   /** Number of workers that must be connected before anything is computed. @default as many as there are local workers */
   readonly minWorkers?: number | undefined;
   /** See CoordinatorOptions. */
@@ -136,8 +139,8 @@ export async function withCoordinator<Result>(
           engine: options.engine,
           // It is the code of the person who starts them.
           trust: job.customCode?.hash,
-          // The number of threads changes the bits of a gradient.
-          threads: job.microShard === undefined ? undefined : 1,
+          // The number of native TensorFlow's threads changes the bits of a gradient.
+          threads: options.threads ?? (job.microShard === undefined ? undefined : 1),
           onLine(line) {
             if (!isClosing) report.info(line);
           },

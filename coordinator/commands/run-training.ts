@@ -40,6 +40,7 @@ import { checkRunExports, exportRun } from './export-model.ts';
 import { describeSource } from '../task/data.ts';
 import { prepareRun, type PreparedRun, type PrepareRunFlags } from './prepare-run.ts';
 import { withCoordinator, type RunProgram } from './run-session.ts';
+import type { LocalWorkerCount } from '../pool/local-workers.ts';
 
 /** Settings of a run. */
 export interface RunSettings extends PrepareRunFlags, HttpsFlags {
@@ -74,7 +75,7 @@ export interface TrainingRunOptions {
   /** See TrainOptions. @default never */
   readonly isTerminated?: (() => boolean) | undefined;
   /** Chooses the number of local workers. Called once, before the port is opened. */
-  readonly chooseWorkerCount: (job: Job) => Promise<number>;
+  readonly chooseWorkerCount: (job: Job) => Promise<LocalWorkerCount>;
   /** Called when workers can join. @param urls addresses of the coordinator, the nearest first */
   readonly onListening: (urls: readonly string[], tls: Certificate | undefined) => void | Promise<void>;
   /** Called in their order while the run trains. @default none */
@@ -157,17 +158,20 @@ async function trainPrepared(
   checkMonitors(options.callbacks ?? [], job);
   await checkModel(prepared, settings.model !== undefined || settings.loss !== undefined, program, report);
   await checkRunExports(settings.export, prepared);
-  const workers = await options.chooseWorkerCount(job);
+  const { workers, threads } = await options.chooseWorkerCount(job);
   if (signal.aborted) return null;
-  warnOfShardStatistics(job, { ...settings, workers }, report);
+  warnOfShardStatistics(job, { ...settings, workers: workers * (threads ?? 1) }, report);
   return withCoordinator(
     {
       ...settings,
       coordinator,
       workers,
+      threads,
       codecs: codecRuleFor(job, settings.codec),
       job,
       customCode: custom,
+      weightNames: prepared.weightNames,
+      shownData: dataset,
       history,
       engineFingerprint,
       tls,

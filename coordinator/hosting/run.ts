@@ -5,6 +5,7 @@ import type { Job } from '../../shared/model/job.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { BottleneckReporter } from '../observe/bottleneck-reporter.ts';
 import { Feed } from '../observe/feed.ts';
+import type { ShownRun } from '../observe/run-details.ts';
 import { logClients, Notices, type ClientLog } from '../observe/notices.ts';
 import { exactMode } from '../modes/exact-mode.ts';
 import { EngineFingerprints } from '../modes/fingerprints.ts';
@@ -21,7 +22,7 @@ import { bucketOffsets } from '../weights/bucket-offsets.ts';
 
 import type { ConnectionHandler } from '../server/websocket.ts';
 import type { Connection } from '../../shared/protocol/transport.ts';
-export interface RunOptions {
+export interface RunOptions extends ShownRun {
   readonly job: Job;
   readonly token?: string | undefined;
   readonly maxWorkers: number;
@@ -118,6 +119,8 @@ export function openRun(options: RunOptions): Run {
     clock,
     pool,
     epochs: options.history,
+    weightNames: options.weightNames,
+    shownData: options.shownData,
     advice: () => bottleneckReporter.advice,
     notices: () => notices.all,
     addresses: options.addresses,

@@ -1,3 +1,4 @@
+import type { ShardId, Step } from '../../shared/protocol/messages.ts';
 import { median } from '../../shared/util/median.ts';
 
 /** Medians of a worker's recent training shards. */
@@ -7,6 +8,22 @@ export interface ShardStats {
   readonly turnaroundMs: number;
   /** Computing time, as the worker reports it. */
   readonly computeMs: number;
+}
+
+/** Times of one training shard, in milliseconds of the coordinator's clock. */
+export interface ShardTiming {
+  readonly step: Step;
+  readonly shard: ShardId;
+  readonly samples: number;
+  readonly assignedMs: number;
+  /** Null until the shard is answered. */
+  readonly answer: {
+    readonly atMs: number;
+    /** Computing time, as the worker reports it. */
+    readonly computeMs: number;
+    /** Between the first and the last byte of the answer, or of its last bucket. */
+    readonly receiveMs: number;
+  } | null;
 }
 
 /** Measurements of a link and its worker, with the codecs that are in use. */
@@ -30,6 +47,8 @@ const UPLOAD_WINDOW = 16;
 const MAX_RTTS = 20;
 const MIN_ANSWERS = 2;
 const MIN_BYTES = 32 << 10;
+/** Shards of one step: a worker usually has one, and some more if others leave. */
+const MAX_TIMINGS = 16;
 
 /** Measures one link. Its stats are medians of recent measurements, so that one slow message changes nothing. */
 export class LinkMeter {
@@ -39,6 +58,28 @@ export class LinkMeter {
   #shards: ShardStats[] = [];
   /** Number of answers to ignore: the first one after a codec switch still waits for whole weights. */
   #answersToSkip = 0;
+  #timings: ShardTiming[] = [];
+  #lastReceiveMs = 0;
+
+  /** Timings of the shards of the last training step that the worker took part in, in the order of assignment. */
+  get timings(): readonly ShardTiming[] {
+    return this.#timings;
+  }
+
+  /** Records the assignment of a training shard. */
+  recordAssignment(shard: Omit<ShardTiming, 'answer'>): void {
+    if (this.#timings[0]?.step !== shard.step) this.#timings = [];
+    pushRecent(this.#timings, { ...shard, answer: null }, MAX_TIMINGS);
+  }
+
+  /** Records the end of an assigned training shard; nothing if a later step has begun. */
+  recordEnd(shard: ShardId, atMs: number, computeMs: number): void {
+    this.#timings = this.#timings.map((timing) =>
+      timing.shard === shard
+        ? { ...timing, answer: { atMs, computeMs, receiveMs: this.#lastReceiveMs } }
+        : timing,
+    );
+  }
 
   /**
    * Records the measurements of one ping.
@@ -57,6 +98,7 @@ export class LinkMeter {
 
   /** @param elapsedMs between the first and the last of these bytes */
   recordUpload(bytes: number, elapsedMs: number): void {
+    this.#lastReceiveMs = elapsedMs;
     if (bytes >= MIN_BYTES) pushRecent(this.#up, elapsedMs / bytes, UPLOAD_WINDOW);
   }
 

@@ -1,41 +1,9 @@
-import { childrenOf } from '../../shared/model/pairwise-sum.ts';
+import { halveBlock, microShardCount } from '../../shared/model/micro-shard-blocks.ts';
 import type { Range } from '../../shared/util/range.ts';
 import type { Assignment } from '../scheduling/partition.ts';
 
-/*
- * Splits of a batch for pairwise sums (shared/model/pairwise-sum.ts): every range of samples is a whole block of the binary tree
- * whose leaves are micro-shards.
- */
-
-/** Number of micro-shards in a range; the last one may be smaller. */
-export const microShardCount = ({ from, to }: Range, microShardSize: number): number =>
-  Math.ceil((to - from) / microShardSize);
-
 /** Smallest power of two that is not below `count`. */
 const nextPowerOfTwo = (count: number): number => 2 ** Math.ceil(Math.log2(count));
-
-/** The two halves of a block; the block itself if it has one micro-shard. */
-export function halveBlock({ from, to }: Range, microShardSize: number): Range[] {
-  const children = childrenOf({ from: from / microShardSize, to: Math.ceil(to / microShardSize) });
-  if (children === null) return [{ from, to }];
-  const middle = children[0].to * microShardSize;
-  return [
-    { from, to: middle },
-    { from: middle, to },
-  ];
-}
-
-/** Splits a block into at least `parts` blocks, if it has that many micro-shards. Splits the largest blocks first. */
-export function splitBlock({ from, to }: Range, microShardSize: number, parts: number): Range[] {
-  let blocks: Range[] = [{ from, to }];
-  while (blocks.length < parts) {
-    const largestCount = Math.max(...blocks.map((block) => microShardCount(block, microShardSize)));
-    if (largestCount <= 1) break;
-    const largest = blocks.findIndex((block) => microShardCount(block, microShardSize) === largestCount);
-    blocks = blocks.flatMap((block, i) => (i === largest ? halveBlock(block, microShardSize) : [block]));
-  }
-  return blocks;
-}
 
 /**
  * Assigns each worker as many micro-shards as its share has, in as few blocks as possible. Each share is split into powers of

@@ -1,8 +1,9 @@
 import { codecKernels } from '../../shared/codec/kernels/simd.ts';
 import { addScores, type Score } from '../../shared/model/scoring.ts';
+import { microShardCount, splitBlock } from '../../shared/model/micro-shard-blocks.ts';
 import { PairwiseSum } from '../../shared/model/pairwise-sum.ts';
 import type { Range } from '../../shared/util/range.ts';
-import { alignedBlocks, microShardCount, splitBlock } from './aligned-blocks.ts';
+import { alignedBlocks } from './aligned-blocks.ts';
 import type { EngineFingerprints } from './fingerprints.ts';
 import { SAMPLES_PER_EVALUATION_SHARD, type GradientSum, type RunMode } from './run-mode.ts';
 

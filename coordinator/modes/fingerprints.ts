@@ -87,7 +87,8 @@ export class EngineFingerprints {
       return 'use the same engine, with --threads 1, below relays and beside them.';
     if (expected.backend !== engine.backend)
       return `the other workers use ${expected.backend}, not ${engine.backend}.`;
-    if (expected.threads !== engine.threads)
+    // Threads of a WebAssembly engine compute blocks of the same tree.
+    if (expected.threads !== engine.threads && engine.backend !== 'wasm')
       return `use --threads ${expected.threads}, like the other workers.`;
     if (expected.version !== engine.version)
       return `the others have ${expected.backend} ${expected.version}, not ${engine.version}.`;

@@ -5,6 +5,7 @@ import type { Job } from '../../shared/model/job.ts';
 import { Scoring } from '../../shared/model/scoring.ts';
 import { openFrame } from '../../shared/protocol/frame.ts';
 import {
+  MAX_TIMELINE_SHARDS,
   PROTOCOL_VERSION,
   type CurvePoint,
   type EpochRecord,
@@ -12,6 +13,7 @@ import {
   type Notice,
   type ProgressMessage,
   type RunMessage,
+  type StepTimeline,
   type WorkerRow,
 } from '../../shared/protocol/messages.ts';
 import type { Connection } from '../../shared/protocol/transport.ts';
@@ -22,8 +24,9 @@ import type { WorkerPool } from '../pool/pool.ts';
 import { remainingSeconds, type StepReport, type TrainingListener } from '../report/reporter.ts';
 import { TrainingCurve, WorkerActivity, type RecentActivity } from './rolling-stats.ts';
 import { Observers } from './observers.ts';
+import { RunDetails, type ShownRun } from './run-details.ts';
 
-export interface FeedOptions {
+export interface FeedOptions extends ShownRun {
   readonly job: Job;
   readonly clock: Clock;
   readonly pool: Pick<WorkerPool, 'workers'>;
@@ -71,6 +74,9 @@ export class Feed implements TrainingListener {
   #weightsSentMs = -Infinity;
   /** Time of the last message with the rows of workers; -Infinity if the next one must have them. */
   #rowsSentMs = -Infinity;
+  /** The first step since observers were last sent one. */
+  #timeline: StepTimeline | null = null;
+  #isTimelineSent = false;
   /** Reason for the end of the run; null before its end. */
   #finishReason: string | null = null;
   #cancelTick: () => void;
@@ -79,7 +85,13 @@ export class Feed implements TrainingListener {
     this.#options = options;
     const { clock, maxObservers, job } = options;
     this.#curve = new TrainingCurve(MAX_CURVE_POINTS, new Scoring(job));
-    this.#observers = new Observers({ clock, maxObservers, createPingId: () => randomInt(MAX_PING_ID) });
+    const details = new RunDetails(job, options);
+    this.#observers = new Observers({
+      clock,
+      maxObservers,
+      createPingId: () => randomInt(MAX_PING_ID),
+      createDetails: () => details.frame(),
+    });
     this.#epochs = [...(options.epochs ?? [])];
     this.#stepsPerEpoch = Math.ceil(options.job.data.trainSamples / options.job.batchSize);
     this.#cancelTick = options.clock.after(PROGRESS_INTERVAL_MS, () => this.#tick());
@@ -111,6 +123,11 @@ export class Feed implements TrainingListener {
     const { epoch, step, batch } = report;
     this.#activity.stepFinished(this.#options.pool.workers.values(), batch.samples);
     const stepOfRun = (epoch - 1) * this.#stepsPerEpoch + step;
+    if (this.#timeline === null || (this.#isTimelineSent && this.#observers.count > 0)) {
+      const { clock, pool } = this.#options;
+      this.#timeline = traceStep(stepOfRun, report.weights.step - 1, pool.workers.values(), clock.now());
+      this.#isTimelineSent = false;
+    }
     const point = this.#curve.add(stepOfRun, batch.samples, batch);
     if (point !== null && this.#observers.count > 0) this.#newPoints.push(point);
   }
@@ -171,7 +188,9 @@ export class Feed implements TrainingListener {
   #sendProgress(hasRows: boolean): void {
     this.#observers.broadcast(this.#progressMessage(hasRows));
     this.#newPoints = [];
-    if (hasRows) this.#rowsSentMs = this.#options.clock.now();
+    if (!hasRows) return;
+    this.#rowsSentMs = this.#options.clock.now();
+    this.#isTimelineSent = true;
   }
 
   /** Whether the next message has the rows of workers. Those of many workers are sent less often. */
@@ -218,6 +237,7 @@ export class Feed implements TrainingListener {
       ...(hasRows ? { workers: rows.map((worker) => workerRow(worker, this.#activity.get(worker))) } : {}),
       ...(rows.length === workers.length ? {} : { workerCount: workers.length }),
       slowest,
+      ...(hasRows && this.#timeline !== null ? { timeline: this.#timeline } : {}),
       ...(advice === null ? {} : { advice }),
       ...(notices.length === 0 ? {} : { notices }),
     };
@@ -255,6 +275,41 @@ function workerRow(worker: Worker, { share, samplesPerSecond }: RecentActivity):
     bytesDown,
     standby: isStandby,
     codecs: codecLabel(link),
+  };
+}
+
+/**
+ * Timeline of a step that has just ended.
+ * @param stepOfRun number for people, from 1
+ * @param step number of the step in its shards
+ * @returns null if no worker has measured it, as after a restart
+ */
+function traceStep(
+  stepOfRun: number,
+  step: number,
+  workers: Iterable<Worker>,
+  nowMs: number,
+): StepTimeline | null {
+  const timings = [...workers].flatMap(({ id, link }) =>
+    link.meter.timings.filter((timing) => timing.step === step).map((timing) => ({ id, ...timing })),
+  );
+  const startMs = Math.min(...timings.map(({ assignedMs }) => assignedMs));
+  const shards = timings
+    .map(({ id, samples, assignedMs, answer }) => ({
+      id,
+      samples,
+      startMs: assignedMs - startMs,
+      computeMs: answer?.computeMs ?? 0,
+      receiveMs: answer?.receiveMs ?? 0,
+      endMs: answer === null ? null : answer.atMs - startMs,
+    }))
+    .sort((a, b) => (b.endMs ?? Infinity) - (a.endMs ?? Infinity));
+  if (shards.length === 0) return null;
+  return {
+    step: stepOfRun,
+    durationMs: nowMs - startMs,
+    shards: shards.slice(0, MAX_TIMELINE_SHARDS),
+    omitted: Math.max(0, shards.length - MAX_TIMELINE_SHARDS),
   };
 }
 

@@ -13,6 +13,8 @@ export interface ObserversOptions {
   readonly maxObservers?: number | undefined;
   /** Returns the number of a new ping: an integer that clients cannot guess. */
   readonly createPingId: () => number;
+  /** Creates the answer to a request for details. */
+  readonly createDetails: () => Promise<Uint8Array>;
 }
 
 const MAX_OBSERVERS = 1_000;
@@ -33,6 +35,7 @@ interface Observer {
   wantsWeights: boolean;
   /** Whether it wants the weights at the end of the run. */
   wantsFinal: boolean;
+  hasDetails: boolean;
   /** Time of its last ping, or of its connection. */
   pingedMs: number;
   /** Number of the unanswered ping; null if there is none. */
@@ -40,7 +43,7 @@ interface Observer {
 }
 
 /**
- * Read-only clients. Only `pong` and `snapshot` are accepted from them. Each must answer pings whose numbers it cannot
+ * Read-only clients. Only `pong`, `snapshot` and `inspect` are accepted from them. Each must answer pings whose numbers it cannot
  * guess, so that a client that does not read is disconnected.
  */
 export class Observers {
@@ -82,6 +85,7 @@ export class Observers {
       block,
       wantsWeights: false,
       wantsFinal: false,
+      hasDetails: false,
       pingedMs,
       pingId: null,
     };
@@ -167,6 +171,17 @@ export class Observers {
     this.#observers.delete(observer);
   }
 
+  /** @throws ProtocolError (tooManyMessages) at the second request */
+  #sendDetails(observer: Observer): void {
+    if (observer.hasDetails) {
+      throw new ProtocolError(CloseCode.tooManyMessages, 'Observers may ask for details once.');
+    }
+    observer.hasDetails = true;
+    void this.#options.createDetails().then((frame) => {
+      if (this.#observers.has(observer)) observer.connection.send(frame);
+    });
+  }
+
   #onFrame(observer: Observer, frame: Uint8Array): void {
     if (!this.#observers.has(observer)) return;
     try {
@@ -174,6 +189,10 @@ export class Observers {
       const { message } = parseFromWorker(frame);
       if (message.type === 'pong') {
         if (message.id === observer.pingId) observer.pingId = null;
+        return;
+      }
+      if (message.type === 'inspect') {
+        this.#sendDetails(observer);
         return;
       }
       if (message.type !== 'snapshot') {

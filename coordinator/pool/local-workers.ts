@@ -2,6 +2,13 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 
+/** Workers in processes of their own on this machine. */
+export interface LocalWorkerCount {
+  readonly workers: number;
+  /** Threads of each worker's engine. @default chosen by the workers */
+  readonly threads?: number | undefined;
+}
+
 export interface LocalWorkersOptions {
   readonly count: number;
   /** Program and first arguments that run gradcast. */
@@ -13,7 +20,7 @@ export interface LocalWorkersOptions {
   readonly engine: EngineChoice;
   /** SHA-256 of the custom code that the workers run. @default none */
   readonly trust?: string | undefined;
-  /** Threads of each worker's native engine. @default chosen by the workers */
+  /** Threads of each worker's engine. @default chosen by the workers */
   readonly threads?: number | undefined;
   readonly onLine: (line: string) => void;
 }

@@ -451,6 +451,7 @@ export class WorkerPool {
       case 'hello':
       case 'watch':
       case 'snapshot':
+      case 'inspect':
         throw new ProtocolError(CloseCode.unexpected, `A ${message.type} after the welcome.`);
       case 'ready':
         if (!this.#preparing.has(worker.id))

@@ -300,6 +300,7 @@ export class RunningRound implements AsyncIterable<ReceivedPart> {
 
   #perform(effects: RoundTransition[1]): void {
     const { pool, sender } = this.#options;
+    const { task, step } = this.#request;
     for (const effect of effects) {
       if (effect.type === 'complete') {
         this.#end(null);
@@ -309,7 +310,11 @@ export class RunningRound implements AsyncIterable<ReceivedPart> {
       if (worker === undefined) continue;
       const shards = this.#assigned.get(worker.id) ?? new Set();
       this.#assigned.set(worker.id, shards.add(effect.shard.id));
-      sender.send(worker, this.#request.task, this.#request, effect.shard);
+      if (task === 'train') {
+        const { id, from, to, assignedAtMs } = effect.shard;
+        worker.link.meter.recordAssignment({ step, shard: id, samples: to - from, assignedMs: assignedAtMs });
+      }
+      sender.send(worker, task, this.#request, effect.shard);
     }
   }
 
@@ -431,6 +436,7 @@ export class RunningRound implements AsyncIterable<ReceivedPart> {
     if (result === null) return;
     const { samples, computeMs } = result;
     link.meter.recordAnswer({ samples, turnaroundMs: nowMs - shard.assignedAtMs, computeMs });
+    link.meter.recordEnd(shard.id, nowMs, computeMs);
   }
 
   #dropOverdue(): void {

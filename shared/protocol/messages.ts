@@ -103,6 +103,12 @@ const snapshot = v.object({
   atEnd: v.optional(v.boolean()),
 } satisfies SchemaFields<Snapshot>);
 
+/** Request of an observer for what pages show of the model and the data; once a connection. */
+interface Inspect {
+  readonly type: 'inspect';
+}
+const inspect = v.object({ type: v.literal('inspect') } satisfies SchemaFields<Inspect>);
+
 /** The worker has built the job's model and accepts shards. */
 export interface Ready {
   readonly type: 'ready';
@@ -220,12 +226,23 @@ interface Pong {
 const pong = v.object({ type: v.literal('pong'), id: count } satisfies SchemaFields<Pong>);
 
 export type FromWorker =
-  Hello | Watch | Snapshot | Ready | GradientMessage | EvaluationMessage | Failed | Missing | Leaving | Pong;
+  | Hello
+  | Watch
+  | Snapshot
+  | Inspect
+  | Ready
+  | GradientMessage
+  | EvaluationMessage
+  | Failed
+  | Missing
+  | Leaving
+  | Pong;
 /** @internal */
 export const fromWorkerSchema: v.GenericSchema<unknown, FromWorker> = v.variant('type', [
   hello,
   watch,
   snapshot,
+  inspect,
   ready,
   gradient,
   evaluation,
@@ -515,6 +532,50 @@ const slowest = v.object({
   cause: v.picklist(['compute', 'link']),
 } satisfies SchemaFields<Slowest>);
 
+/** One shard of a step, in milliseconds since the step's first assignment. */
+export interface TimelineShard {
+  /** Worker that computed it. */
+  readonly id: string;
+  readonly samples: number;
+  /** Assignment of the shard. */
+  readonly startMs: number;
+  /** Computing time that the worker reported. 0 without an answer. */
+  readonly computeMs: number;
+  /** Between the first and the last byte of the answer. */
+  readonly receiveMs: number;
+  /** Arrival of the answer; null if the step did not wait for it. */
+  readonly endMs: number | null;
+}
+const timelineShard = v.object({
+  id: text(40),
+  samples: positive,
+  startMs: notNegative,
+  computeMs: notNegative,
+  receiveMs: notNegative,
+  endMs: v.nullable(notNegative),
+} satisfies SchemaFields<TimelineShard>);
+
+/** Largest number of shards in a timeline: the ones that were answered last. */
+export const MAX_TIMELINE_SHARDS = 64;
+
+/** A finished training step, worker by worker. */
+export interface StepTimeline {
+  /** Number of the step in the whole run, from 1. */
+  readonly step: number;
+  /** Time from the first assignment until the weights were updated. */
+  readonly durationMs: number;
+  /** Those that were answered last, the last one first. */
+  readonly shards: TimelineShard[];
+  /** Number of further shards, answered before. */
+  readonly omitted: number;
+}
+const timeline = v.object({
+  step: positive,
+  durationMs: notNegative,
+  shards: v.pipe(v.array(timelineShard), v.maxLength(MAX_TIMELINE_SHARDS)),
+  omitted: count,
+} satisfies SchemaFields<StepTimeline>);
+
 export interface RunMessage {
   readonly type: 'run';
   readonly protocol: number;
@@ -568,6 +629,8 @@ export interface ProgressMessage {
   /** Number of workers, if there are more than rows. */
   readonly workerCount?: number | undefined;
   readonly slowest: Slowest | null;
+  /** A recent step, in messages that have `workers`. */
+  readonly timeline?: StepTimeline | undefined;
   /** Sentence about the bottleneck of a step and how to remove it. */
   readonly advice?: string | undefined;
   /** Workers that were refused, banned or put on standby. */
@@ -585,6 +648,7 @@ const progress = v.object({
   workers: v.optional(v.array(workerRow)),
   workerCount: v.optional(count),
   slowest: v.nullable(slowest),
+  timeline: v.optional(timeline),
   advice: v.optional(readable(1_000)),
   notices: v.optional(v.array(notice)),
 } satisfies SchemaFields<ProgressMessage>);
@@ -603,6 +667,27 @@ const epochDone = v.object({
   record: epochRecord,
 } satisfies SchemaFields<EpochMessage>);
 
+/** Largest number of test samples that pages show. */
+export const MAX_DETAIL_SAMPLES = 128;
+
+/** Test samples in the payload, as in a shard's, and names. */
+export interface DetailsMessage {
+  readonly type: 'details';
+  /** Number of test samples in the payload. */
+  readonly samples: number;
+  /** Names of the model's tensors, in the order of the job's layout. */
+  readonly weightNames?: string[] | undefined;
+  /** Names of the classes of the first target. */
+  readonly classNames?: string[] | undefined;
+}
+const names = v.optional(v.pipe(v.array(readable(200)), v.maxLength(4_096)));
+const details = v.object({
+  type: v.literal('details'),
+  samples: v.pipe(count, v.maxValue(MAX_DETAIL_SAMPLES)),
+  weightNames: names,
+  classNames: names,
+} satisfies SchemaFields<DetailsMessage>);
+
 export type FromCoordinator =
   | Welcome
   | WeightsMessage
@@ -615,7 +700,8 @@ export type FromCoordinator =
   | Finished
   | RunMessage
   | ProgressMessage
-  | EpochMessage;
+  | EpochMessage
+  | DetailsMessage;
 /** @internal */
 export const fromCoordinatorSchema: v.GenericSchema<unknown, FromCoordinator> = v.variant('type', [
   welcome,
@@ -630,4 +716,5 @@ export const fromCoordinatorSchema: v.GenericSchema<unknown, FromCoordinator> = 
   run,
   progress,
   epochDone,
+  details,
 ]);

@@ -167,6 +167,7 @@ function onMessage(state: SessionState, message: FromCoordinator, payload: Uint8
     case 'run':
     case 'progress':
     case 'epoch':
+    case 'details':
       throw unexpected(`A message of type ${message.type} is for observers, not for workers.`);
     case 'ping':
       return [state, [{ type: 'send', message: { type: 'pong', id: message.id } }]];

@@ -16,8 +16,11 @@ test.each([
   ['an exact run, which no measured engine computes', { engine: 'auto', workers: 2, isExact: true }, 0],
 ] as const)('a command with %s offers WebGPU as often as it is of use', async (_, options, times) => {
   const notes: string[] = [];
-  const count = await resolveWorkerCount({ ...options, note: (line) => void notes.push(line) }, context);
-  expect(count).toBe(options.workers);
+  const { workers } = await resolveWorkerCount(
+    { ...options, note: (line) => void notes.push(line) },
+    context,
+  );
+  expect(workers).toBe(options.workers);
   const offer = 'To measure the GPU: npx gradcast engine install --webgpu';
   expect(notes).toEqual(new Array<string>(times).fill(offer));
 });

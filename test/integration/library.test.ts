@@ -548,7 +548,7 @@ test.each<[object, object, string]>([
   ],
   [{ data: { x: [[1], [2, 3]], y: [0, 1] } }, {}, 'arrays: x is nested unevenly'],
   [{ data: { x: [1, 2], y: [0] } }, {}, 'arrays: x has 2 samples, and y has 1.'],
-  [{}, { worker: 2 }, 'train has no setting worker. It has workers, engine,'],
+  [{}, { worker: 2 }, 'train has no setting worker. It has workers, threads, engine,'],
   [{}, { workers: -1 }, 'train: workers is wrong'],
   [{}, { engine: 'gpu' }, 'train: engine is wrong'],
   [{}, { coordinator: {} }, 'The coordinator was not made by createCoordinator.'],

@@ -76,6 +76,7 @@ function realFrames({ job, initialWeights }: TestCoordinator): Uint8Array[] {
     message({ type: 'ready' }),
     message({ type: 'watch', protocol: PROTOCOL_VERSION }),
     message({ type: 'snapshot' }),
+    message({ type: 'inspect' }),
     message({ type: 'gradient', ...shard, offset: 0, result }, gradient),
     message({ type: 'gradient', step: 1, shard: 2, offset: 4 }, gradient),
     message({ type: 'evaluation', ...shard, result }),

@@ -1,4 +1,4 @@
-// Slow reference kernels in float64: one loop for each index of each formula.
+// Reference kernels in float64: one loop for each index of each formula.
 
 export interface ConvGeometry {
   readonly batch: number;
@@ -36,30 +36,35 @@ export function sized(g: ConvGeometry): Sized {
   return { outHeight, outWidth, top, left };
 }
 
-/** Calls back for each product of the convolution with the flat indices of input, filter and output. */
-function forEachProduct(
+/**
+ * Calls back for each input that meets a cell of a filter, with the flat indices of the input, of the first of its filter's values
+ * and of the first of its outputs. `count` values of the filter and outputs follow one another.
+ */
+function forEachTap(
   g: ConvGeometry,
   multiplier: number | undefined,
-  use: (x: number, filter: number, y: number) => void,
+  use: (x: number, filter: number, y: number, count: number) => void,
 ): void {
   const { outHeight, outWidth, top, left } = sized(g);
+  const count = multiplier ?? g.filters;
   const outChannels = multiplier === undefined ? g.filters : g.channels * multiplier;
+  const step = multiplier ?? 0;
   for (let n = 0; n < g.batch; n++)
     for (let oy = 0; oy < outHeight; oy++)
-      for (let ox = 0; ox < outWidth; ox++)
-        for (let ky = 0; ky < g.filterHeight; ky++)
-          for (let kx = 0; kx < g.filterWidth; kx++)
-            for (let c = 0; c < g.channels; c++) {
-              const y = oy * g.strideY + ky - top;
-              const x = ox * g.strideX + kx - left;
-              if (y < 0 || y >= g.height || x < 0 || x >= g.width) continue;
-              const xAt = ((n * g.height + y) * g.width + x) * g.channels + c;
-              const outAt = ((n * outHeight + oy) * outWidth + ox) * outChannels;
-              const tap = (ky * g.filterWidth + kx) * g.channels + c;
-              const many = multiplier ?? g.filters;
-              const first = multiplier === undefined ? 0 : c * multiplier;
-              for (let f = 0; f < many; f++) use(xAt, tap * many + f, outAt + first + f);
-            }
+      for (let ox = 0; ox < outWidth; ox++) {
+        const outAt = ((n * outHeight + oy) * outWidth + ox) * outChannels;
+        for (let ky = 0; ky < g.filterHeight; ky++) {
+          const y = oy * g.strideY + ky - top;
+          if (y < 0 || y >= g.height) continue;
+          for (let kx = 0; kx < g.filterWidth; kx++) {
+            const x = ox * g.strideX + kx - left;
+            if (x < 0 || x >= g.width) continue;
+            const xAt = ((n * g.height + y) * g.width + x) * g.channels;
+            const tap = (ky * g.filterWidth + kx) * g.channels;
+            for (let c = 0; c < g.channels; c++) use(xAt + c, (tap + c) * count, outAt + c * step, count);
+          }
+        }
+      }
 }
 
 type Values = ArrayLike<number>;
@@ -73,7 +78,10 @@ export function convFilterGradient(
 ): Float64Array {
   const many = multiplier ?? g.filters;
   const out = new Float64Array(g.filterHeight * g.filterWidth * g.channels * many);
-  forEachProduct(g, multiplier, (xAt, filterAt, yAt) => (out[filterAt]! += x[xAt]! * dy[yAt]!));
+  forEachTap(g, multiplier, (xAt, filterAt, yAt, count) => {
+    const value = x[xAt]!;
+    for (let f = 0; f < count; f++) out[filterAt + f]! += value * dy[yAt + f]!;
+  });
   return out;
 }
 
@@ -85,7 +93,11 @@ export function convInputGradient(
   multiplier?: number,
 ): Float64Array {
   const out = new Float64Array(g.batch * g.height * g.width * g.channels);
-  forEachProduct(g, multiplier, (xAt, filterAt, yAt) => (out[xAt]! += filter[filterAt]! * dy[yAt]!));
+  forEachTap(g, multiplier, (xAt, filterAt, yAt, count) => {
+    let sum = out[xAt]!;
+    for (let f = 0; f < count; f++) sum += filter[filterAt + f]! * dy[yAt + f]!;
+    out[xAt] = sum;
+  });
   return out;
 }
 
@@ -94,7 +106,10 @@ export function convForward(x: Values, filter: Values, g: ConvGeometry, multipli
   const { outHeight, outWidth } = sized(g);
   const outChannels = multiplier === undefined ? g.filters : g.channels * multiplier;
   const out = new Float64Array(g.batch * outHeight * outWidth * outChannels);
-  forEachProduct(g, multiplier, (xAt, filterAt, yAt) => (out[yAt]! += x[xAt]! * filter[filterAt]!));
+  forEachTap(g, multiplier, (xAt, filterAt, yAt, count) => {
+    const value = x[xAt]!;
+    for (let f = 0; f < count; f++) out[yAt + f]! += value * filter[filterAt + f]!;
+  });
   return out;
 }
 
@@ -114,42 +129,23 @@ export function matMul(
   return out;
 }
 
-/** Gradient of a max-pool's input: that of a window goes to the first of its largest inputs. channels = filters. */
-export function maxPoolGradient(x: Values, dy: Values, g: ConvGeometry): Float64Array {
-  const { outHeight, outWidth, top, left } = sized(g);
-  const out = new Float64Array(g.batch * g.height * g.width * g.channels);
-  for (let n = 0; n < g.batch; n++)
-    for (let oy = 0; oy < outHeight; oy++)
-      for (let ox = 0; ox < outWidth; ox++)
-        for (let c = 0; c < g.channels; c++) {
-          let best = -1;
-          for (let ky = 0; ky < g.filterHeight; ky++)
-            for (let kx = 0; kx < g.filterWidth; kx++) {
-              const y = oy * g.strideY + ky - top;
-              const at = ((n * g.height + y) * g.width + ox * g.strideX + kx - left) * g.channels + c;
-              const inside = ox * g.strideX + kx - left;
-              if (y < 0 || y >= g.height || inside < 0 || inside >= g.width) continue;
-              if (best < 0 || x[at]! > x[best]!) best = at;
-            }
-          out[best]! += dy[((n * outHeight + oy) * outWidth + ox) * g.channels + c]!;
-        }
-  return out;
-}
-
 /** Calls back for each pooling window that overlaps the image, with the flat indices of its output and its cells. */
 function forEachWindow(g: ConvGeometry, use: (out: number, cells: readonly number[]) => void): void {
   const { outHeight, outWidth, top, left } = sized(g);
+  const cells: number[] = [];
   for (let n = 0; n < g.batch; n++)
     for (let oy = 0; oy < outHeight; oy++)
-      for (let ox = 0; ox < outWidth; ox++)
+      for (let ox = 0; ox < outWidth; ox++) {
+        const [y, x] = [oy * g.strideY - top, ox * g.strideX - left];
+        const [endY, endX] = [Math.min(y + g.filterHeight, g.height), Math.min(x + g.filterWidth, g.width)];
         for (let c = 0; c < g.channels; c++) {
-          const cells: number[] = [];
-          for (let y = oy * g.strideY - top; y < oy * g.strideY - top + g.filterHeight; y++)
-            for (let x = ox * g.strideX - left; x < ox * g.strideX - left + g.filterWidth; x++)
-              if (y >= 0 && y < g.height && x >= 0 && x < g.width)
-                cells.push(((n * g.height + y) * g.width + x) * g.channels + c);
+          cells.length = 0;
+          for (let cy = Math.max(0, y); cy < endY; cy++)
+            for (let cx = Math.max(0, x); cx < endX; cx++)
+              cells.push(((n * g.height + cy) * g.width + cx) * g.channels + c);
           use(((n * outHeight + oy) * outWidth + ox) * g.channels + c, cells);
         }
+      }
 }
 
 const pooled = (g: ConvGeometry): Float64Array => {
@@ -160,21 +156,43 @@ const pooled = (g: ConvGeometry): Float64Array => {
 /** Mean of the cells inside the image. channels = filters. */
 export function averagePool(x: Values, g: ConvGeometry): Float64Array {
   const out = pooled(g);
-  forEachWindow(g, (at, cells) => (out[at] = cells.reduce((sum, cell) => sum + x[cell]!, 0) / cells.length));
+  forEachWindow(g, (at, cells) => {
+    let sum = 0;
+    for (const cell of cells) sum += x[cell]!;
+    out[at] = sum / cells.length;
+  });
   return out;
 }
 
 /** Gradient of averagePool. */
 export function averagePoolGradient(dy: Values, g: ConvGeometry): Float64Array {
   const out = new Float64Array(g.batch * g.height * g.width * g.channels);
-  forEachWindow(g, (at, cells) => cells.forEach((cell) => (out[cell]! += dy[at]! / cells.length)));
+  forEachWindow(g, (at, cells) => {
+    const share = dy[at]! / cells.length;
+    for (const cell of cells) out[cell]! += share;
+  });
   return out;
 }
 
 /** Largest of the cells inside the image. channels = filters. */
 export function maxPool(x: Values, g: ConvGeometry): Float64Array {
   const out = pooled(g);
-  forEachWindow(g, (at, cells) => (out[at] = Math.max(...cells.map((cell) => x[cell]!))));
+  forEachWindow(g, (at, cells) => {
+    let largest = -Infinity;
+    for (const cell of cells) largest = Math.max(largest, x[cell]!);
+    out[at] = largest;
+  });
+  return out;
+}
+
+/** Gradient of a max-pool's input: that of a window goes to the first of its largest inputs. channels = filters. */
+export function maxPoolGradient(x: Values, dy: Values, g: ConvGeometry): Float64Array {
+  const out = new Float64Array(g.batch * g.height * g.width * g.channels);
+  forEachWindow(g, (at, cells) => {
+    let best = cells[0]!;
+    for (const cell of cells) if (x[cell]! > x[best]!) best = cell;
+    out[best]! += dy[at]!;
+  });
   return out;
 }
 

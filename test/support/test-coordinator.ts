@@ -56,6 +56,8 @@ export async function testCoordinator(
   const coordinator = await startCoordinator({
     job: prepared.job,
     customCode: settings.custom,
+    weightNames: prepared.weightNames,
+    shownData: dataset,
     host: '127.0.0.1',
     port: settings.port ?? 0,
     token: settings.token,

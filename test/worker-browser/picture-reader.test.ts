@@ -15,6 +15,7 @@ async function startReader() {
   const clock = manualClock();
   const own = slowEngine(clock);
   const predictions: (readonly number[])[] = [];
+  const predicted: number[][] = [];
   const notes: string[] = [];
   let opened = 0;
   let lose = (): void => undefined;
@@ -26,6 +27,7 @@ async function startReader() {
     },
     clock,
     onPrediction: (probabilities) => void predictions.push(probabilities),
+    onSamplePredictions: (values) => void predicted.push([...values]),
     note: (line) => void notes.push(line),
   });
   const computer = await reader.tapWeights(slowEngine(clock).engine).load(oneWeightJob);
@@ -34,6 +36,7 @@ async function startReader() {
     reader,
     computer,
     predictions,
+    predicted,
     notes,
     log: own.log,
     opened: () => opened,
@@ -201,5 +204,49 @@ describe('when its engine cannot be opened', () => {
     reader.show(picture);
     await clock.advance(1_000);
     expect(predictions).toEqual([[0.25, 0.75]]);
+  });
+});
+
+describe('test samples', () => {
+  const samples = { inputs: [new Uint8Array([1, 2])], count: 2 };
+
+  it('are predicted when they are shown, and then every eight seconds at most, if the weights have changed', async () => {
+    const { clock, reader, computer, predicted, log } = await startReader();
+    computer.setWeights(new Float32Array([1]));
+    await clock.advance(100);
+    expect(log).toEqual([]);
+    reader.showSamples(samples);
+    await clock.advance(100);
+    expect(predicted).toEqual([[0.25, 0.75]]);
+    for (let i = 0; i < 160; i++) {
+      computer.setWeights(new Float32Array([i]));
+      await clock.advance(100);
+    }
+    expect(predicted.length).toBeGreaterThanOrEqual(2);
+    expect(predicted.length).toBeLessThanOrEqual(3);
+    await clock.advance(10_000);
+    const count = predicted.length;
+    await clock.advance(20_000);
+    expect(predicted).toHaveLength(count);
+    reader.showSamples(null);
+    computer.setWeights(new Float32Array([9]));
+    await clock.advance(60_000);
+    expect(predicted).toHaveLength(count);
+    expect(log.at(-1)).toBe('dispose');
+  });
+
+  it('do not hold up a picture, and are not predicted if they are those of another job', async () => {
+    const { clock, reader, predictions, predicted } = await startReader();
+    reader.showSamples(samples);
+    reader.show(picture);
+    reader.readWith(oneWeightJob, payloadOf(7));
+    await clock.advance(100);
+    expect([predictions.length, predicted.length]).toEqual([1, 1]);
+    reader.show(new Uint8Array([8]));
+    await clock.advance(100);
+    expect([predictions.length, predicted.length]).toEqual([2, 1]);
+    reader.showSamples({ inputs: [new Uint8Array(5)], count: 2 });
+    await clock.advance(20_000);
+    expect(predicted).toHaveLength(1);
   });
 });

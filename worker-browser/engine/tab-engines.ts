@@ -4,6 +4,7 @@ import type { BenchmarkCase } from '../../shared/engine/benchmark-job.ts';
 import { errorMessage } from '../../shared/util/error-message.ts';
 import { relativeDifference } from '../../shared/engine/gradient-tolerance.ts';
 import { openRemoteEngine, type RemoteEngine } from '../../shared/engine/remote-engine/client.ts';
+import { parallelEngine } from '../../shared/engine/remote-engine/parallel-engine.ts';
 import type { Port } from '../../shared/engine/remote-engine/messages.ts';
 import type { AllocateShared } from '../../shared/engine/remote-engine/weights-channel.ts';
 import {
@@ -14,7 +15,6 @@ import {
   type BrowserCapabilities,
   type EngineOverride,
 } from './backend-candidates.ts';
-import { parallelEngine } from './parallel-engine.ts';
 import { benchmarkEngine, withTimeout, type EngineTiming } from './benchmark-engine.ts';
 import { rankEngines, correctSpeed, explainChoice, type BenchmarkResult } from './rank-engines.ts';
 

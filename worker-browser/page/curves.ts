@@ -68,6 +68,34 @@ export function plotColumns(
   return columns;
 }
 
+/** One curve of another run: x and y, ascending. */
+export type OtherCurve = readonly (readonly [number, number | null])[];
+
+/** The columns with those of other runs behind them. A row that a curve has no value for has null there. */
+export function withOtherCurves(
+  columns: Columns,
+  others: readonly OtherCurve[],
+): [number[], ...(number | null)[][]] {
+  const [xs, ...values] = columns;
+  const all = [...new Set([...xs, ...others.flatMap((curve) => curve.map(([x]) => x))])].sort(
+    (a, b) => a - b,
+  );
+  const placed = (from: readonly number[], column: readonly (number | null)[]): (number | null)[] => {
+    const byX = new Map(from.map((x, i) => [x, column[i] ?? null]));
+    return all.map((x) => byX.get(x) ?? null);
+  };
+  return [
+    all,
+    ...values.map((column) => placed(xs, column)),
+    ...others.map((curve) =>
+      placed(
+        curve.map(([x]) => x),
+        curve.map(([, y]) => y),
+      ),
+    ),
+  ];
+}
+
 /** Points that the exponential mean covers: few at first, while the values change fast. */
 const smoothingWindow = (point: number): number => Math.min(1 + point / 10, 12);
 

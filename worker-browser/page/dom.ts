@@ -48,3 +48,7 @@ export function bindRadioGroup(
     },
   };
 }
+
+/** Pixels of a length in rem, for plots: large screens have larger letters. */
+export const pixelsOfRem = (rem: number): number =>
+  Math.round(rem * parseFloat(getComputedStyle(document.documentElement).fontSize));

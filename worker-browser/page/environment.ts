@@ -84,7 +84,7 @@ const SHARES: readonly string[] = ['25', '50', '75', '100'];
 const DEFAULT_SHARE = '100';
 
 /** The part of the browser's localStorage that is used here. */
-interface KeyValueStore {
+export interface KeyValueStore {
   getItem(key: string): string | null;
   setItem(key: string, value: string): void;
 }

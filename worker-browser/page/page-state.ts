@@ -34,7 +34,7 @@ export type Phase =
   | { readonly type: 'finished' | 'refused' | 'failed'; readonly reason: string };
 
 export type PageEvent =
-  | Exclude<FromTab, { type: 'prediction' }>
+  | Exclude<FromTab, { type: 'prediction' | 'samplePredictions' }>
   /** The coordinator requires a token that this page does not have. */
   | { readonly type: 'locked' }
   | { readonly type: 'runOver'; readonly isOver: boolean }

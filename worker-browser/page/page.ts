@@ -1,6 +1,7 @@
 import { systemClock } from '../../shared/util/clock.ts';
 import { createBrowserConnections } from '../connect-websocket.ts';
 import { watchPageLifecycle } from '../lifecycle/lifecycle.ts';
+import type { FromCoordinator } from '../../shared/protocol/messages.ts';
 import type { FromPage, FromTab } from '../tab-messages.ts';
 import {
   inviteLink,
@@ -16,6 +17,9 @@ import {
 import { DrawingPad } from './drawing-pad.ts';
 import { bindRadioGroup, element, oncePerFrame } from './dom.ts';
 import { Invite, drawRun, drawTab, onMetricChoice } from './render.ts';
+import { earlierRunsOf, loadRuns, saveRun } from './earlier-runs.ts';
+import { celebrate } from './celebrate.ts';
+import { Keep } from './keep.ts';
 import { Plots } from './plots.ts';
 import { reduceRun, initialRunState, type RunEvent } from './run-state.ts';
 import { createRunView } from './run-view.ts';
@@ -27,11 +31,20 @@ import {
   type PageEvent,
   type PageState,
 } from './page-state.ts';
+import { createTimelineView } from './step-timeline.ts';
 import { createTabView } from './tab-view.ts';
+import { ThroughputPlot } from './throughput-plot.ts';
+import { ThroughputHistory } from './throughput.ts';
+import { TimelineChart } from './timeline-chart.ts';
+import { readSamples } from './model-view.ts';
+import { SamplesPanel } from './samples-panel.ts';
 import { watchRun, type RunWatch } from './watch-run.ts';
 
 /** Interval for texts that change with time, such as countdowns. */
 const REDRAW_INTERVAL_MS = 1_000;
+
+/** Interval for the weights of test samples, in a tab that does not compute: they are megabytes. */
+const WEIGHTS_INTERVAL_MS = 10_000;
 
 const url = socketUrl(location.href);
 const token = tokenFromUrl(location.href);
@@ -51,6 +64,7 @@ function ensureTab(): Worker {
   tab = new Worker(new URL(TAB_WORKER_FILE + location.search, import.meta.url), { type: 'module' });
   tab.onmessage = ({ data }: MessageEvent<FromTab>) => {
     if (data.type === 'prediction') pad.show(data.probabilities);
+    else if (data.type === 'samplePredictions') samplesPanel.show(data.values);
     else handle(data);
   };
   tab.onerror = ({ message }) =>
@@ -60,15 +74,28 @@ function ensureTab(): Worker {
 const postToTab = (message: FromPage): void => ensureTab().postMessage(message);
 
 const plots = new Plots();
+const timelineChart = new TimelineChart();
+const throughput = new ThroughputHistory();
+const throughputPlot = new ThroughputPlot();
+const showsEarlier = element('earlier-runs', HTMLInputElement);
 const pad = new DrawingPad((picture) => {
   if (tab === null && picture === null) return;
   postToTab({ type: 'picture', picture: document.hidden ? null : picture });
   requestWeights();
 });
 
-/** Requests the weights for a drawing, unless this tab contributes and so has them. */
+const samplesPanel = new SamplesPanel(() => {
+  const samples = samplesPanel.wanted;
+  if (tab === null && samples === null) return;
+  const message = samples === null ? null : { inputs: samples.shard.inputs, count: samples.count };
+  postToTab({ type: 'samples', samples: message });
+  requestWeights();
+});
+
+/** Requests the weights for a drawing or for test samples, unless this tab contributes and so has them. */
 function requestWeights(): void {
-  if (page.workerId === null && !pad.isEmpty && !document.hidden) watch?.requestWeights();
+  const wantsPicture = !pad.isEmpty && !document.hidden;
+  if (page.workerId === null && (wantsPicture || samplesPanel.wanted !== null)) watch?.requestWeights();
 }
 
 /** Loads engine and weights, so that drawings can be read after the coordinator has stopped. A contributing tab has both. */
@@ -79,11 +106,13 @@ function prepareReader(): void {
 }
 
 const invite = new Invite();
+const keep = new Keep(() => watch?.requestWeights());
 
 function showTab(): void {
   const view = createTabView(page, performance.now());
   drawTab(view);
-  invite.show(view.invites, view.invites ? inviteLink(location.href, run.addresses) : null);
+  const canInvite = run.job !== null && run.link.type !== 'over';
+  invite.show(view.invites, inviteLink(location.href, run.addresses), canInvite || view.invites);
 }
 
 /** Metric that the person has chosen to see; null for the first one. */
@@ -92,8 +121,22 @@ let chosenMetric: string | null = null;
 /** Waits while the tab is hidden: its figures are not visible, and drawing them would slow its shards. */
 const showRun = oncePerFrame(() => {
   plots.show(run, chosenMetric);
+  timelineChart.show(createTimelineView(run));
+  throughputPlot.show(throughput.stack(run.lastOwnId));
+  keep.show(run);
   drawRun(createRunView(run, chosenMetric));
 });
+
+/** Shows earlier runs with the same data behind this one. */
+function showEarlierRuns(): void {
+  const earlier = earlierRunsOf(
+    loadRuns(() => localStorage),
+    run,
+  );
+  element('earlier-label', HTMLElement).hidden = earlier.length === 0;
+  element('earlier-legend', HTMLElement).hidden = earlier.length === 0 || !showsEarlier.checked;
+  plots.earlier = showsEarlier.checked ? earlier : [];
+}
 
 function handle(event: PageEvent): void {
   const before = page;
@@ -111,6 +154,7 @@ function onRun(event: RunEvent): void {
   run = reduceRun(run, event);
   const isOver = run.link.type === 'over' && run.link.awaitsNextRun;
   if (page.isRunOver !== isOver) handle({ type: 'runOver', isOver });
+  if (event.type === 'message') keepHistory(event.message);
   if (event.type === 'message' && event.message.type === 'run') {
     pad.setJob(event.message.job);
     pad.send();
@@ -128,6 +172,23 @@ function onRun(event: RunEvent): void {
   showRun();
 }
 
+/** Messages with progress since the page has known this run. One that is opened after its end gets a single one. */
+let progressCount = 0;
+
+/** Keeps what the page shows of the past: throughput in this page, the curves of runs in this browser. */
+function keepHistory(message: FromCoordinator): void {
+  if (message.type === 'run') {
+    progressCount = 0;
+    if (run.restarted) throughput.clear();
+    showEarlierRuns();
+  } else if (message.type === 'progress') {
+    progressCount++;
+    if (message.workers !== undefined) throughput.add(message.workers, performance.now());
+  } else if (message.type === 'epoch' || message.type === 'finished') saveRun(() => localStorage, run);
+  const isDone = message.type === 'finished' && run.epochs.length === run.job?.epochs;
+  if (isDone && progressCount > 1) celebrate();
+}
+
 const clock = systemClock(globalThis);
 const connections = createBrowserConnections(clock);
 
@@ -142,10 +203,17 @@ function startWatching(): void {
     onWeights(payload) {
       const { job } = run;
       if (job === null) return;
+      keep.setWeights({ job, payload });
       // The weights of a contributing tab are newer, until the run is over.
       if (page.workerId !== null && run.link.type !== 'over') return;
       postToTab({ type: 'weights', job, payload });
+      if (pad.isEmpty) return;
       requestWeights();
+    },
+    onDetails(message, payload) {
+      if (run.job === null) return;
+      keep.setNames(message.weightNames ?? [], message.classNames ?? []);
+      samplesPanel.setSamples(readSamples(run.job, message, payload));
     },
   });
 }
@@ -222,6 +290,7 @@ bindRadioGroup('share', (percent) => {
   saveShare(() => localStorage, percent);
   if (tab !== null) postToTab({ type: 'share', share: Number(percent) / 100 });
 }).set(computeShare);
+showsEarlier.addEventListener('change', showEarlierRuns);
 onMetricChoice((metric) => {
   chosenMetric = metric;
   showRun();
@@ -238,9 +307,11 @@ document.addEventListener('visibilitychange', () => {
   handle({ type: 'visibility', hidden: document.hidden });
   showRun();
   pad.send();
+  samplesPanel.update();
 });
 
 setInterval(showTab, REDRAW_INTERVAL_MS);
+setInterval(requestWeights, WEIGHTS_INTERVAL_MS);
 showTab();
 showRun();
 startWatching();

@@ -1,17 +1,50 @@
 import uPlot from 'uplot';
-import { plotColumns, shownMetric, type Axis, type Quantity } from './curves.ts';
-import { element, setText } from './dom.ts';
+import {
+  plotColumns,
+  shownMetric,
+  withOtherCurves,
+  type Axis,
+  type OtherCurve,
+  type Quantity,
+} from './curves.ts';
+import { element, pixelsOfRem, setText } from './dom.ts';
+import { MAX_EARLIER, type EarlierRun } from './earlier-runs.ts';
 import { formatPercent, isFraction } from './format.ts';
 import type { RunState } from './run-state.ts';
 
-const HEIGHT = 220;
+/** Height in rem, as all lengths of the page. */
+const HEIGHT = 15;
+const FONT = 'system-ui, sans-serif';
+/** Part of the run, its last, that the zoom button shows. */
+const ZOOMED_PART = 0.25;
+const ZOOM_IN = 'Zoom to the last quarter';
+const ZOOM_OUT = 'Show the whole run';
 
-/** Plots of the run's loss and accuracy. */
+/** Pixels; a shorter drag is a click. */
+const MIN_DRAG = 8;
+
+/** Part of the x axis that is visible; null for all of it. */
+type Zoom = { readonly min: number; readonly max: number } | null;
+
+/**
+ * Plots of the run's loss and accuracy. Dragging over one of them zooms into both, and so does the button, which keyboards reach; a
+ * double click shows everything again.
+ */
 export class Plots {
   readonly #plots: readonly Plot[] = [
-    new Plot('loss', element('loss-plot', HTMLElement), element('loss-readout', HTMLElement)),
-    new Plot('accuracy', element('accuracy-plot', HTMLElement), element('accuracy-readout', HTMLElement)),
+    new Plot('loss', element('loss-plot', HTMLElement), element('loss-readout', HTMLElement), (zoom) =>
+      this.#zoomTo(zoom),
+    ),
+    new Plot(
+      'accuracy',
+      element('accuracy-plot', HTMLElement),
+      element('accuracy-readout', HTMLElement),
+      (zoom) => this.#zoomTo(zoom),
+    ),
   ];
+  readonly #zoomButton = element('zoom-button', HTMLButtonElement);
+  #earlier: readonly EarlierRun[] = [];
+  #zoom: Zoom = null;
   #axis: Axis = 'step';
   #run: RunState | null = null;
   #metric: Quantity | null = null;
@@ -19,11 +52,39 @@ export class Plots {
   constructor() {
     // uPlot reads colors once, so other colors need new plots.
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#recreate());
+    this.#zoomButton.addEventListener('click', () => {
+      const max = this.#lastX;
+      this.#zoomTo(this.#zoom === null && max > 0 ? { min: max * (1 - ZOOMED_PART), max } : null);
+    });
   }
 
   set axis(axis: Axis) {
     this.#axis = axis;
+    this.#zoomTo(null);
     this.#recreate();
+  }
+
+  /** Earlier runs that are shown behind this one, the newest first. */
+  set earlier(runs: readonly EarlierRun[]) {
+    this.#earlier = runs;
+    this.#draw();
+  }
+
+  get #lastX(): number {
+    const { curve, epochs } = this.#run ?? { curve: [], epochs: [] };
+    return (this.#axis === 'step' ? curve.at(-1)?.step : epochs.at(-1)?.epoch) ?? 0;
+  }
+
+  #zoomTo(zoom: Zoom): void {
+    if (this.#zoom?.min === zoom?.min && this.#zoom?.max === zoom?.max) return;
+    this.#zoom = zoom;
+    setText(this.#zoomButton, zoom === null ? ZOOM_IN : ZOOM_OUT);
+    this.#draw();
+  }
+
+  #draw(): void {
+    if (this.#run === null) return;
+    for (const plot of this.#plots) plot.show(this.#run, this.#axis, this.#earlier, this.#zoom);
   }
 
   /** @param chosen metric that a person has chosen to see; null for the first one */
@@ -35,13 +96,12 @@ export class Plots {
     for (const plot of this.#plots) if (plot.isMetric) plot.quantity = metric;
     if (!isOther && this.#run?.curve === curve && this.#run.epochs === epochs) return;
     this.#run = run;
-    for (const plot of this.#plots) plot.show(run, this.#axis);
+    this.#draw();
   }
 
   #recreate(): void {
     for (const plot of this.#plots) plot.remove();
-    if (this.#run === null) return;
-    for (const plot of this.#plots) plot.show(this.#run, this.#axis);
+    this.#draw();
   }
 }
 
@@ -51,17 +111,27 @@ class Plot {
   readonly isMetric: boolean;
   readonly #container: HTMLElement;
   readonly #readout: HTMLElement;
+  readonly #onZoom: (zoom: Zoom) => void;
   #plot: uPlot | null = null;
 
-  /** @param readout element for the values under the pointer */
-  constructor(quantity: Quantity, container: HTMLElement, readout: HTMLElement) {
+  /**
+   * @param readout element for the values under the pointer
+   * @param onZoom called when a person has zoomed this plot
+   */
+  constructor(
+    quantity: Quantity,
+    container: HTMLElement,
+    readout: HTMLElement,
+    onZoom: (zoom: Zoom) => void,
+  ) {
+    this.#onZoom = onZoom;
     this.#quantity = quantity;
     this.isMetric = quantity !== 'loss';
     this.#container = container;
     this.#readout = readout;
-    new ResizeObserver(() => this.#plot?.setSize({ width: container.clientWidth, height: HEIGHT })).observe(
-      container,
-    );
+    new ResizeObserver(() =>
+      this.#plot?.setSize({ width: container.clientWidth, height: pixelsOfRem(HEIGHT) }),
+    ).observe(container);
   }
 
   /** Metric that the plot shows from now on. */
@@ -71,10 +141,24 @@ class Plot {
     this.remove();
   }
 
-  show({ curve, epochs, stepsPerEpoch }: RunState, axis: Axis): void {
+  show(
+    { curve, epochs, stepsPerEpoch }: RunState,
+    axis: Axis,
+    earlier: readonly EarlierRun[],
+    zoom: Zoom,
+  ): void {
     const columns = plotColumns(this.#quantity, axis, curve, epochs, stepsPerEpoch);
-    this.#plot ??= new uPlot(this.#options(axis), columns, this.#container);
-    this.#plot.setData(columns);
+    const others = Array.from({ length: MAX_EARLIER }, (_, i) => this.#curveOf(earlier[i], axis));
+    const data = withOtherCurves(columns, others);
+    this.#plot ??= new uPlot(this.#options(axis), data, this.#container);
+    this.#plot.setData(data, zoom === null);
+    if (zoom !== null) this.#plot.setScale('x', zoom);
+  }
+
+  #curveOf(run: EarlierRun | undefined, axis: Axis): OtherCurve {
+    if (run === undefined || (this.isMetric && run.metric !== this.#quantity)) return [];
+    const points = axis === 'step' ? run.steps : run.epochs;
+    return points.map(([x, loss, metric]) => [x, this.isMetric ? metric : loss] as const);
   }
 
   remove(): void {
@@ -85,7 +169,7 @@ class Plot {
   #options(axis: Axis): uPlot.Options {
     const style = getComputedStyle(document.documentElement);
     const color = (name: string): string => style.getPropertyValue(name).trim();
-    const text = { stroke: color('--muted'), font: '12px system-ui, sans-serif' };
+    const text = { stroke: color('--muted'), font: `${pixelsOfRem(0.75)}px ${FONT}` };
     const lines = {
       grid: { stroke: color('--border'), width: 1 },
       ticks: { stroke: color('--border'), size: 4 },
@@ -95,19 +179,24 @@ class Plot {
       isFraction(this.#quantity) ? formatPercent(value, 1) : value.toFixed(value < 0.1 ? 4 : 3);
     return {
       width: this.#container.clientWidth,
-      height: HEIGHT,
+      height: pixelsOfRem(HEIGHT),
       legend: { show: false },
-      cursor: { y: false, drag: { x: false, y: false } },
+      cursor: { y: false, drag: { x: true, y: false, setScale: false } },
       scales: {
         x: { time: false },
         y: this.#quantity === 'loss' ? { range: (_plot, _low, high) => [0, Math.max(high * 1.05, 0.1)] } : {},
       },
       axes: [
-        { ...text, ...lines, size: 28, ...(showPoints ? { incrs: [1, 2, 5, 10, 20, 50, 100] } : {}) },
         {
           ...text,
           ...lines,
-          size: 48,
+          size: pixelsOfRem(1.75),
+          ...(showPoints ? { incrs: [1, 2, 5, 10, 20, 50, 100] } : {}),
+        },
+        {
+          ...text,
+          ...lines,
+          size: pixelsOfRem(3.0),
           values: (_plot, values) =>
             values.map((value) => (isFraction(this.#quantity) ? formatPercent(value, 1) : String(value))),
         },
@@ -124,9 +213,24 @@ class Plot {
           spanGaps: true,
           points: { show: true, size: 7, fill: color('--validation') },
         },
+        ...Array.from({ length: MAX_EARLIER }, () => ({
+          stroke: color('--earlier'),
+          width: 1.5,
+          spanGaps: true,
+          points: { show: false },
+        })),
       ],
       hooks: {
         setCursor: [(plot) => setText(this.#readout, describeValues(plot, axis, format))],
+        setSelect: [
+          (plot) => {
+            const { left, width } = plot.select;
+            if (width < MIN_DRAG) return;
+            this.#onZoom({ min: plot.posToVal(left, 'x'), max: plot.posToVal(left + width, 'x') });
+            plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+          },
+        ],
+        ready: [(plot) => plot.over.addEventListener('dblclick', () => this.#onZoom(null))],
       },
     };
   }

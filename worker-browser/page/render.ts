@@ -8,6 +8,7 @@ import { WorkerTable } from './worker-table.ts';
 const htmlElement = (id: string): HTMLElement => element(id, HTMLElement);
 
 const tabTexts = {
+  purpose: htmlElement('purpose'),
   state: htmlElement('state'),
   detail: htmlElement('detail'),
   countdown: htmlElement('countdown'),
@@ -17,6 +18,7 @@ const tabTexts = {
 } as const satisfies Partial<Record<keyof TabView, HTMLElement>>;
 const runTexts = {
   headline: htmlElement('headline'),
+  summary: htmlElement('summary'),
   linkNote: htmlElement('link-note'),
   epoch: htmlElement('epoch'),
   eta: htmlElement('eta'),
@@ -112,6 +114,7 @@ export function drawTab(view: TabView): void {
 export function drawRun(view: RunView): void {
   for (const key of Object.keys(runTexts) as (keyof typeof runTexts)[]) setText(runTexts[key], view[key]);
   document.body.dataset.link = view.link;
+  document.body.dataset.progress = view.hasProgress ? 'known' : 'none';
   document.body.dataset.run = view.isKnown ? 'known' : 'unknown';
   progress.value = view.epochProgress;
   for (const key of Object.keys(plots) as (keyof typeof plots)[]) {
@@ -124,32 +127,63 @@ export function drawRun(view: RunView): void {
 const SVG = 'http://www.w3.org/2000/svg';
 /** Light modules around the code, which cameras need. */
 const BORDER = 4;
-const LOOPBACK_TEXT = "This machine's cores are busy: open this page on another device.";
-const REACHABLE_TEXT = 'Open this page on another device to add that one:';
+const BUSY = "This machine's cores are busy";
+const REACHABLE_TEXT =
+  'Scan the code with a phone, or open the link on another computer. It then computes too.';
 const UNREACHABLE_TEXT =
-  "This machine's cores are busy, and other devices cannot reach this run. Its terminal says how to change that.";
+  'other devices cannot reach this run. The terminal that started it says how to change that.';
 
-/** Link and QR code for opening the page on other devices. */
+/** Link and QR code for opening the page on other devices. It opens by itself when the run needs other devices. */
 export class Invite {
-  readonly #box = element('invite', HTMLElement);
+  readonly #box = element('invite', HTMLDetailsElement);
   readonly #text = element('invite-text', HTMLElement);
   readonly #code = element('invite-code', SVGSVGElement);
   readonly #link = element('invite-link', HTMLAnchorElement);
+  readonly #copy = element('copy-link', HTMLButtonElement);
+  readonly #note = element('copy-note', HTMLElement);
+  #wasWanted = false;
 
-  /** @param link null if only this machine can open the page */
-  show(isWanted: boolean, link: string | null): void {
-    this.#box.hidden = !isWanted;
-    if (!isWanted) return;
+  constructor() {
+    this.#copy.addEventListener('click', () => void this.#copyLink());
+  }
+
+  /**
+   * @param isWanted whether the run needs other devices
+   * @param link null if only this machine can open the page
+   * @param isPossible whether another device could join
+   */
+  show(isWanted: boolean, link: string | null, isPossible: boolean): void {
+    this.#box.hidden = !isPossible;
+    if (isWanted !== this.#wasWanted) this.#box.open = isWanted;
+    this.#wasWanted = isWanted;
+    const canCopy = link !== null && window.isSecureContext;
     setText(
       this.#text,
-      link === null ? UNREACHABLE_TEXT : isOnLoopback(location.href) ? LOOPBACK_TEXT : REACHABLE_TEXT,
+      link === null
+        ? isWanted
+          ? `${BUSY}, and ${UNREACHABLE_TEXT}`
+          : `${UNREACHABLE_TEXT.charAt(0).toUpperCase()}${UNREACHABLE_TEXT.slice(1)}`
+        : isWanted && isOnLoopback(location.href)
+          ? `${BUSY}. ${REACHABLE_TEXT}`
+          : REACHABLE_TEXT,
     );
     this.#link.hidden = link === null;
+    this.#copy.hidden = !canCopy;
     this.#code.toggleAttribute('hidden', link === null);
     if (link === null || this.#link.href === link) return;
     this.#link.href = link;
     setText(this.#link, link);
+    setText(this.#note, '');
     this.#draw(link);
+  }
+
+  async #copyLink(): Promise<void> {
+    try {
+      await navigator.clipboard.writeText(this.#link.href);
+      setText(this.#note, 'Copied.');
+    } catch {
+      setText(this.#note, 'The browser does not allow copying. Select the link and copy it yourself.');
+    }
   }
 
   #draw(link: string): void {

@@ -3,6 +3,7 @@ import type {
   EpochRecord,
   FromCoordinator,
   ProgressWithRows,
+  StepTimeline,
   WorkerRow,
 } from '../../shared/protocol/messages.ts';
 import type { Job } from '../../shared/model/job.ts';
@@ -16,6 +17,8 @@ export interface RunState {
   readonly curve: readonly CurvePoint[];
   readonly epochs: readonly EpochRecord[];
   readonly progress: ProgressWithRows | null;
+  /** The last step whose timeline has arrived. */
+  readonly timeline: StepTimeline | null;
   /** Whether the coordinator has come back with another run than before. */
   readonly restarted: boolean;
   /** Addresses of the page for other devices; empty if the page's own address works for them. */
@@ -53,6 +56,7 @@ export const initialRunState: RunState = {
   curve: [],
   epochs: [],
   progress: null,
+  timeline: null,
   restarted: false,
   addresses: [],
   ownId: null,
@@ -95,6 +99,7 @@ function reduceMessage(state: RunState, message: FromCoordinator): RunState {
         curve: mergeToLength(curve, MAX_POINTS),
         epochs,
         progress: null,
+        timeline: null,
         restarted:
           state.job !== null && (lastStep(curve) < lastStep(state.curve) || !sameJob(job, state.job)),
       };
@@ -107,12 +112,13 @@ function reduceMessage(state: RunState, message: FromCoordinator): RunState {
       // The last progress of a run may arrive after the worker's connection has reported the end.
       const progress = { ...message, workers: message.workers ?? state.progress?.workers ?? [] };
       const ownRow = rowWith(state.lastOwnId, progress) ?? state.ownRow;
-      return { ...state, progress, curve, ownRow };
+      return { ...state, progress, curve, ownRow, timeline: message.timeline ?? state.timeline };
     }
     case 'epoch':
       return { ...state, epochs: [...state.epochs, message.record] };
     case 'finished':
       return { ...state, link: { type: 'over', reason: message.reason, awaitsNextRun: true } };
+    case 'details':
     case 'welcome':
     case 'weights':
     case 'update':

@@ -28,9 +28,13 @@ export interface MetricRow {
 /** The run's part of the page, as text. */
 export interface RunView {
   readonly headline: string;
+  /** The run in one line of figures. */
+  readonly summary: string;
   readonly link: RunState['link']['type'];
   /** Whether the coordinator has described its run. */
   readonly isKnown: boolean;
+  /** Whether any figures of the run are known. */
+  readonly hasProgress: boolean;
   /** Problem of the connection or end of the run; screen readers announce it. */
   readonly linkNote: string;
   readonly epoch: string;
@@ -76,9 +80,11 @@ export function createRunView(run: RunState, chosen: string | null = null): RunV
   const accuracy = formatValue(metric, progress?.metrics[metric]);
   const slowest = findSlowest(run);
   return {
-    headline: job === null ? 'Training together' : `Training together on ${job.data.name}`,
+    headline: headlineText(run),
+    summary: summaryText(run, workerCount),
     link: run.link.type,
     isKnown: job !== null,
+    hasProgress: progress !== null,
     linkNote: linkNoteText(run),
     epoch: epochText(run),
     eta: etaText(run),
@@ -103,6 +109,27 @@ export function createRunView(run: RunState, chosen: string | null = null): RunV
     valMetricTitle: `Validation ${metricTitle.toLowerCase()}`,
     metricRows: metricRows(progress?.metrics ?? {}, epochs.at(-1), metric),
   };
+}
+
+function summaryText({ progress, epochs, link }: RunState, workerCount: number): string {
+  if (progress === null) return '';
+  const validation = epochs.at(-1);
+  const metric = shownMetric(validation === undefined ? undefined : metricsOf(validation));
+  const value = formatValue(metric, metricOf(validation, `val_${metric}`));
+  return [
+    link.type === 'over' ? '' : workerCountText(workerCount),
+    link.type === 'over' || progress.samplesPerSecond === 0
+      ? ''
+      : `${formatRate(progress.samplesPerSecond)} samples a second`,
+    value === NO_VALUE ? '' : `${value} validation ${titleOf(metric).toLowerCase()}`,
+  ]
+    .filter((part) => part !== '')
+    .join(' · ');
+}
+
+function headlineText({ job, link }: RunState): string {
+  if (job === null) return 'Training together';
+  return `${link.type === 'over' ? 'Trained' : 'Training'} together on ${job.data.name}`;
 }
 
 function metricRows(

@@ -5,6 +5,8 @@ import type { PageState, Phase } from './page-state.ts';
 export interface TabView {
   readonly title: string;
   readonly phase: Phase['type'] | 'standby';
+  /** Sentence on the page and on what this tab does, for someone who has just opened it. */
+  readonly purpose: string;
   /** A few words. Screen readers announce changes of it and of `detail`. */
   readonly state: string;
   readonly detail: string;
@@ -40,6 +42,7 @@ export function createTabView(page: PageState, nowMs: number): TabView {
   return {
     title: `${state} · gradcast`,
     phase: onStandby ? 'standby' : phase.type,
+    purpose: purposeText(page),
     state,
     detail,
     countdown: phase.type === 'waiting' ? countdown(phase.untilMs - nowMs, page.hasJoined) : '',
@@ -108,6 +111,31 @@ function describeState(page: PageState): { readonly state: string; readonly deta
       return { state: 'The coordinator refused this tab', detail: asSentence(phase.reason) };
     case 'failed':
       return { state: 'This tab cannot take part', detail: asSentence(phase.reason) };
+  }
+}
+
+const TOGETHER = 'Many devices train one neural network together.';
+
+function purposeText(page: PageState): string {
+  if (isIdleAfterRun(page)) return 'The network is trained. Try it, download it, show what you gave.';
+  switch (page.phase.type) {
+    case 'starting':
+    case 'connecting':
+    case 'building':
+    case 'contributing':
+    case 'waiting':
+      return `${TOGETHER} This tab computes a part of every step; nothing is installed.`;
+    case 'pausing':
+    case 'paused':
+    case 'watching':
+      return `${TOGETHER} This page shows how it learns, step by step; your tab can help.`;
+    case 'locked':
+      return `${TOGETHER} This run is for people with its token.`;
+    case 'finished':
+      return 'The network is trained. Try it, download it, show what you gave.';
+    case 'refused':
+    case 'failed':
+      return `${TOGETHER} This tab does not take part, but you can watch.`;
   }
 }
 

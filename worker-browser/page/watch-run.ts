@@ -5,7 +5,7 @@ import {
   FATAL_CLOSE_CODES,
   ProtocolError,
 } from '../../shared/protocol/close-codes.ts';
-import { PROTOCOL_VERSION, type FromWorker } from '../../shared/protocol/messages.ts';
+import { PROTOCOL_VERSION, type DetailsMessage, type FromWorker } from '../../shared/protocol/messages.ts';
 import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/frame.ts';
 import type { Connect, Connection } from '../../shared/protocol/transport.ts';
 import { backoffMs } from '../../shared/worker/backoff.ts';
@@ -25,6 +25,8 @@ export interface RunWatchOptions {
   readonly onEvent: (event: RunEvent) => void;
   /** Receives requested weights, in float32. */
   readonly onWeights: (payload: Uint8Array) => void;
+  /** Receives names and test samples, once a connection. */
+  readonly onDetails: (message: DetailsMessage, payload: Uint8Array) => void;
 }
 
 /** Connection of an observer to the run's feed. */
@@ -39,7 +41,7 @@ export interface RunWatch {
  * Watches a run until its end, and then the next one. Reconnects with growing pauses whenever the connection is lost.
  */
 export function watchRun(options: RunWatchOptions): RunWatch {
-  const { url, token, clock, random, onEvent, onWeights } = options;
+  const { url, token, clock, random, onEvent, onWeights, onDetails } = options;
   let connection: Connection | null = null;
   let attempt = 0;
   /** Whether the run is finished and no other one has begun; meanwhile lost connections are not reported. */
@@ -88,9 +90,11 @@ export function watchRun(options: RunWatchOptions): RunWatch {
             attempt = 0;
             hasFinished = false;
             send({ type: 'snapshot', atEnd: true });
+            send({ type: 'inspect' });
           }
           if (message.type === 'ping') send({ type: 'pong', id: message.id });
           else if (message.type === 'weights') onWeights(payload);
+          else if (message.type === 'details') onDetails(message, payload);
           else {
             if (message.type === 'finished') {
               hasFinished = true;

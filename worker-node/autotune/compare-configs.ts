@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { START, parseStepTime, type StepTime } from './step-time-lines.ts';
 
-/** Number of processes, and the threads and samples of a step of each. */
+/** Number of worker processes, and the threads and samples of a step of each. */
 export interface Config {
   readonly processes: number;
   readonly threads: number;
@@ -17,7 +17,8 @@ export type Comparison =
 const ROUNDS = 3;
 
 /**
- * Measures two configs in turn; the processes of a config compute at the same time.
+ * Measures two configs in turn; the processes of a config compute at the same time. Native engines are measured alone; WebAssembly
+ * workers in a run, since what threads save is outside of the engine.
  * @param command runs gradcast
  * @throws Error if a process fails
  */
@@ -26,11 +27,14 @@ export async function compareConfigs(
   other: Config,
   command: readonly [string, ...string[]],
   signal: AbortSignal,
+  engine: 'native' | 'wasm' = 'native',
 ): Promise<Comparison> {
   const open: BenchmarkProcess[] = [];
   const start = async (config: Config): Promise<{ gpu: boolean; step: () => Promise<number> }> => {
-    const processes = Array.from({ length: config.processes }, () =>
-      startBenchmarkProcess(config, command, signal),
+    const isRun = engine === 'wasm';
+    const args = isRun ? runArguments(config) : ['--batch', String(config.batch)];
+    const processes = Array.from({ length: isRun ? 1 : config.processes }, () =>
+      startBenchmarkProcess(config, [...command, 'engine', 'pace', ...args], signal),
     );
     open.push(...processes);
     const ready = await Promise.all(processes.map(({ next }) => next()));
@@ -56,6 +60,10 @@ export async function compareConfigs(
   }
 }
 
+/** A run has its workers in processes of its own. */
+const runArguments = ({ processes, threads, batch }: Config): string[] =>
+  ['--workers', processes, '--threads', threads, '--batch', processes * batch].map(String);
+
 interface BenchmarkProcess {
   /** Waits for the next line; rejects if the process ends. */
   readonly next: () => Promise<StepTime>;
@@ -64,11 +72,11 @@ interface BenchmarkProcess {
 }
 
 function startBenchmarkProcess(
-  { threads, batch }: Config,
+  { threads }: Config,
   [program, ...args]: readonly [string, ...string[]],
   signal: AbortSignal,
 ): BenchmarkProcess {
-  const child: ChildProcess = spawn(program, [...args, 'engine', 'pace', '--batch', String(batch)], {
+  const child: ChildProcess = spawn(program, args, {
     stdio: ['pipe', 'pipe', 'ignore'],
     env: { ...process.env, TF_NUM_INTRAOP_THREADS: String(threads) },
     signal,

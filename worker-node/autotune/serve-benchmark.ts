@@ -42,14 +42,42 @@ export async function serveBenchmark(
   idle.run();
   for (let i = 0; i < WARM_UP_STEPS; i++) await timed();
 
-  write(formatStepTime({ stepMs: null, gpu: opened.gpu }));
+  await serveTimes(timed, opened.gpu, input, write);
+  computer.dispose();
+}
+
+/**
+ * Measures steps of a run with WebAssembly workers, as serveBenchmark() does those of the native engine.
+ * @param run runs one step
+ */
+export async function serveRunBenchmark(
+  run: () => Promise<void>,
+  input: Readable,
+  write: (line: string) => void,
+): Promise<void> {
+  const timed = async (): Promise<number> => {
+    const startedMs = performance.now();
+    await run();
+    return performance.now() - startedMs;
+  };
+  for (let i = 0; i < WARM_UP_STEPS; i++) await timed();
+  await serveTimes(timed, false, input, write);
+}
+
+/** @param timed runs one step. Resolves with its milliseconds. */
+async function serveTimes(
+  timed: () => Promise<number>,
+  gpu: boolean,
+  input: Readable,
+  write: (line: string) => void,
+): Promise<void> {
+  write(formatStepTime({ stepMs: null, gpu }));
   for await (const line of createInterface({ input })) {
     if (line !== START) continue;
     const times: number[] = [];
     const startedMs = performance.now();
     while (times.length < MIN_STEPS || performance.now() - startedMs < WINDOW_MS) times.push(await timed());
     const stepMs = median(times) ?? NaN;
-    write(formatStepTime({ stepMs, gpu: opened.gpu }));
+    write(formatStepTime({ stepMs, gpu }));
   }
-  computer.dispose();
 }

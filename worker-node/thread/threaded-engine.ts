@@ -2,7 +2,7 @@ import { setTimeout as setTimeoutAsync } from 'node:timers/promises';
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
-import { openRemoteEngine } from '../../shared/engine/remote-engine/client.ts';
+import { openRemoteEngine, type RemoteEngine } from '../../shared/engine/remote-engine/client.ts';
 import type { FromEngine, Port } from '../../shared/engine/remote-engine/messages.ts';
 import { errorMessage } from '../../shared/util/error-message.ts';
 import { removeOwnGraphFolders } from '../engine/native/graph-folders.ts';
@@ -44,11 +44,20 @@ export interface ThreadedEngine {
   readonly close: () => Promise<void>;
 }
 
+/** Engine of one thread. */
+export interface EngineThread extends ThreadedEngine {
+  readonly engine: RemoteEngine;
+}
+
+/** Called when this process exits. The process has one listener, however many threads there are. */
+const exitCallbacks = new Set<() => void>();
+const callAtExit = (): void => exitCallbacks.forEach((callback) => callback());
+
 /**
  * Starts the thread and opens the engine in it.
  * @throws Error with a sentence if the engine cannot be opened; EngineLostError if the thread ends meanwhile
  */
-export async function openThreadedEngine(options: ThreadOptions): Promise<ThreadedEngine> {
+export async function openThreadedEngine(options: ThreadOptions): Promise<EngineThread> {
   const { file, choice, note, onStuck, stopTimeoutMs = STOP_TIMEOUT_MS } = options;
   // TensorFlow reads the real environment, of which a thread has only a copy by default.
   const thread = new Worker(file, { env: SHARE_ENV });
@@ -61,11 +70,13 @@ export async function openThreadedEngine(options: ThreadOptions): Promise<Thread
     // The exit terminates all threads, and waits for what Dawn compiles.
     if (mayUseDawn && !hasEnded) endAtOnce();
   };
-  process.once('exit', onExit);
+  if (exitCallbacks.size === 0) process.once('exit', callAtExit);
+  exitCallbacks.add(onExit);
   const ended = new Promise<void>((resolve) => {
     thread.once('exit', () => {
       hasEnded = true;
-      process.off('exit', onExit);
+      exitCallbacks.delete(onExit);
+      if (exitCallbacks.size === 0) process.off('exit', callAtExit);
       resolve();
     });
   });

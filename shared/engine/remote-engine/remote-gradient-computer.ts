@@ -1,7 +1,7 @@
 import type { Shard } from '../../data/shard.ts';
 import type { TensorValues } from '../../model/tensors.ts';
 import type { Step } from '../../protocol/messages.ts';
-import type { GradientComputer, ShardResult } from '../engine.ts';
+import type { GradientComputer } from '../engine.ts';
 import {
   isTransferable,
   type EngineAnswers,
@@ -35,11 +35,6 @@ export interface Requests {
 export interface RemoteGradientComputer extends GradientComputer {
   /** Sets weights in memory that the engine's thread sees too; they must not change until others are set and used. */
   setSharedWeights(weights: Float32Array): void;
-  /** Computes a gradient into memory of this computer, where it is valid until the next call. */
-  gradientInPlace(
-    step: Step,
-    shard: Shard,
-  ): Promise<{ readonly result: ShardResult; readonly gradient: Float32Array }>;
 }
 
 /**
@@ -133,23 +128,20 @@ export function createRemoteGradientComputer(options: RemoteGradientComputerOpti
     async gradient(step, shard, gradient, bucket, isFactored) {
       const isSeen = allocateShared !== null && !isTransferable(gradient);
       const buffer = isSeen ? gradient : takeOwnBuffer();
+      /** End of the values that the caller does not have. */
+      let end = gradient.length;
       const onBucket = (): void => {
         if (bucket === undefined) return;
         if (gradient !== buffer) gradient.set(buffer.subarray(bucket.offset), bucket.offset);
+        end = bucket.offset;
         bucket.onReady();
       };
       const bucketOffset = allocateShared === null ? undefined : bucket?.offset;
       const answer = await requestGradient({ step, shard, buffer, bucketOffset, isFactored, onBucket });
       ownBuffer = answer.buffer ?? ownBuffer;
-      if (gradient !== buffer) gradient.set(answer.buffer ?? buffer);
+      // The caller may have changed the bucket since.
+      if (gradient !== buffer) gradient.set((answer.buffer ?? buffer).subarray(0, end));
       return answer.result;
-    },
-
-    async gradientInPlace(step, shard) {
-      const buffer = takeOwnBuffer();
-      const answer = await requestGradient({ step, shard, buffer });
-      ownBuffer = answer.buffer ?? ownBuffer;
-      return { result: answer.result, gradient: answer.buffer ?? buffer };
     },
 
     async evaluate(shard) {

@@ -1,10 +1,42 @@
 import { describe, expect, it } from 'vitest';
 import { LinkMeter, type Delivery } from '../../../coordinator/links/meter.ts';
 import { LinkProbe } from '../../../coordinator/links/link-probe.ts';
+import { shardId, step } from '../../shared/protocol/examples.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 
 const BYTES = 1_000_000;
 const answer = { samples: 32, turnaroundMs: 300, computeMs: 100 };
+
+describe('the timings of shards', () => {
+  const shard = (id: number, ofStep = 1) => ({
+    step: step(ofStep),
+    shard: shardId(id),
+    samples: 8,
+    assignedMs: 100,
+  });
+
+  it('are those of one step, with the answer once it is there', () => {
+    const link = new LinkMeter();
+    link.recordAssignment(shard(1));
+    link.recordAssignment(shard(2));
+    link.recordUpload(5, 3);
+    link.recordEnd(shardId(1), 130, 20);
+    expect(link.timings).toEqual([
+      { ...shard(1), answer: { atMs: 130, computeMs: 20, receiveMs: 3 } },
+      { ...shard(2), answer: null },
+    ]);
+    link.recordAssignment(shard(3, 2));
+    // A late answer to a shard of the step before.
+    link.recordEnd(shardId(2), 140, 20);
+    expect(link.timings).toEqual([{ ...shard(3, 2), answer: null }]);
+  });
+
+  it('are bounded', () => {
+    const link = new LinkMeter();
+    for (let i = 0; i < 100; i++) link.recordAssignment(shard(i));
+    expect(link.timings).toHaveLength(16);
+  });
+});
 
 describe('the measurements of a link', () => {
   it('need two answers, and a large message that has crossed the link', () => {

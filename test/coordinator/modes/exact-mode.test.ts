@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { splitBlock, alignedBlocks, microShardCount } from '../../../coordinator/modes/aligned-blocks.ts';
+import { alignedBlocks } from '../../../coordinator/modes/aligned-blocks.ts';
+import { microShardCount, splitBlock } from '../../../shared/model/micro-shard-blocks.ts';
 import type { Range } from '../../../shared/util/range.ts';
 import { evenSplit, type Assignment } from '../../../coordinator/scheduling/partition.ts';
 import { exactMode, PairwiseReducer } from '../../../coordinator/modes/exact-mode.ts';

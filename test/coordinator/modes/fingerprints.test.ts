@@ -53,6 +53,18 @@ describe('EngineFingerprints', () => {
     );
   });
 
+  it('does not blame the threads of a WebAssembly engine, which do not change bits', () => {
+    for (const [backend, reason] of [
+      ['wasm', /its build or processor differs/],
+      ['tensorflow', /use --threads 1, like the other workers/],
+    ] as const) {
+      const fingerprints = new EngineFingerprints();
+      fingerprints.decide();
+      fingerprints.check(id('ann'), { ...engine, backend, threads: 1 }, A);
+      expect(() => fingerprints.check(id('bob'), { ...engine, backend, threads: 2 }, B)).toThrow(reason);
+    }
+  });
+
   it.each(['nonsense', '', '0123456789ABCDEF', `${A}0`])(
     'a fingerprint of %j is malformed: it must be sixteen hexadecimal digits',
     (text) => {

@@ -3,10 +3,10 @@ import { Feed } from '../../../coordinator/observe/feed.ts';
 import type { ConnectionHandler } from '../../../coordinator/server/websocket.ts';
 import type { Worker } from '../../../coordinator/pool/worker.ts';
 import { LinkMeter } from '../../../coordinator/links/meter.ts';
-import type { WorkerId } from '../../../shared/protocol/messages.ts';
+import type { ProgressMessage, WorkerId } from '../../../shared/protocol/messages.ts';
 import { parseFromCoordinator } from '../../../shared/protocol/frame.ts';
 import { CloseCode } from '../../../shared/protocol/close-codes.ts';
-import { exampleJob } from '../../shared/protocol/examples.ts';
+import { exampleJob, shardId, step } from '../../shared/protocol/examples.ts';
 import { manualClock, settle } from '../../support/manual-clock.ts';
 import { testPool } from '../pool/pool-harness.ts';
 import { deafConnection, testFeed } from './feed-harness.ts';
@@ -42,6 +42,47 @@ describe('limits of observers', () => {
     expect(message).toMatchObject({ workerCount: 1_500, slowest: { id: 'worker 1400' } });
     const rows = (message.type === 'progress' ? message.workers : null) ?? [];
     expect([rows.length, rows.at(-1)!.id]).toEqual([1_001, 'worker 1400']);
+    feed.close('done');
+  });
+
+  it('sends the timeline of a step with the 64 answers that came last, and the number of the others', async () => {
+    const { pool, clock } = await testFeed();
+    const ann = [...pool.workers.values()][0]!;
+    const many = Array.from({ length: 100 }, (_, i): Worker => {
+      const meter = new LinkMeter();
+      meter.recordAssignment({ step: step(6), shard: shardId(i), samples: 1, assignedMs: clock.now() });
+      if (i > 0) meter.recordEnd(shardId(i), clock.now() + i, 1);
+      return { ...ann, id: `worker ${i}` as WorkerId, link: { ...ann.link, meter } };
+    });
+    const feed = new Feed({
+      job: exampleJob,
+      clock,
+      pool: { workers: new Map(many.map((worker) => [worker.id, worker])) },
+    });
+    const frames: Uint8Array[] = [];
+    feed.watch({ ...deafConnection, send: (frame: Uint8Array) => void frames.push(frame) });
+    clock.skip(200);
+    feed.stepFinished({
+      epoch: 4,
+      step: 1,
+      steps: 2,
+      loss: 1,
+      metrics: {},
+      samplesPerSecond: 1,
+      workers: 100,
+      batch: { samples: 100, lossSum: 1, metrics: [1] },
+      dataWaitMs: 0,
+      weights: { step: step(7), source: { averagedWeights: new Float32Array(6) } },
+    });
+    await clock.advance(500);
+    const { message } = parseFromCoordinator(frames.at(-1)!);
+    const { timeline } = message as ProgressMessage;
+    expect(timeline).toMatchObject({ step: 7, durationMs: 200, omitted: 36 });
+    // The shard without an answer comes first.
+    expect(timeline!.shards.map(({ endMs }) => endMs)).toEqual([
+      null,
+      ...Array.from({ length: 63 }, (_, i) => 99 - i),
+    ]);
     feed.close('done');
   });
 

@@ -2,9 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { FLOAT32_LINK } from '../../../coordinator/links/codecs.ts';
 import { Feed } from '../../../coordinator/observe/feed.ts';
 import { createWorker } from '../../../coordinator/pool/worker.ts';
-import { parseFromCoordinator } from '../../../shared/protocol/frame.ts';
+import type { ShownRun } from '../../../coordinator/observe/run-details.ts';
+import type { ConnectionHandler } from '../../../coordinator/server/websocket.ts';
+import { viewShard } from '../../../shared/data/shard.ts';
+import type { FromCoordinator } from '../../../shared/protocol/messages.ts';
+import { frameFromWorker, parseFromCoordinator, type Received } from '../../../shared/protocol/frame.ts';
 import { exampleEpoch, exampleHello, exampleJob, step } from '../../shared/protocol/examples.ts';
 import { settle } from '../../support/manual-clock.ts';
+import { linkedPair } from '../../support/linked-connection.ts';
 import { testPool } from '../pool/pool-harness.ts';
 import { deafConnection, testFeed } from './feed-harness.ts';
 
@@ -287,5 +292,57 @@ describe('the feed', () => {
     expect(received.at(-1)!.message).toEqual({ type: 'finished', reason: 'The run is finished.' });
     expect(end.closed?.code).toBe(1000);
     expect(clock.pending).toBe(0);
+  });
+});
+
+describe('details of a run', () => {
+  const labels = Uint8Array.from({ length: 1_000 }, (_, i) => i % 2);
+  const shownData = {
+    classNames: ['no', 'yes'],
+    test: { count: 1_000, inputs: [new Uint8Array(2_000)], targets: [labels] },
+  };
+
+  /** The answer to a request, and the code that a second request is closed with. */
+  async function ask(shown: ShownRun) {
+    const { clock, pool } = testPool();
+    const feed = new Feed({ job: exampleJob, clock, pool, ...shown });
+    const received: Received<FromCoordinator>[] = [];
+    const { left, right } = linkedPair((side) =>
+      side === 'left'
+        ? { onFrame: (frame) => received.push(parseFromCoordinator(frame)), onClose: () => undefined }
+        : handler,
+    );
+    const handler: ConnectionHandler = feed.watch(right);
+    for (let i = 0; i < 2; i++) {
+      left.send(frameFromWorker({ type: 'inspect' }));
+      await settle();
+    }
+    feed.close('done');
+    return { answers: received.filter(({ message }) => message.type === 'details'), closed: left.closed };
+  }
+
+  it('are names and test samples from all parts of the data, and are sent once', async () => {
+    const { answers, closed } = await ask({ weightNames: ['a', 'b'], shownData });
+    expect(answers).toHaveLength(1);
+    const { message, payload } = answers[0]!;
+    expect(message).toEqual({
+      type: 'details',
+      samples: 128,
+      weightNames: ['a', 'b'],
+      classNames: ['no', 'yes'],
+    });
+    const { sampleNumbers, targets } = viewShard(payload, 128, exampleJob);
+    expect([sampleNumbers[0], sampleNumbers[127]]).toEqual([0, 992]);
+    expect([...targets[0]!]).toEqual([...sampleNumbers].map((number) => number % 2));
+    expect(closed).toMatchObject({ code: 4430 });
+  });
+
+  it('have no samples where there are none, or where they cannot be read or are too large', async () => {
+    const empty = { message: { type: 'details', samples: 0 }, payload: new Uint8Array() };
+    expect((await ask({})).answers).toEqual([empty]);
+    const broken = { count: 9, digest: '', read: () => Promise.reject(new Error('The disk is gone.')) };
+    expect((await ask({ shownData: { test: broken } })).answers).toEqual([empty]);
+    const names = { weightNames: Array.from({ length: 5_000 }, () => 'x') };
+    expect((await ask(names)).answers).toEqual([empty]);
   });
 });

@@ -55,10 +55,12 @@ export const winogradGeometries: fc.Arbitrary<ConvGeometry> = fc
 /** Pseudorandom values in (-1, 1) that depend on the seed, from a linear congruential generator. */
 export function values(length: number, seed: number): Float32Array {
   let state = seed >>> 0;
-  return Float32Array.from({ length }, () => {
+  const out = new Float32Array(length);
+  for (let i = 0; i < length; i++) {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return (state >>> 8) / 2 ** 23 - 1;
-  });
+    out[i] = (state >>> 8) / 2 ** 23 - 1;
+  }
+  return out;
 }
 
 /** Padding in the form of tfjs. */

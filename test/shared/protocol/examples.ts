@@ -63,6 +63,7 @@ export const fromWorkerExamples: readonly FromWorker[] = [
   { ...exampleHello, standby: true, instance: 'k3v9qd', switchCodecs: true, machine: 'lab' },
   { type: 'watch', protocol: 2, token: 'secret' },
   { type: 'snapshot' },
+  { type: 'inspect' },
   { type: 'ready' },
   { type: 'ready', fingerprint: '0123456789abcdef' },
   { type: 'gradient', ...shard, offset: 4 },
@@ -135,7 +136,14 @@ export const fromCoordinatorExamples: readonly FromCoordinator[] = [
       },
     ],
     slowest: { id: 'w1', cause: 'compute' },
+    timeline: {
+      step: 2,
+      durationMs: 14.5,
+      shards: [{ id: 'w1', samples: 32, startMs: 0.5, computeMs: 12.5, receiveMs: 0.5, endMs: 13.5 }],
+      omitted: 1,
+    },
     advice: 'A step takes 30 ms.',
   },
   { type: 'epoch', record: exampleEpoch },
+  { type: 'details', samples: 2, weightNames: ['dense/kernel'], classNames: ['cat'] },
 ];

@@ -56,7 +56,7 @@ function wrongFor(message: { readonly type: string }, path: Path): unknown[] {
   const isBoolean = ['trainable', 'prefetch', 'standby', 'switchCodecs'].includes(name);
   const wrong: unknown[] = [isBoolean ? 1 : true, 'x'.repeat(3000)];
   const nullable = path.length === 1 && ['loss', 'etaSeconds', 'slowest'].includes(name);
-  if (!nullable && name !== 'rttMs') wrong.push(null);
+  if (!nullable && !['rttMs', 'endMs'].includes(name)) wrong.push(null);
   const optional = [
     'token',
     'prefetch',
@@ -66,6 +66,9 @@ function wrongFor(message: { readonly type: string }, path: Path): unknown[] {
     'fingerprint',
     'encoding',
     'advice',
+    'timeline',
+    'weightNames',
+    'classNames',
     'scale',
     'classes',
     'label',

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { MAX_POINTS, mergeToLength, plotColumns, smoothValues } from '../../../worker-browser/page/curves.ts';
+import {
+  MAX_POINTS,
+  mergeToLength,
+  plotColumns,
+  smoothValues,
+  withOtherCurves,
+} from '../../../worker-browser/page/curves.ts';
 import { point, record } from './run-fixtures.ts';
 
 describe('curves', () => {
@@ -25,6 +31,25 @@ describe('curves', () => {
 
   it('are drawn by epoch', () => {
     expect(plotColumns('accuracy', 'epoch', [point(1)], [record], 2)).toEqual([[1], [null], [0.8], [0.9]]);
+  });
+
+  it('stand beside those of other runs, which have other steps', () => {
+    const columns = plotColumns('loss', 'step', [point(1, 2), point(3, 1)], [], 9);
+    const others = [
+      [
+        [2, 5],
+        [3, 4],
+      ],
+      [],
+    ] as const;
+    expect(withOtherCurves(columns, others)).toEqual([
+      [1, 2, 3],
+      [2, null, 1],
+      [2, null, expect.closeTo(2 - 1 / 1.1)],
+      [null, null, null],
+      [null, 5, 4],
+      [null, null, null],
+    ]);
   });
 
   it('are smoothed within the range of the values', () => {

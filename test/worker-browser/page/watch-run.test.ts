@@ -31,6 +31,7 @@ function startWatch() {
     random: () => 0,
     onEvent: (event) => void events.push(event),
     onWeights: (payload) => void sent.push(`weights of ${payload.length}`),
+    onDetails: ({ samples }) => void sent.push(`details of ${samples} samples`),
   });
   return { clock, events, sent, closed, sockets, watch, types: () => events.map(({ type }) => type) };
 }

@@ -39,6 +39,7 @@ const fakeEngine = (overrides: Partial<GradientComputer>): Engine => ({
 });
 
 const step = (number: number): Step => number as Step;
+const vector = (): Float32Array => new Float32Array(prepared.initialWeights.length);
 const bytesOf = (values: Float32Array): Buffer => Buffer.from(values.slice().buffer);
 
 describe.each(memoryStrategies)('a remote engine with %s', (_, allocateShared) => {
@@ -61,9 +62,6 @@ describe.each(memoryStrategies)('a remote engine with %s', (_, allocateShared) =
       computer.prepare(step(number), shard);
       expect(await computer.gradient(step(number), shard, gradient)).toEqual(result);
       expect(bytesOf(gradient).equals(bytesOf(expected))).toBe(true);
-      const inPlace = await computer.gradientInPlace(step(number), shard);
-      expect(inPlace.result).toEqual(result);
-      expect(bytesOf(inPlace.gradient).equals(bytesOf(expected))).toBe(true);
     }
     expect(await computer.evaluate(shard)).toEqual(await local.evaluate(shard));
     expect(await computer.predict(shard.inputs, SAMPLES)).toEqual(await local.predict(shard.inputs, SAMPLES));
@@ -80,9 +78,9 @@ describe.each(memoryStrategies)('a remote engine with %s', (_, allocateShared) =
     const { remote, sent } = await connectEngine(allocateShared, served(fakeEngine({ gradient })));
     const computer = await remote.load(prepared.job);
     computer.prepare(step(1), shard);
-    await computer.gradientInPlace(step(1), shard);
-    await computer.gradientInPlace(step(2), shard);
-    await computer.gradientInPlace(step(2), { ...shard });
+    await computer.gradient(step(1), shard, vector());
+    await computer.gradient(step(2), shard, vector());
+    await computer.gradient(step(2), { ...shard }, vector());
     const samples = sent.flatMap((message) => {
       if (message.type === 'prepare') return [message.shard.samples !== null];
       if (message.type === 'request' && message.request.type === 'gradient') {
@@ -102,6 +100,22 @@ describe.each(memoryStrategies)('a remote engine with %s', (_, allocateShared) =
       expect(images?.byteLength).toBe(images?.buffer.byteLength);
       expect(labels?.byteLength).toBe(labels?.buffer.byteLength);
     }
+  });
+
+  test('does not write to a bucket that it has reported', async () => {
+    const offset = 1000;
+    const gradient: GradientComputer['gradient'] = (_step, _shard, target, bucket) => {
+      target.fill(1);
+      bucket?.onReady();
+      return Promise.resolve({ lossSum: 1, metrics: [1] });
+    };
+    const { remote } = await connectEngine(allocateShared, served(fakeEngine({ gradient })));
+    const computer = await remote.load(prepared.job);
+    const target = vector();
+    await computer.gradient(step(1), shard, target, { offset, onReady: () => void target.fill(5, offset) });
+    expect(new Set(target.subarray(0, offset))).toEqual(new Set([1]));
+    // Without shared memory, no bucket is reported.
+    expect(new Set(target.subarray(offset))).toEqual(new Set([allocateShared === null ? 1 : 5]));
   });
 
   test('keeps the jobs that it has loaded apart', async () => {
@@ -140,7 +154,7 @@ describe.each(memoryStrategies)('a remote engine with %s', (_, allocateShared) =
     const { remote } = await connectEngine(allocateShared, served(fakeEngine({ setWeights })));
     const computer = await remote.load(prepared.job);
     computer.setWeights(Float32Array.of(1));
-    await expect(computer.gradientInPlace(step(0), shard)).rejects.toThrow('No memory for weights.');
+    await expect(computer.gradient(step(0), shard, vector())).rejects.toThrow('No memory for weights.');
     await expect(computer.evaluate(shard)).rejects.toThrow('No memory for weights.');
     computer.setWeights(Float32Array.of(2));
     await expect(computer.evaluate(shard)).resolves.toBeDefined();
@@ -158,8 +172,8 @@ describe.each(memoryStrategies)('a remote engine with %s', (_, allocateShared) =
     const { remote, notes } = await connectEngine(allocateShared, served(fakeEngine({ gradient, prepare })));
     const computer = await remote.load(prepared.job);
     computer.prepare(step(0), shard);
-    await expect(computer.gradientInPlace(step(0), shard)).rejects.toThrow('The device is busy.');
-    await expect(computer.gradientInPlace(step(0), shard)).resolves.toBeDefined();
+    await expect(computer.gradient(step(0), shard, vector())).rejects.toThrow('The device is busy.');
+    await expect(computer.gradient(step(0), shard, vector())).resolves.toBeDefined();
     expect(notes).toEqual(['Nothing to prepare.']);
   });
 

@@ -1,17 +1,17 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { prepareJob, type PreparedJob } from '../../../coordinator/model/model.ts';
-import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
-import type { Engine, GradientComputer } from '../../../shared/engine/engine.ts';
-import type { Step } from '../../../shared/protocol/messages.ts';
-import { parallelEngine, splitShard } from '../../../worker-browser/engine/parallel-engine.ts';
+import { prepareJob, type PreparedJob } from '../../../../coordinator/model/model.ts';
+import { syntheticDigits } from '../../../../shared/data/synthetic-digits.ts';
+import type { Engine, GradientComputer } from '../../../../shared/engine/engine.ts';
+import type { Step } from '../../../../shared/protocol/messages.ts';
+import { parallelEngine, splitShard } from '../../../../shared/engine/remote-engine/parallel-engine.ts';
 import {
   connectEngine,
   memoryStrategies,
   served,
   type ConnectedEngine,
-} from '../../support/remote-engine.ts';
-import { imagesOf, labelsOf } from '../../support/images.ts';
-import { type Shard } from '../../../shared/data/shard.ts';
+} from '../../../support/remote-engine.ts';
+import { imagesOf, labelsOf } from '../../../support/images.ts';
+import { type Shard } from '../../../../shared/data/shard.ts';
 
 const info = { backend: 'fake', version: '1', device: 'none', threads: 1 };
 const shard = {
@@ -21,7 +21,7 @@ const shard = {
 };
 
 /** Engine whose gradient is, at every position, the sum of the sample numbers times the first weight. */
-function summingEngine(disposed: () => void): Engine {
+function summingEngine(disposed: () => void, computed: (samples: number) => void): Engine {
   return {
     info,
     load: () => {
@@ -32,6 +32,7 @@ function summingEngine(disposed: () => void): Engine {
         gradient(_step, { sampleNumbers }, gradient) {
           const sum = sampleNumbers.reduce((total, number) => total + number, 0);
           gradient.fill(weight * sum);
+          computed(sampleNumbers.length);
           return Promise.resolve({ lossSum: sampleNumbers.length, metrics: [1] });
         },
         evaluate: ({ sampleNumbers }) =>
@@ -52,9 +53,15 @@ beforeAll(async () => {
 
 describe.each(memoryStrategies)('engines in parallel with %s', (_, allocateShared) => {
   let disposals = 0;
+  /** Samples of each gradient that an engine has computed. */
+  let computed: number[] = [];
   const connectAll = (count: number): Promise<ConnectedEngine[]> => {
     disposals = 0;
-    const engine = summingEngine(() => disposals++);
+    computed = [];
+    const engine = summingEngine(
+      () => disposals++,
+      (samples) => computed.push(samples),
+    );
     return Promise.all(Array.from({ length: count }, () => connectEngine(allocateShared, served(engine))));
   };
   const combine = (connected: readonly ConnectedEngine[]): Engine =>
@@ -67,20 +74,22 @@ describe.each(memoryStrategies)('engines in parallel with %s', (_, allocateShare
       computer.setWeights(Float32Array.of(weight));
       computer.prepare(weight as Step, shard);
       const result = await computer.gradient(weight as Step, shard, gradient);
-      expect(result).toEqual({ lossSum: 5, metrics: [Math.min(count, 5)] });
+      expect(result).toEqual({ lossSum: 5, metrics: [Math.min(count, 5)], isFactored: false });
       expect(new Set(gradient)).toEqual(new Set([weight * 60]));
     }
     expect((await computer.evaluate(shard)).lossSum).toBe(5);
     expect([...(await computer.predict(shard.inputs, 5))]).toEqual([3, 10]);
   });
 
-  it('use one engine in exact mode, which adds micro-shards in a fixed order', async () => {
-    const connected = await connectAll(2);
-    await combine(connected).load({ ...prepared.job, microShard: 2 });
-    const loads = connected.map(({ sent }) =>
-      sent.filter((message) => message.type === 'request' && message.request.type === 'load'),
-    );
-    expect(loads.map(({ length }) => length)).toEqual([1, 0]);
+  it('compute whole blocks of micro-shards in exact mode', async () => {
+    const connected = await connectAll(3);
+    const computer = await combine(connected).load({ ...prepared.job, microShard: 1 });
+    computer.setWeights(Float32Array.of(1));
+    const gradient = new Float32Array(prepared.initialWeights.length);
+    await computer.gradient(0 as Step, shard, gradient);
+    expect(new Set(gradient)).toEqual(new Set([60]));
+    // Five leaves are 4 + 1, and these (2 + 2) + 1.
+    expect(computed.toSorted()).toEqual([1, 2, 2]);
   });
 
   it('load a job on all engines, or on none', async () => {
