@@ -11,6 +11,7 @@ import { countSignalOwners } from './interrupt.ts';
 import { addPlan } from './plan.ts';
 import { addPredict } from './predict.ts';
 import { addRelay } from './relay.ts';
+import { addCompare, addRuns } from './runs.ts';
 import { addStatus } from './status.ts';
 import { addTrain } from './train.ts';
 import { addWorker } from './worker.ts';
@@ -33,6 +34,8 @@ Exit codes: ${ExitCode.done} done, ${ExitCode.failed} error, ${ExitCode.interrup
   addTrain(cli, context);
   addCoordinator(cli, context);
   addStatus(cli, context);
+  addRuns(cli, context);
+  addCompare(cli, context);
   addPlan(cli);
   addData(cli, context);
   addEvaluate(cli, context);

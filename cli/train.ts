@@ -258,6 +258,10 @@ export async function runTrain(given: TrainFlags, context: CliContext, own: OwnP
       import('../coordinator/report/summary.ts'),
       import('../coordinator/report/addresses.ts'),
     ]);
+  const [{ describeCurves }, { curveStyle }] = await Promise.all([
+    import('../coordinator/run/describe-runs.ts'),
+    import('../coordinator/report/curve.ts'),
+  ]);
   const callbacks = withCallbacks(own.callbacks, callbacksFrom(flags));
   growHeap();
   const clock = systemClock(globalThis);
@@ -343,8 +347,11 @@ export async function runTrain(given: TrainFlags, context: CliContext, own: OwnP
     const note = (line: string): void => report.info(line);
     return resolveWorkerCount({ ...flags, threads, isExact, note, signal }, context);
   }
-  const printSummary = ({ scores, folder, dataset, job }: TrainedModel): void => {
+  const printSummary = ({ scores, folder, dataset, job, history }: TrainedModel): void => {
     report.close();
+    // In a log of JSON, the events of epochs have these figures.
+    const lines = flags.log === 'json' ? [] : describeCurves(history, curveStyle(process.stdout));
+    for (const line of lines) report.info(line);
     const modelDir = join(folder ?? '', 'model');
     const customCode = job.customCode?.hash;
     const settings = { ...flags, transpose: dataset.isTransposed, customCode };

@@ -263,6 +263,12 @@ export async function loadCheckpoint(dir: string, warn: (line: string) => void):
 
 const stepsFromName = (file: string): number => Number(CHECKPOINT_FILE.exec(file)?.[1]);
 
+/** Steps of the newest checkpoint in a folder; null if there is none. */
+export async function lastCheckpointSteps(dir: string): Promise<number | null> {
+  const [newest] = await checkpointFiles(dir);
+  return newest === undefined ? null : stepsFromName(newest);
+}
+
 /** Whether there are checkpoints of later steps. After a return to an earlier step, a run must not be resumed from them. */
 export async function hasLaterCheckpoint(dir: string, steps: number): Promise<boolean> {
   return (await checkpointFiles(dir)).some((file) => stepsFromName(file) > steps);

@@ -93,15 +93,8 @@ export async function createRunFolder(
  */
 export async function reopenRunFolder(dir: string, epoch: number, lock: RunLock): Promise<ReopenedRunFolder> {
   const path = historyPath(dir);
-  const text = await readRegularFile(path).catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
-    throw new Error(`${path} cannot be read: ${describeDiskError(error)}.`, { cause: error });
-  });
+  const history = await readHistory(dir);
   await removeTemporaryFiles(dir, [CONFIG_FILE, HISTORY_FILE]);
-  const history = text
-    .toString()
-    .split('\n')
-    .flatMap((line) => parseRecord(line) ?? []);
   const finished = history.filter((record) => record.epoch < epoch);
   await writeFileAtomic(path, finished.map((record) => `${JSON.stringify(record)}\n`).join(''), {
     beforeReplace: () => lock.check(),
@@ -145,8 +138,27 @@ export async function readRecordedSource(modelDir: string): Promise<RecordedSour
   return success ? output : null;
 }
 
+/** Whether a folder is one of a run. */
+export const isRunFolder = (dir: string): boolean => existsSync(configPath(dir));
+
+/**
+ * Records of a run's finished epochs; none if it has no history yet.
+ * @throws Error with a sentence if history.jsonl cannot be read
+ */
+export async function readHistory(dir: string): Promise<EpochRecord[]> {
+  const path = historyPath(dir);
+  const text = await readRegularFile(path).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    throw new Error(`${path} cannot be read: ${describeDiskError(error)}.`, { cause: error });
+  });
+  return text
+    .toString()
+    .split('\n')
+    .flatMap((line) => parseRecord(line) ?? []);
+}
+
 /** Settings in a run's config.json; empty if it cannot be read. */
-async function readConfig(dir: string): Promise<Readonly<Record<string, unknown>>> {
+export async function readConfig(dir: string): Promise<Readonly<Record<string, unknown>>> {
   try {
     const json: unknown = JSON.parse((await readRegularFile(configPath(dir))).toString('utf8'));
     return v.parse(v.record(v.string(), v.unknown()), json);
