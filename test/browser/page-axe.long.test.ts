@@ -46,7 +46,6 @@ describeInBrowser('axe finds no violation, and the page does not scroll sideways
   beforeAll(async () => void (run = await startPageRun()));
   afterAll(() => run.close());
 
-<<<<<<< HEAD
   test('in each state, on a phone and on a desktop, light and dark', async () => {
     // The test injects axe by eval, which the page's security policy forbids.
     const context = await run.browser.newContext({ bypassCSP: true });
@@ -56,36 +55,13 @@ describeInBrowser('axe finds no violation, and the page does not scroll sideways
     await waitForText(page, '#workers-title', /worker/);
     await page.getByRole('button', { name: 'Draw a 3' }).click();
     await page.locator('#bars .best').waitFor();
+    await page.getByText('Add another device').click();
+    await page.locator('#samples').scrollIntoViewIfNeeded();
+    await waitForText(page, '#samples-text', /test samples right/);
+    await page.locator('#timeline-rows li').first().waitFor();
+    await page.getByRole('button', { name: 'Download the model' }).waitFor();
+    await page.getByRole('button', { name: 'Picture of your contribution' }).waitFor();
     await checkPage(page, 'contributing');
-=======
-  test.each([
-    ['phone', 'light', 390, 844],
-    ['phone', 'dark', 390, 844],
-    ['desktop', 'light', 1280, 900],
-    ['desktop', 'dark', 1280, 900],
-  ] as const)(
-    'on a %s, %s',
-    async (_, colorScheme, width, height) => {
-      // The test injects axe by eval, which the page's security policy forbids.
-      const context = await run.browser.newContext({
-        bypassCSP: true,
-        colorScheme,
-        viewport: { width, height },
-      });
-      const page = await context.newPage();
-      page.setDefaultTimeout(60_000);
-      await page.goto(`${run.address}#secret`);
-      await waitForText(page, '#workers-title', /worker/);
-      await page.getByRole('button', { name: 'Draw a 3' }).click();
-      await page.locator('#bars .best').waitFor();
-      await page.getByText('Add another device').click();
-      await page.locator('#samples').scrollIntoViewIfNeeded();
-      await waitForText(page, '#samples-text', /test samples right/);
-      await page.locator('#timeline-rows li').first().waitFor();
-      await page.getByRole('button', { name: 'Download the model' }).waitFor();
-      await page.getByRole('button', { name: 'Picture of your contribution' }).waitFor();
-      await checkPage(page, 'contributing');
->>>>>>> page
 
     const coordinator = await testCoordinator(dataset, { topology, token: 'secret' });
     const proxy = await startProxy();
