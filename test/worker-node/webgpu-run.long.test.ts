@@ -58,10 +58,10 @@ const LOST = /The engine was lost: .*\. (It is opened again|Another engine is us
 describeWebGpu((env) => {
   const environment = { ...process.env, ...env };
   const startWorker = (url: string, engine: string, own: NodeJS.ProcessEnv = {}, ...options: string[]) =>
-    spawnGradcast(
-      ['worker', url, '--workers', '1', '--engine', engine, ...options],
-      { ...environment, ...own },
-    );
+    spawnGradcast(['worker', url, '--workers', '1', '--engine', engine, ...options], {
+      ...environment,
+      ...own,
+    });
 
   test('a WebGPU and a WebAssembly worker together compute the gradient that each computes alone', async () => {
     const found = await mixedRunDifferences({
