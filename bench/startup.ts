@@ -74,16 +74,16 @@ async function startWorker(
     }),
   );
   const marks = new Map<string, readonly [wallMs: number, cpuMs: number]>();
-  let step: Promise<unknown> | null = null;
+  const steps: Promise<unknown>[] = [];
   await new Promise<void>((resolve, reject) => {
     child.once('exit', (code) => reject(new Error(`The worker has ended (${code ?? 'killed'}).`)));
     child.on('message', ({ type }: { type: string }) => {
       marks.set(type, [performance.now() - startedMs, computedMs(child.pid)]);
-      if (type === 'joined') step = run.allWorkersReady().then(run.gradient);
+      if (type === 'joined') steps.push(run.allWorkersReady().then(run.gradient));
       if (type === 'computed') resolve();
     });
   });
-  await step;
+  await Promise.all(steps);
   const [engine, joined, computed] = ['engine', 'joined', 'computed'].map(
     (type) => marks.get(type) ?? [NaN, NaN],
   );

@@ -1,6 +1,5 @@
 import {
   copyFileSync,
-  existsSync,
   readdirSync,
   readFileSync,
   realpathSync,
