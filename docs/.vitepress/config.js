@@ -115,6 +115,7 @@ export default {
           ['Machines', '/guide/machines'],
           ['GPUs', '/guide/gpus'],
           ['Browsers', '/guide/browsers'],
+          ['A class with phones', '/guide/class'],
           ['Slow links', '/guide/slow-links'],
           ['Relays', '/guide/relays'],
           ['Exact mode', '/guide/exact-mode'],
