@@ -1,11 +1,12 @@
 // node scripts/picture.js [FILE = docs/images/run.webp]: trains for half a minute and makes a moving picture of the terminal and of
 // the page beside it. Needs Linux's `script`, a Chromium and MNIST (MNIST_DIR, or a network).
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import xterm from '@xterm/headless';
 import { chromium } from 'playwright-core';
 import sharp from 'sharp';
@@ -20,12 +21,19 @@ const [WIDTH, TERMINAL_HEIGHT, PAGE_HEIGHT] = [960, 330, 640];
 const [EVERY_MS, SHOWN_MS, LAST_MS] = [700, 260, 4_000];
 
 const folder = await mkdtemp(join(tmpdir(), 'gradcast-picture-'));
+// A clone with a cache of its own, as a new user has them: the picture has no path of this machine, and no other engine.
+const clone = join(folder, 'gradcast');
+const root = fileURLToPath(new URL('..', import.meta.url));
+execFileSync('git', ['clone', '--quiet', root, clone]);
+await symlink(join(root, 'node_modules'), join(clone, 'node_modules'));
+const { MNIST_DIR, ...env } = process.env;
+if (MNIST_DIR) await cp(MNIST_DIR, join(folder, 'cache/gradcast/mnist'), { recursive: true });
 const terminal = new xterm.Terminal({ cols: COLUMNS, rows: ROWS, allowProposedApi: true });
 terminal.write(`$ ${COMMAND}\r\n`);
-const train = `stty cols ${COLUMNS} rows ${ROWS} && exec ${COMMAND} --out ${join(folder, 'run')}`;
+const train = `stty cols ${COLUMNS} rows ${ROWS} && exec ${COMMAND} --out runs/first`;
 const child = spawn('script', ['-qfec', train, '/dev/null'], {
-  // A cache of its own has no engine but WebAssembly, as a new user's.
-  env: { ...process.env, TERM: 'xterm-256color', FORCE_COLOR: '1', XDG_CACHE_HOME: folder },
+  env: { ...env, TERM: 'xterm-256color', XDG_CACHE_HOME: join(folder, 'cache') },
+  cwd: clone,
   stdio: ['ignore', 'pipe', 'inherit'],
 });
 let printed = '';

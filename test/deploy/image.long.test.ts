@@ -13,7 +13,16 @@ const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'
 const IMAGE = 'localhost/gradcast-checks:latest';
 const PROJECT = 'gradcast-checks';
 const EPOCHS = 60;
-const TASK = { data: { source: 'animals.csv', target: 'kind' }, epochs: EPOCHS };
+/** Its steps take some time until a file is removed, so that the run does not end before its containers are stopped. */
+const TASK = `import { existsSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
+const onStepEnd = () => (existsSync('/config/slow') ? setTimeout(20) : undefined);
+export default {
+  data: { source: 'animals.csv', target: 'kind' },
+  epochs: ${EPOCHS},
+  callbacks: [{ onStepEnd }],
+};
+`;
 
 interface Inspected {
   readonly Config: { readonly User: string; readonly Labels: Readonly<Record<string, string>> };
@@ -117,7 +126,8 @@ describeWithContainers('the image of deploy/Dockerfile', () => {
       // The user of the container is another one.
       await chmod(folder, 0o755);
       await writeFile(join(folder, 'animals.csv'), animals(2_000));
-      await writeFile(join(folder, 'task.json'), JSON.stringify(TASK));
+      await writeFile(join(folder, 'task.ts'), TASK);
+      await writeFile(join(folder, 'slow'), '');
       await writeFile(join(folder, 'checks.yaml'), overrides(folder));
       await onCompose('up', '--detach', '--no-build', '--scale', 'worker=2');
       await expect.poll(() => logs('coordinator-1')).toMatch(/"event":"epoch","epoch":1,/);
@@ -137,6 +147,7 @@ describeWithContainers('the image of deploy/Dockerfile', () => {
       expect((await container('worker-2')).State).toMatchObject({ Status: 'exited', ExitCode: 130 });
       expect((await container('worker-1')).State).toMatchObject({ Status: 'running' });
 
+      await rm(join(folder, 'slow'));
       await onCompose('up', '--detach', '--no-build', '--scale', 'worker=2');
       await podman.run('wait', `${PROJECT}-coordinator-1`, `${PROJECT}-worker-1`, `${PROJECT}-worker-2`);
       expect((await container('coordinator-1')).State.ExitCode).toBe(0);
@@ -165,13 +176,14 @@ describeWithContainers('the image of deploy/Dockerfile', () => {
   });
 });
 
-/** Changes of deploy/compose.yaml for the test: image, data and port. The arguments are those of deploy/kubernetes/base. */
+/** Changes of deploy/compose.yaml for the test: image, data and port. The arguments are those of deploy/kubernetes/base, but for the task. */
 const overrides = (folder: string): string => `
 services:
   coordinator:
     image: ${IMAGE}
-    command: [coordinator, /config/task.json, --resume-or-start, /data/run]
-    environment: { GRADCAST_LOG: json }
+    command: [coordinator, /config/task.ts, --resume-or-start, /data/run]
+    # A worker that finds no run any more waits for its coordinator.
+    environment: { GRADCAST_LOG: json, GRADCAST_MIN_WORKERS: '2' }
     ports: !reset []
     volumes: ['${folder}:/config:ro']
   worker:
