@@ -2,7 +2,7 @@
 // the page beside it. Needs Linux's `script`, a Chromium and MNIST (MNIST_DIR, or a network).
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdtemp, rm, symlink } from 'node:fs/promises';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -25,7 +25,10 @@ const folder = await mkdtemp(join(tmpdir(), 'gradcast-picture-'));
 const clone = join(folder, 'gradcast');
 const root = fileURLToPath(new URL('..', import.meta.url));
 execFileSync('git', ['clone', '--quiet', root, clone]);
-await symlink(join(root, 'node_modules'), join(clone, 'node_modules'));
+await cp(join(root, 'node_modules'), join(clone, 'node_modules'), {
+  recursive: true,
+  verbatimSymlinks: true,
+});
 const { MNIST_DIR, ...env } = process.env;
 if (MNIST_DIR) await cp(MNIST_DIR, join(folder, 'cache/gradcast/mnist'), { recursive: true });
 const terminal = new xterm.Terminal({ cols: COLUMNS, rows: ROWS, allowProposedApi: true });
