@@ -277,7 +277,8 @@ async function trainAndSave(
     optimizer,
     stepRunner,
     pool,
-    report: combineListeners(report, bottleneckReporter, feed, metrics, ...listeners),
+    // The feed comes first: the terminal shows the shares that it counts.
+    report: combineListeners(feed, reportShares(report, feed), bottleneckReporter, metrics, ...listeners),
     clock,
     signal,
     async save(record) {
@@ -343,6 +344,12 @@ async function trainAndSave(
     engines,
   };
 }
+
+/** A reporter whose steps have the shares of the workers. */
+const reportShares = (report: Reporter, feed: Pick<HostedRun['feed'], 'shares'>): TrainingListener => ({
+  ...report,
+  stepFinished: (event) => report.stepFinished({ ...event, shares: () => feed.shares }),
+});
 
 /** Describes the model beside its files. A run does not fail for want of its description. */
 async function addModelCard(

@@ -21,7 +21,12 @@ import type { ConnectionHandler } from '../server/websocket.ts';
 import { codecLabel } from '../links/codecs.ts';
 import type { Worker } from '../pool/worker.ts';
 import type { WorkerPool } from '../pool/pool.ts';
-import { remainingSeconds, type StepReport, type TrainingListener } from '../report/reporter.ts';
+import {
+  remainingSeconds,
+  type StepReport,
+  type TrainingListener,
+  type WorkerShare,
+} from '../report/reporter.ts';
 import { TrainingCurve, WorkerActivity, type RecentActivity } from './rolling-stats.ts';
 import { Observers } from './observers.ts';
 import { RunDetails, type ShownRun } from './run-details.ts';
@@ -99,6 +104,12 @@ export class Feed implements TrainingListener {
 
   get observerCount(): number {
     return this.#observers.count;
+  }
+
+  /** Shares of the connected workers in the last finished step. */
+  get shares(): WorkerShare[] {
+    const workers = [...this.#options.pool.workers.values()];
+    return workers.map((worker) => ({ name: worker.name, share: this.#activity.get(worker).share }));
   }
 
   /** @throws ProtocolError (full) */

@@ -1,3 +1,5 @@
+import { paint, styleOf, type TextStyle } from './text-style.ts';
+
 /** Values of a curve, one an epoch. */
 export interface Curve {
   /** One character that marks the curve where characters are drawn in place of dots. */
@@ -5,13 +7,11 @@ export interface Curve {
   readonly values: readonly number[];
 }
 
-export interface CurveStyle {
+export interface CurveStyle extends TextStyle {
   /** Width of the drawing with its labels, in columns. */
   readonly columns: number;
   /** Height of the drawing in lines. @default 4 */
   readonly rows?: number;
-  /** Whether the terminal shows braille characters. */
-  readonly isUnicode: boolean;
 }
 
 /** Width beyond which a drawing gets no wider. */
@@ -23,19 +23,10 @@ const BRAILLE_DOTS = [
   [0x08, 0x10, 0x20, 0x80],
 ] as const;
 
-/** Whether the locale of a process is UTF-8. Windows and macOS have none to say so, and show Unicode. */
-export function isUnicodeLocale(
-  env: Readonly<Record<string, string | undefined>>,
-  platform: NodeJS.Platform,
-): boolean {
-  const locale = [env.LC_ALL, env.LC_CTYPE, env.LANG].find((value) => value !== undefined && value !== '');
-  return locale === undefined ? platform === 'win32' || platform === 'darwin' : /utf-?8/i.test(locale);
-}
-
 /** Style of drawings on a stream of this process; 80 columns where it is no terminal. */
-export const curveStyle = ({ columns }: { readonly columns?: number }): CurveStyle => ({
-  columns: columns ?? 80,
-  isUnicode: isUnicodeLocale(process.env, process.platform),
+export const curveStyle = (stream: { readonly columns?: number; readonly isTTY?: boolean }): CurveStyle => ({
+  columns: stream.columns ?? 80,
+  ...styleOf(stream),
 });
 
 /**
@@ -43,7 +34,8 @@ export const curveStyle = ({ columns }: { readonly columns?: number }): CurveSty
  * in their marks, with `*` where they meet.
  * @returns no lines if no curve has two finite values, or the terminal is too narrow
  */
-export function drawCurves(curves: readonly Curve[], { columns, rows = 4, isUnicode }: CurveStyle): string[] {
+export function drawCurves(curves: readonly Curve[], style: CurveStyle): string[] {
+  const { columns, rows = 4, isUnicode } = style;
   const finite = curves.flatMap(({ values }) => values.filter(Number.isFinite));
   const hasCurve = curves.some(({ values }) => values.filter(Number.isFinite).length > 1);
   const max = Math.max(...finite);
@@ -60,7 +52,8 @@ export function drawCurves(curves: readonly Curve[], { columns, rows = 4, isUnic
     : drawMarks(curves, length, width, rows, heightOf);
   return cells.map((line, row) => {
     const label = row === 0 ? labels[0] : row === rows - 1 ? labels[1] : '';
-    return `${(label ?? '').padStart(labelColumns)} ${isUnicode ? '│' : '|'}${line}`.trimEnd();
+    const axis = paint(style, 'dim', `${(label ?? '').padStart(labelColumns)} ${isUnicode ? '│' : '|'}`);
+    return `${axis}${paint(style, 'green', line.trimEnd())}`;
   });
 }
 

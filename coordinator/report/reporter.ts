@@ -14,6 +14,14 @@ export interface Progress {
   readonly metrics: Readonly<Record<string, number>>;
   readonly samplesPerSecond: number;
   readonly workers: number;
+  /** Shares of the workers in the last step. @default unknown */
+  readonly shares?: () => readonly WorkerShare[];
+}
+
+/** Part of a step that a worker computed, 0 to 1. */
+export interface WorkerShare {
+  readonly name: string;
+  readonly share: number;
 }
 
 /** Loss of a model on the test data and, by name, its metrics: `val_accuracy`. */

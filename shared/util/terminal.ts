@@ -14,6 +14,12 @@ const isSet = (value: string | undefined): boolean =>
 export const isInteractive = ({ isTTY }: Stream, env: Env): boolean =>
   isTTY === true && env.TERM !== 'dumb' && !isSet(env.CI);
 
-/** Whether text on a stream may have colors (https://no-color.org). */
-export const usesColor = (stream: Stream, env: Env): boolean =>
-  isInteractive(stream, env) && !isSet(env.NO_COLOR);
+/**
+ * Whether text on a stream may have colors: where a person reads, or where FORCE_COLOR asks for them, unless NO_COLOR is set
+ * (https://no-color.org, https://force-color.org).
+ */
+export function usesColor(stream: Stream, env: Env): boolean {
+  if (isSet(env.NO_COLOR)) return false;
+  const forced = env.FORCE_COLOR;
+  return forced === undefined || forced === '' ? isInteractive(stream, env) : isSet(forced) && forced !== '0';
+}

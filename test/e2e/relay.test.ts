@@ -45,8 +45,12 @@ test('a relay joins a run, shows its workers, and ends with the run', async () =
   const status = gradcast('status', `${link}#lan`);
   expect(await status.ended, status.output()).toBe(0);
   expect(status.output()).toMatch(/^ann +wasm/m);
+  const watching = gradcast('status', '--watch', `${root}#s3cret`);
+  await waitForOutput(watching, /^lab +relay/m);
   const second = work(`${root}#s3cret`);
   expect(await coordinator.ended, coordinator.output()).toBe(0);
+  expect(await watching.ended, watching.output()).toBe(0);
+  expect(watching.output()).toMatch(/Epoch 2\/2.*(.*\n)*The run is finished\.\n/);
   expect(await lab.ended, lab.output()).toBe(0);
   expect(await worker.ended, worker.output()).toBe(0);
   expect(await second.ended, second.output()).toBe(0);

@@ -1,5 +1,5 @@
 import headless from '@xterm/headless';
-import type { TerminalStream } from '../../coordinator/report/live-line.ts';
+import type { TerminalStream } from '../../coordinator/report/live-lines.ts';
 
 /** A terminal in memory that shows on its screen what a program writes. */
 export interface TestTerminal extends TerminalStream {
@@ -22,6 +22,7 @@ export function testTerminal(columns: number, rows = 24): TestTerminal {
     get columns() {
       return terminal.cols;
     },
+    rows,
     write(text) {
       written += text;
       terminal.write(text);

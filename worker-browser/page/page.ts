@@ -38,7 +38,7 @@ import { ThroughputHistory } from './throughput.ts';
 import { TimelineChart } from './timeline-chart.ts';
 import { readSamples } from './model-view.ts';
 import { SamplesPanel } from './samples-panel.ts';
-import { watchRun, type RunWatch } from './watch-run.ts';
+import { watchRun, type RunWatch } from '../../shared/observer/watch-run.ts';
 
 /** Interval for texts that change with time, such as countdowns. */
 const REDRAW_INTERVAL_MS = 1_000;

@@ -7,6 +7,7 @@ import type {
   WorkerRow,
 } from '../../shared/protocol/messages.ts';
 import type { Job } from '../../shared/model/job.ts';
+import type { WatchEvent } from '../../shared/observer/watch-run.ts';
 import { MAX_POINTS, mergeToLength } from './curves.ts';
 
 /** The run, as its feed describes it. Pure: each message gives a new state. */
@@ -33,21 +34,12 @@ export interface RunState {
 
 export type Link =
   | { readonly type: 'connecting' | 'live' }
-  | { readonly type: 'lost'; readonly reason: string }
-  /** `awaitsNextRun`: the page keeps looking for another run. */
-  | { readonly type: 'over'; readonly reason: string; readonly awaitsNextRun: boolean }
-  /** The coordinator requires a token that this page does not have. */
-  | { readonly type: 'locked' };
+  | Extract<WatchEvent, { readonly type: 'lost' | 'over' | 'locked' }>;
 
 export type RunEvent =
-  | { readonly type: 'connecting' }
+  | WatchEvent
   /** This tab has joined, or left. */
-  | { readonly type: 'ownId'; readonly id: string | null }
-  | { readonly type: 'message'; readonly message: FromCoordinator }
-  /** The connection is lost; the page reconnects. */
-  | Extract<Link, { type: 'lost' }>
-  /** The coordinator refuses this page; the page does not reconnect. */
-  | Extract<Link, { type: 'over' | 'locked' }>;
+  | { readonly type: 'ownId'; readonly id: string | null };
 
 export const initialRunState: RunState = {
   link: { type: 'connecting' },

@@ -4,9 +4,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { selfSignedCertificate } from '../../../coordinator/server/tls.ts';
 import { describeStatus, type RunStatus } from '../../../coordinator/observe/describe-status.ts';
-import { readStatus } from '../../../coordinator/observe/read-status.ts';
+import { readStatus, watchStatus } from '../../../coordinator/observe/read-status.ts';
 import { syntheticDigits } from '../../../shared/data/synthetic-digits.ts';
-import type { ProgressWithRows, WorkerRow } from '../../../shared/protocol/messages.ts';
+import { frameFromCoordinator } from '../../../shared/protocol/frame.ts';
+import type { FromCoordinator, ProgressWithRows, WorkerRow } from '../../../shared/protocol/messages.ts';
+import type { Connect, ConnectionEvents } from '../../../shared/protocol/transport.ts';
+import { systemClock } from '../../../shared/util/clock.ts';
+import { manualClock, settle } from '../../support/manual-clock.ts';
 import { exampleEpoch, exampleJob } from '../../shared/protocol/examples.ts';
 import { formatCoordinatorLink } from '../../../shared/protocol/coordinator-link.ts';
 import { connectPinned } from '../../../worker-node/connect-websocket.ts';
@@ -168,5 +172,82 @@ describe('readStatus', () => {
       /self-signed certificate.*--fingerprint/,
     );
     await secure.close('done');
+  });
+});
+
+describe('watchStatus', () => {
+  const open = () =>
+    testCoordinator(syntheticDigits({ seed: 1, trainCount: 8, testCount: 2 }), {
+      topology: tinyTopology([28, 28, 1], 10),
+    });
+  const watching = (statuses: RunStatus[], lost: string[] = []) => ({
+    ...context,
+    clock: systemClock(globalThis),
+    random: () => 0,
+    onStatus: (found: RunStatus) => void statuses.push(found),
+    onLost: (reason: string) => void lost.push(reason),
+  });
+
+  it('shows each state until the run ends, and the reason for its end', async () => {
+    const coordinator = await open();
+    const statuses: RunStatus[] = [];
+    const watched = watchStatus(coordinator.url, {}, watching(statuses));
+    await expect.poll(() => statuses.length, { timeout: 10_000 }).toBeGreaterThan(1);
+    expect(describeStatus(statuses[0]!)).toContain('No worker is connected: the run waits.');
+    await coordinator.close('The run is finished.');
+    expect(await watched).toBe('The run is finished.');
+  });
+
+  it('fails at once if the run cannot be reached, or needs a token', async () => {
+    await expect(watchStatus('ws://127.0.0.1:1', {}, watching([]))).rejects.toThrow(
+      /No status from .*ECONNREFUSED/,
+    );
+    const locked = await testCoordinator(syntheticDigits({ seed: 1, trainCount: 8, testCount: 2 }), {
+      topology: tinyTopology([28, 28, 1], 10),
+      token: 'secret',
+    });
+    await expect(watchStatus(locked.url, {}, watching([]))).rejects.toThrow(/needs a token/);
+    await locked.close('done');
+  });
+
+  it('opens a lost connection again, and keeps the rows of workers between two messages that have them', async () => {
+    const clock = manualClock();
+    const sockets: ConnectionEvents[] = [];
+    const [statuses, lost]: [RunStatus[], string[]] = [[], []];
+    const connect: Connect = (_url, events) => {
+      sockets.push(events);
+      return { send: () => undefined, close: () => undefined, terminate: () => undefined, bufferedBytes: 0 };
+    };
+    const receive = (message: FromCoordinator): void =>
+      sockets.at(-1)!.onFrame(frameFromCoordinator(message));
+    const watched = watchStatus(
+      'ws://host/',
+      {},
+      {
+        ...watching(statuses, lost),
+        clock,
+        createConnector: () => Promise.resolve(connect),
+      },
+    );
+    await settle();
+    receive(status.run);
+    receive(progress);
+    const { workers, ...withoutRows } = progress;
+    expect(workers).toHaveLength(2);
+    receive({ ...withoutRows, step: 2 });
+    expect(statuses.map(({ progress: { step, workers } }) => [step, workers.length])).toEqual([
+      [1, 2],
+      [2, 2],
+    ]);
+    sockets[0]!.onClose(1006, 'the network is gone');
+    expect(lost).toEqual(['the network is gone']);
+    await clock.advance(1_000);
+    expect(sockets).toHaveLength(2);
+    receive(status.run);
+    receive({ type: 'epoch', record: exampleEpoch });
+    receive(progress);
+    expect(statuses.at(-1)!.last).toEqual(exampleEpoch);
+    receive({ type: 'finished', reason: 'The run is finished.' });
+    expect(await watched).toBe('The run is finished.');
   });
 });

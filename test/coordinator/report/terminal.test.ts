@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { terminalReporter } from '../../../coordinator/report/terminal.ts';
+import { PLAIN_STYLE } from '../../../coordinator/report/text-style.ts';
 import { manualClock } from '../../support/manual-clock.ts';
 import { testTerminal } from '../../support/terminal.ts';
 
@@ -18,7 +19,7 @@ function open(columns: number) {
   const clock = manualClock();
   const terminal = testTerminal(columns);
   const continued = new Set<() => void>();
-  const report = terminalReporter(terminal, clock, (callback) => {
+  const report = terminalReporter(terminal, clock, PLAIN_STYLE, (callback) => {
     continued.add(callback);
     return () => void continued.delete(callback);
   });
@@ -49,6 +50,30 @@ describe('the terminal reporter', () => {
     ]);
   });
 
+  it('shows the shares of the workers below the line, and erases both lines in a window made narrower', async () => {
+    const { clock, terminal, report } = open(80);
+    report.epochStarted(1, 3, 100);
+    const shares = [
+      { name: 'ann', share: 0.75 },
+      { name: 'a-worker-with-a-long-name', share: 0.25 },
+    ];
+    for (const columns of [80, 44, 30, 80]) {
+      await terminal.resize(columns);
+      await clock.advance(1_000);
+      report.stepFinished({ ...STEP, step: 1, shares: () => shares });
+      const screen = await terminal.screen();
+      expect(screen[0]).toBe('Epoch 1/3');
+      expect(screen[1]).toMatch(/^1\/100 /);
+      expect(screen.slice(2)).toEqual([
+        columns === 30 ? 'ann 75% - 1 more' : 'ann 75% - a-worker-with-a-long-name 25%',
+      ]);
+    }
+    report.info('+ bob joined');
+    report.epochFinished(RECORD, 3, 100);
+    expect((await terminal.screen()).slice(0, 2)).toEqual(['Epoch 1/3', '+ bob joined']);
+    expect((await terminal.screen()).length).toBe(3);
+  });
+
   it('does not truncate messages in a narrow terminal', async () => {
     const { terminal, report, step } = open(40);
     const message = 'The workers on this machine have ended: '.repeat(5) + 'the end of a long line.';
@@ -64,7 +89,7 @@ describe('the terminal reporter', () => {
     report.epochStarted(1, 3, 100);
     await step(1);
     expect((await terminal.screen()).at(-1)).toBe(
-      '1/100 - ETA: 1m 39s/4m 59s - loss: 0.5000 - acc: 0.9000 - 640/s - 2 workers',
+      '1/100 [..........] - ETA: 1m 39s/4m 59s - loss: 0.5000 - acc: 0.9000 - 640/s',
     );
   });
 

@@ -114,7 +114,9 @@ test('two runs are compared by the options that differ, their figures, curves an
   expect(comparison.options).toEqual({ 'optimizer.learningRate': [0.1, 0.2], batchSize: [null, 8] });
   expect(comparison.figures).toMatchObject({ val_loss: [0.5, 0.25], epochs: [2, 2] });
   expect(comparison.sameWeights).toBe(true);
-  const text = describeComparison(a, b, comparison, { columns: 80, isUnicode: false }).join('\n');
+  const text = describeComparison(a, b, comparison, { columns: 80, isUnicode: false, inColor: false }).join(
+    '\n',
+  );
   expect(text).toContain('val_loss by epoch (* both)\n1.0000 |*');
   expect(text).toContain('The weights are the same, bit by bit.');
   expect(compareRuns(a, b, [weights[0], 'other']).sameWeights).toBe(false);
@@ -122,7 +124,7 @@ test('two runs are compared by the options that differ, their figures, curves an
 });
 
 test('the end of a run shows loss and first metric by epoch, from its second epoch on', async () => {
-  const style = { columns: 40, isUnicode: false };
+  const style = { columns: 40, isUnicode: false, inColor: false };
   const { history } = await readRun(await writeRun('a', { config, losses: [0.5, 0.25] }));
   const lines = describeCurves(history, style);
   expect(lines.filter((line) => line.endsWith(':'))).toEqual([

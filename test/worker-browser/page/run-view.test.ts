@@ -17,7 +17,9 @@ describe('what the page shows of the run', () => {
   });
 
   it('says nothing about a missing token, for which the card of the tab asks', () => {
-    expect(createRunView(stateAfter({ type: 'locked' })).linkNote).toBe('');
+    expect(createRunView(stateAfter({ type: 'locked', reason: 'This run needs a token.' })).linkNote).toBe(
+      '',
+    );
   });
 
   it('shows the progress of the epoch', () => {

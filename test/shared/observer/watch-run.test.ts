@@ -3,15 +3,14 @@ import { benchmarkJob } from '../../../shared/engine/benchmark-job.ts';
 import { PROTOCOL_VERSION, type RunMessage, type Step } from '../../../shared/protocol/messages.ts';
 import { frameFromCoordinator, parseFromWorker } from '../../../shared/protocol/frame.ts';
 import type { ConnectionEvents } from '../../../shared/protocol/transport.ts';
-import type { RunEvent } from '../../../worker-browser/page/run-state.ts';
-import { watchRun } from '../../../worker-browser/page/watch-run.ts';
+import { watchRun, type WatchEvent } from '../../../shared/observer/watch-run.ts';
 import { manualClock, settle } from '../../support/manual-clock.ts';
 
 const { job } = benchmarkJob(1);
 
 function startWatch() {
   const clock = manualClock();
-  const events: RunEvent[] = [];
+  const events: WatchEvent[] = [];
   const sent: string[] = [];
   const closed: string[] = [];
   const sockets: ConnectionEvents[] = [];
@@ -112,6 +111,6 @@ it('does not reconnect when the coordinator refuses it', async () => {
   const locked = startWatch();
   locked.sockets[0]!.onClose(4401, 'Wrong token.');
   await locked.clock.advance(60_000);
-  expect(locked.events.at(-1)).toEqual({ type: 'locked' });
+  expect(locked.events.at(-1)).toEqual({ type: 'locked', reason: 'Wrong token.' });
   expect(locked.sockets).toHaveLength(1);
 });

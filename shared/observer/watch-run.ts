@@ -1,19 +1,29 @@
-import type { Clock } from '../../shared/util/clock.ts';
+import type { Clock } from '../util/clock.ts';
+import { closeReason, CloseCode, FATAL_CLOSE_CODES, ProtocolError } from '../protocol/close-codes.ts';
 import {
-  closeReason,
-  CloseCode,
-  FATAL_CLOSE_CODES,
-  ProtocolError,
-} from '../../shared/protocol/close-codes.ts';
-import { PROTOCOL_VERSION, type DetailsMessage, type FromWorker } from '../../shared/protocol/messages.ts';
-import { frameFromWorker, parseFromCoordinator } from '../../shared/protocol/frame.ts';
-import type { Connect, Connection } from '../../shared/protocol/transport.ts';
-import { backoffMs } from '../../shared/worker/backoff.ts';
-import { watchLiveness } from '../../shared/worker/liveness.ts';
-import type { RunEvent } from './run-state.ts';
+  PROTOCOL_VERSION,
+  type DetailsMessage,
+  type FromCoordinator,
+  type FromWorker,
+} from '../protocol/messages.ts';
+import { frameFromWorker, parseFromCoordinator } from '../protocol/frame.ts';
+import type { Connect, Connection, ConnectionEvents } from '../protocol/transport.ts';
+import { backoffMs } from '../worker/backoff.ts';
+import { watchLiveness } from '../worker/liveness.ts';
 
 /** Attempt number after the end of a run: the next run is not expected at once, so the first pause is long. */
 const NEXT_RUN_ATTEMPT = 5;
+
+/** News of a watched run. */
+export type WatchEvent =
+  | { readonly type: 'connecting' }
+  | { readonly type: 'message'; readonly message: FromCoordinator }
+  /** The connection is lost; it is opened again. */
+  | { readonly type: 'lost'; readonly reason: string }
+  /** The coordinator refuses this observer, which does not reconnect. */
+  | { readonly type: 'over'; readonly reason: string; readonly awaitsNextRun: boolean }
+  /** The coordinator requires a token that this observer does not have. */
+  | { readonly type: 'locked'; readonly reason: string };
 
 export interface RunWatchOptions {
   readonly url: string;
@@ -22,11 +32,13 @@ export interface RunWatchOptions {
   readonly clock: Clock;
   /** In [0, 1); spreads the reconnects. */
   readonly random: () => number;
-  readonly onEvent: (event: RunEvent) => void;
-  /** Receives requested weights, in float32. */
-  readonly onWeights: (payload: Uint8Array) => void;
-  /** Receives names and test samples, once a connection. */
-  readonly onDetails: (message: DetailsMessage, payload: Uint8Array) => void;
+  readonly onEvent: (event: WatchEvent) => void;
+  /** SHA-256 of the only certificate to trust. @default those that this machine trusts */
+  readonly fingerprint?: string | undefined;
+  /** Receives requested weights, in float32, and those of the run's end. @default none are requested */
+  readonly onWeights?: ((payload: Uint8Array) => void) | undefined;
+  /** Receives names and test samples, once a connection. @default none are requested */
+  readonly onDetails?: ((message: DetailsMessage, payload: Uint8Array) => void) | undefined;
 }
 
 /** Connection of an observer to the run's feed. */
@@ -35,6 +47,8 @@ export interface RunWatch {
   requestWeights(): void;
   /** Reconnects now, if it waits to do so. */
   retryNow(): void;
+  /** Ends the connection; no event follows. */
+  close(): void;
 }
 
 /**
@@ -48,6 +62,8 @@ export function watchRun(options: RunWatchOptions): RunWatch {
   let hasFinished = false;
   let cancelWait: (() => void) | null = null;
 
+  let end = (): void => undefined;
+
   const open = (): void => {
     cancelWait = null;
     let hasClosed = false;
@@ -60,7 +76,7 @@ export function watchRun(options: RunWatchOptions): RunWatch {
       connection = null;
       stopWatching();
       if (code === CloseCode.unauthorized) {
-        onEvent({ type: 'locked' });
+        onEvent({ type: 'locked', reason });
         return;
       }
       if (FATAL_CLOSE_CODES.has(code)) {
@@ -76,7 +92,12 @@ export function watchRun(options: RunWatchOptions): RunWatch {
       onLost(CloseCode.timeout, 'the coordinator has gone silent');
     };
     const stopWatching = watchLiveness(clock, () => frameCount, onSilent);
-    const current = options.connect(url, {
+    end = () => {
+      hasClosed = true;
+      stopWatching();
+      current.close(CloseCode.normal, closeReason('The observer has left.'));
+    };
+    const events: ConnectionEvents = {
       onOpen() {
         connection = current;
         send({ type: 'watch', protocol: PROTOCOL_VERSION, ...(token === undefined ? {} : { token }) });
@@ -89,12 +110,12 @@ export function watchRun(options: RunWatchOptions): RunWatch {
           if (message.type === 'run') {
             attempt = 0;
             hasFinished = false;
-            send({ type: 'snapshot', atEnd: true });
-            send({ type: 'inspect' });
+            if (onWeights !== undefined) send({ type: 'snapshot', atEnd: true });
+            if (onDetails !== undefined) send({ type: 'inspect' });
           }
           if (message.type === 'ping') send({ type: 'pong', id: message.id });
-          else if (message.type === 'weights') onWeights(payload);
-          else if (message.type === 'details') onDetails(message, payload);
+          else if (message.type === 'weights') onWeights?.(payload);
+          else if (message.type === 'details') onDetails?.(message, payload);
           else {
             if (message.type === 'finished') {
               hasFinished = true;
@@ -108,7 +129,8 @@ export function watchRun(options: RunWatchOptions): RunWatch {
         }
       },
       onClose: onLost,
-    });
+    };
+    const current = options.connect(url, events, options.fingerprint);
   };
 
   open();
@@ -119,6 +141,11 @@ export function watchRun(options: RunWatchOptions): RunWatch {
       cancelWait();
       attempt = 0;
       open();
+    },
+    close() {
+      cancelWait?.();
+      cancelWait = null;
+      end();
     },
   };
 }
