@@ -18,6 +18,8 @@ export { train, type CodecOption, type ListeningAt, type TrainOptions } from './
 export type { Run } from './api/run.ts';
 export type { EpochEvent, RunEvent, StepEvent } from './api/events.ts';
 export type { ExportOptions, NestedNumbers, TrainedModel } from './api/trained-model.ts';
+export type { ClassPrediction, OutputPrediction } from './predict/output-reader.ts';
+export type { Row } from './predict/table-inputs.ts';
 export {
   createCoordinator,
   type Coordinator,

@@ -10,7 +10,14 @@ import { chooseTarget } from '../export/formats.ts';
 import { writeModelFile, type ExportedModel } from '../export/write-model.ts';
 import { nameWeights } from '../model-file/weights-file.ts';
 import { modelPenalty } from '../optimizer/tensor-rules.ts';
+import {
+  outputReaders,
+  predictionsByOutput,
+  readPredictions,
+  type OutputPrediction,
+} from '../predict/output-reader.ts';
 import { predictBatches, type ReadInputs } from '../predict/predict-batches.ts';
+import { rowInputs, type Row } from '../predict/table-inputs.ts';
 import { writeModelCard } from '../run/model-card.ts';
 import { modelToSave, saveModel } from '../run/model-folder.ts';
 import { readInputs, readSplit } from '../task/arrays.ts';
@@ -82,12 +89,13 @@ export function computingModel(
   openEngine: ModelOrigin['openEngine'],
   trainedOn: TrainedOn,
   readCode: ReadCode,
-): Pick<TrainedModel, 'evaluate' | 'predict'> {
+): Pick<TrainedModel, 'evaluate' | 'predict' | 'predictRows'> {
   const compute = withEngine(job, weights, openEngine, readCode);
   return {
     evaluate: (data) => compute((computer) => evaluate(computer, job, weights, trainedOn, data)),
     predict: (inputs: ArrayValues | Readonly<Record<string, ArrayValues>>) =>
       compute((computer) => predict(computer, job, inputs)) as Promise<never>,
+    predictRows: (rows) => compute((computer) => predictRows(computer, job, trainedOn, rows)),
   };
 }
 
@@ -223,6 +231,23 @@ async function predict(
   // As in Keras, a list only of several outputs.
   const [first] = results;
   return first !== undefined && results.length === 1 ? first : results;
+}
+
+async function predictRows(
+  computer: GradientComputer,
+  job: Job,
+  metadata: TrainedOn,
+  rows: readonly Row[],
+): Promise<Record<string, OutputPrediction>[]> {
+  if (rows.length === 0) return [];
+  const readers = outputReaders(job, metadata);
+  const source = await rowInputs(rows, { job, metadata }, silentReporter);
+  const predictions: Record<string, OutputPrediction>[] = [];
+  for await (const { samples, outputs } of predictBatches(computer, job, source)) {
+    for (let i = 0; i < samples; i++)
+      predictions.push(predictionsByOutput(readers, readPredictions(readers, outputs, i)));
+  }
+  return predictions;
 }
 
 /** Lists of lists of row-major values. */

@@ -64,7 +64,7 @@ export function loadDataset(options: DatasetOptions = {}): Promise<Dataset> {
  */
 export type SavedModel = Pick<
   TrainedModel,
-  'job' | 'weights' | 'weightNames' | 'evaluate' | 'predict' | 'export'
+  'job' | 'weights' | 'weightNames' | 'evaluate' | 'predict' | 'predictRows' | 'export'
 >;
 
 /**

@@ -3,6 +3,8 @@ import type { Job } from '../../shared/model/job.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import type { ExportFormat } from '../export/formats.ts';
 import type { TestScores } from '../report/reporter.ts';
+import type { OutputPrediction } from '../predict/output-reader.ts';
+import type { Row } from '../predict/table-inputs.ts';
 import type { ArrayValues, TaskData } from '../task/task.ts';
 
 /**
@@ -88,4 +90,15 @@ export interface TrainedModel {
   predict<Values extends Float32Array | Float32Array[] = Float32Array>(
     inputs: Exclude<ArrayValues, readonly unknown[]> | Readonly<Record<string, ArrayValues>>,
   ): Promise<Values>;
+  /**
+   * Predicts rows of a table as they are: numbers are standardized and categories encoded as in training.
+   * @param rows values by the names of their columns, with or without the target; null and NaN are missing values
+   * @returns for each row the prediction of each target by its name, as `gradcast predict --json` prints it
+   * @throws DataError with a sentence if a column is missing, has other values, or the model was not trained on a table
+   * @example
+   * ```ts
+   * const [{ price }] = await model.predictRows([{ area: 120, city: 'Bonn' }]);
+   * ```
+   */
+  predictRows(rows: readonly Row[]): Promise<Record<string, OutputPrediction>[]>;
 }

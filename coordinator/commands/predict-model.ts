@@ -12,8 +12,10 @@ import { openInputs } from '../predict/open-inputs.ts';
 import {
   describePrediction,
   outputReaders,
-  predictionJson,
+  predictionsByOutput,
+  readPredictions,
   type OutputReader,
+  type Prediction,
 } from '../predict/output-reader.ts';
 import { predictBatches, withComputer, type PredictedBatch } from '../predict/predict-batches.ts';
 import { checkPredictionFile, openPredictionFile } from '../predict/write-predictions.ts';
@@ -137,23 +139,18 @@ function printBatch(
 ): void {
   for (let i = 0; i < samples; i++) {
     const place = source.place(from + i);
-    const each = readers.map((reader, output) => {
-      const { size } = reader;
-      const values = (outputs[output] as Float32Array).subarray(i * size, (i + 1) * size);
-      return { reader, prediction: reader.read(values) };
-    });
+    const predictions = readPredictions(readers, outputs, i);
     if (json) {
-      const byName = each.map(({ reader, prediction }) => [reader.name, predictionJson(reader, prediction)]);
-      write(JSON.stringify({ ...place, outputs: Object.fromEntries(byName) as unknown }));
+      write(JSON.stringify({ ...place, outputs: predictionsByOutput(readers, predictions) }));
       continue;
     }
-    const [only, ...others] = each;
-    if (only !== undefined && others.length === 0)
-      write(`${describePlace(place)}: ${describePrediction(only.reader, only.prediction)}`);
+    const lines = readers.map((reader, output) =>
+      describePrediction(reader, predictions[output] as Prediction),
+    );
+    if (lines.length === 1) write(`${describePlace(place)}: ${lines[0] ?? ''}`);
     else {
       write(`${describePlace(place)}:`);
-      for (const { reader, prediction } of each)
-        write(`  ${reader.name}: ${describePrediction(reader, prediction)}`);
+      for (const [output, { name }] of readers.entries()) write(`  ${name}: ${lines[output] ?? ''}`);
     }
   }
 }

@@ -104,11 +104,52 @@ const formatValue = (value: number): string => {
   return size >= 1e4 && size < 1e9 ? String(Math.round(value)) : value.toPrecision(4);
 };
 
-/** Prediction for programs: a class with its probability and those of all classes, or values by their names. */
-export function predictionJson(
+/**
+ * A class with its probability and those of all classes.
+ * @example
+ * ```ts
+ * const prediction: ClassPrediction = { class: 'cat', probability: 0.9, probabilities: { cat: 0.9, dog: 0.1 } };
+ * ```
+ */
+export interface ClassPrediction {
+  readonly class: string;
+  readonly probability: number;
+  readonly probabilities: Readonly<Record<string, number>>;
+}
+
+/**
+ * Prediction of one output for one sample: a class, a number in the unit of the target, several numbers, or several by their names.
+ * @example
+ * ```ts
+ * const price: OutputPrediction = 208_500;
+ * ```
+ */
+export type OutputPrediction =
+  ClassPrediction | number | readonly number[] | Readonly<Record<string, number>>;
+
+/** Predictions of a sample by output, for programs. */
+export const predictionsByOutput = (
+  readers: readonly OutputReader[],
+  predictions: readonly Prediction[],
+): Record<string, OutputPrediction> =>
+  Object.fromEntries(
+    readers.map((reader, i) => [reader.name, predictionJson(reader, predictions[i] as Prediction)]),
+  );
+
+/** Predictions of a sample, one for each output. @param sample number of the sample in the batch */
+export const readPredictions = (
+  readers: readonly OutputReader[],
+  outputs: readonly Float32Array[],
+  sample: number,
+): Prediction[] =>
+  readers.map(({ size, read }, i) =>
+    read((outputs[i] as Float32Array).subarray(sample * size, (sample + 1) * size)),
+  );
+
+function predictionJson(
   { classNames, valueNames, size }: OutputReader,
   { probabilities, values }: Prediction,
-): unknown {
+): OutputPrediction {
   if (probabilities !== null) {
     const best = mostLikely(probabilities);
     const byName = probabilities.map((p, label) => [classNames?.[label] ?? String(label), p] as const);

@@ -4,7 +4,7 @@ import type { TableFiles } from '../data/find-tables.ts';
 import { readTable } from '../data/load-tables.ts';
 import { quote, shown } from '../data/table/column-builder.ts';
 import { targetValues } from '../data/table/encode-columns.ts';
-import { listNames, type Table } from '../data/table/read-table.ts';
+import { listNames, TableBuilder, type Table } from '../data/table/read-table.ts';
 import { rowEncoder, typesOfModel, type TabularPreprocessing } from '../data/table/table-dataset.ts';
 import { columnOf } from '../data/table/table-targets.ts';
 import { otherKindError, type PredictingModel, type SampleSource } from './inputs.ts';
@@ -23,7 +23,54 @@ export async function tableInputs(
   const table = await readTable(files, format, { types, only }, report).catch((error: unknown) => {
     throw withoutIgnore(error);
   });
-  for (const name of only) columnOf(table, name);
+  return samplesOf(table, preprocessing, report);
+}
+
+/**
+ * A row of a table by the names of its columns. Null and NaN are missing values.
+ * @example
+ * ```ts
+ * const row: Row = { area: 120, city: 'Bonn', garage: true, built: null };
+ * ```
+ */
+export type Row = Readonly<Record<string, string | number | boolean | null | undefined>>;
+
+/** Name of rows in errors, in place of a file's. */
+const ROWS = 'rows';
+
+/**
+ * Rows of a program as samples; columns that the model does not take are ignored.
+ * @throws DataError as tableInputs does; rows count from 0
+ */
+export async function rowInputs(
+  rows: readonly Row[],
+  model: PredictingModel,
+  report: Pick<DataReporter, 'warn'>,
+): Promise<SampleSource> {
+  const preprocessing = tabularOf(model, ROWS);
+  const names = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+  const { types, only } = typesOfModel({ ...preprocessing, targets: [] });
+  const builder = new TableBuilder(names, { types, only, hasCommas: true });
+  builder.beginFile(ROWS, names, 0);
+  let table: Table;
+  try {
+    for (const row of rows) builder.add(names.map((name) => fieldOf(row[name])));
+    table = builder.finish([]);
+  } catch (error) {
+    throw withoutIgnore(error);
+  }
+  return samplesOf(table, preprocessing, report);
+}
+
+const fieldOf = (value: Row[string]): string =>
+  value === null || value === undefined || Number.isNaN(value) ? '' : String(value);
+
+async function samplesOf(
+  table: Table,
+  preprocessing: TabularPreprocessing,
+  report: Pick<DataReporter, 'warn'>,
+): Promise<SampleSource> {
+  for (const name of typesOfModel({ ...preprocessing, targets: [] }).only) columnOf(table, name);
   for (const line of describeUnknown(preprocessing, table)) report.warn(line);
   const encode = await rowEncoder(preprocessing);
   return {
@@ -51,7 +98,7 @@ function tabularOf(model: PredictingModel, path: string): TabularPreprocessing {
   const { preprocessing } = model.metadata;
   if (preprocessing?.kind === 'table') return preprocessing;
   if (preprocessing?.kind === 'text' && preprocessing.column !== undefined) return preprocessing;
-  throw otherKindError(`${path} is a table`, model);
+  throw otherKindError(path === ROWS ? 'The rows are a table' : `${path} is a table`, model);
 }
 
 /** Lines about categories that the training part lacks. They are encoded as in the test part of a run: as none of the known ones. */

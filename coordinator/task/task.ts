@@ -114,9 +114,12 @@ export interface Task {
   readonly customObjects?: string | undefined;
   /** Factors of the outputs' losses. @default 1 */
   readonly lossWeights?: OutputSettings['lossWeights'];
-  /** Optimizer by Keras' name, or with options. @default that of the model's file, else Adadelta, scaled to the batch size */
+  /**
+   * Optimizer by Keras' name, or with options. @default that of the model's file; else Adadelta, scaled to the batch size, or Adam for
+   * default models of rows and tokens
+   */
   readonly optimizer?: OptimizerName | OptimizerOptions | undefined;
-  /** Samples a step, over all workers. @default 128 */
+  /** Samples a step, over all workers. @default 128; fewer for default models of rows and tokens with few samples */
   readonly batchSize?: number | undefined;
   /** Passes over the training samples. @default 12 */
   readonly epochs?: number | undefined;

@@ -5,6 +5,7 @@ import { gzipSync, zipSync } from 'fflate';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { computingModel } from '../../../coordinator/api/compute-model.ts';
 import { predictModel, type PredictFlags } from '../../../coordinator/commands/predict-model.ts';
 import { loadDataset, type LoadDatasetOptions } from '../../../coordinator/data/load-dataset.ts';
 import { npyHeader } from '../../../coordinator/predict/write-predictions.ts';
@@ -137,6 +138,38 @@ describe('predictions of a table', () => {
     const records = await json(model, [parquet]);
     expect(records.map(({ outputs }) => outputs)).toEqual(expected);
     expect(records[0]).toMatchObject({ file: parquet, row: 1 });
+  });
+
+  it('are the same for rows of a program, whose columns may have any order', async () => {
+    const path = join(scratch, 'flowers.csv');
+    const text = flowers((i) => (i % 9 === 4 ? kinds[0]! : kinds[i % 3]!));
+    await writeFile(path, text.replace('\n7,', '\n,'));
+    const dataset = await load(path);
+    const { dir, job, weights } = await saveUntrained(scratch, dataset);
+    const expected = (await json({ dir }, [path])).map(({ outputs }) => outputs);
+    const model = computingModel(
+      job,
+      weights,
+      async () => ({ engine: await wasmEngine(), close: () => Promise.resolve() }),
+      dataset,
+      () => Promise.resolve(undefined),
+    );
+    const rows = text
+      .trim()
+      .split('\n')
+      .slice(1)
+      .map((line, i) => {
+        const [width, height, region] = line.split(',');
+        return { region, note: 'ignored', height: Number(height), width: i === 1 ? null : Number(width) };
+      });
+    expect(await model.predictRows(rows)).toEqual(expected);
+    expect(await model.predictRows([])).toEqual([]);
+    await expect(model.predictRows([{ width: 1, region: 'north' }])).rejects.toThrow(
+      'rows has no column height. It has width, region.',
+    );
+    await expect(model.predictRows([{ width: 'wide', height: 1, region: 'north' }])).rejects.toThrow(
+      'rows: row 0 of the column width has "wide" among numbers. Correct it.',
+    );
   });
 
   it('have class names, one line a row, and fill columns of a CSV file', async () => {
