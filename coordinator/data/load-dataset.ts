@@ -138,10 +138,9 @@ async function openNamed(name: string, options: LoadDatasetOptions): Promise<Dat
       `${title}: expected it in ${found.folder} or on a mirror, found neither:${failures}\n${remedy}`,
     );
   }
-  report.warn('THIS IS NOT MNIST. MNIST is not on this machine and no mirror could be reached:');
-  for (const failure of found.failures) report.warn(`  ${failure}`);
+  // The failures are in the lines above, and what synthetic digits are in the line that describes the data.
   report.warn(
-    'Training on synthetic digits, which gradcast draws itself. Do not compare the accuracy with published figures.',
+    'THIS IS NOT MNIST. MNIST is not on this machine, and no mirror could be reached: synthetic digits take its place.',
   );
   report.warn(remedy);
   return generateDigits(options);
