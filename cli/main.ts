@@ -56,6 +56,6 @@ Exit codes: ${ExitCode.done} done, ${ExitCode.failed} error, ${ExitCode.interrup
 export async function main(args: readonly string[], environment: CliEnvironment): Promise<void> {
   countSignalOwners(environment.signals);
   const cli = createCli(createContext(environment));
-  readVariables(cli, process.env);
+  readVariables(cli, process.env, (line) => process.stderr.write(`gradcast: ${line}\n`));
   await cli.parseAsync(args, { from: 'user' });
 }
