@@ -109,6 +109,7 @@ describe('a value that is none of the choices', () => {
     ['train --export onx', 'onnx'],
     ['export runs/a --format kears', 'keras'],
     ['init --template tabel', 'table'],
+    ['completion bsh', 'bash'],
   ])('%s is answered with %s', (args, name) => {
     expect(refusal(...args.split(' '))).toContain(` Did you mean '${name}'?`);
   });
