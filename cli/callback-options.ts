@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { EarlyStoppingOptions } from '../coordinator/callbacks/early-stopping.ts';
+import { didYouMean } from '../shared/util/suggest.ts';
 
 const GROUP = 'Callbacks:';
 
@@ -58,7 +59,7 @@ export function earlyStoppingSettings(text: string): EarlyStoppingOptions {
     const setting = Object.hasOwn(SETTINGS, name.trim()) ? SETTINGS[name.trim()] : undefined;
     if (setting === undefined || value.trim() === '') {
       throw new InvalidArgumentError(
-        `${part} is no setting. It takes settings such as patience=5, of ${Object.keys(SETTINGS).join(', ')}.`,
+        `${part} is no setting.${didYouMean(name.trim(), Object.keys(SETTINGS))} It takes settings such as patience=5, of ${Object.keys(SETTINGS).join(', ')}.`,
       );
     }
     const [key, parse] = setting;

@@ -1,4 +1,5 @@
-import { Command, type Option } from 'commander';
+import { Command, InvalidArgumentError, type Argument, type Option } from 'commander';
+import { didYouMean, nearestName } from '../shared/util/suggest.ts';
 
 const PREFIX = 'GRADCAST_';
 const TRUE = ['1', 'true', 'yes', 'on'];
@@ -9,6 +10,18 @@ export const URL_VARIABLE = `${PREFIX}URL`;
 
 /** Variables of secrets. An empty one is an error: without its token, a coordinator admits every worker. */
 const SECRETS = [`${PREFIX}TOKEN`, `${PREFIX}WORKERS_TOKEN`, `${PREFIX}WEBHOOK_SECRET`];
+
+/** Variables that people set and that are no options; docs/environment.md lists them. */
+const OTHERS = 'URL GPU GPU_POWER CACHE_GB MNIST_MIRRORS DATA_MIRRORS NATIVE_DIR MULTIPLY_ADD DEBUG'.split(
+  ' ',
+);
+
+/** Variables that programs set: this one for its processes, its tests and benches, and Kubernetes for a Service named gradcast. */
+const OF_PROGRAMS =
+  /^(LEASH|SIBLING|CHROMIUM|SOAK|(TESTS?|REQUIRE|BENCH)_.*|(.*_)?(PORT|SERVICE)_.*|.*_PORT)$/;
+
+/** A warning is printed where nothing may be wrong: GRADCAST_VERSION of a person is not GRADCAST_EPSILON. */
+const MAX_EDITS = 2;
 
 /** Variable by the long name of an option: GRADCAST_BATCH_SIZE of --batch-size. */
 const variableOf = ({ long }: Option): string =>
@@ -33,11 +46,31 @@ export class CommandWithVariables extends Command {
     return new CommandWithVariables(name);
   }
 
+  override addArgument(argument: Argument): this {
+    return super.addArgument(withSuggestions(argument));
+  }
+
   override addOption(option: Option): this {
+    withSuggestions(option);
     return super.addOption(
       option.hidden || option.envVar !== undefined ? option : option.env(variableOf(option)),
     );
   }
+}
+
+/** An option or argument that answers a value which is none of its choices with the nearest one. */
+function withSuggestions<Parsed extends Pick<Option, 'argChoices' | 'parseArg'>>(parsed: Parsed): Parsed {
+  const { argChoices, parseArg } = parsed;
+  if (argChoices === undefined || parseArg === undefined) return parsed;
+  parsed.parseArg = <T>(value: string, previous: T): T => {
+    try {
+      return parseArg(value, previous);
+    } catch (error) {
+      if (!(error instanceof InvalidArgumentError)) throw error;
+      throw new InvalidArgumentError(`${error.message}${didYouMean(value, argChoices)}`);
+    }
+  };
+  return parsed;
 }
 
 /**
@@ -45,14 +78,37 @@ export class CommandWithVariables extends Command {
  * get what they need as arguments, and secrets as variables of their own.
  * @param cli with all commands
  * @param env environment of this process, which is changed
+ * @param warn gets a sentence for each variable whose name is mistyped
  */
-export function readVariables(cli: CommandWithVariables, env: NodeJS.ProcessEnv): void {
+export function readVariables(
+  cli: CommandWithVariables,
+  env: NodeJS.ProcessEnv,
+  warn: (line: string) => void,
+): void {
   const options = optionsOf(cli).filter(({ envVar }) => envVar !== undefined);
   for (const option of options) if (isLeftOut(option, valueOf(option, env))) remove(option, env);
   cli.hook('preAction', (_, command) => {
     command.options.filter(isFlag).forEach((option) => checkFlag(command, option, env));
+    // The process that has started this one, with its environment, has warned.
+    if (env.GRADCAST_LEASH === undefined) findMistyped(options, env).forEach(warn);
     for (const option of options) remove(option, env);
   });
+}
+
+/** Sentences about variables that look like one of gradcast's, and have no effect. */
+function findMistyped(options: readonly Option[], env: NodeJS.ProcessEnv): string[] {
+  const withoutPrefix = (name: string): string => name.slice(PREFIX.length);
+  const known = [...new Set(options.map(({ envVar = '' }) => withoutPrefix(envVar))), ...OTHERS];
+  return Object.keys(env)
+    .filter((name) => name.startsWith(PREFIX))
+    .map(withoutPrefix)
+    .filter((name) => !known.includes(name) && !OF_PROGRAMS.test(name))
+    .flatMap((name) => {
+      const nearest = nearestName(name, known, MAX_EDITS);
+      return nearest === undefined
+        ? []
+        : [`${PREFIX}${name} has no effect: there is no such variable. Did you mean '${PREFIX}${nearest}'?`];
+    });
 }
 
 const isFlag = ({ required, optional }: Option): boolean => !required && !optional;

@@ -1,4 +1,5 @@
 import { ExitCode } from '../shared/util/exit-codes.ts';
+import { addCompletion, complete, COMPLETE } from './completion.ts';
 import { createContext, type CliContext, type CliEnvironment } from './context.ts';
 import { addCoordinator } from './coordinator.ts';
 import { addData } from './data.ts';
@@ -44,6 +45,7 @@ Exit codes: ${ExitCode.done} done, ${ExitCode.failed} error, ${ExitCode.interrup
   addRelay(cli, context);
   addEngine(cli, context);
   addPredict(cli, context);
+  addCompletion(cli);
   return cli;
 }
 
@@ -56,6 +58,11 @@ Exit codes: ${ExitCode.done} done, ${ExitCode.failed} error, ${ExitCode.interrup
 export async function main(args: readonly string[], environment: CliEnvironment): Promise<void> {
   countSignalOwners(environment.signals);
   const cli = createCli(createContext(environment));
-  readVariables(cli, process.env);
+  if (args[0] === COMPLETE) {
+    const words = args.slice(args[1] === '--' ? 2 : 1);
+    process.stdout.write((await complete(cli, words)).map((line) => `${line}\n`).join(''));
+    return;
+  }
+  readVariables(cli, process.env, (line) => process.stderr.write(`gradcast: ${line}\n`));
   await cli.parseAsync(args, { from: 'user' });
 }

@@ -20,6 +20,8 @@ import { sweep } from './sweep.js';
 const dist = `${root}/dist`;
 /** File with the licenses of the packages that bundles for Node contain. */
 const LICENSES = 'LICENSES.txt';
+/** Packages that bin/cli.cjs contains. */
+const CLI_PACKAGES = ['commander', 'fastest-levenshtein'];
 /** A copy of the Apache License 2.0, which is the license of tfjs. */
 const APACHE = 'node_modules/@huggingface/tokenizers/LICENSE';
 /** WebAssembly of tfjs' backend, which its loader reads beside the bundle. */
@@ -84,11 +86,12 @@ export async function bundleCli() {
     plugins: [{ name: 'dynamic imports', setup: (build) => importFromDist(build, imported) }],
   });
   const packages = Object.keys(metafile.inputs).filter((path) => path.includes('node_modules/'));
-  const others = packages.filter((path) => !path.startsWith('node_modules/commander/'));
-  if (others.length > 0) throw new Error(`bin/cli.cjs may contain commander only, not ${others.join(', ')}.`);
-  const license = readFileSync(`${root}/node_modules/commander/LICENSE`, 'utf8').trim();
+  const others = packages.filter((path) => !CLI_PACKAGES.includes(path.split('/')[1]));
+  if (others.length > 0)
+    throw new Error(`bin/cli.cjs may contain ${CLI_PACKAGES.join(' and ')} only, not ${others.join(', ')}.`);
+  const licenses = CLI_PACKAGES.map((name) => `${name}:\n${licenseText(`node_modules/${name}`)}\n`);
   return {
-    text: `/* Built from cli/main.ts by scripts/build.js. It contains commander:\n${license}\n*/\n${outputFiles[0].text}`,
+    text: `/* Built from cli/main.ts by scripts/build.js. It contains two packages.\n${licenses.join('\n')}*/\n${outputFiles[0].text}`,
     imports: [...imported].sort(),
   };
 }
@@ -177,17 +180,19 @@ function useModulesOfNode(build) {
   }));
 }
 
+/** Text of a package's license. @param folder of the package, relative to the root */
+function licenseText(folder) {
+  const file = readdirSync(`${root}/${folder}`).find((entry) => /^licen[cs]e(\.md)?$/i.test(entry));
+  return file === undefined ? undefined : readFileSync(`${root}/${folder}/${file}`, 'utf8').trim();
+}
+
 /** Licenses of the packages that a bundle contains. */
 function licensesOf(inputs) {
   const packages = inputs.flatMap((path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(path) ?? []);
   const texts = [...new Set(packages)].sort().map((folder) => {
     const { name, version, license } = JSON.parse(readFileSync(`${root}/${folder}/package.json`, 'utf8'));
-    const file = readdirSync(`${root}/${folder}`).find((entry) => /^licen[cs]e(\.md)?$/i.test(entry));
     // Packages of tfjs have their notices in their files, which the bundles keep, and no text.
-    const text =
-      file === undefined
-        ? `${license}, see the notices in its files`
-        : readFileSync(`${root}/${folder}/${file}`, 'utf8').trim();
+    const text = licenseText(folder) ?? `${license}, see the notices in its files`;
     return `${name} ${version}\n\n${text}\n`;
   });
   return [...texts, readFileSync(`${root}/${APACHE}`, 'utf8')].join('\n');

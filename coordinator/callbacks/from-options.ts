@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import type { Callback } from './callback.ts';
+import { didYouMean, namesIn } from '../../shared/util/suggest.ts';
 import { csvLog } from './csv-log.ts';
 import { earlyStopping, type EarlyStoppingOptions } from './early-stopping.ts';
 import { learningRateSchedule, reduceLROnPlateau } from './learning-rate.ts';
@@ -117,13 +118,19 @@ export function callbacksFromJson(value: unknown): Callback[] {
     const key = v.getDotPath(issue) ?? 'name';
     throw new Error(
       issue.type === 'variant'
-        ? `There is no callback ${name}. Use one of ${issue.expected.replaceAll(/["()]/g, '').replaceAll(' |', ',')}.`
+        ? `There is no callback ${name}.${didYouMean(name, namesIn(issue.expected))} Use one of ${namesIn(issue.expected).join(', ')}.`
         : issue.expected === 'never'
-          ? `The callback ${name} has no option ${key}.`
+          ? `The callback ${name} has no option ${key}.${didYouMean(key, optionsOf(name))}`
           : `${key} of the callback ${name} is wrong: ${issue.message.replace(/^Invalid (\w+): /, '')}.`,
     );
   });
 }
+
+/** Names of the options of a callback. */
+const optionsOf = (name: string): string[] =>
+  callbackSchema.options.flatMap(({ entries }) =>
+    entries.name.literal === name ? Object.keys(entries) : [],
+  );
 
 function create(json: CallbackJson): Callback {
   switch (json.name) {

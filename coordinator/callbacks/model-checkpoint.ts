@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { errorMessage } from '../../shared/util/error-message.ts';
 import type { Callback, CallbackContext, CallbackState, Logs } from './callback.ts';
 import { checkCount, Monitor, type MonitorOptions } from './monitor.ts';
+import { didYouMean } from '../../shared/util/suggest.ts';
 
 /**
  * Options of {@link modelCheckpoint}.
@@ -105,7 +106,7 @@ function expandPath(
     const value = values[name];
     if (value === undefined) {
       throw new Error(
-        `The path of modelCheckpoint has {${name}}, which the run does not have. It has ${Object.keys(values).join(', ')}.`,
+        `The path of modelCheckpoint has {${name}}, which the run does not have.${didYouMean(name, Object.keys(values))} It has ${Object.keys(values).join(', ')}.`,
       );
     }
     const [, width, digits] = FORMAT.exec(format as string) ?? [];

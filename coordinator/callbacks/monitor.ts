@@ -1,7 +1,9 @@
 import type { Job } from '../../shared/model/job.ts';
+import { METRIC_NAMES } from '../../shared/model/metrics.ts';
 import { improvementSign, type MonitorMode } from '../../shared/model/metric-direction.ts';
 import { Scoring } from '../../shared/model/scoring.ts';
 import type { Callback, Logs } from './callback.ts';
+import { didYouMean } from '../../shared/util/suggest.ts';
 
 /**
  * Metric that a callback follows, and when a value of it is an improvement.
@@ -60,8 +62,9 @@ function directionOf(callback: string, monitor: string, mode: MonitorMode): 1 | 
     throw new Error(`${callback} has no mode ${mode as string}. Use auto, min or max.`);
   const sign = improvementSign(monitor, mode);
   if (sign !== null) return sign;
+  const known = ['loss', 'accuracy', ...METRIC_NAMES].flatMap((name) => [name, `val_${name}`]);
   throw new Error(
-    `${callback} cannot tell whether a larger ${monitor} is better. Add mode: 'max' or mode: 'min'.`,
+    `${callback} cannot tell whether a larger ${monitor} is better.${didYouMean(monitor, known)} Add mode: 'max' or mode: 'min'.`,
   );
 }
 
@@ -77,7 +80,7 @@ export function checkMonitors(callbacks: readonly Callback[], job: Job): void {
   for (const { name = 'A callback', monitor } of callbacks) {
     if (monitor === undefined || logs.includes(monitor)) continue;
     throw new Error(
-      `${name} monitors ${monitor}, but the run computes ${scores.join(', ')}, and with val_ before it that of the test data. ` +
+      `${name} monitors ${monitor}, but the run computes ${scores.join(', ')}, and with val_ before it that of the test data.${didYouMean(monitor, logs)} ` +
         'Add the metric to the run, or monitor another one.',
     );
   }

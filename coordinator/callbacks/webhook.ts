@@ -3,6 +3,7 @@ import { pause, systemClock, type Clock } from '../../shared/util/clock.ts';
 import { errorMessage } from '../../shared/util/error-message.ts';
 import type { Callback, CallbackContext, CallbackModel } from './callback.ts';
 import { checkCount } from './monitor.ts';
+import { didYouMean } from '../../shared/util/suggest.ts';
 
 /**
  * Event that a webhook is sent.
@@ -95,7 +96,9 @@ function checkOptions(url: string, options: WebhookOptions): void {
     throw new Error("The webhook's URL has a name or password. Send them in the header authorization.");
   const unknown = options.events?.find((event) => !EVENTS.includes(event));
   if (unknown !== undefined)
-    throw new Error(`There is no event ${unknown} of webhooks. Use ${EVENTS.join(', ')}.`);
+    throw new Error(
+      `There is no event ${unknown} of webhooks.${didYouMean(unknown, EVENTS)} Use ${EVENTS.join(', ')}.`,
+    );
   const { timeoutMs = 1, retries = 0, endTimeoutMs = 0 } = options;
   checkCount('webhook', 'timeoutMs', timeoutMs, 1);
   checkCount('webhook', 'retries', retries);

@@ -13,6 +13,7 @@ import { divideIfAsked, openSource, type MeasuredModel } from './open-source.ts'
 import { applicableOptions } from './option-uses.ts';
 import { recordedDataOptions } from './recorded-options.ts';
 import { transposeImages } from './transpose.ts';
+import { didYouMean } from '../../shared/util/suggest.ts';
 
 export interface LoadDatasetOptions extends Omit<DataOptions, 'source'>, MeasuredModel {
   /** --data: a file, folder or archive, or the name of a public data set. No other source is tried. */
@@ -115,7 +116,7 @@ function refuseFileOptions(name: string, options: LoadDatasetOptions): void {
 
 const noSuchSetError = (source: string, { namedSets = NAMED_SETS }: LoadDatasetOptions): DataError =>
   new DataError(
-    `There is no folder ${source}, and no data set of that name. Data sets: ${Object.keys(namedSets).join(', ')}.`,
+    `There is no folder ${source}, and no data set of that name.${didYouMean(source, Object.keys(namedSets))} Data sets: ${Object.keys(namedSets).join(', ')}.`,
   );
 
 /** Loads a data set by its name. @throws DataError if it cannot be, unless it may be replaced by synthetic digits */

@@ -1,4 +1,5 @@
 import { basename, dirname, isAbsolute, join } from 'node:path';
+import { didYouMean } from '../../shared/util/suggest.ts';
 
 /** Formats in which a trained model is written. */
 export const EXPORT_FORMATS = ['keras', 'onnx', 'safetensors', 'savedmodel'] as const;
@@ -42,7 +43,9 @@ export function chooseTarget(
   dir: string,
 ): ExportTarget {
   if (format !== undefined && !isFormat(format))
-    throw new Error(`A model cannot be written as ${format}. The formats are ${LIST}.`);
+    throw new Error(
+      `A model cannot be written as ${format}.${didYouMean(format, EXPORT_FORMATS)} The formats are ${LIST}.`,
+    );
   if (file === undefined) {
     if (format === undefined)
       throw new Error(`Name the format with --format: ${LIST}. A file such as --out model.onnx says it too.`);
@@ -70,7 +73,7 @@ export function runTarget(name: string, dir: string): ExportTarget {
   if (isFormat(name)) return chooseTarget({ format: name }, dir);
   if (formatOf(name) === null)
     throw new Error(
-      `--export ${name} is neither a format nor the name of a file with one. The formats are ${LIST}.`,
+      `--export ${name} is neither a format nor the name of a file with one.${didYouMean(name, EXPORT_FORMATS)} The formats are ${LIST}.`,
     );
   const isPlain = !isAbsolute(name) && dirname(name) === '.' && !name.startsWith('.');
   return chooseTarget({ file: isPlain ? join(dir, name) : name }, dir);

@@ -35,6 +35,7 @@ import type { CustomBundle } from '../../shared/engine/custom-objects.ts';
 import { checkData } from './check-data.ts';
 import { withCpuBackend } from './cpu-backend.ts';
 import { explainModelError, withLayerNames } from './model-errors.ts';
+import { didYouMean } from '../../shared/util/suggest.ts';
 
 export interface JobSettings extends OutputSettings {
   readonly batchSize: number;
@@ -214,7 +215,7 @@ function checkMonitor(
   const computed = ['loss', ...metrics];
   if (computed.includes(schedule.monitor.replace(/^val_/, ''))) return;
   throw new Error(
-    `The plateau schedule monitors ${schedule.monitor}, but the run computes ${computed.join(', ')}. ` +
+    `The plateau schedule monitors ${schedule.monitor}, but the run computes ${computed.join(', ')}.${didYouMean(schedule.monitor.replace(/^val_/, ''), computed)} ` +
       `Add the metric with ${optionName('metrics')}, or use another ${optionName('schedule.monitor')}.`,
   );
 }

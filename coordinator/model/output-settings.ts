@@ -21,6 +21,7 @@ import {
 } from '../../shared/model/outputs.ts';
 import { sampleSize, type TensorSpec } from '../../shared/model/tensors.ts';
 import { keyName, type OptionName } from '../../shared/util/option-names.ts';
+import { didYouMean } from '../../shared/util/suggest.ts';
 
 /** A list in the order of the outputs, or values by the outputs' names. */
 type PerOutput<Value> = readonly Value[] | Readonly<Record<string, Value>>;
@@ -144,7 +145,7 @@ function perOutput<Value>(
   const byName = new Map(Object.entries(values as Readonly<Record<string, Value>>));
   const unknown = [...byName.keys()].find((name) => !names.includes(name));
   if (unknown === undefined) return names.map((name) => byName.get(name));
-  throw new Error(`${setting} has an entry for ${unknown}, but ${outputs}.`);
+  throw new Error(`${setting} has an entry for ${unknown}, but ${outputs}.${didYouMean(unknown, names)}`);
 }
 
 /** @throws Error if a weight is not one that a job can have */
@@ -197,8 +198,9 @@ function readLoss(
   if (custom !== null) return parseOptions('loss', lossSchema, custom, []);
   const name = ['ce', 'crossentropy'].includes(spec.name.toLowerCase()) ? entropy : canonicalName(spec.name);
   if (!isLossName(name)) {
+    const all = [...names.losses, ...LOSS_NAMES];
     throw new Error(
-      `There is no loss ${spec.name}. Losses are ${[...names.losses, ...LOSS_NAMES].join(', ')}; ${optionName('loss')} takes one of them.`,
+      `There is no loss ${spec.name}.${didYouMean(canonicalName(spec.name), all)} Losses are ${all.join(', ')}; ${optionName('loss')} takes one of them.`,
     );
   }
   return parseOptions('loss', lossSchema, { ...spec, name }, lossDefinition(name).options);
@@ -229,8 +231,9 @@ function readMetric(
   const name = canonical === 'accuracy' ? accuracy : canonical;
   const definition = METRICS[name];
   if (definition === undefined) {
+    const all = ['accuracy', ...names.metrics, ...METRIC_NAMES];
     throw new Error(
-      `There is no metric ${spec.name}. Metrics are accuracy, ${[...names.metrics, ...METRIC_NAMES].join(', ')}; ${optionName('metrics')} takes some of them.`,
+      `There is no metric ${spec.name}.${didYouMean(canonical, all)} Metrics are ${all.join(', ')}; ${optionName('metrics')} takes some of them.`,
     );
   }
   const missing = definition.required?.find((option) => (spec as MetricSpec)[option] === undefined);
@@ -282,12 +285,12 @@ function parseOptions<Spec>(
   const { success, output, issues } = v.safeParse(schema, spec);
   if (success) return output;
   const { name, ...given } = spec;
-  const isTaken = Object.keys(given).every((option) => option === 'label' || options.includes(option));
+  const unknown = Object.keys(given).find((option) => option !== 'label' && !options.includes(option));
   const [wrong] = issues;
   throw new Error(
-    isTaken
+    unknown === undefined
       ? `The ${what} ${name} does not take the options ${JSON.stringify(spec)}: ${wrong.path?.[0]?.key as string} is ${wrong.received} and should be ${wrong.expected}.`
-      : `The ${what} ${name} does not take the options ${JSON.stringify(spec)}. It takes ${options.join(', ') || 'none'}.`,
+      : `The ${what} ${name} does not take the options ${JSON.stringify(spec)}.${didYouMean(unknown, options)} It takes ${options.join(', ') || 'none'}.`,
   );
 }
 

@@ -14,6 +14,7 @@ import {
   type OptimizerOptions,
 } from './hyperparameters.ts';
 import type { MuonOptions } from './muon.ts';
+import { didYouMean } from '../../shared/util/suggest.ts';
 
 /** The job that an optimizer is chosen for. */
 export interface OptimizerContext {
@@ -92,7 +93,9 @@ function rejectWrongTypes(options: unknown, optionName: OptionName): void {
   expect(isRecord(options), 'optimizer', options, "an object such as { name: 'adam' }");
   const { name, schedule, ema, noDecay, exclude } = options as Record<string, unknown>;
   if (!(OPTIMIZER_NAMES as readonly unknown[]).includes(name)) {
-    throw new Error(`There is no optimizer ${String(name)}. Use one of ${OPTIMIZER_NAMES.join(', ')}.`);
+    throw new Error(
+      `There is no optimizer ${String(name)}.${didYouMean(String(name), OPTIMIZER_NAMES)} Use one of ${OPTIMIZER_NAMES.join(', ')}.`,
+    );
   }
   if (schedule !== undefined)
     expect(isRecord(schedule), 'schedule', schedule, "an object such as { name: 'cosine' }");
@@ -144,7 +147,9 @@ function resolveSchedule(
 ): object | undefined {
   const { name } = schedule;
   if (!SCHEDULE_NAMES.includes(name)) {
-    throw new Error(`There is no schedule ${name}. Use one of ${SCHEDULE_NAMES.join(', ')}.`);
+    throw new Error(
+      `There is no schedule ${name}.${didYouMean(name, SCHEDULE_NAMES)} Use one of ${SCHEDULE_NAMES.join(', ')}.`,
+    );
   }
   rejectUnknownKeys(`The schedule ${name}`, schedule, scheduleKeys(name), optionName);
   if (name === 'constant') return undefined;
@@ -180,7 +185,9 @@ function rejectUnknownKeys(
   if (unknown === undefined) return;
   const names = keys.map((key) => optionName(key));
   const has = keys.length === 0 ? 'It has no options' : `It has ${names.join(', ')}`;
-  throw new Error(`${subject} has no option ${optionName(unknown)}. ${has}.`);
+  throw new Error(
+    `${subject} has no option ${optionName(unknown)}.${didYouMean(optionName(unknown), names)} ${has}.`,
+  );
 }
 
 const withoutUndefined = <T extends object>(values: T): T =>

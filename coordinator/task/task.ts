@@ -8,6 +8,7 @@ import type { DataOptions } from '../data/data-options.ts';
 import type { OutputSettings } from '../model/output-settings.ts';
 import type { OptimizerOptions } from '../optimizer/hyperparameters.ts';
 import type { LayersModel, TensorFlow } from './tensorflow.ts';
+import { didYouMean, namesIn } from '../../shared/util/suggest.ts';
 
 /**
  * The model to train: a file of Keras or TensorFlow.js, a topology as JSON, a model of TensorFlow.js, or a function that
@@ -189,11 +190,14 @@ export function checkSettings(value: object, fields: v.ObjectEntries, source: st
   const known = Object.keys(fields);
   const unknown = Object.keys(value).find((key) => !known.includes(key));
   if (unknown !== undefined)
-    throw new TypeError(`${source} has no setting ${unknown}. It has ${known.join(', ')}.`);
+    throw new TypeError(
+      `${source} has no setting ${unknown}.${didYouMean(unknown, known)} It has ${known.join(', ')}.`,
+    );
   const { issues } = v.safeParse(v.object(fields), value);
   if (issues === undefined) return;
   const [issue] = issues;
+  const suggestion = typeof issue.input === 'string' ? didYouMean(issue.input, namesIn(issue.expected)) : '';
   throw new TypeError(
-    `${source}: ${v.getDotPath(issue)} is wrong: ${issue.message.replace(/^Invalid (\w+): /, '')}.`,
+    `${source}: ${v.getDotPath(issue)} is wrong: ${issue.message.replace(/^Invalid (\w+): /, '')}.${suggestion}`,
   );
 }

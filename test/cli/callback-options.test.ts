@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { addCallbackOptions } from '../../cli/callback-options.ts';
+import { addCallbackOptions, earlyStoppingSettings } from '../../cli/callback-options.ts';
 import { CommandWithVariables } from '../../cli/environment.ts';
 import { callbacksFrom, type CallbackOptions } from '../../coordinator/callbacks/from-options.ts';
 
@@ -21,6 +21,12 @@ describe('the options of callbacks', () => {
     ]);
     expect(() => callbacksOf('--save-best', 'sharpness')).toThrow(
       'cannot tell whether a larger sharpness is better',
+    );
+  });
+
+  it('name the setting that a mistyped one is near to', () => {
+    expect(() => earlyStoppingSettings('pateince=3')).toThrow(
+      "pateince=3 is no setting. Did you mean 'patience'? It takes settings such as patience=5",
     );
   });
 

@@ -18,7 +18,7 @@ const allCommands = (): CommandWithVariables =>
 
 /** Variables that are no options. */
 const OTHERS = [
-  ...['URL', 'GPU', 'GPU_POWER', 'LEASH', 'SIBLING', 'DEBUG', 'NATIVE_DIR', 'CACHE_GB'],
+  ...['URL', 'GPU', 'GPU_POWER', 'SIBLING', 'DEBUG', 'NATIVE_DIR', 'CACHE_GB', 'MULTIPLY_ADD'],
   ...['MNIST_MIRRORS', 'DATA_MIRRORS', 'CHROMIUM', 'SOAK', 'TEST_SEEDS', 'TEST_RUNS', 'TEST_COUNTS'],
 ].map((name) => `GRADCAST_${name}`);
 
@@ -62,6 +62,70 @@ describe('the variables of options', () => {
   });
 });
 
+describe('a variable that is none of gradcast', () => {
+  /** Warnings of `gradcast` with an environment. */
+  function warnings(env: NodeJS.ProcessEnv): string[] {
+    const lines: string[] = [];
+    const cli = allCommands();
+    cli.command('test').action(() => undefined);
+    readVariables(cli, env, (line) => lines.push(line));
+    cli.parse(['test'], { from: 'user' });
+    return lines;
+  }
+
+  it('is a warning if its name is mistyped', () => {
+    expect(warnings({ GRADCAST_EPOCH: '3', GRADCAST_CACHE_BG: '2', GRADCAST_EPOCHS: '3' })).toEqual([
+      "GRADCAST_EPOCH has no effect: there is no such variable. Did you mean 'GRADCAST_EPOCHS'?",
+      "GRADCAST_CACHE_BG has no effect: there is no such variable. Did you mean 'GRADCAST_CACHE_GB'?",
+    ]);
+  });
+
+  it('is none if its name is like no other, or if it is set by a program', () => {
+    const names = ['GRADCAST_VERSION', 'GRADCAST_PORT_2718_TCP', 'GRADCAST_SERVICE_PORT', 'EPOCH', ...OTHERS];
+    expect(warnings(Object.fromEntries(names.map((name) => [name, '1'])))).toEqual([]);
+  });
+
+  it('is none in a process that gradcast has started, whose parent has warned', () => {
+    expect(warnings({ GRADCAST_EPOCH: '3', GRADCAST_LEASH: '1' })).toEqual([]);
+  });
+});
+
+describe('a value that is none of the choices', () => {
+  const refusal = (...args: string[]): string => {
+    const cli = allCommands();
+    let printed = '';
+    for (const command of [cli, ...cli.commands])
+      command.exitOverride().configureOutput({ writeErr: (text) => (printed += text) });
+    expect(() => cli.parse(args, { from: 'user' })).toThrow();
+    return printed;
+  };
+
+  it.each([
+    ['train --engine wsam', 'wasm'],
+    ['train --codec flaot16', 'float16'],
+    ['train --log jsno', 'json'],
+    ['train --optimizer adma', 'adam'],
+    ['train --schedule cosin', 'cosine'],
+    ['train --export onx', 'onnx'],
+    ['export runs/a --format kears', 'keras'],
+    ['init --template tabel', 'table'],
+    ['completion bsh', 'bash'],
+  ])('%s is answered with %s', (args, name) => {
+    expect(refusal(...args.split(' '))).toContain(` Did you mean '${name}'?`);
+  });
+
+  it('is answered with the choices alone if it is near none', () => {
+    expect(refusal('train', '--engine', 'cuda')).toContain(
+      'Allowed choices are auto, native, wasm, webgpu.\n',
+    );
+  });
+
+  it('of a command or an option is answered by commander', () => {
+    expect(refusal('trian')).toContain('(Did you mean train?)');
+    expect(refusal('train', '--epoch', '3')).toContain('(Did you mean --epochs?)');
+  });
+});
+
 describe('a command line with variables', () => {
   afterEach(() => vi.unstubAllEnvs());
 
@@ -86,7 +150,7 @@ describe('a command line with variables', () => {
         flags = { ...parsed };
       });
     command.exitOverride();
-    readVariables(cli, process.env);
+    readVariables(cli, process.env, (line) => (printed += line));
     try {
       cli.parse(['train', ...args], { from: 'user' });
     } catch {

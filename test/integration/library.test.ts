@@ -548,9 +548,14 @@ test.each<[object, object, string]>([
   ],
   [{ data: { x: [[1], [2, 3]], y: [0, 1] } }, {}, 'arrays: x is nested unevenly'],
   [{ data: { x: [1, 2], y: [0] } }, {}, 'arrays: x has 2 samples, and y has 1.'],
-  [{}, { worker: 2 }, 'train has no setting worker. It has workers, threads, engine,'],
+  [
+    {},
+    { worker: 2 },
+    "train has no setting worker. Did you mean 'workers'? It has workers, threads, engine,",
+  ],
   [{}, { workers: -1 }, 'train: workers is wrong'],
   [{}, { engine: 'gpu' }, 'train: engine is wrong'],
+  [{}, { codec: 'flaot16' }, 'received "flaot16". Did you mean \'float16\'?'],
   [{}, { coordinator: {} }, 'The coordinator was not made by createCoordinator.'],
   [{ exact: true }, { codec: 'int8' }, 'exact needs codec float32: int8 rounds'],
 ])('train refuses %j with %j in a sentence', async (more, options, message) => {

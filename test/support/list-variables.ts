@@ -5,7 +5,8 @@ const HEAD = `# Environment variables
 Every option of every command is an environment variable, too. A flag comes first, then the variable, then a task file, then the
 default. An option without an argument takes \`1\` or \`0\`; one with several values takes them with commas between. An empty variable
 counts as not set, but for \`GRADCAST_TOKEN\`, \`GRADCAST_WORKERS_TOKEN\` and \`GRADCAST_WEBHOOK_SECRET\`, for which it is an error.
-[docs/guide/fleets.md](guide/fleets.md) has examples.
+[docs/guide/fleets.md](guide/fleets.md) has examples. A variable whose name is nearly one of these, such as \`GRADCAST_EPOCH\`, has no effect,
+and a warning names the one that may be meant.
 
 \`GRADCAST_URL\` is the link of \`worker\`, \`relay\` and \`status\`; the first two take several, with spaces between. These variables are
 no options: \`GRADCAST_GPU\` and \`GRADCAST_GPU_POWER\` ([GPUs](guide/gpus.md)), \`GRADCAST_CACHE_GB\`, \`GRADCAST_MNIST_MIRRORS\` and \`GRADCAST_DATA_MIRRORS\`

@@ -2,6 +2,7 @@ import { DataError } from '../../../shared/data/data-error.ts';
 import type { ColumnType } from '../../../shared/data/preprocessing.ts';
 import { quote, shown, type NumberColumn, type ReadColumn, type ValueColumn } from './column-builder.ts';
 import { INDEX_NAME, listNames, type Table } from './read-table.ts';
+import { didYouMean } from '../../../shared/util/suggest.ts';
 
 /** Names that columns to predict usually have; the first one in this order is chosen. */
 const TARGET_NAMES = [
@@ -129,10 +130,9 @@ export function chooseTargetColumns(
 function requireNames({ path, names }: Table, wanted: readonly string[], option: string): void {
   const missing = wanted.find((name) => !names.includes(name));
   if (missing === undefined) return;
-  const similar = names.find((name) => name.toLowerCase() === missing.toLowerCase());
+  const suggestion = didYouMean(shown(missing), names.map(shown));
   throw new DataError(
-    `${path} has no column ${shown(missing)} (from ${option}). ` +
-      (similar === undefined ? `It has ${listNames(names, 20)}.` : `Did you mean ${shown(similar)}?`),
+    `${path} has no column ${shown(missing)} (from ${option}).${suggestion} It has ${listNames(names, 20)}.`,
   );
 }
 

@@ -142,6 +142,15 @@ describe('early stopping', () => {
     }
   });
 
+  it('suggests the metric of the run that a mistyped one is near to', () => {
+    expect(() => checkMonitors([earlyStopping({ monitor: 'vla_accuracy' })], exampleJob)).toThrow(
+      "that of the test data. Did you mean 'val_accuracy'? Add the metric",
+    );
+    expect(() => earlyStopping({ monitor: 'val_acuracy' })).toThrow(
+      "cannot tell whether a larger val_acuracy is better. Did you mean 'val_accuracy'? Add mode",
+    );
+  });
+
   it('refuses a metric that the run does not have, and options that it cannot take', async () => {
     await expect(playHistory([earlyStopping({ monitor: 'val_auc' })], history)).rejects.toThrow(
       'earlyStopping monitors val_auc, which the run does not have. It has loss, val_loss, val_accuracy.',

@@ -208,6 +208,7 @@ describe('a webhook', () => {
     expect(() => webhook('ftp://example.com/s3cret')).toThrow(/not with ftp:\.$/);
     expect(() => webhook('http://ann:secret@example.com')).toThrow('has a name or password');
     expect(() => webhook('http://a/', { events: ['start' as 'begin'] })).toThrow('There is no event start');
+    expect(() => webhook('http://a/', { events: ['epochs' as 'epoch'] })).toThrow("Did you mean 'epoch'?");
     expect(() => webhook('http://a/', { headers: { 'a b': 'c' } })).toThrow(
       'A header of the webhook is wrong',
     );

@@ -30,6 +30,7 @@ describe('the format of a file', () => {
     // Only the end says it.
     [{ file: 'onnx' }, 'The name onnx does not say its format.'],
     [{ format: 'pickle' }, 'A model cannot be written as pickle.'],
+    [{ format: 'onxx' }, "A model cannot be written as onxx. Did you mean 'onnx'? The formats are"],
     [{ format: 'onnx', file: 'model.keras' }, 'model.keras is the name of another format than onnx.'],
     [{ format: 'keras', file: 'model.h5' }, 'model.h5 does not end in .keras'],
   ])('%o is refused', (flags, message) => {
@@ -52,5 +53,6 @@ describe('--export', () => {
     expect(() => runTarget('tflite', 'runs/a')).toThrow(
       '--export tflite is neither a format nor the name of a file with one.',
     );
+    expect(() => runTarget('savemodel', 'runs/a')).toThrow("Did you mean 'savedmodel'? The formats are");
   });
 });

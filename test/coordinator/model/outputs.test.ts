@@ -130,7 +130,10 @@ describe('the settings of two outputs', () => {
   });
 
   test.each<[OutputSettings, string]>([
-    [{ loss: { aa: 'mse' } }, 'loss has an entry for aa, but the model has the outputs a, b.'],
+    [
+      { loss: { aa: 'mse' } },
+      "loss has an entry for aa, but the model has the outputs a, b. Did you mean 'a'?",
+    ],
     [{ loss: ['mse'] }, 'loss has a list of 1, but the model has the outputs a, b. Give one entry for each.'],
     [{ loss: [null as never, 'mse'] }, 'A loss is a name, or a name with options; this one is null.'],
     [{ metrics: ['accuracy'] }, 'metrics has a list of 1, but the model has the outputs a, b.'],
@@ -204,6 +207,16 @@ test.each<[string, () => unknown, string]>([
     'There is no loss mae2. Losses are ',
   ],
   [
+    'a mistyped loss',
+    () => resolve('softmax', [8], label(8), { loss: 'MeanSquareError' }),
+    "There is no loss MeanSquareError. Did you mean 'mean_squared_error'? Losses are ",
+  ],
+  [
+    'a mistyped metric',
+    () => resolve('softmax', [8], label(8), { metrics: ['acuracy'] }),
+    "There is no metric acuracy. Did you mean 'accuracy'? Metrics are accuracy, ",
+  ],
+  [
     'an unknown metric',
     () => resolve('softmax', [8], label(8), { metrics: ['f2'] }),
     'There is no metric f2. Metrics are accuracy, ',
@@ -236,7 +249,7 @@ test.each<[string, () => unknown, string]>([
   [
     'an option that no loss has',
     () => resolve('linear', [1], values(1), { loss: { name: 'huber', dleta: 2 } as never }),
-    'The loss huber does not take the options {"name":"huber","dleta":2}. It takes delta.',
+    'The loss huber does not take the options {"name":"huber","dleta":2}. Did you mean \'delta\'? It takes delta.',
   ],
   [
     'a value that an option does not take',

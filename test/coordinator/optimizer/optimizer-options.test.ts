@@ -63,7 +63,7 @@ describe('the settings of a job', () => {
   });
 
   it.each([
-    [{ name: 'adan' }, 'There is no optimizer adan. Use one of adadelta, adagrad,'],
+    [{ name: 'adan' }, "There is no optimizer adan. Did you mean 'adam'? Use one of adadelta, adagrad,"],
     [{ name: 'adam', momentum: 1 }, 'The optimizer adam has no option momentum. It has learningRate,'],
     [{ name: 'adam', beta1: 2 }, 'The optimizer adam has a wrong beta1: Expected <1 but received 2.'],
     [{ name: 'sgd', schedule: { name: 'step' } }, 'There is no schedule step.'],
@@ -80,7 +80,11 @@ describe('the settings of a job', () => {
     [{ name: 'nadam', beta2: 1 }, 'The optimizer nadam has a wrong beta2: Expected <1 but received 1.'],
     [{ name: 'sgd', clipNorm: 1e39 }, 'The optimizer sgd has a wrong clipNorm: it is too large.'],
     [{ name: 'sgd', learningRate: Infinity }, 'The optimizer sgd has a wrong learningRate: it is too large.'],
-    [{ name: 'sgd', ema: { momentun: 0.9 } }, 'The moving average has no option momentun. It has momentum,'],
+    [{ name: 'sgd', schedule: { name: 'cosin' } }, "There is no schedule cosin. Did you mean 'cosine'?"],
+    [
+      { name: 'sgd', ema: { momentun: 0.9 } },
+      "The moving average has no option momentun. Did you mean 'momentum'? It has momentum,",
+    ],
     [
       { name: 'sgd', learningRate: 1, schedule: { name: 'piecewise', boundaries: [1], rates: [1, 0.1] } },
       'The schedule piecewise has its own rates',

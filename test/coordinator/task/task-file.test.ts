@@ -69,7 +69,7 @@ const FILES: readonly { name: string; text: string; task?: object; error?: strin
   {
     name: 'setting.ts',
     text: `${IMPORT}\nexport default {\n  epochs: 3,\n  optimiser: 'adam',\n};\n`,
-    error: 'setting.ts:5: The task has no setting optimiser. It has model, weights, data,',
+    error: "setting.ts:5: The task has no setting optimiser. Did you mean 'optimizer'? It has model,",
   },
   {
     name: 'value.mjs',
@@ -122,7 +122,7 @@ const FILES: readonly { name: string; text: string; task?: object; error?: strin
   {
     name: 'option.json',
     text: '{ "epochs": 3,\n  "callbacks": [{ "name": "earlyStopping", "patients": 3 }]\n}',
-    error: 'option.json:2: The callback earlyStopping has no option patients.',
+    error: "option.json:2: The callback earlyStopping has no option patients. Did you mean 'patience'?",
   },
   {
     name: 'kind.json',
@@ -133,6 +133,12 @@ const FILES: readonly { name: string; text: string; task?: object; error?: strin
     name: 'callback.json',
     text: '{\n "callbacks": [{ "name": "stop" }]\n}',
     error: 'callback.json:2: There is no callback stop. Use one of earlyStopping, modelCheckpoint,',
+  },
+  {
+    name: 'misspelt.json',
+    text: '{ "callbacks": [{ "name": "earlystoping" }] }',
+    error:
+      "misspelt.json:1: There is no callback earlystoping. Did you mean 'earlyStopping'? Use one of earlyStopping, modelCheckpoint,",
   },
   {
     name: 'task.py',

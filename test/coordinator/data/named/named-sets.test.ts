@@ -481,6 +481,9 @@ describe('the table of data sets', () => {
     await expect(load('emnist')).rejects.toThrow(
       /There is no folder emnist, and no data set of that name\. Data sets: fashion-mnist, emnist-letters, cifar-10\./,
     );
+    await expect(load('fashion-minst')).rejects.toThrow(
+      "no data set of that name. Did you mean 'fashion-mnist'? Data sets: fashion-mnist,",
+    );
   });
 
   it('is asked by any spelling, and not by paths', () => {

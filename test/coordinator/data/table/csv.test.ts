@@ -503,7 +503,7 @@ describe('a broken table is refused with its file, row and reason', () => {
       'a target that there is not',
       'a,Price\n1,2\n2,3\n',
       { target: 'price' },
-      'data.csv has no column price (from --target). Did you mean Price?',
+      "data.csv has no column price (from --target). Did you mean 'Price'? It has a, Price.",
     ],
     [
       'a column to ignore that there is not',
