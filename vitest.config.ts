@@ -23,6 +23,7 @@ export default defineConfig({
       { name: 'browser', description: 'needs a browser' },
       { name: 'webgpu', description: 'needs WebGPU in Node' },
       { name: 'slurm', description: 'needs Slurm' },
+      { name: 'shells', description: 'needs zsh and fish' },
       { name: 'containers', description: 'needs a builder of images' },
       { name: 'mnist', description: 'needs the files of MNIST' },
       { name: 'fashion', description: 'needs the files of Fashion-MNIST' },

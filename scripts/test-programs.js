@@ -12,6 +12,11 @@ export const testPrograms = {
       ],
     },
   },
+  shells: {
+    what: 'zsh and fish',
+    programs: ['zsh', 'fish'],
+    packages: { 'apt-get': ['zsh', 'fish'], dnf: ['zsh', 'fish'] },
+  },
   slurm: {
     what: 'Slurm',
     programs: ['slurmctld', 'slurmd', 'sbatch', 'scontrol', 'munged'],

@@ -38,8 +38,9 @@ async function runLong() {
   install('a browser', [`${root}/scripts/get-browser.js`, ...optional]);
   install('WebGPU', [program, 'engine', 'install', '--webgpu', ...optional], await gpuEnv());
   install('Slurm', [`${root}/scripts/get-programs.js`, 'slurm', ...optional]);
+  install('zsh and fish', [`${root}/scripts/get-programs.js`, 'shells', ...optional]);
   install('a builder of images', [`${root}/scripts/get-programs.js`, 'containers', ...optional]);
-  const kinds = ifPossible ? [] : ['NATIVE', 'BROWSER', 'WEBGPU', 'SLURM', 'CONTAINERS'];
+  const kinds = ifPossible ? [] : ['NATIVE', 'BROWSER', 'WEBGPU', 'SLURM', 'SHELLS', 'CONTAINERS'];
   const required = Object.fromEntries(kinds.map((kind) => [`GRADCAST_REQUIRE_${kind}`, '1']));
   const { GRADCAST_TEST_SEEDS = 'new', GRADCAST_TEST_RUNS = '5' } = process.env;
   const env = { GRADCAST_TEST_SEEDS, GRADCAST_TEST_RUNS, ...required };

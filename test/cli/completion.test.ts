@@ -1,14 +1,14 @@
-import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { delimiter, join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { complete } from '../../cli/completion.ts';
-import { SCRIPTS } from '../../cli/completion-scripts.ts';
 import { createContext } from '../../cli/context.ts';
 import { createCli } from '../../cli/main.ts';
+import {
+  checkShell,
+  createCompletionFolder,
+  RUNS,
+  type CompletionFolder,
+} from '../support/shell-completion.ts';
 
-const RUNS = ['runs/2026-02-01-p7x2mc', 'runs/2026-01-31-k3v9qd'];
 const cli = createCli(
   createContext({
     version: '1.0.0',
@@ -19,26 +19,15 @@ const cli = createCli(
   }),
 );
 
-/** A folder with runs, a task and data, and `gradcast` in bin/. */
-let folder: string;
+let folder: CompletionFolder;
 const before = process.cwd();
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'gradcast-completion-'));
-  for (const name of [...RUNS, 'photos', 'bin']) mkdirSync(join(folder, name), { recursive: true });
-  for (const name of ['task.ts', 'fashion.csv']) writeFileSync(join(folder, name), '');
-  const program = join(folder, 'bin/gradcast');
-  // A process that gradcast has started builds nothing, as one of a package.
-  writeFileSync(
-    program,
-    `#!/bin/sh\nGRADCAST_LEASH=test exec '${process.execPath}' '${resolve('bin/gradcast.js')}' "$@"\n`,
-  );
-  chmodSync(program, 0o755);
-  for (const [shell, text] of Object.entries(SCRIPTS)) writeFileSync(join(folder, `script.${shell}`), text);
-  process.chdir(folder);
+  folder = createCompletionFolder();
+  process.chdir(folder.path);
 });
 afterAll(() => {
   process.chdir(before);
-  rmSync(folder, { recursive: true });
+  folder.remove();
 });
 
 describe('the words that complete a command line', () => {
@@ -177,57 +166,8 @@ describe('the words that complete a command line', () => {
   });
 });
 
-/** Words that a shell offers, by its script and by what stands for Tab in a program of it. */
-const SHELLS: Readonly<Record<string, (words: readonly string[]) => readonly string[]>> = {
-  bash: (words) => [
-    'bash',
-    ...['--norc', '-c'],
-    'source ./script.bash; source ./script.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _gradcast; printf "%s\\n" "${COMPREPLY[@]}"',
-    ...['bash', ...words],
-  ],
-  // Outside its line editor, zsh has no builtins of completion.
-  zsh: (words) => [
-    'zsh',
-    ...['-f', '-c'],
-    'compdef() { : }; compset() { : }; _files() { print -l "files $*" }; _describe() { print -l -- ${(P)2} }; source ./script.zsh; words=("$@"); CURRENT=$#; _gradcast || true',
-    ...['zsh', ...words],
-  ],
-  fish: (words) => ['fish', '--no-config', '-c', `source ./script.fish; complete -C '${words.join(' ')}'`],
-};
-
-describe.each(Object.entries(SHELLS))('%s', (shell, commandOf) => {
-  const isHere = spawnSync(shell, ['-c', 'true']).status === 0;
-  const offered = (...words: string[]): string[] => {
-    const [program = '', ...args] = commandOf(['gradcast', ...words]);
-    const { stdout, stderr, status } = spawnSync(program, args, {
-      cwd: folder,
-      encoding: 'utf8',
-      env: { ...process.env, PATH: `${join(folder, 'bin')}${delimiter}${process.env.PATH}`, HOME: folder },
-    });
-    expect(stderr).toBe('');
-    expect(status).toBe(0);
-    return stdout
-      .split('\n')
-      .map((line) => line.replace(/[\t:].*/, ''))
-      .filter((line) => line !== '')
-      .sort();
-  };
-
-  it.skipIf(!isHere)('completes commands, options, values and runs', { timeout: 60_000 }, () => {
-    expect(offered('trai')).toEqual(['train']);
-    expect(offered('train', '--epoc')).toEqual(['--epochs']);
-    expect(offered('train', '--engine', 'w')).toEqual(['wasm', 'webgpu']);
-    expect(offered('evaluate', 'runs/')).toEqual([...RUNS].sort());
-  });
-
-  it.skipIf(!isHere)('offers files beside the names of data sets', { timeout: 60_000 }, () => {
-    const files = shell === 'zsh' ? 'files ' : 'fashion.csv';
-    expect(offered('train', '--data', 'fas')).toEqual(['fashion-mnist', files]);
-  });
-
-  it.skipIf(!isHere)('completes a value behind =', { timeout: 60_000 }, () => {
-    const words = shell === 'bash' ? ['--engine', '=', 'w'] : ['--engine=w'];
-    const start = shell === 'bash' ? '' : '--engine=';
-    expect(offered('train', ...words)).toEqual([`${start}wasm`, `${start}webgpu`]);
+describe('bash', () => {
+  it('completes commands, options, values, runs and files', { timeout: 60_000 }, () => {
+    checkShell('bash', folder);
   });
 });

@@ -14,6 +14,7 @@ const NEEDS: Readonly<Record<string, string>> = {
   browser: 'a browser (node scripts/get-browser.js)',
   webgpu: 'WebGPU (node scripts/get-browser.js, then node bin/gradcast.js engine install --webgpu)',
   slurm: 'Slurm (node scripts/get-programs.js slurm)',
+  shells: 'zsh and fish (node scripts/get-programs.js shells)',
   containers: 'a builder of images (node scripts/get-programs.js containers, as root on Debian or Ubuntu)',
   mnist: 'MNIST (MNIST_DIR=a folder with its four files)',
   fashion: 'Fashion-MNIST (FASHION_MNIST_DIR=a folder with its four files)',
