@@ -14,8 +14,10 @@ export function addCoordinator(cli: Command, context: CliContext): void {
     .description(
       'Start a run that other machines join. Prints the addresses, then waits for the first worker.',
     )
+    .optionsGroup('Network:')
     .option('--host <address>', 'address to listen on', '0.0.0.0')
     .option('--port <n>', 'port to listen on; 0 takes a free one', integer(0, 65535), DEFAULT_PORT)
+    .optionsGroup('Workers:')
     .option(
       '--min-workers <n>',
       'number of workers to wait for before the first step',

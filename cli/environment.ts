@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError, type Argument, type Option } from 'commander';
+import { Command, Help, InvalidArgumentError, type Argument, type Option } from 'commander';
 import { didYouMean, nearestName } from '../shared/util/suggest.ts';
 
 const PREFIX = 'GRADCAST_';
@@ -71,6 +71,22 @@ function withSuggestions<Parsed extends Pick<Option, 'argChoices' | 'parseArg'>>
     }
   };
   return parsed;
+}
+
+/**
+ * Leaves variables that follow the rule out of the help of a command line's options, and of those of its subcommands: one line says the
+ * rule.
+ * @param cli before its commands are added
+ */
+export function shortenHelp(cli: Command): void {
+  cli.configureHelp({
+    optionDescription(option) {
+      const { long, envVar } = option;
+      const isByRule = long !== undefined && envVar === variableOf(option);
+      const shown = Object.create(option, isByRule ? { envVar: { value: undefined } } : {}) as Option;
+      return Help.prototype.optionDescription.call(this, shown);
+    },
+  });
 }
 
 /**

@@ -4,7 +4,7 @@ import { createContext, type CliContext, type CliEnvironment } from './context.t
 import { addCoordinator } from './coordinator.ts';
 import { addData } from './data.ts';
 import { addEngine } from './engine.ts';
-import { CommandWithVariables, readVariables } from './environment.ts';
+import { CommandWithVariables, readVariables, shortenHelp } from './environment.ts';
 import { addEvaluate } from './evaluate.ts';
 import { addExport } from './export.ts';
 import { addInit } from './init.ts';
@@ -26,11 +26,15 @@ export function createCli(context: CliContext): CommandWithVariables {
     .enablePositionalOptions()
     .showHelpAfterError('(add --help for the options and examples)')
     .addHelpText(
+      'afterAll',
+      '\nEvery option is an environment variable, too: GRADCAST_BATCH_SIZE is --batch-size (docs/environment.md).',
+    )
+    .addHelpText(
       'after',
       `
-Every option is an environment variable, too: GRADCAST_EPOCHS is --epochs.
 Exit codes: ${ExitCode.done} done, ${ExitCode.failed} error, ${ExitCode.interrupted} stopped by a signal (docs/guide/fleets.md).`,
     );
+  shortenHelp(cli);
   addInit(cli, context);
   addTrain(cli, context);
   addCoordinator(cli, context);

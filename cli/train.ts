@@ -95,6 +95,7 @@ const DEFAULT_SEED = 1337;
 /** Adds the options that `train` and `coordinator` share. */
 export function addTrainingOptions(command: Command): Command {
   command
+    .optionsGroup('Model and training:')
     .option('--epochs <n>', 'passes over the training samples (default: 12)', integer(1, 1_000_000))
     .option(
       '--batch-size <n>',
@@ -106,11 +107,6 @@ export function addTrainingOptions(command: Command): Command {
         .argParser(integer(0, 2 ** 32 - 1))
         .default(DEFAULT_SEED),
     )
-    .addOption(dataOption())
-    .addOption(transposeOption())
-    .option('--out <dir>', 'folder for model, history and config (default: runs/<date>-<id>)')
-    .addOption(exportOption())
-    .option('--limit <n>', 'train on the first n samples only, for a quick look', integer(1))
     .option(
       '--model <file>',
       'train this model instead of the MNIST CNN: .keras, .h5, or JSON of Keras or TensorFlow.js; with its weights, if it has any',
@@ -128,13 +124,28 @@ export function addTrainingOptions(command: Command): Command {
       "metrics by Keras' names: accuracy,auc (default: accuracy for classes, mae for values)",
       nameList,
     )
-    .addOption(customOption())
-    .addOption(trustOption('a resumed run'))
     .option(
       '--class-weights <list>',
       'weights of training samples by class: 0:1,1:5 (default: 1)',
       classWeights,
     )
+    .addOption(customOption())
+    .addOption(trustOption('a resumed run'))
+    .option(
+      '--exact',
+      'the same bits for any number of workers, whenever they join and leave: docs/decisions/0022-exact-mode.md',
+    )
+    .option('--micro-shard <n>', 'samples that --exact computes at a time', integer(1, 65_536), 16);
+  command
+    .optionsGroup('Data:')
+    .addOption(dataOption())
+    .option('--limit <n>', 'train on the first n samples only, for a quick look', integer(1))
+    .addOption(transposeOption());
+  for (const option of [...tableOptions(), ...imageOptions()]) command.addOption(option);
+  command
+    .optionsGroup('Run:')
+    .option('--out <dir>', 'folder for model, history and config (default: runs/<date>-<id>)')
+    .addOption(exportOption())
     .addOption(
       new Option(
         '--resume <dir>',
@@ -156,17 +167,18 @@ export function addTrainingOptions(command: Command): Command {
         'save a checkpoint every 500 steps, 30s or 5m (default: 5m; with --resume: as before)',
       ).argParser(interval),
     )
+    .option('--keep-open', 'after the end, serve the page with the trained model until Ctrl-C')
+    .addOption(logOption());
+  command
+    .optionsGroup('Workers:')
+    .addOption(codecOption())
     .option(
       '--audit <part>',
       'part of the shards, such as 0.02, to recompute before they count, besides the few that always are',
       fraction,
-    )
-    .option(
-      '--exact',
-      'the same bits for any number of workers, whenever they join and leave: docs/decisions/0022-exact-mode.md',
-    )
-    .option('--micro-shard <n>', 'samples that --exact computes at a time', integer(1, 65_536), 16)
-    .addOption(codecOption())
+    );
+  command
+    .optionsGroup('Network:')
     .addOption(tokenOption())
     .addOption(
       urlFileOption(
@@ -174,12 +186,8 @@ export function addTrainingOptions(command: Command): Command {
       ),
     )
     .option('--https', 'serve https and wss; without --cert, with a self-signed certificate')
-    .option('--keep-open', 'after the end, serve the page with the trained model until Ctrl-C')
     .option('--cert <file>', 'certificate for https, followed by its chain (PEM)')
-    .option('--key <file>', 'key of the certificate (PEM)')
-    .addOption(logOption());
-  for (const option of tableOptions()) command.addOption(option);
-  for (const option of imageOptions()) command.addOption(option);
+    .option('--key <file>', 'key of the certificate (PEM)');
   return addCallbackOptions(addOptimizerOptions(command));
 }
 
@@ -198,9 +206,11 @@ export function addTrain(cli: Command, context: CliContext): void {
     .description(
       'Train on this machine: a coordinator, and workers in processes of their own. Other machines may join.',
     )
+    .optionsGroup('Workers:')
     .addOption(localWorkersOption())
     .addOption(threadsOption())
     .addOption(engineOption('engine of the local workers'))
+    .optionsGroup('Network:')
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <n>', 'port to listen on; 0 takes a free one', integer(0, 65535), 0)
     .addHelpText(
