@@ -65,7 +65,7 @@ describe('the variables of options', () => {
       return printed;
     };
     expect(help('worker')).toContain('GRADCAST_BATCH_SIZE is --batch-size');
-    expect(help('worker')).not.toContain('GRADCAST_TOKEN');
+    expect(help('worker')).not.toContain('GRADCAST_ENGINE');
     expect(help('plan')).toMatch(/env:\s+GRADCAST_PLAN_WORKERS/);
     // npx vitest run --project quick test/cli/environment.test.ts --update writes the list.
     await expect(listVariables(allCommands())).toMatchFileSnapshot('../../docs/environment.md');
