@@ -80,6 +80,8 @@ export type WorkerEvent =
   | { readonly type: 'joined'; readonly dataset: string; readonly batchSize: number }
   /** The worker has computed a gradient. */
   | { readonly type: 'computed'; readonly step: number; readonly samples: number }
+  /** Steps are faster without the worker, so that it has no work; or it takes part again. */
+  | { readonly type: 'standby'; readonly onStandby: boolean; readonly reason: string }
   /** The worker has no connection and retries after a pause. */
   | { readonly type: 'waiting'; readonly reason: string; readonly retryInMs: number };
 
@@ -132,6 +134,8 @@ function toEvent(message: WorkerProcessMessage): WorkerEvent | null {
       return { type: 'joined', dataset: message.data, batchSize: message.batchSize };
     case 'computed':
       return { type: 'computed', step: message.step, samples: message.samples };
+    case 'standby':
+      return message;
     case 'waiting':
       return { type: 'waiting', reason: message.reason, retryInMs: message.waitMs };
     case 'ended':

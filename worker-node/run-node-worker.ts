@@ -130,6 +130,7 @@ async function runWithEngine(
     },
     waiting: (_line, wait) =>
       onMessage({ ...wait, type: 'waiting', url: formatCoordinatorLink({ url: wait.url }) }),
+    standby: ({ onStandby, reason }) => onMessage({ type: 'standby', onStandby, reason }),
     note: (line) => note(`${name}: ${line}`),
   };
   try {

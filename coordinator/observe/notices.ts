@@ -5,6 +5,7 @@ import { codecLabel } from '../links/codecs.ts';
 import type { WorkerPool } from '../pool/pool.ts';
 import type { Log } from '../report/log.ts';
 import { pluralize } from '../report/reporter.ts';
+import { StandbyChanges } from '../../shared/worker/standby-changes.ts';
 import { throttleLog } from '../report/throttle.ts';
 import { TokenBucket } from '../server/limits/token-bucket.ts';
 
@@ -94,6 +95,7 @@ export function logClients(pool: Pick<WorkerPool, 'subscribe'>, report: Log, clo
     if (joinBudget.spend(clock.now())) report.info(...entry);
     else joinNotice.write(entry[0]);
   };
+  const standbyChanges = new StandbyChanges();
   let isFinished = false;
   pool.subscribe({
     joined: ({ name, engine, link: workerLink }) => {
@@ -108,16 +110,19 @@ export function logClients(pool: Pick<WorkerPool, 'subscribe'>, report: Log, clo
       });
     },
     left({ name }, reason) {
+      standbyChanges.forget(name);
       if (!isFinished) logJoin(`- ${name} left: ${reason}`, { event: 'left', worker: name, reason });
     },
     refused: (reason) => refusals.write(`A worker was refused: ${reason}`),
     codecChanged: ({ name, link }, reason) =>
       report.info(`${name}: ${reason}`, { event: 'codecChanged', worker: name, codecs: codecLabel(link) }),
-    standbyChanged: ({ name }, reason) =>
+    standbyChanged({ name }, reason) {
+      if (!standbyChanges.isNews(name, reason !== null, clock.now())) return;
       report.info(reason === null ? `${name} is active again.` : `${name} is on standby: ${reason}`, {
         event: reason === null ? 'active' : 'standby',
         worker: name,
-      }),
+      });
+    },
   });
   return {
     refused: refusals.write,

@@ -1,4 +1,5 @@
 import type { Clock } from '../../shared/util/clock.ts';
+import { StandbyChanges } from '../../shared/worker/standby-changes.ts';
 import type { WorkerProcessMessage } from './messages.ts';
 
 /** Writes a line. @param fields of the same event in a log as JSON; see docs/log.md */
@@ -31,6 +32,7 @@ export class MachineReport {
   /** Retries of each process since its last connection. */
   readonly #retries = new Map<string, number>();
   #reportedRetries = 0;
+  readonly #standbyChanges = new StandbyChanges();
   #isJoined = false;
   #batchSize = 0;
   #totalSteps: number | null = null;
@@ -65,6 +67,10 @@ export class MachineReport {
       }
       case 'waiting': {
         this.#onWaiting(worker, message);
+        return;
+      }
+      case 'standby': {
+        this.#onStandby(worker, message);
         return;
       }
       case 'ended': {
@@ -118,6 +124,13 @@ export class MachineReport {
     const wait = `${(waitMs / 1000).toFixed(1)} s`;
     const fields = { event: 'waiting', url, reason, waitMs: Math.round(waitMs) };
     note(`${name}: ${still} to ${url} (${reason}). Trying again in ${wait}.`, fields);
+  }
+
+  #onStandby(worker: string, { onStandby, reason }: Message<'standby'>): void {
+    const { info, clock } = this.#options;
+    if (!this.#standbyChanges.isNews(worker, onStandby, clock.now())) return;
+    const state = onStandby ? 'standby' : 'active again';
+    info(`${worker}: ${state}. ${reason}`, { event: onStandby ? 'standby' : 'active', worker });
   }
 
   #reportWork(): void {

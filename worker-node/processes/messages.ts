@@ -23,6 +23,8 @@ const messageSchema = v.variant('type', [
     waitMs: v.pipe(v.number(), v.minValue(0)),
     url: v.optional(line),
   }),
+  /** The worker is on standby, or takes part again. */
+  v.object({ type: v.literal('standby'), onStandby: v.boolean(), reason: line }),
   /** The worker has ended. */
   v.object({ type: v.literal('ended'), reason: line }),
   /** The coordinator has refused the worker. */

@@ -45,6 +45,18 @@ describe('the terminal of a worker', () => {
     ]);
   });
 
+  it('says that a worker is on standby as normal operation, at most once a minute', async () => {
+    const { clock, lines, report } = machine();
+    const change = (onStandby: boolean): void =>
+      report.record('lab-1', { type: 'standby', onStandby, reason: 'Why.' });
+    change(true);
+    change(false);
+    change(true);
+    await clock.advance(60_000);
+    change(false);
+    expect(lines).toEqual(['lab-1: standby. Why.', 'lab-1: active again. Why.']);
+  });
+
   it('has the event and its values as fields, for a log as JSON', async () => {
     const fields: unknown[] = [];
     const clock = manualClock();
