@@ -161,7 +161,12 @@ export async function withCoordinator<Result>(
     }
     if (local.length > 0) void abortWithoutWorkers(local, run, options);
     // Local workers are there all the same: the model may still have to be measured.
-    if (options.isOver?.() !== true) await waitForWorkers(run.pool, wanted, timeoutMs, clock, signal);
+    if (options.isOver?.() !== true) {
+      const onJoined = (here: number): void => {
+        if (minWorkers !== undefined) report.info(`${here} of ${wanted} workers have joined.`);
+      };
+      await waitForWorkers(run.pool, wanted, timeoutMs, clock, signal, onJoined);
+    }
     const result = await work(run);
     closeReason = isTerminated()
       ? MAY_COME_BACK

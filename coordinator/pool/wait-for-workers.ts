@@ -4,6 +4,7 @@ import type { WorkerPool } from './pool.ts';
 /**
  * Waits until `count` workers are ready, so that a run does not start with a partition that changes at once. After `timeoutMs`
  * (null: never) one worker is enough. Resolves at once when the signal is aborted.
+ * @param onJoined called with the number of workers for each that joins while others are missing
  * @throws the error with which the pool's run ends meanwhile
  */
 export function waitForWorkers(
@@ -12,6 +13,7 @@ export function waitForWorkers(
   timeoutMs: number | null,
   clock: Clock,
   signal: AbortSignalLike,
+  onJoined: (workers: number) => void = () => undefined,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     let wanted = count;
@@ -23,7 +25,11 @@ export function waitForWorkers(
       if (pool.end === null) resolve();
       else reject(pool.end);
     };
-    const unsubscribe = pool.subscribe({ joined: check, finished: check });
+    const joined = (): void => {
+      if (pool.workers.size < wanted) onJoined(pool.workers.size);
+      check();
+    };
+    const unsubscribe = pool.subscribe({ joined, finished: check });
     const onTimeout = (): void => {
       wanted = 1;
       check();

@@ -40,6 +40,7 @@ export function printAddresses(
   if (isReachableByOthers) {
     report.info(`Join in a browser:   ${link}`);
     report.info(`Join from a machine: ${command}`);
+    if (workers === 0) report.info(`Only watch:          ${withWatch(link)}`);
   } else {
     report.info(`Watch or join in a browser: ${link}`);
     if (workers === 0) report.info(`Join from this machine: ${command}`);
@@ -54,6 +55,12 @@ export function printAddresses(
   if (minWorkers > 1) report.info(`Waiting for ${minWorkers} workers ...`);
   else if (workers === 0) report.info('Waiting for the first worker ...');
 }
+
+/** Link to the page that does not compute. */
+const withWatch = (link: string): string => {
+  const [address = '', token] = link.split('#');
+  return `${address}?watch${token === undefined ? '' : `#${token}`}`;
+};
 
 /** Link to a coordinator's page. */
 export interface PageLink {

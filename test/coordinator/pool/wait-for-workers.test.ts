@@ -9,11 +9,16 @@ function waiting(count: number, timeoutMs: number | null = 60_000) {
   const timersBefore = made.clock.pending;
   const stop = new AbortController();
   let done = false;
-  const wait = waitForWorkers(made.pool, count, timeoutMs, made.clock, stop.signal).then(() => (done = true));
+  const joined: number[] = [];
+  const onJoined = (workers: number): void => void joined.push(workers);
+  const wait = waitForWorkers(made.pool, count, timeoutMs, made.clock, stop.signal, onJoined).then(
+    () => (done = true),
+  );
   return {
     ...made,
     stop,
     wait,
+    joined,
     isDone: () => done,
     leftovers: () => [made.clock.pending - timersBefore, getEventListeners(stop.signal, 'abort').length],
   };
@@ -21,11 +26,13 @@ function waiting(count: number, timeoutMs: number | null = 60_000) {
 
 describe('waitForWorkers', () => {
   it('waits for the requested number of workers, and leaves no timer or listener', async () => {
-    const { join, isDone, leftovers } = waiting(2);
+    const { join, joined, isDone, leftovers } = waiting(2);
     await join('ann');
     expect(isDone()).toBe(false);
+    expect(joined).toEqual([1]);
     await join('bob');
     expect(isDone()).toBe(true);
+    expect(joined).toEqual([1]);
     expect(leftovers()).toEqual([0, 0]);
   });
 

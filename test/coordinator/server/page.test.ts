@@ -197,6 +197,8 @@ describe('the addresses', () => {
   it('are the same link for browsers and for workers', () => {
     const lines = printedLines(LAN, { token: 's3cret' }, true).join('\n');
     expect(lines).toContain('\nJoin from a machine: gradcast worker http://192.168.1.20:2718/#s3cret\n');
+    expect(lines).toContain('\nOnly watch:          http://192.168.1.20:2718/?watch#s3cret\n');
+    expect(printedLines(LAN)).toContain('Only watch:          http://192.168.1.20:2718/?watch');
     expect(lines).not.toContain('ws://');
     const link = /gradcast worker (\S+)/.exec(lines)?.[1] ?? '';
     expect(parseCoordinatorLink(link)).toEqual({ url: 'ws://192.168.1.20:2718/', token: 's3cret' });
