@@ -1,3 +1,4 @@
+import { formatMetric } from './reporter.ts';
 import { paint, styleOf, type TextStyle } from './text-style.ts';
 
 /** Values of a curve, one an epoch. */
@@ -40,7 +41,7 @@ export function drawCurves(curves: readonly Curve[], style: CurveStyle): string[
   const hasCurve = curves.some(({ values }) => values.filter(Number.isFinite).length > 1);
   const max = Math.max(...finite);
   const min = Math.min(...finite);
-  const labels = [max.toFixed(4), min.toFixed(4)];
+  const labels = [formatMetric(max), formatMetric(min)];
   const labelColumns = Math.max(...labels.map((label) => label.length));
   const width = Math.min(MAX_PLOT_COLUMNS, columns - labelColumns - 3);
   if (!hasCurve || width < 4) return [];

@@ -86,7 +86,12 @@ export const combineListeners = (...listeners: readonly TrainingListener[]): Tra
 /** Label of an evaluation on the test data. */
 export const EVALUATING = 'Measuring on the test data';
 
-export const formatMetric = (value: number): string => value.toFixed(4);
+/** Value of a metric: four decimals, or of a large one seven digits: "0.1234", "152949.8", "4.0877e+10". */
+export function formatMetric(value: number): string {
+  const size = Math.abs(value);
+  if (!(size >= 1_000)) return value.toFixed(4);
+  return size < 1e7 ? value.toPrecision(7) : value.toExponential(4);
+}
 
 /** Formats a duration: "1h 02m", "3m 05s", "42s". */
 export function formatDuration(seconds: number): string {

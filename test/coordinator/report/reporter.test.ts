@@ -3,6 +3,7 @@ import {
   combineListeners,
   formatDuration,
   formatEpoch,
+  formatMetric,
   pluralize,
   remainingSeconds,
   formatProgress,
@@ -31,6 +32,18 @@ const record: EpochRecord = {
   workers: 3,
   data: 'mnist',
 };
+
+it.each([
+  [0.98765, '0.9877'],
+  [-12.5, '-12.5000'],
+  [152_949.8263, '152949.8'],
+  [-1_234.56789, '-1234.568'],
+  [40_876_541_840.9, '4.0877e+10'],
+  [NaN, 'NaN'],
+  [Infinity, 'Infinity'],
+])('the metric %d is shown as %s', (value, text) => {
+  expect(formatMetric(value)).toBe(text);
+});
 
 it('a warning reaches every listener that takes it', () => {
   const lines: string[] = [];
