@@ -115,6 +115,7 @@ export default {
           ['Machines', '/guide/machines'],
           ['GPUs', '/guide/gpus'],
           ['Browsers', '/guide/browsers'],
+          ['In your server', '/guide/in-your-server'],
           ['A class with phones', '/guide/class'],
           ['Slow links', '/guide/slow-links'],
           ['Relays', '/guide/relays'],
