@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import { MAX_WORKERS } from '../coordinator/server/limits/connection-limits.ts';
 import type { CliContext } from './context.ts';
-import { integer, maxWorkersOption } from './options.ts';
+import { DEFAULT_ADDRESSES, integer, maxWorkersOption } from './options.ts';
 import { addTaskArgument, readRunFlags } from './task-flags.ts';
 import { addTrainingOptions, runTrain, withOptimizer, type TrainFlags } from './train.ts';
 
-const DEFAULT_PORT = 2718;
+const { host, port } = DEFAULT_ADDRESSES.coordinator;
 
 /** `gradcast coordinator`: a run without workers of its own. */
 export function addCoordinator(cli: Command, context: CliContext): void {
@@ -15,8 +15,8 @@ export function addCoordinator(cli: Command, context: CliContext): void {
       'Start a run that other machines join. Prints the addresses, then waits for the first worker.',
     )
     .optionsGroup('Network:')
-    .option('--host <address>', 'address to listen on', '0.0.0.0')
-    .option('--port <n>', 'port to listen on; 0 takes a free one', integer(0, 65535), DEFAULT_PORT)
+    .option('--host <address>', 'address to listen on', host)
+    .option('--port <n>', 'port to listen on; 0 takes a free one', integer(0, 65535), port)
     .optionsGroup('Workers:')
     .option(
       '--min-workers <n>',

@@ -168,7 +168,8 @@ export function readOptimizerFlags(
   flags: Readonly<Record<string, unknown>>,
 ): OptimizerOptions | OptimizerChanges | undefined {
   if (!OPTIMIZER_FLAG_KEYS.some((key) => flags[key] !== undefined)) return undefined;
-  const isKnown = flags.optimizer !== undefined || flags.model === undefined;
+  // A model's file and a run that is resumed may have another one.
+  const isKnown = flags.optimizer !== undefined || (flags.model === undefined && flags.resume === undefined);
   const { ema, emaOverwrite, ...own } = pickFlags(OPTIMIZER_SPECS, flags);
   if (emaOverwrite !== undefined && ema === undefined)
     throw new Error('--ema-overwrite needs --ema, whose average takes the place of the weights.');

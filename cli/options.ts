@@ -9,6 +9,12 @@ import { ENGINE_CHOICES } from '../shared/engine/engine-choice.ts';
 import type { LogFormat } from '../coordinator/report/log.ts';
 import type { Devices } from '../worker-node/engine/native/nvidia-gpus.ts';
 
+/** Address that a command listens on without --host and --port. */
+export const DEFAULT_ADDRESSES = {
+  train: { host: '127.0.0.1', port: 0 },
+  coordinator: { host: '0.0.0.0', port: 2718 },
+} as const;
+
 const LOG_FORMATS: readonly LogFormat[] = ['text', 'json'];
 
 /** `--log` of long-running commands. */

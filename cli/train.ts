@@ -8,6 +8,7 @@ import type { DataFlags } from '../coordinator/data/load-dataset.ts';
 import type { ClassWeights } from '../coordinator/data/class-weights.ts';
 import type { OptimizerOptions } from '../coordinator/optimizer/hyperparameters.ts';
 import type { LogFormat } from '../coordinator/report/log.ts';
+import type { SummaryFlags } from '../coordinator/report/summary.ts';
 import type { CheckpointInterval } from '../coordinator/run/checkpoint-writer.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import type { WorkerCount } from '../worker-node/autotune/choose-worker-count.ts';
@@ -27,6 +28,7 @@ import {
   codecOption,
   customOption,
   dataOption,
+  DEFAULT_ADDRESSES,
   engineOption,
   exportOption,
   fraction,
@@ -211,8 +213,13 @@ export function addTrain(cli: Command, context: CliContext): void {
     .addOption(threadsOption())
     .addOption(engineOption('engine of the local workers'))
     .optionsGroup('Network:')
-    .option('--host <address>', 'address to listen on', '127.0.0.1')
-    .option('--port <n>', 'port to listen on; 0 takes a free one', integer(0, 65535), 0)
+    .option('--host <address>', 'address to listen on', DEFAULT_ADDRESSES.train.host)
+    .option(
+      '--port <n>',
+      'port to listen on; 0 takes a free one',
+      integer(0, 65535),
+      DEFAULT_ADDRESSES.train.port,
+    )
     .addHelpText(
       'after',
       `
@@ -243,6 +250,15 @@ Examples:
           : await readRunFlags(file, given, command, context.prepare);
       process.exitCode = await runTrain({ ...flags, command: 'train' }, context, own);
     });
+}
+
+/** Address of a run where it is not that of its command. */
+function ownAddress({ command, host, port }: TrainFlags): Pick<SummaryFlags, 'host' | 'port'> {
+  const usual = DEFAULT_ADDRESSES[command];
+  return {
+    host: host === usual.host ? undefined : host,
+    port: port === usual.port ? undefined : port,
+  };
 }
 
 /** A run whose workers read the token in a file is never open to others: without --token it has a random one. */
@@ -375,7 +391,12 @@ export async function runTrain(given: TrainFlags, context: CliContext, own: OwnP
     if (signal.aborted && model.canResume && resumeOrStart !== undefined)
       report.info('The same command resumes it.');
     else if (signal.aborted && model.canResume) {
-      const settings = { ...flags, task: own.file, customCode: model.job.customCode?.hash };
+      const settings = {
+        ...flags,
+        task: own.file,
+        customCode: model.job.customCode?.hash,
+        ...ownAddress(flags),
+      };
       summary.printResumeHint({ dir: model.folder ?? '' }, settings, context, report);
     }
     if (served !== undefined && !signal.aborted) {

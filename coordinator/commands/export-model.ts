@@ -75,7 +75,7 @@ async function writeAndReport(
   }
   const missing = describeMissing(job);
   report.info(
-    `It is compiled with the optimizer, loss and metrics of the run, and fit() starts the optimizer anew${missing === null ? '' : `, without ${missing}`}.`,
+    `It is compiled with the optimizer, loss and metrics of the run, and fit() starts the optimizer and its schedule anew${missing === null ? '' : `, without ${missing}`}.`,
   );
 }
 

@@ -68,14 +68,18 @@ export function checkRepeatedFlags(
   const weights = job.outputs.map(({ weight = 1 }) => weight);
   compare(optionName('lossWeights'), entriesOf(lossWeights, outputNames), weights);
   compare(optionName('classWeights'), flags.classWeights, classWeights);
-  if (optimizer !== undefined) {
+  const own = { ...job.optimizer, tensorRules: undefined, earlierSteps: undefined };
+  if (optimizer !== undefined && !('name' in optimizer)) {
+    const values = flatten(own);
+    for (const [key, value] of Object.entries(flatten(optimizer)))
+      compare(optionName(key), value, values[key] ?? null);
+  } else if (optimizer !== undefined) {
     const given = resolveOptimizer(optimizer as OptimizerOptions, {
       names,
       steps: job.epochs * stepsPerEpoch(job.data.trainSamples, job.batchSize),
       adadelta: scaleOptimizer(Math.min(job.batchSize, job.data.trainSamples)),
       optionName,
     });
-    const own = { ...job.optimizer, tensorRules: undefined, earlierSteps: undefined };
     compareOptimizers(given, own, (key, ...values) => compare(optionName(key), ...values));
   }
   if (others.length === 0) return;

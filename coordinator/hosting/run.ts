@@ -113,7 +113,7 @@ export function openRun(options: RunOptions): Run {
     clock,
     onAdvice: (sentence) => report.info(sentence, { event: 'advice' }),
   });
-  const notices = new Notices(pool);
+  const notices = new Notices(pool, clock);
   const feed: Feed = new Feed({
     job,
     clock,

@@ -111,13 +111,15 @@ const formatMegabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} 
 /** Line on the worker that steps wait for, with a comparison to the fastest one. */
 function describeSlowest({ slowest, workers }: ProgressWithRows): string[] {
   const found = workers.find(({ id }) => id === slowest?.id);
-  const fastestMs = Math.min(...workers.map(({ turnaroundMs }) => turnaroundMs));
+  // A worker that has just joined has no time yet.
+  const times = workers.map((worker) => worker.turnaroundMs).filter((ms) => ms > 0);
+  const fastestMs = Math.min(...times);
   if (slowest === null || found === undefined) return [];
   const { name, turnaroundMs, computeMs } = found;
   const cause =
     slowest.cause === 'compute'
       ? `${computeMs.toFixed(0)} ms of them for computing`
       : `${(turnaroundMs - computeMs).toFixed(0)} ms of them for its connection`;
-  const others = workers.length > 1 ? ` The fastest worker takes ${fastestMs.toFixed(0)} ms.` : '';
+  const others = times.length > 1 ? ` The fastest worker takes ${fastestMs.toFixed(0)} ms.` : '';
   return ['', `Slowest worker: ${name}, ${turnaroundMs.toFixed(0)} ms a step, ${cause}.${others}`];
 }

@@ -12,13 +12,22 @@ import { TokenBucket } from '../server/limits/token-bucket.ts';
 /** Number of notices of each kind; the oldest are dropped. */
 const MAX_NOTICES_PER_KIND = 8;
 
-/** Remembers workers that were refused, banned or put on standby, with reasons. */
+/** Time for which a refusal is shown: a wrong token is news when it happens. */
+const REFUSAL_MS = 5 * 60_000;
+
+/** Remembers workers that were banned, put on standby or lately refused, with reasons. */
 export class Notices {
   #notices: Notice[] = [];
+  #refusedMs = -Infinity;
+  readonly #clock: Pick<Clock, 'now'>;
 
-  constructor(pool: Pick<WorkerPool, 'subscribe'>) {
+  constructor(pool: Pick<WorkerPool, 'subscribe'>, clock: Pick<Clock, 'now'>) {
+    this.#clock = clock;
     pool.subscribe({
-      refused: (reason) => this.#add({ what: 'refused', reason }),
+      refused: (reason) => {
+        this.#refusedMs = clock.now();
+        this.#add({ what: 'refused', reason });
+      },
       left: ({ name, engine }, reason, code) => {
         this.#removeStandby(name);
         if (code === undefined || !FATAL_CLOSE_CODES.has(code)) return;
@@ -37,6 +46,8 @@ export class Notices {
 
   /** All notices, the newest last. */
   get all(): readonly Notice[] {
+    if (this.#clock.now() - this.#refusedMs >= REFUSAL_MS)
+      this.#notices = this.#notices.filter(({ what }) => what !== 'refused');
     return this.#notices;
   }
 

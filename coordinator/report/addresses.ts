@@ -46,6 +46,7 @@ export function printAddresses(
     if (workers === 0) report.info(`Join from this machine: ${command}`);
     report.info('Only this machine can join. Add --host 0.0.0.0 --port 2718 to let other machines join.');
   }
+  if (token !== undefined && !onScreen) report.info('TOKEN stands for the token, which a log does not have.');
   if (urlFile !== undefined)
     report.info(`Join by the file:    ${commandLine} worker --url-file ${quoteForShell(urlFile)}`);
   if (tls?.selfSigned === true) {

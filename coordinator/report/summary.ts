@@ -19,6 +19,9 @@ export interface SummaryFlags {
   readonly audit?: number;
   readonly https?: boolean;
   readonly token?: string;
+  /** Address and port, if they are not the command's default. */
+  readonly host?: string | undefined;
+  readonly port?: number | undefined;
   /** SHA-256 of the run's custom code, which commands that run it need. @default none */
   readonly customCode?: string | undefined;
   /** Task file of the run. */
@@ -83,7 +86,7 @@ export function printResumeHint(
   { commandLine }: CommandLineNames,
   report: InfoReporter,
 ): void {
-  const { command, codec, audit, https, token, task } = flags;
+  const { command, codec, audit, https, token, task, host, port } = flags;
   const source = task === undefined ? dataFlag(flags) : '';
   report.info(token === undefined ? 'Resume it:' : 'Resume it, with the same --token:');
   report.info(
@@ -91,6 +94,8 @@ export function printResumeHint(
       (codec === 'auto' ? '' : ` --codec ${codec}`) +
       (audit === undefined ? '' : ` --audit ${audit}`) +
       (https === true ? ' --https' : '') +
+      (host === undefined ? '' : ` --host ${quoteForShell(host)}`) +
+      (port === undefined ? '' : ` --port ${port}`) +
       // The task file names the code itself.
       (task === undefined ? trustFlag(flags) : ''),
   );

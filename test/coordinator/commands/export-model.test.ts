@@ -29,7 +29,7 @@ test('the model of a run, or of its model/, is written for Keras', async () => {
     expect(lines).toEqual([
       `Wrote ${keras}: the model after 1 epoch, for keras.saving.load_model('${keras}') in Python.`,
       'It takes pixels divided by 255, as float32.',
-      'It is compiled with the optimizer, loss and metrics of the run, and fit() starts the optimizer anew.',
+      'It is compiled with the optimizer, loss and metrics of the run, and fit() starts the optimizer and its schedule anew.',
     ]);
     const { weights, compileConfig } = await readModelFile(keras);
     expect(compileConfig).toMatchObject({
@@ -83,7 +83,7 @@ test('what the written model does not have is named', async () => {
     { info: (line) => lines.push(line) },
   );
   expect(lines.at(-1)).toBe(
-    'It is compiled with the optimizer, loss and metrics of the run, and fit() starts the optimizer anew, without ' +
+    'It is compiled with the optimizer, loss and metrics of the run, and fit() starts the optimizer and its schedule anew, without ' +
       'the tensors that have no weight decay (exclude_from_weight_decay) and the plateau schedule (ReduceLROnPlateau).',
   );
 });

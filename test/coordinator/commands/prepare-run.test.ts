@@ -127,6 +127,7 @@ it('a resumed run accepts its own optimizer, loss and metrics, and names others'
     [{ loss: 'mse' }, '--loss mean_squared_error (the run has categorical_crossentropy).'],
     [{ metrics: ['mae'] }, '--metrics mae (the run has accuracy,mse).'],
     [{ optimizer: { name: 'adam' } }, '--optimizer adam (the run has sgd).'],
+    [{ optimizer: { momentum: 0.5 } }, 'Leave out --momentum 0.5 (the run has 0.9).'],
     [{ optimizer: { ...own.optimizer, momentum: 0.5 } }, 'Leave out --momentum 0.5 (the run has 0.9).'],
     [
       { optimizer: { name: 'sgd', momentum: 0.9, schedule: { name: 'cosine', alpha: 0.1 } } },

@@ -4,8 +4,8 @@ import { CloseCode } from '../../../shared/protocol/close-codes.ts';
 import { testPool } from '../pool/pool-harness.ts';
 
 it('remembers refused, banned and standby workers, a few of each kind', async () => {
-  const { pool, join, connect } = testPool();
-  const notices = new Notices(pool);
+  const { pool, join, connect, clock } = testPool();
+  const notices = new Notices(pool, clock);
   const ann = await join('ann');
   const bob = await join('bob');
   const workerOf = (name: string) => [...pool.workers.values()].find((worker) => worker.name === name)!;
@@ -29,4 +29,6 @@ it('remembers refused, banned and standby workers, a few of each kind', async ()
   expect(notices.all.at(-1)).toMatchObject({ what: 'refused', times: 3 });
   for (let i = 0; i < 20; i++) await connect().hello({ codecs: [`other ${i}`] });
   expect(notices.all.length).toBeLessThanOrEqual(9);
+  await clock.advance(5 * 60_000);
+  expect(notices.all.map(({ what }) => what)).toEqual(['banned']);
 });

@@ -62,6 +62,14 @@ describe('the status of a run', () => {
     ]);
   });
 
+  it('compares with workers that have computed', () => {
+    const joined = { ...row('new', 0, 0), share: 0 };
+    const last = (...workers: WorkerRow[]) =>
+      describeStatus({ ...status, progress: { ...progress, workers } }).at(-1);
+    expect(last(row('ann', 90, 100), row('bob', 20, 300), joined)).toMatch(/fastest worker takes 100 ms\.$/);
+    expect(last(row('bob', 20, 300), joined)).toMatch(/for its connection\.$/);
+  });
+
   it('says how many workers have no row', () => {
     const lines = describeStatus({ ...status, progress: { ...progress, workerCount: 1_502 } });
     expect(lines).toContain('and 1500 more workers');

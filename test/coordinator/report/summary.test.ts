@@ -76,11 +76,19 @@ it('the command that resumes a run holds back the same samples', () => {
 });
 
 it('the command that resumes a run has the options that a checkpoint does not store', () => {
-  const flags = { command: 'coordinator', codec: 'int8', audit: 0.02, https: true, token: 's3cret' } as const;
+  const flags = {
+    command: 'coordinator',
+    codec: 'int8',
+    audit: 0.02,
+    https: true,
+    token: 's3cret',
+    host: '127.0.0.1',
+    port: 27180,
+  } as const;
   expect(
     linesOf((report) => printResumeHint({ dir: 'runs/1' }, flags, { commandLine: 'gradcast' }, report)),
   ).toEqual([
     'Resume it, with the same --token:',
-    '  gradcast coordinator --resume runs/1 --codec int8 --audit 0.02 --https',
+    '  gradcast coordinator --resume runs/1 --codec int8 --audit 0.02 --https --host 127.0.0.1 --port 27180',
   ]);
 });
