@@ -44,14 +44,14 @@ export function addCompare(cli: Command, context: CliContext): void {
     .addHelpText('after', '\nExample:\n  gradcast compare runs/2026-01-31-k3v9qd runs/2026-02-01-p7x2mc')
     .action(async (first: string, second: string, { json }: JsonFlag) => {
       await context.prepare();
-      const [{ readRun, hashWeights }, { compareRuns, describeComparison }, { curveStyle }] =
+      const [{ readRun, readWeights }, { compareRuns, describeComparison }, { curveStyle }] =
         await Promise.all([
           import('../coordinator/run/read-run.ts'),
           import('../coordinator/run/describe-runs.ts'),
           import('../coordinator/report/curve.ts'),
         ]);
       const [a, b] = await Promise.all([readRun(first), readRun(second)]);
-      const weights = await Promise.all([hashWeights(a.dir), hashWeights(b.dir)]);
+      const weights = await Promise.all([readWeights(a.dir), readWeights(b.dir)]);
       const comparison = compareRuns(a, b, weights);
       print(
         json === true

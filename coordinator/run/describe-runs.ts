@@ -34,13 +34,15 @@ export interface RunComparison {
   readonly figures: Readonly<Record<string, readonly [number | null, number | null]>>;
   /** Whether the weights are the same, bit by bit; null if a run has none. */
   readonly sameWeights: boolean | null;
+  /** Norm of the weights' difference, relative to the norm of the first run's; null if they cannot be subtracted. */
+  readonly weightsDistance: number | null;
 }
 
-/** Compares two runs. @param weights hash of the weights of each; null if it has none */
+/** Compares two runs. @param weights those of each; null if it has none */
 export function compareRuns(
   a: RunRecord,
   b: RunRecord,
-  weights: readonly [string | null, string | null],
+  weights: readonly [Float32Array | null, Float32Array | null],
 ): RunComparison {
   const names = new Set([...Object.keys(a.options), ...Object.keys(b.options)]);
   const differing = [...names].filter(
@@ -59,15 +61,33 @@ export function compareRuns(
         [figures[0]?.[name] ?? null, figures[1]?.[name] ?? null] as const,
       ]),
     ),
-    sameWeights: weights[0] === null || weights[1] === null ? null : weights[0] === weights[1],
+    ...compareWeights(...weights),
   };
+}
+
+function compareWeights(
+  a: Float32Array | null,
+  b: Float32Array | null,
+): Pick<RunComparison, 'sameWeights' | 'weightsDistance'> {
+  if (a === null || b === null) return { sameWeights: null, weightsDistance: null };
+  const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Buffer =>
+    Buffer.from(buffer, byteOffset, byteLength);
+  const sameWeights = bytesOf(a).equals(bytesOf(b));
+  if (a.length !== b.length) return { sameWeights, weightsDistance: null };
+  let difference = 0;
+  let norm = 0;
+  for (const [i, value] of a.entries()) {
+    difference += (value - (b[i] ?? 0)) ** 2;
+    norm += value ** 2;
+  }
+  return { sameWeights, weightsDistance: difference === 0 ? 0 : Math.sqrt(difference / norm) };
 }
 
 /** Lines that describe how two runs differ: options, figures, and the curves of both in one drawing. */
 export function describeComparison(
   a: RunRecord,
   b: RunRecord,
-  { options, figures, sameWeights }: RunComparison,
+  { options, figures, ...weights }: RunComparison,
   style: CurveStyle,
 ): string[] {
   const optionRows = Object.entries(options).map(([name, values]) => [name, ...values.map(formatOption)]);
@@ -96,10 +116,18 @@ export function describeComparison(
     ...formatColumns([['figure', 'A', 'B'], ...figureRows]),
     ...curves,
     '',
-    sameWeights === null
-      ? 'The weights are not compared: a run has no saved model.'
-      : `The weights are ${sameWeights ? 'the same, bit by bit' : 'different'}.`,
+    describeWeights(weights),
   ];
+}
+
+function describeWeights({
+  sameWeights,
+  weightsDistance,
+}: Pick<RunComparison, 'sameWeights' | 'weightsDistance'>): string {
+  if (sameWeights === null) return 'The weights are not compared: a run has no saved model.';
+  if (sameWeights) return 'The weights are the same, bit by bit.';
+  if (weightsDistance === null) return 'The weights are those of different models.';
+  return `The weights differ by ${weightsDistance.toExponential(1)} of their norm.`;
 }
 
 /** Lines with the curves of a run, for its end: loss and the first metric by epoch; none before its second epoch. */

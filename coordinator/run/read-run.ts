@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -99,14 +98,15 @@ export async function readRun(path: string): Promise<RunRecord> {
   };
 }
 
-/** SHA-256 of a run's weights; null if it has no model. */
-export async function hashWeights(dir: string): Promise<string | null> {
+/** Weights of a run's saved model, in the order of its files; null if it has none. */
+export async function readWeights(dir: string): Promise<Float32Array | null> {
   const { success, output } = v.safeParse(manifestSchema, await readModelJson(dir));
   if (!success) return null;
-  const hash = createHash('sha256');
+  const parts: Uint8Array[] = [];
   for (const path of output.weightsManifest.flatMap(({ paths }) => paths))
-    hash.update(await readRegularFile(join(dir, 'model', basename(path))));
-  return hash.digest('hex');
+    parts.push(await readRegularFile(join(dir, 'model', basename(path))));
+  const bytes = Buffer.concat(parts);
+  return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + (bytes.length & ~3)));
 }
 
 async function stateOf(

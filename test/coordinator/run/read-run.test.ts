@@ -8,7 +8,7 @@ import {
   describeCurves,
   describeRuns,
 } from '../../../coordinator/run/describe-runs.ts';
-import { hashWeights, listRuns, readRun } from '../../../coordinator/run/read-run.ts';
+import { readWeights, listRuns, readRun } from '../../../coordinator/run/read-run.ts';
 import { acquireRunLock } from '../../../coordinator/run/run-lock.ts';
 
 let parent: string;
@@ -109,7 +109,7 @@ test('two runs are compared by the options that differ, their figures, curves an
     weights: 'same',
   });
   const [a, b] = await Promise.all([readRun(first), readRun(join(second, 'model'))]);
-  const weights = await Promise.all([hashWeights(a.dir), hashWeights(b.dir)]);
+  const weights = await Promise.all([readWeights(a.dir), readWeights(b.dir)]);
   const comparison = compareRuns(a, b, weights);
   expect(comparison.options).toEqual({ 'optimizer.learningRate': [0.1, 0.2], batchSize: [null, 8] });
   expect(comparison.figures).toMatchObject({ val_loss: [0.5, 0.25], epochs: [2, 2] });
@@ -119,8 +119,16 @@ test('two runs are compared by the options that differ, their figures, curves an
   );
   expect(text).toContain('val_loss by epoch (* both)\n1.0000 |*');
   expect(text).toContain('The weights are the same, bit by bit.');
-  expect(compareRuns(a, b, [weights[0], 'other']).sameWeights).toBe(false);
-  expect(compareRuns(a, b, [null, null]).sameWeights).toBeNull();
+  const linesFor = (...vectors: Parameters<typeof compareRuns>[2]): string | undefined =>
+    describeComparison(a, b, compareRuns(a, b, vectors), {
+      columns: 80,
+      isUnicode: false,
+      inColor: false,
+    }).at(-1);
+  const vector = Float32Array.of(3, 4);
+  expect(linesFor(vector, Float32Array.of(3, 4.005))).toBe('The weights differ by 1.0e-3 of their norm.');
+  expect(linesFor(vector, Float32Array.of(3))).toBe('The weights are those of different models.');
+  expect(linesFor(null, vector)).toMatch(/not compared/);
 });
 
 test('the end of a run shows loss and first metric by epoch, from its second epoch on', async () => {
