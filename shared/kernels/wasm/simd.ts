@@ -110,6 +110,15 @@ export interface SimdKernels {
     scratch: number,
   ): void;
   patchConvScratchBytes(taps: number, filters: number, outWidth: number): number;
+  patchImageBytes(
+    channels: number,
+    filterHeight: number,
+    filterWidth: number,
+    strideY: number,
+    strideX: number,
+    outHeight: number,
+    outWidth: number,
+  ): number;
   patchConv(
     x: number,
     filter: number,

@@ -5,7 +5,7 @@ export { maxPoolGradient } from './pool';
 export { winogradConv, winogradFilterBytes, winogradFilters, winogradScratchBytes } from './winograd';
 export { winogradFilterGradient, winogradFilterGradientScratchBytes } from './winograd-gradient';
 export { pooledFilterGradient, pooledInputGradient, pooledScratchBytes } from './pooled';
-export { patchConv, patchConvScratchBytes, patchFilterGradient, patchFilterGradientScratchBytes } from './patches';
+export { patchConv, patchConvScratchBytes, patchFilterGradient, patchFilterGradientScratchBytes, patchImageBytes } from './patches';
 export { roundsOnce } from './multiply-add';
 export { winogradFourFilterGradient, winogradFourFilterGradientScratchBytes } from './winograd-four-gradient';
 export { addPatches } from './patch-sums';
