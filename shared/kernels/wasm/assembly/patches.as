@@ -1,7 +1,7 @@
 // Convolutions of few channels: each output's inputs, all taps and channels, are laid out as one row of a matrix.
 import { layImage } from './image';
 import { multiplyAdd, roundsOnce } from './multiply-add';
-import { outerSix, outerTile, packRows, storeTile } from './tile';
+import { outerTile, packRows, storeTile } from './tile';
 
 /** Rows of the matrix in one block. */
 const BLOCK: i32 = 128;
@@ -383,18 +383,13 @@ export function patchFilterGradient(
         y += <usize>pixels * pixel;
       }
       dy += <usize>pixels * pixel;
-      for (let i: usize = 0; i < step; ) {
-        // Patches have a multiple of four values.
-        const left = step - i;
-        const isSix = roundsOnce() && (left >= 48 || left == 24);
-        const sum = sums + (i >> 2) * columns;
+      let sum = sums;
+      for (let i: usize = 0; i < step; i += 16, sum += columns << 2) {
         let panel = block;
         for (let c: usize = 0; c < columns; c += 32, panel += panelStep) {
-          if (isSix) outerSix(patches + i, step, pixels, panel, scratch, 32);
-          else outerTile(patches + i, step, 0, 1, pixels, panel, scratch, 32);
-          storeTile(scratch, sum + c, columns, isSix ? 6 : 4, 8, true);
+          outerTile(patches + i, step, 0, 1, pixels, panel, scratch, 32);
+          storeTile(scratch, sum + c, columns, 4, 8, true);
         }
-        i += isSix ? 24 : 16;
       }
     }
   }
