@@ -1,7 +1,7 @@
 // Convolutions of few channels: each output's inputs, all taps and channels, are laid out as one row of a matrix.
 import { layImage } from './image';
 import { multiplyAdd, roundsOnce } from './multiply-add';
-import { outerTile, packRows, storeTile } from './tile';
+import { outerSix, outerTile, packRows, storeTile } from './tile';
 
 /** Rows of the matrix in one block. */
 const BLOCK: i32 = 128;
@@ -383,12 +383,17 @@ export function patchFilterGradient(
         y += <usize>pixels * pixel;
       }
       dy += <usize>pixels * pixel;
-      let sum = sums;
-      for (let i: usize = 0; i < step; i += 16, sum += columns << 2) {
+      let tile: usize = 0;
+      for (let i: usize = 0; i < step; i += tile << 2) {
+        // A step is a multiple of four floats: tiles of six must leave none, four, six or at least eight of them.
+        const left = (step - i) >> 2;
+        tile = roundsOnce() && (left == 6 || left >= 12) ? 6 : 4;
+        const sum = sums + (i >> 2) * columns;
         let panel = block;
         for (let c: usize = 0; c < columns; c += 32, panel += panelStep) {
-          outerTile(patches + i, step, 0, 1, pixels, panel, scratch, 32);
-          storeTile(scratch, sum + c, columns, 4, 8, true);
+          if (tile == 6) outerSix(patches + i, step, pixels, panel, scratch, 32);
+          else outerTile(patches + i, step, 0, 1, pixels, panel, scratch, 32);
+          storeTile(scratch, sum + c, columns, <i32>tile, 8, true);
         }
       }
     }
