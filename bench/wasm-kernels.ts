@@ -157,7 +157,8 @@ function productsOf({
 /** Number of a pool's gradients that are not 0 and reach the convolution. */
 function countGradients({ dy, winners }: Call['inputs']): number {
   const values = backend.typedArrayFromHeap(dy!);
-  const places = backend.typedArrayFromHeap(winners!);
+  // The tensor of the places has another shape.
+  const places = backend.typedArrayFromHeap({ ...winners!, shape: dy!.shape });
   let count = 0;
   for (let i = 0; i < values.length; i++) if (values[i] !== 0 && places[i]! < 4) count++;
   return count;

@@ -111,6 +111,17 @@ export function biasedConvolution(tf: TF, simd: Simd): KernelFunc {
   });
 }
 
+const patchImageBytes = (simd: SimdKernels, info: ConvolutionInfo): number =>
+  simd.patchImageBytes(
+    info.inChannels,
+    info.filterHeight,
+    info.filterWidth,
+    info.strideHeight,
+    info.strideWidth,
+    info.outHeight,
+    info.outWidth,
+  );
+
 function patchForward(
   simd: SimdKernels,
   backend: WasmBackend,
@@ -121,7 +132,8 @@ function patchForward(
 ): TensorInfo {
   const { filterHeight, filterWidth, inChannels, outChannels, outHeight, outWidth } = info;
   const taps = filterHeight * filterWidth * inChannels;
-  return withScratch(backend, simd.patchConvScratchBytes(taps, outChannels, outWidth), (scratch) => {
+  const bytes = simd.patchConvScratchBytes(taps, outChannels, outWidth) + patchImageBytes(simd, info);
+  return withScratch(backend, bytes, (scratch) => {
     const out = backend.makeOutput([...info.outShape], 'float32');
     simd.patchConv(
       pointerOf(backend, x),
@@ -266,34 +278,32 @@ function patchGradients(
 ): TensorInfo[] {
   const { filterHeight, filterWidth, inChannels, outChannels, outHeight, outWidth } = info;
   const taps = filterHeight * filterWidth * inChannels;
-  return withScratch(
-    backend,
-    simd.patchFilterGradientScratchBytes(taps, outChannels, outWidth),
-    (scratch) => {
-      const filter = backend.makeOutput([...info.filterShape], 'float32');
-      const bias = backend.makeOutput([outChannels], 'float32');
-      simd.patchFilterGradient(
-        pointerOf(backend, x),
-        pointerOf(backend, dy),
-        relu ? pointerOf(backend, y) : 0,
-        pointerOf(backend, filter),
-        pointerOf(backend, bias),
-        info.batchSize,
-        info.inHeight,
-        info.inWidth,
-        inChannels,
-        filterHeight,
-        filterWidth,
-        outChannels,
-        info.strideHeight,
-        info.strideWidth,
-        outHeight,
-        outWidth,
-        info.padInfo.top,
-        info.padInfo.left,
-        scratch,
-      );
-      return [filter, bias];
-    },
-  );
+  const bytes =
+    simd.patchFilterGradientScratchBytes(taps, outChannels, outWidth) + patchImageBytes(simd, info);
+  return withScratch(backend, bytes, (scratch) => {
+    const filter = backend.makeOutput([...info.filterShape], 'float32');
+    const bias = backend.makeOutput([outChannels], 'float32');
+    simd.patchFilterGradient(
+      pointerOf(backend, x),
+      pointerOf(backend, dy),
+      relu ? pointerOf(backend, y) : 0,
+      pointerOf(backend, filter),
+      pointerOf(backend, bias),
+      info.batchSize,
+      info.inHeight,
+      info.inWidth,
+      inChannels,
+      filterHeight,
+      filterWidth,
+      outChannels,
+      info.strideHeight,
+      info.strideWidth,
+      outHeight,
+      outWidth,
+      info.padInfo.top,
+      info.padInfo.left,
+      scratch,
+    );
+    return [filter, bias];
+  });
 }

@@ -6,15 +6,17 @@ import type { ConvolutionInfo } from './conv-info.ts';
 import type { SimdKernels } from './simd.ts';
 import { forwardSizes, withWinograd, type Sizes } from './winograd.ts';
 
-// Convolution with bias and ReLU, then a max-pool of 2 x 2. The convolution's output is never stored whole: each image's is
-// pooled while it is in the cache. At most one output of four has a gradient, so its gradients are sums over those alone.
+// Convolution with bias and ReLU, then a max-pool of 2 x 2. The convolution's output is never stored: each of Winograd's tiles is one
+// of the pool's windows. At most one output of four has a gradient, so its gradients are sums over those alone.
 
 type Simd = (backend: WasmBackend) => SimdKernels | null;
 
-function sizesOf(info: ConvolutionInfo): Sizes {
+/** Sizes of the convolution without the row and column that the pool drops. */
+function pooledSizes(info: ConvolutionInfo): Sizes {
   const sizes = forwardSizes(info);
   if (sizes === null) throw new Error('This convolution cannot be computed together with its pool.');
-  return sizes;
+  const { height, width, channels } = sizes.to;
+  return { ...sizes, to: { height: height - (height % 2), width: width - (width % 2), channels } };
 }
 
 function kernelsOf(simd: Simd, backend: WasmBackend): SimdKernels {
@@ -31,39 +33,24 @@ interface ForwardInputs {
 
 /**
  * PooledConvolution: x [samples, height, width, channels], filter [3, 3, channels, filters] and bias [filters] to the pool's output
- * [samples, outHeight / 2, outWidth / 2, filters] and the places of the largest values (bool, for its bytes).
+ * [samples, outHeight / 2, outWidth / 2, filters] and the places of the largest values, one byte each. The second tensor's shape does not
+ * say so.
  */
 export function pooledConvolution(simd: Simd): KernelFunc {
   return kernelFunc<ForwardInputs, ConvolutionAttrs>(({ inputs, attrs, backend }) => {
     const { x, filter, bias } = inputs;
     const kernels = kernelsOf(simd, backend);
     const info = infoOf(attrs, x.shape[0] ?? 0);
-    const { inHeight, inWidth, inChannels, outHeight, outWidth, outChannels } = info;
+    const { outHeight, outWidth, outChannels } = info;
     const pooled = [Math.floor(outHeight / 2), Math.floor(outWidth / 2), outChannels] as const;
     const y = backend.makeOutput([info.batchSize, ...pooled], 'float32');
     const winners = backend.makeOutput([info.batchSize, ...pooled], 'bool');
-    const size = pooled[0] * pooled[1] * pooled[2];
     const epilogue = { bias: pointerOf(backend, bias), relu: attrs.relu };
-    withScratch(backend, 4 * outHeight * outWidth * outChannels, (image) =>
-      withWinograd(kernels, backend, pointerOf(backend, filter), sizesOf(info), epilogue, (convolve) => {
-        const from = pointerOf(backend, x);
-        const to = pointerOf(backend, y);
-        const places = pointerOf(backend, winners);
-        for (let i = 0; i < info.batchSize; i++) {
-          convolve(from + 4 * i * inHeight * inWidth * inChannels, image, 1);
-          kernels.poolWinners(
-            image,
-            to + 4 * i * size,
-            places + i * size,
-            outHeight,
-            outWidth,
-            outChannels,
-            attrs.relu,
-          );
-        }
-      }),
-    );
-    return [y, winners];
+    withWinograd(kernels, backend, pointerOf(backend, filter), pooledSizes(info), epilogue, (convolve) => {
+      convolve(pointerOf(backend, x), pointerOf(backend, y), info.batchSize, pointerOf(backend, winners));
+    });
+    // The tape makes zeros of a tensor's size for an output that has no gradient. The gradients' kernels know the size.
+    return [y, { ...winners, shape: [] }];
   });
 }
 

@@ -57,7 +57,10 @@ export interface SimdKernels {
   winogradConv(
     x: number,
     packed: number,
+    bias: number,
+    relu: boolean,
     out: number,
+    winners: number,
     batch: number,
     height: number,
     width: number,
@@ -107,6 +110,15 @@ export interface SimdKernels {
     scratch: number,
   ): void;
   patchConvScratchBytes(taps: number, filters: number, outWidth: number): number;
+  patchImageBytes(
+    channels: number,
+    filterHeight: number,
+    filterWidth: number,
+    strideY: number,
+    strideX: number,
+    outHeight: number,
+    outWidth: number,
+  ): number;
   patchConv(
     x: number,
     filter: number,
@@ -165,15 +177,6 @@ export interface SimdKernels {
     outWidth: number,
     top: number,
     left: number,
-  ): void;
-  poolWinners(
-    y: number,
-    out: number,
-    winners: number,
-    height: number,
-    width: number,
-    channels: number,
-    relu: boolean,
   ): void;
   pooledScratchBytes(channels: number, filters: number, outHeight: number, outWidth: number): number;
   pooledFilterGradient(

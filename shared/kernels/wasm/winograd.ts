@@ -107,14 +107,17 @@ export interface Sizes {
   readonly turned: boolean;
 }
 
-/** Transforms a filter and runs `use` with a function that convolves images by it. */
+/**
+ * Transforms a filter and runs `use` with a function that convolves images by it. With a pointer for the places of the largest outputs, it
+ * computes a max-pool of 2 x 2, too; the output's sides are even then.
+ */
 export function withWinograd<T>(
   simd: SimdKernels,
   backend: WasmBackend,
   filter: number,
   { from, to, top, left, turned }: Sizes,
   { bias, relu }: Epilogue,
-  use: (convolve: (x: number, out: number, batch: number) => void) => T,
+  use: (convolve: (x: number, out: number, batch: number, winners?: number) => void) => T,
 ): T {
   const packedBytes = simd.winogradFilterBytes(from.channels, to.channels);
   const scratchBytes = simd.winogradScratchBytes(from.channels, to.channels, to.height, to.width);
@@ -123,9 +126,8 @@ export function withWinograd<T>(
     const [channels, filters] = turned ? [to.channels, from.channels] : [from.channels, to.channels];
     const sizes = [from.height, from.width, from.channels, to.channels, to.height, to.width] as const;
     simd.winogradFilters(filter, channels, filters, turned, packed);
-    return use((x, out, batch) => {
-      simd.winogradConv(x, packed, out, batch, ...sizes, top, left, scratch);
-      if (bias !== 0) simd.addBias(out, bias, batch * to.height * to.width, to.channels, relu);
+    return use((x, out, batch, winners = 0) => {
+      simd.winogradConv(x, packed, bias, relu, out, winners, batch, ...sizes, top, left, scratch);
     });
   });
 }

@@ -182,12 +182,14 @@ function checkPatches(g: ConvGeometry, relu: boolean): void {
   const filter = [g.filterHeight, g.filterWidth, g.filters, g.strideY, g.strideX] as const;
   const sizes = [...image, ...filter, outHeight, outWidth, top, left] as const;
   const outBytes = g.batch * outHeight * outWidth * g.filters * 4;
+  const window = [g.filterHeight, g.filterWidth, g.strideY, g.strideX] as const;
+  const imageBytes = kernels.patchImageBytes(g.channels, ...window, outHeight, outWidth);
   within(() => {
     const x = reserve(g.batch * g.height * g.width * g.channels * 4, false);
     const weights = reserve(taps * g.filters * 4, false);
     const bias = relu ? reserve(g.filters * 4, false) : 0;
     const out = reserve(outBytes, true);
-    const scratch = reserve(kernels.patchConvScratchBytes(taps, g.filters, outWidth), true);
+    const scratch = reserve(kernels.patchConvScratchBytes(taps, g.filters, outWidth) + imageBytes, true);
     kernels.patchConv(x, weights, bias, relu, out, ...sizes, scratch);
   });
   within(() => {
@@ -196,7 +198,8 @@ function checkPatches(g: ConvGeometry, relu: boolean): void {
     const y = relu ? reserve(outBytes, false) : 0;
     const out = reserve(taps * g.filters * 4, true);
     const bias = reserve(g.filters * 4, true);
-    const scratch = reserve(kernels.patchFilterGradientScratchBytes(taps, g.filters, outWidth), true);
+    const scratchBytes = kernels.patchFilterGradientScratchBytes(taps, g.filters, outWidth) + imageBytes;
+    const scratch = reserve(scratchBytes, true);
     kernels.patchFilterGradient(x, dy, y, out, bias, ...sizes, scratch);
   });
 }
@@ -209,11 +212,19 @@ function checkPooled(g: ConvGeometry, hasGradients: boolean): void {
   const scratchBytes = kernels.pooledScratchBytes(g.channels, filters, outHeight, outWidth);
   const xBytes = g.batch * g.height * g.width * g.channels * 4;
   const filterBytes = 9 * g.channels * filters * 4;
-  within(() => {
-    const y = reserve(outHeight * outWidth * filters * 4, false);
-    const out = reserve(cells * filters * 4, true);
-    kernels.poolWinners(y, out, reserve(cells * filters, true), outHeight, outWidth, filters, hasGradients);
-  });
+  if (cells > 0)
+    within(() => {
+      const x = reserve(xBytes, false);
+      const packed = reserve(kernels.winogradFilterBytes(g.channels, filters), false);
+      const bias = reserve(filters * 4, false);
+      const out = reserve(g.batch * cells * filters * 4, true);
+      // Address 0 would be none.
+      const winners = reserve(g.batch * cells * filters + 1, true) + 1;
+      const even = [outHeight - (outHeight % 2), outWidth - (outWidth % 2)] as const;
+      const scratch = reserve(kernels.winogradScratchBytes(g.channels, filters, ...even), true);
+      const image = [g.batch, g.height, g.width, g.channels, filters, ...even, top, left] as const;
+      kernels.winogradConv(x, packed, bias, hasGradients, out, winners, ...image, scratch);
+    });
   /** Gradients of the pool, each at the last place of its window: the memory's bytes alone are no place. */
   const winnersOf = (): number => {
     const bytes = g.batch * cells * filters;
@@ -288,8 +299,10 @@ function checkWinograd(g: ConvGeometry): void {
     const weights = reserve(9 * g.channels * g.filters * 4, false);
     const packed = reserve(kernels.winogradFilterBytes(g.channels, g.filters), true);
     const out = reserve(g.batch * outHeight * outWidth * g.filters * 4, true);
+    const bias = reserve(g.filters * 4, false);
     kernels.winogradFilters(weights, g.channels, g.filters, false, packed);
-    kernels.winogradConv(x, packed, out, ...image, reserve(kernels.winogradScratchBytes(...sizes), true));
+    const scratch = reserve(kernels.winogradScratchBytes(...sizes), true);
+    kernels.winogradConv(x, packed, bias, true, out, 0, ...image, scratch);
   });
   if (g.filters % 4 !== 0) return;
   within(() => {

@@ -144,7 +144,7 @@ export function gemm(
           const isWhole = k0 == 0 && height - i >= rows && n - j >= 8;
           const to = isWhole ? c : scratch;
           const toRow: usize = isWhole ? ldc : 32;
-          if (rows == 6) outerSix(at, depth, panel, to, toRow);
+          if (rows == 6) outerSix(at, 24, depth, panel, to, toRow);
           else outerTile(at, 16, 0, 1, depth, panel, to, toRow);
           if (!isWhole) storeTile(scratch, c, ldc, min(rows, height - i), min(8, n - j), k0 > 0);
           i += rows;

@@ -1,6 +1,7 @@
 // Convolutions of few channels: each output's inputs, all taps and channels, are laid out as one row of a matrix.
+import { layImage } from './image';
 import { multiplyAdd, roundsOnce } from './multiply-add';
-import { outerTile, packRows, storeTile } from './tile';
+import { outerSix, outerTile, packRows, storeTile } from './tile';
 
 /** Rows of the matrix in one block. */
 const BLOCK: i32 = 128;
@@ -22,10 +23,37 @@ function patchBytes(taps: i32, outWidth: i32): usize {
   return <usize>(blockRows(outWidth) * outWidth + 5) * patchStep(taps);
 }
 
-/** Bytes that patchConv needs at `scratch`. */
+/** Pixels that filters cover along an axis. */
+// @ts-ignore: decorator
+@inline
+function covered(outputs: i32, stride: i32, taps: i32): i32 {
+  return (outputs - 1) * stride + taps;
+}
+
+/** Bytes of one image with zeros around it, and of what is read behind it. */
+// @ts-ignore: decorator
+@inline
+function laidBytes(coveredHeight: i32, coveredWidth: i32, channels: i32): usize {
+  return (<usize>(coveredHeight * coveredWidth * channels + 3)) << 2;
+}
+
+/** Bytes that patchConv needs at `scratch`, beside those of patchImageBytes. */
 export function patchConvScratchBytes(taps: i32, filters: i32, outWidth: i32): usize {
   const panels = <usize>((filters + 7) >> 3);
   return TILE_BYTES + patchBytes(taps, outWidth) + (panels << 5) * <usize>(taps + 1);
+}
+
+/** Bytes that patchConv and patchFilterGradient need for one image. */
+export function patchImageBytes(
+  channels: i32,
+  filterHeight: i32,
+  filterWidth: i32,
+  strideY: i32,
+  strideX: i32,
+  outHeight: i32,
+  outWidth: i32,
+): usize {
+  return laidBytes(covered(outHeight, strideY, filterHeight), covered(outWidth, strideX, filterWidth), channels);
 }
 
 /**
@@ -67,12 +95,15 @@ export function patchConv(
   else packRows(bias, pixel, 1, filters, biases, 32);
   // Patches that fill up the last tile are computed and not used.
   memory.fill(patches, 0, patchBytes(taps, outWidth));
+  const laid = biases + ((<usize>((filters + 7) >> 3)) << 5);
+  const high = covered(outHeight, strideY, filterHeight);
+  const wide = covered(outWidth, strideX, filterWidth);
+  memory.fill(laid, 0, laidBytes(high, wide, channels));
   for (let n = 0; n < batch; ++n, x += (<usize>(height * width * channels)) << 2) {
+    layImage(x, height, width, channels, laid, high, wide, top, left);
     for (let oy = 0; oy < outHeight; oy += rows) {
       const count = min(rows, outHeight - oy);
-      layRows(
-        x, height, width, channels, filterHeight, filterWidth, strideY, strideX, oy, count, top, left, outWidth, step, patches,
-      );
+      layPatches(laid, wide, channels, filterHeight, filterWidth, strideY, strideX, oy, count, outWidth, step, patches);
       const pixels = count * outWidth;
       let panel = packed;
       for (let f = 0; f < filters; f += 8, panel += panelStep) {
@@ -122,10 +153,12 @@ export function biasedTiles(
   }
 }
 
-/** Lays the patches of `count` rows of outputs from oy on. */
-function layRows(
+/**
+ * Lays the patches of `count` rows of outputs from oy on, step bytes apart, from an image that has zeros around it; a one follows each.
+ * Vectors are copied whole: what lies beyond a patch's row is overwritten by the next, or not used.
+ */
+function layPatches(
   image: usize,
-  height: i32,
   width: i32,
   channels: i32,
   filterHeight: i32,
@@ -134,77 +167,24 @@ function layRows(
   strideX: i32,
   oy: i32,
   count: i32,
-  top: i32,
-  left: i32,
   outWidth: i32,
   step: usize,
   to: usize,
 ): void {
-  for (let r = 0; r < count; ++r, to += <usize>outWidth * step) {
-    layPatches(image, height, width, channels, filterHeight, filterWidth, strideX, (oy + r) * strideY - top, left, outWidth, step, to);
-  }
-}
-
-/** Lays the patches of one row of outputs, whose first input row is y0, step bytes apart; a one follows each. */
-function layPatches(
-  image: usize,
-  height: i32,
-  width: i32,
-  channels: i32,
-  filterHeight: i32,
-  filterWidth: i32,
-  strideX: i32,
-  y0: i32,
-  left: i32,
-  outWidth: i32,
-  step: usize,
-  to: usize,
-): void {
-  const run = filterWidth * channels;
-  const end = to + ((<usize>(filterHeight * run)) << 2);
-  for (let ox = 0; ox < outWidth; ++ox) store<f32>(end + <usize>ox * step, 1);
-  for (let ky = 0; ky < filterHeight; ++ky) {
-    const y = y0 + ky;
-    const isRow = y >= 0 && y < height;
-    for (let kx = 0; kx < filterWidth; ++kx, to += (<usize>channels) << 2) {
-      // Outputs from `first` on, and before `last`, have this tap within the image.
-      const x = kx - left;
-      const first = isRow ? min(outWidth, max(0, (strideX - 1 - x) / strideX)) : outWidth;
-      const last = isRow && width > x ? max(first, min(outWidth, (width - 1 - x) / strideX + 1)) : first;
-      clearTap(to, first, channels, step);
-      const at = to + <usize>first * step;
-      copyTap(image + ((<usize>((y * width + x + first * strideX) * channels)) << 2), strideX, at, last - first, channels, step);
-      clearTap(to + <usize>last * step, outWidth - last, channels, step);
+  const row = (<usize>(width * channels)) << 2;
+  const run = (<usize>(filterWidth * channels)) << 2;
+  const right = (<usize>(strideX * channels)) << 2;
+  image += <usize>(oy * strideY) * row;
+  for (; count > 0; --count, image += <usize>strideY * row) {
+    let under = image;
+    for (let ox = 0; ox < outWidth; ++ox, under += right, to += step) {
+      let from = under;
+      let at = to;
+      for (let ky = 0; ky < filterHeight; ++ky, from += row, at += run) {
+        for (let i: usize = 0; i < run; i += 16) v128.store(at + i, v128.load(from + i));
+      }
+      store<f32>(at, 1);
     }
-  }
-}
-
-/** Copies a tap's values to `count` patches, whose inputs lie strideX pixels apart. */
-// @ts-ignore: decorator
-@inline
-function copyTap(from: usize, strideX: i32, to: usize, count: i32, channels: i32, step: usize): void {
-  const far = (<usize>(strideX * channels)) << 2;
-  if (channels == 1) {
-    for (; count > 0; --count, from += far, to += step) store<f32>(to, load<f32>(from));
-    return;
-  }
-  const bytes = (<usize>channels) << 2;
-  if ((bytes & 15) == 0) {
-    for (; count > 0; --count, from += far, to += step) {
-      for (let c: usize = 0; c < bytes; c += 16) v128.store(to + c, v128.load(from + c));
-    }
-    return;
-  }
-  for (; count > 0; --count, from += far, to += step) {
-    for (let c: usize = 0; c < bytes; c += 4) store<f32>(to + c, load<f32>(from + c));
-  }
-}
-
-// @ts-ignore: decorator
-@inline
-function clearTap(to: usize, count: i32, channels: i32, step: usize): void {
-  for (; count > 0; --count, to += step) {
-    for (let c: usize = 0; c < (<usize>channels) << 2; c += 4) store<f32>(to + c, 0);
   }
 }
 
@@ -338,11 +318,11 @@ export function biasedSix(
   v128.store(c, c51, 16);
 }
 
-/** Bytes that patchFilterGradient needs at `scratch`. */
+/** Bytes that patchFilterGradient needs at `scratch`, beside those of patchImageBytes. */
 export function patchFilterGradientScratchBytes(taps: i32, filters: i32, outWidth: i32): usize {
   const columns = (<usize>((filters + 7) >> 3)) << 5;
-  const rows = <usize>(blockRows(outWidth) * outWidth);
-  return 128 + rows * (patchStep(taps) + columns) + (patchStep(taps) >> 2) * columns;
+  const pixels = <usize>(blockRows(outWidth) * outWidth);
+  return TILE_BYTES + patchBytes(taps, outWidth) + (pixels + (patchStep(taps) >> 2)) * columns;
 }
 
 // @ts-ignore: decorator
@@ -381,18 +361,20 @@ export function patchFilterGradient(
   const step = patchStep(taps);
   const columns = (<usize>((filters + 7) >> 3)) << 5;
   const rows = blockRows(outWidth);
-  const patches = scratch + 128;
-  const block = patches + <usize>(rows * outWidth) * step;
+  const patches = scratch + TILE_BYTES;
+  const block = patches + patchBytes(taps, outWidth);
   const sums = block + <usize>(rows * outWidth) * columns;
   const pixel = (<usize>filters) << 2;
-  memory.fill(patches, 0, sums + (step >> 2) * columns - patches);
+  const laid = sums + (step >> 2) * columns;
+  const high = covered(outHeight, strideY, filterHeight);
+  const wide = covered(outWidth, strideX, filterWidth);
+  memory.fill(patches, 0, laid + laidBytes(high, wide, channels) - patches);
   for (let n = 0; n < batch; ++n, x += (<usize>(height * width * channels)) << 2) {
+    layImage(x, height, width, channels, laid, high, wide, top, left);
     for (let oy = 0; oy < outHeight; oy += rows) {
       const count = min(rows, outHeight - oy);
       const pixels = count * outWidth;
-      layRows(
-        x, height, width, channels, filterHeight, filterWidth, strideY, strideX, oy, count, top, left, outWidth, step, patches,
-      );
+      layPatches(laid, wide, channels, filterHeight, filterWidth, strideY, strideX, oy, count, outWidth, step, patches);
       const panelStep = (<usize>pixels) << 5;
       if (y == 0) {
         packRows(dy, pixel, pixels, filters, block, panelStep);
@@ -401,23 +383,23 @@ export function patchFilterGradient(
         y += <usize>pixels * pixel;
       }
       dy += <usize>pixels * pixel;
-      let sum = sums;
-      for (let i: usize = 0; i < step; i += 16) {
+      let tile: usize = 0;
+      for (let i: usize = 0; i < step; i += tile << 2) {
+        // A step is a multiple of four floats: tiles of six must leave none, four, six or at least eight of them.
+        const left = (step - i) >> 2;
+        tile = roundsOnce() && (left == 6 || left >= 12) ? 6 : 4;
+        const sum = sums + (i >> 2) * columns;
         let panel = block;
-        for (let c: usize = 0; c < columns; c += 32, panel += panelStep, sum += 128) {
-          outerTile(patches + i, step, 0, 1, pixels, panel, scratch, 32);
-          storeTile(scratch, sum, 32, 4, 8, true);
+        for (let c: usize = 0; c < columns; c += 32, panel += panelStep) {
+          if (tile == 6) outerSix(patches + i, step, pixels, panel, scratch, 32);
+          else outerTile(patches + i, step, 0, 1, pixels, panel, scratch, 32);
+          storeTile(scratch, sum + c, columns, <i32>tile, 8, true);
         }
       }
     }
   }
-  for (let i = 0; i <= taps; ++i) {
-    const to = i < taps ? out + <usize>i * pixel : bias;
-    for (let f = 0; f < filters; ++f) {
-      const tile = sums + <usize>(i >> 2) * (columns << 2) + ((<usize>(f >> 3)) << 7);
-      store<f32>(to + ((<usize>f) << 2), load<f32>(tile + ((<usize>((i & 3) * 8 + (f & 7))) << 2)));
-    }
-  }
+  for (let i = 0; i < taps; ++i) memory.copy(out + <usize>i * pixel, sums + <usize>i * columns, pixel);
+  memory.copy(bias, sums + <usize>taps * columns, pixel);
 }
 
 /** Like packRows for rows without gaps, with 0 where y is not positive. */

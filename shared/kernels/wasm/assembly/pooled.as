@@ -1,13 +1,14 @@
 // Gradients of a 3 x 3 convolution with stride 1 whose outputs went through ReLU and a max-pool of 2 x 2. At most one output
-// of four has a gradient, so the sums run over those alone. winners [batch][outHeight / 2][outWidth / 2][filters] has the
-// place of each window's largest output, 0 to 3 in row-major order, or NONE where ReLU made it zero.
+// of four has a gradient, so the sums run over those alone. winners [batch][outHeight / 2][outWidth / 2][filters] has their places:
+// see winners.as.
 import { multiplyAdd } from './multiply-add';
-
-/** Place in winners of a window whose outputs are all 0 after ReLU. */
-const NONE: i32 = 255;
+import { GATHERED, gatherImage, GROUP, layTaps, TAPS } from './pooled-gather';
+import { codeBytes, codeWinners, filtersWith, filtersWithPlace } from './winners';
 
 /** Bytes of nine sums of four channels. */
 const NINE: usize = 144;
+/** Bytes of an entry of a list: a place in memory, and a gradient. */
+const ENTRY: usize = 8;
 
 // @ts-ignore: decorator
 @inline
@@ -15,12 +16,19 @@ function planeBytes(outHeight: i32, outWidth: i32): usize {
   return (<usize>((outHeight + 2) * (outWidth + 2))) << 4;
 }
 
+/** Bytes of the count of each filter's list, or of the start of each output's. */
+// @ts-ignore: decorator
+@inline
+function indexBytes(filters: i32, outHeight: i32, outWidth: i32): usize {
+  return (<usize>max(filters, outHeight * (outWidth + 1))) << 2;
+}
+
 /** Bytes that both gradients need at `scratch`. */
 export function pooledScratchBytes(channels: i32, filters: i32, outHeight: i32, outWidth: i32): usize {
-  const entries = (<usize>((outHeight >> 1) * (outWidth >> 1) * filters)) << 3;
+  const entries = <usize>((outHeight >> 1) * (outWidth >> 1) * filters) * ENTRY;
   const sums = NINE * <usize>((channels >> 2) * filters);
-  const counts = (<usize>max(filters, (outHeight >> 1) * (outWidth >> 1) * 4)) << 2;
-  return 160 + entries + counts + planeBytes(outHeight, outWidth) + sums + <usize>((filters + 15) & ~15);
+  const index = indexBytes(filters, outHeight, outWidth);
+  return 160 + entries + index + planeBytes(outHeight, outWidth) + sums + codeBytes(outWidth >> 1, filters);
 }
 
 /**
@@ -50,35 +58,40 @@ export function pooledFilterGradient(
   const cells = <usize>(high * wide);
   const blocks = channels >> 2;
   const row = (<usize>(outWidth + 2)) << 4;
-  const listStep = cells << 3;
+  const listStep = cells * ENTRY;
   const lists = scratch + 160;
   const counts = lists + listStep * <usize>filters;
-  const plane = counts + ((<usize>max(filters, <i32>cells * 4)) << 2);
+  const plane = counts + indexBytes(filters, outHeight, outWidth);
   const sums = plane + planeBytes(outHeight, outWidth);
+  const codes = sums + NINE * <usize>(blocks * filters);
   memory.fill(bias, 0, (<usize>filters) << 2);
   memory.fill(plane, 0, planeBytes(outHeight, outWidth) + NINE * <usize>(blocks * filters));
   for (let n = 0; n < batch; ++n) {
     memory.fill(counts, 0, (<usize>filters) << 2);
     for (let y = 0; y < high; ++y) {
-      for (let x = 0; x < wide; ++x, dy += (<usize>filters) << 2, winners += <usize>filters) {
+      codeWinners(dy, winners, wide, filters, codes);
+      winners += <usize>(wide * filters);
+      let code = codes;
+      for (let x = 0; x < wide; ++x, dy += (<usize>filters) << 2) {
         const at = <usize>(2 * y) * row + ((<usize>x) << 5);
-        let list = lists;
-        for (let f: usize = 0; f < <usize>filters; ++f, list += listStep) {
-          const place = <usize>load<u8>(winners + f);
-          const value = load<f32>(dy + (f << 2));
-          const count = load<u32>(counts + (f << 2));
-          const to = list + ((<usize>count) << 3);
-          store<u32>(to, <u32>(at + (place >> 1) * row + ((place & 1) << 4)));
-          store<f32>(to, value, 4);
-          // NaN is a gradient, 0 is none.
-          store<u32>(counts + (f << 2), count + (<u32>(place < 4) & <u32>(value != 0)));
+        for (let group: usize = 0; group < <usize>filters; group += 32, code += 32) {
+          for (let bits = filtersWithPlace(code); bits != 0; bits &= bits - 1) {
+            const i = <usize>ctz(bits);
+            const f = group + i;
+            const place = <usize>load<u8>(code + i);
+            const count = load<u32>(counts + (f << 2));
+            const to = lists + f * listStep + <usize>count * ENTRY;
+            store<u32>(to, <u32>(at + (place >> 1) * row + ((place & 1) << 4)));
+            store<f32>(to, load<f32>(dy + (f << 2)), 4);
+            store<u32>(counts + (f << 2), count + 1);
+          }
         }
       }
     }
     let list = lists;
     for (let f: usize = 0; f < <usize>filters; ++f, list += listStep) {
       let sum: f32 = 0;
-      for (let i: u32 = 0, at = list + 4; i < load<u32>(counts + (f << 2)); ++i, at += 8) sum += load<f32>(at);
+      for (let i: u32 = 0, at = list + 4; i < load<u32>(counts + (f << 2)); ++i, at += ENTRY) sum += load<f32>(at);
       store<f32>(bias + (f << 2), load<f32>(bias + (f << 2)) + sum);
     }
     let sum = sums;
@@ -138,7 +151,7 @@ export function inputsUnder(list: usize, count: i32, plane: usize, row: usize, t
   let c6 = f32x4.splat(0);
   let c7 = f32x4.splat(0);
   let c8 = f32x4.splat(0);
-  for (; count > 0; --count, list += 8) {
+  for (; count > 0; --count, list += ENTRY) {
     let at = plane + <usize>load<u32>(list);
     const value = v128.load_splat<f32>(list, 4);
     c0 = multiplyAdd(value, v128.load(at), c0);
@@ -197,44 +210,35 @@ export function pooledInputGradient(
   const blocks = channels >> 2;
   const row = (<usize>(outWidth + 2)) << 4;
   const lists = scratch + 160;
-  const counts = lists + ((<usize>(cells * filters)) << 3);
-  const plane = counts + ((<usize>max(filters, cells * 4)) << 2);
+  const starts = lists + <usize>(cells * filters) * ENTRY;
+  const plane = starts + indexBytes(filters, outHeight, outWidth);
   const taps = plane + planeBytes(outHeight, outWidth);
   const codes = taps + NINE * <usize>(blocks * filters);
-  memory.fill(codes, <u8>NONE, <usize>((filters + 15) & ~15));
-  let to = taps;
-  for (let block: usize = 0; block < <usize>blocks; ++block) {
-    for (let f: usize = 0; f < <usize>filters; ++f) {
-      for (let tap: usize = 0; tap < 9; ++tap) {
-        for (let c: usize = 0; c < 4; ++c, to += 4) {
-          const at = (tap * <usize>channels + (block << 2) + c) * <usize>filters + f;
-          store<f32>(to, load<f32>(filter + (at << 2)));
-        }
-      }
-    }
-  }
+  const isGathered = channels % GATHERED == 0;
+  if (isGathered) layTaps(filter, channels, filters, taps);
+  else layNines(filter, channels, filters, taps);
   const rows = min(height, outHeight + 2 - top);
   const columns = min(width, outWidth + 2 - left);
   const pixel = (<usize>channels) << 2;
-  if (rows < height || columns < width) memory.fill(dx, 0, <usize>(batch * height * width) * pixel);
-  for (let n = 0; n < batch; ++n) {
-    listsByPlace(dy, winners, cells, filters, lists, counts, codes);
+  if (!isGathered && (rows < height || columns < width)) memory.fill(dx, 0, <usize>(batch * height * width) * pixel);
+  for (let n = 0; n < batch; ++n, dx += <usize>(height * width) * pixel) {
+    listsByOutput(dy, winners, high, wide, filters, isGathered, lists, starts, codes);
     dy += (<usize>(cells * filters)) << 2;
     winners += <usize>(cells * filters);
+    if (isGathered) {
+      gatherImage(starts, taps, dx, height, width, channels, filters, 2 * high, 2 * wide, top, left);
+      continue;
+    }
     for (let block = 0; block < blocks; ++block) {
       memory.fill(plane, 0, planeBytes(outHeight, outWidth));
       const weights = taps + NINE * <usize>(block * filters);
-      let list = lists;
-      let count = counts;
-      for (let y = 0; y < high; ++y) {
-        let at = plane + <usize>(2 * y) * row;
-        for (let x = 0; x < wide; ++x, at += 32) {
-          for (let place: usize = 0; place < 4; ++place, count += 4) {
-            const entries = load<i32>(count);
-            if (entries == 0) continue;
-            addTaps(list, entries, weights, at + (place >> 1) * row + ((place & 1) << 4), row);
-            list += (<usize>entries) << 3;
-          }
+      let start = starts;
+      for (let y = 0; y < 2 * high; ++y, start += 4) {
+        let at = plane + <usize>y * row;
+        for (let x = 0; x < 2 * wide; ++x, at += 16, start += 4) {
+          const list = <usize>load<u32>(start);
+          const end = <usize>load<u32>(start, 4);
+          if (list < end) addTaps(list, end, weights, at, row);
         }
       }
       const image = dx + ((<usize>block) << 4);
@@ -244,50 +248,67 @@ export function pooledInputGradient(
         for (let x = 0; x < columns; ++x, from += 16, pixels += pixel) v128.store(pixels, v128.load(from));
       }
     }
-    dx += <usize>(height * width) * pixel;
+  }
+}
+
+/** Lays filters [3][3][channels][filters] as [channels / 4][filters][3][3][4]. */
+function layNines(filter: usize, channels: i32, filters: i32, to: usize): void {
+  for (let block: usize = 0; block < <usize>channels; block += 4) {
+    for (let f: usize = 0; f < <usize>filters; ++f) {
+      for (let tap: usize = 0; tap < 9; ++tap) {
+        for (let c: usize = 0; c < 4; ++c, to += 4) {
+          const at = (tap * <usize>channels + block + c) * <usize>filters + f;
+          store<f32>(to, load<f32>(filter + (at << 2)));
+        }
+      }
+    }
   }
 }
 
 /**
- * For each window and place, the list of (place of the filter's taps, gradient) of the filters whose largest output is there, one
- * behind the other. `codes` has room for one byte for each filter, filled up to vectors.
+ * For each output in row-major order, the list of (place of the filter's taps, gradient) of the filters whose largest output is there,
+ * one behind the other. starts [2 * high][2 * wide + 1] has where they start, and where the last one of each row ends.
  */
-function listsByPlace(
+function listsByOutput(
   dy: usize,
   winners: usize,
-  cells: i32,
+  high: i32,
+  wide: i32,
   filters: i32,
-  lists: usize,
-  counts: usize,
+  isGathered: bool,
+  list: usize,
+  start: usize,
   codes: usize,
 ): void {
-  for (let cell = 0; cell < cells; ++cell) {
-    // A gradient of 0 is none, NaN is one.
-    for (let f: usize = 0; f < <usize>filters; f += 4) {
-      const isZero = f32x4.eq(v128.load(dy + (f << 2)), f32x4.splat(0));
-      const half = i16x8.narrow_i32x4_s(isZero, isZero);
-      const code = v128.or(v128.load32_zero(winners + f), i8x16.narrow_i16x8_s(half, half));
-      v128.store32_lane(codes + f, code, 0);
-    }
-    for (let place: u8 = 0; place < 4; ++place, counts += 4) {
-      const first = lists;
-      for (let group: usize = 0; group < <usize>filters; group += 16) {
-        let bits = i8x16.bitmask(i8x16.eq(v128.load(codes + group), i8x16.splat(place)));
-        for (; bits != 0; bits &= bits - 1, lists += 8) {
-          const f = group + <usize>ctz(bits);
-          store<u32>(lists, <u32>(f * NINE));
-          store<f32>(lists, load<f32>(dy + (f << 2)), 4);
+  const filterStep = isGathered ? TAPS : NINE;
+  const columnStep: usize = isGathered ? GROUP : 0;
+  const row = <usize>(wide * filters);
+  for (let y = 0; y < high; ++y, dy += row << 2, winners += row) {
+    codeWinners(dy, winners, wide, filters, codes);
+    for (let lower: u8 = 0; lower < 4; lower += 2) {
+      let values = dy;
+      let window = codes;
+      let column: usize = 0;
+      for (let x = 0; x < wide; ++x, values += (<usize>filters) << 2, window += codeBytes(1, filters)) {
+        for (let right: u8 = 0; right < 2; ++right, column += columnStep, start += 4) {
+          store<u32>(start, <u32>list);
+          for (let group: usize = 0; group < <usize>filters; group += 32) {
+            for (let bits = filtersWith(window + group, lower + right); bits != 0; bits &= bits - 1, list += ENTRY) {
+              const f = group + <usize>ctz(bits);
+              store<u32>(list, <u32>(f * filterStep - column));
+              store<f32>(list, load<f32>(values + (f << 2)), 4);
+            }
+          }
         }
       }
-      store<u32>(counts, <u32>((lists - first) >> 3));
+      store<u32>(start, <u32>list);
+      start += 4;
     }
-    dy += (<usize>filters) << 2;
-    winners += <usize>filters;
   }
 }
 
 /** Adds to 3 x 3 pixels of a plane, for a list of (place in the weights, value), value times the nine taps there. */
-export function addTaps(list: usize, count: i32, weights: usize, at: usize, row: usize): void {
+export function addTaps(list: usize, end: usize, weights: usize, at: usize, row: usize): void {
   const middle = at + row;
   const bottom = middle + row;
   let c0 = v128.load(at);
@@ -299,7 +320,7 @@ export function addTaps(list: usize, count: i32, weights: usize, at: usize, row:
   let c6 = v128.load(bottom);
   let c7 = v128.load(bottom, 16);
   let c8 = v128.load(bottom, 32);
-  for (; count > 0; --count, list += 8) {
+  for (; list < end; list += ENTRY) {
     const taps = weights + <usize>load<u32>(list);
     const value = v128.load_splat<f32>(list, 4);
     c0 = multiplyAdd(value, v128.load(taps), c0);
@@ -321,39 +342,4 @@ export function addTaps(list: usize, count: i32, weights: usize, at: usize, row:
   v128.store(bottom, c6);
   v128.store(bottom, c7, 16);
   v128.store(bottom, c8, 32);
-}
-
-/**
- * out [height / 2][width / 2][channels] = largest of each 2 x 2 outputs y [height][width][channels], and winners their places,
- * the first of equal ones. Where relu, y has no negative values, and the place of 0 is NONE. channels a multiple of 4.
- */
-export function poolWinners(y: usize, out: usize, winners: usize, height: i32, width: i32, channels: i32, relu: bool): void {
-  const pixel = (<usize>channels) << 2;
-  const row = <usize>width * pixel;
-  const least = f32x4.splat(relu ? 0 : -Infinity);
-  const one = i32x4.splat(1);
-  for (let oy = 0; oy < height >> 1; ++oy, y += 2 * row) {
-    let from = y;
-    for (let ox = 0; ox < width >> 1; ++ox, from += 2 * pixel) {
-      for (let c: usize = 0; c < pixel; c += 16, out += 16, winners += 4) {
-        const v0 = v128.load(from + c);
-        const v1 = v128.load(from + pixel + c);
-        const v2 = v128.load(from + row + c);
-        const v3 = v128.load(from + row + pixel + c);
-        // NaN is the largest.
-        const largest = f32x4.max(f32x4.max(v0, v1), f32x4.max(v2, v3));
-        const not0 = f32x4.ne(v0, largest);
-        const not1 = v128.and(not0, f32x4.ne(v1, largest));
-        const not2 = v128.and(not1, f32x4.ne(v2, largest));
-        // Each comparison that fails counts one.
-        let place = v128.and(not0, one);
-        place = i32x4.add(place, v128.and(not1, one));
-        place = i32x4.add(place, v128.and(not2, one));
-        place = v128.or(place, v128.and(f32x4.le(largest, least), i32x4.splat(NONE)));
-        v128.store(out, largest);
-        const half = i16x8.narrow_i32x4_u(place, place);
-        v128.store32_lane(winners, i8x16.narrow_i16x8_u(half, half), 0);
-      }
-    }
-  }
 }

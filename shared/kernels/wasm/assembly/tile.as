@@ -60,8 +60,8 @@ export function outerTile(
   v128.store(c, c31, 16);
 }
 
-/** outerTile for six rows of a, packed [length][6]: see dotSix. */
-export function outerSix(a: usize, length: i32, b: usize, c: usize, cRow: usize): void {
+/** outerTile for six rows of a, stepping aStep bytes: see dotSix. */
+export function outerSix(a: usize, aStep: usize, length: i32, b: usize, c: usize, cRow: usize): void {
   let c00 = f32x4.splat(0);
   let c01 = c00;
   let c10 = c00;
@@ -95,7 +95,7 @@ export function outerSix(a: usize, length: i32, b: usize, c: usize, cRow: usize)
     x = v128.load_splat<f32>(a, 20);
     c50 = multiplyAdd(x, b0, c50);
     c51 = multiplyAdd(x, b1, c51);
-    a += 24;
+    a += aStep;
     b += 32;
   }
   v128.store(c, c00);

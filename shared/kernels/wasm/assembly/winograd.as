@@ -1,8 +1,9 @@
 // See winograd-tiles.as.
 import { layImage } from './image';
 import { roundsOnce } from './multiply-add';
-import { dotFour, dotSix } from './tile';
+import { dotFour, dotSix, packRows } from './tile';
 import { laidBytes, mustLay, rowsOfTiles, transformInputs } from './winograd-tiles';
+import { poolFour } from './winners';
 
 // Tiles in one block, in whole rows of tiles: their 16 transforms stay in the second-level cache.
 const FORWARD_TILES: i32 = 48;
@@ -64,17 +65,24 @@ export function winogradScratchBytes(channels: i32, filters: i32, outHeight: i32
   const high = (outHeight + 1) >> 1;
   const wide = (outWidth + 1) >> 1;
   const tiles = <usize>(rowsOfTiles(high, wide, FORWARD_TILES) * wide + SPARE_TILES);
-  return laidBytes(channels, high, wide) + (tiles << 6) * <usize>(channels + ((filters + 7) & ~7));
+  const columns = <usize>((filters + 7) & ~7);
+  return laidBytes(channels, high, wide) + (tiles << 6) * (<usize>channels + columns) + (columns << 2);
 }
 
 /**
  * out [batch][outHeight][outWidth][filters] = convolution of x [batch][height][width][channels], padded with zeros
- * (top and left in front, behind as far as needed), by filters from winogradFilters. channels a multiple of 4.
+ * (top and left in front, behind as far as needed), by filters from winogradFilters, plus bias [filters] unless it is 0, then
+ * ReLU if relu. channels a multiple of 4. Unless winners is 0, out [batch][outHeight / 2][outWidth / 2][filters] is the max-pool
+ * of that: each tile is a window. winners receives the places of the largest values, see poolFour; outHeight and outWidth are even,
+ * filters a multiple of 4.
  */
 export function winogradConv(
   x: usize,
   u: usize,
+  bias: usize,
+  relu: bool,
   out: usize,
+  winners: usize,
   batch: i32,
   height: i32,
   width: i32,
@@ -86,6 +94,7 @@ export function winogradConv(
   left: i32,
   scratch: usize,
 ): void {
+  const isPooled = winners != 0;
   const high = (outHeight + 1) >> 1;
   const wide = (outWidth + 1) >> 1;
   const needsPadding = mustLay(height, width, high, wide, top, left);
@@ -101,6 +110,9 @@ export function winogradConv(
   const uStep = (<usize>(channels * panels)) << 5;
   const v = scratch + laidBytes(channels, high, wide);
   const m = v + (vStep << 4);
+  const biases = m + (mStep << 4);
+  if (bias == 0) memory.fill(biases, 0, (<usize>panels) << 5);
+  else packRows(bias, 0, 1, filters, biases, 32);
   if (needsPadding) memory.fill(scratch, 0, v - scratch);
   // The tiles behind a block are computed and not used.
   for (let xi: usize = 0; xi < 16; ++xi) {
@@ -127,13 +139,20 @@ export function winogradConv(
         }
       }
       for (let r = 0; r < count; ++r) {
+        const from = m + ((<usize>(r * wide)) << 5);
+        if (isPooled) {
+          poolOutputs(from, mStep, panelStep, wide, filters, biases, relu, out, winners);
+          out += (<usize>(wide * filters)) << 2;
+          winners += <usize>(wide * filters);
+          continue;
+        }
         const oy = 2 * (y + r);
         const to = out + ((<usize>(oy * outWidth * filters)) << 2);
-        storeOutputs(m + ((<usize>(r * wide)) << 5), mStep, panelStep, wide, filters, to, outWidth, outHeight - oy > 1);
+        storeOutputs(from, mStep, panelStep, wide, filters, biases, relu, to, outWidth, outHeight - oy > 1);
       }
     }
     x += <usize>(height * width) * pixel;
-    out += (<usize>(outHeight * outWidth * filters)) << 2;
+    if (!isPooled) out += (<usize>(outHeight * outWidth * filters)) << 2;
   }
 }
 
@@ -163,10 +182,14 @@ function storeOutputs(
   panelStep: usize,
   wide: i32,
   filters: i32,
+  bias: usize,
+  relu: bool,
   out: usize,
   outWidth: i32,
   both: bool,
 ): void {
+  // NaN stays NaN.
+  const low = f32x4.splat(relu ? 0 : -Infinity);
   const pixel = (<usize>filters) << 2;
   const row = <usize>outWidth * pixel;
   for (let t = 0; t < wide; ++t, m += 32, out += pixel << 1) {
@@ -178,18 +201,68 @@ function storeOutputs(
       const p2 = upper(at + (step << 1), step);
       const p3 = upper(at + 3 * step, step);
       const to = out + ((<usize>f) << 2);
+      const b = v128.load(bias + ((<usize>f) << 2));
       const n = min(4, filters - f);
-      storeSome(to, f32x4.add(f32x4.add(p0, p1), p2), n);
-      if (two) storeSome(to + pixel, f32x4.sub(f32x4.sub(p1, p2), p3), n);
+      storeSome(to, f32x4.pmax(f32x4.add(leftOutput(p0, p1, p2), b), low), n);
+      if (two) storeSome(to + pixel, f32x4.pmax(f32x4.add(rightOutput(p1, p2, p3), b), low), n);
       if (!both) continue;
       const q0 = lower(at, step);
       const q1 = lower(at + step, step);
       const q2 = lower(at + (step << 1), step);
       const q3 = lower(at + 3 * step, step);
-      storeSome(to + row, f32x4.add(f32x4.add(q0, q1), q2), n);
-      if (two) storeSome(to + row + pixel, f32x4.sub(f32x4.sub(q1, q2), q3), n);
+      storeSome(to + row, f32x4.pmax(f32x4.add(leftOutput(q0, q1, q2), b), low), n);
+      if (two) storeSome(to + row + pixel, f32x4.pmax(f32x4.add(rightOutput(q1, q2, q3), b), low), n);
     }
   }
+}
+
+/** Like storeOutputs, but stores the largest output of each tile and its place. */
+function poolOutputs(
+  m: usize,
+  step: usize,
+  panelStep: usize,
+  wide: i32,
+  filters: i32,
+  bias: usize,
+  relu: bool,
+  out: usize,
+  winners: usize,
+): void {
+  for (let t = 0; t < wide; ++t, m += 32) {
+    for (let f = 0; f < filters; f += 4, out += 16, winners += 4) {
+      const at = m + <usize>(f >> 3) * panelStep + ((<usize>(f & 4)) << 2);
+      const b = v128.load(bias + ((<usize>f) << 2));
+      const p0 = upper(at, step);
+      const p1 = upper(at + step, step);
+      const p2 = upper(at + (step << 1), step);
+      const p3 = upper(at + 3 * step, step);
+      const q0 = lower(at, step);
+      const q1 = lower(at + step, step);
+      const q2 = lower(at + (step << 1), step);
+      const q3 = lower(at + 3 * step, step);
+      poolFour(
+        f32x4.add(leftOutput(p0, p1, p2), b),
+        f32x4.add(rightOutput(p1, p2, p3), b),
+        f32x4.add(leftOutput(q0, q1, q2), b),
+        f32x4.add(rightOutput(q1, q2, q3), b),
+        relu,
+        out,
+        winners,
+      );
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function leftOutput(p0: v128, p1: v128, p2: v128): v128 {
+  return f32x4.add(f32x4.add(p0, p1), p2);
+}
+
+// @ts-ignore: decorator
+@inline
+function rightOutput(p1: v128, p2: v128, p3: v128): v128 {
+  return f32x4.sub(f32x4.sub(p1, p2), p3);
 }
 
 // @ts-ignore: decorator
