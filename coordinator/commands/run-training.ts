@@ -16,6 +16,7 @@ import { trainWithCallbacks } from '../callbacks/train-with-callbacks.ts';
 import type { CoordinatorHost, HostedRun } from '../hosting/coordinator.ts';
 import { userCacheDir } from '../data/load-dataset.ts';
 import { codecLabel, codecRuleFor, type CodecChoice } from '../links/codecs.ts';
+import { describeContributions } from '../observe/contributions.ts';
 import { checkModel, warnOfShardStatistics } from '../model/check-model.ts';
 import {
   combineListeners,
@@ -246,7 +247,7 @@ async function openOutput(
 
 async function trainAndSave(
   prepared: PreparedRun,
-  { stepRunner, pool, feed, metrics, bottleneckReporter, fail }: HostedRun,
+  { stepRunner, pool, feed, metrics, contributions, bottleneckReporter, fail }: HostedRun,
   { callbacks, files }: RunOutput,
   options: TrainingRunOptions,
 ): Promise<TrainingRunOutcome> {
@@ -294,6 +295,9 @@ async function trainAndSave(
   };
   if (files !== null) endWhenLockLost(files.folder.lock.lost, fail);
   const trained = await trainWithCallbacks(training, callbacks);
+  const computed = contributions.all;
+  const line = describeContributions(computed);
+  if (line !== null) report.info(line, { event: 'contributions', samples: computed });
   const { finalModel: final, stopReason } = callbacks;
   const isStopped = signal.aborted || callbacks.stopSignal.aborted;
   if (isStopped && !signal.aborted) {

@@ -4,6 +4,7 @@ import type { CodeBundle } from '../../shared/model/custom-code.ts';
 import type { Job } from '../../shared/model/job.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { BottleneckReporter } from '../observe/bottleneck-reporter.ts';
+import { Contributions } from '../observe/contributions.ts';
 import { Feed } from '../observe/feed.ts';
 import type { ShownRun } from '../observe/run-details.ts';
 import { logClients, Notices, type ClientLog } from '../observe/notices.ts';
@@ -61,6 +62,8 @@ export interface Run {
   readonly metrics: Metrics;
   /** Engine fingerprints of an exact run; null for other runs. */
   readonly engineFingerprints: EngineFingerprints | null;
+  /** Samples of each worker so far. */
+  readonly contributions: Contributions;
   /** Reports the bottleneck of training steps. */
   readonly bottleneckReporter: BottleneckReporter;
   readonly clientLog: ClientLog;
@@ -114,6 +117,7 @@ export function openRun(options: RunOptions): Run {
     onAdvice: (sentence) => report.info(sentence, { event: 'advice' }),
   });
   const notices = new Notices(pool, clock);
+  const contributions = new Contributions(pool);
   const feed: Feed = new Feed({
     job,
     clock,
@@ -169,6 +173,7 @@ export function openRun(options: RunOptions): Run {
     stepRunner,
     feed,
     metrics,
+    contributions,
     engineFingerprints: mode.fingerprints,
     bottleneckReporter,
     clientLog,
