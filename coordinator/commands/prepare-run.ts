@@ -14,6 +14,7 @@ import { withClassWeights, type ClassWeights } from '../data/class-weights.ts';
 import { describeDatasetProblems } from '../data/dataset-warnings.ts';
 import { transposeImages } from '../data/transpose.ts';
 import { completeSettings } from '../model/compile-config.ts';
+import { describeFarTargets } from '../model/far-targets.ts';
 import { checkSettings, defaultBatchSize, prepareJob, type PreparedJob } from '../model/model.ts';
 import type { OutputSettings } from '../model/output-settings.ts';
 import type { Reporter } from '../report/reporter.ts';
@@ -165,6 +166,9 @@ async function prepareNewRun(
     // An optimizer by another name has no use for it.
     optimizerState: flags.optimizer?.name === undefined ? file?.optimizerState : null,
   });
+  // A default model begins at the mean of its target, a model with weights where they are.
+  const startsAnew = file !== null && file.weights === null;
+  const farTargets = startsAnew ? await describeFarTargets(prepared.job, dataset.train) : [];
   const { optimizerStart } = prepared;
   if (optimizerStart !== null) report.info(optimizerStart.sentence);
   const optimizer = createOptimizer(prepared.job.optimizer, layoutOf(prepared.job.layout));
@@ -177,7 +181,7 @@ async function prepareNewRun(
   let folder: NewRunFolder | null = null;
   return {
     ...prepared,
-    notes: [...prepared.notes, ...problems],
+    notes: [...prepared.notes, ...problems, ...farTargets],
     dataDigest: datasetDigest(stored),
     custom,
     classWeights,
