@@ -95,7 +95,8 @@ export function computingModel(
     evaluate: (data) => compute((computer) => evaluate(computer, job, weights, trainedOn, data)),
     predict: (inputs: ArrayValues | Readonly<Record<string, ArrayValues>>) =>
       compute((computer) => predict(computer, job, inputs)) as Promise<never>,
-    predictRows: (rows) => compute((computer) => predictRows(computer, job, trainedOn, rows)),
+    predictRows: (rows, { onWarning = emitWarning } = {}) =>
+      compute((computer) => predictRows(computer, job, trainedOn, rows, onWarning)) as Promise<never>,
   };
 }
 
@@ -233,15 +234,18 @@ async function predict(
   return first !== undefined && results.length === 1 ? first : results;
 }
 
+const emitWarning = (line: string): void => process.emitWarning(line, 'GradcastWarning');
+
 async function predictRows(
   computer: GradientComputer,
   job: Job,
   metadata: TrainedOn,
   rows: readonly Row[],
+  warn: (line: string) => void,
 ): Promise<Record<string, OutputPrediction>[]> {
   if (rows.length === 0) return [];
   const readers = outputReaders(job, metadata);
-  const source = await rowInputs(rows, { job, metadata }, silentReporter);
+  const source = await rowInputs(rows, { job, metadata }, warn);
   const predictions: Record<string, OutputPrediction>[] = [];
   for await (const { samples, outputs } of predictBatches(computer, job, source)) {
     for (let i = 0; i < samples; i++)
