@@ -68,7 +68,12 @@ export async function rowInputs(
   } catch (error) {
     throw withoutIgnore(error);
   }
-  return samplesOf(table, preprocessing, warn, ({ row }, name, found) => `rows[${row}].${name} ${found === NO_VALUE ? 'has' : 'is'} ${found}`);
+  return samplesOf(
+    table,
+    preprocessing,
+    warn,
+    ({ row }, name, found) => `rows[${row}].${name} ${found === NO_VALUE ? 'has' : 'is'} ${found}`,
+  );
 }
 
 /** @throws DataError that names the first value that is no number, in a column of numbers */
