@@ -22,7 +22,7 @@ import { writeModelCard } from '../run/model-card.ts';
 import { modelToSave, saveModel } from '../run/model-folder.ts';
 import { readInputs, readSplit } from '../task/arrays.ts';
 import { openTaskData } from '../task/data.ts';
-import type { ArrayValues, TaskData } from '../task/task.ts';
+import { checkTaskData, type ArrayValues, type TaskData } from '../task/task.ts';
 import { silentReporter } from './reporters.ts';
 import type { ExportOptions, NestedNumbers, TrainedModel } from './trained-model.ts';
 
@@ -92,7 +92,10 @@ export function computingModel(
 ): Pick<TrainedModel, 'evaluate' | 'predict' | 'predictRows'> {
   const compute = withEngine(job, weights, openEngine, readCode);
   return {
-    evaluate: (data) => compute((computer) => evaluate(computer, job, weights, trainedOn, data)),
+    async evaluate(data) {
+      checkTaskData(data, 'evaluate: data');
+      return compute((computer) => evaluate(computer, job, weights, trainedOn, data));
+    },
     predict: (inputs: ArrayValues | Readonly<Record<string, ArrayValues>>) =>
       compute((computer) => predict(computer, job, inputs)) as Promise<never>,
     predictRows: (rows, { onWarning = emitWarning } = {}) =>

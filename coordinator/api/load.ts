@@ -6,7 +6,7 @@ import { readModelFile } from '../model-file/model-file.ts';
 import { loadCustomCode, loadModel as loadSavedModel } from '../run/model-folder.ts';
 import { loadDataset as loadAnyDataset, userCacheDir } from '../data/load-dataset.ts';
 import type { Reporter } from '../report/reporter.ts';
-import type { DataFiles } from '../task/task.ts';
+import { checkTaskData, type DataFiles } from '../task/task.ts';
 import { completeReporter } from './reporters.ts';
 import { thisPackage } from './this-package.ts';
 import { computingModel, exportModel } from './compute-model.ts';
@@ -41,10 +41,12 @@ const DEFAULT_SEED = 1337;
  * const run = train({ data: dataset });
  * ```
  */
-export function loadDataset(options: DatasetOptions = {}): Promise<Dataset> {
-  const { source, syntheticDigits, seed = DEFAULT_SEED, reporter, ...others } = options;
+export async function loadDataset(options: DatasetOptions = {}): Promise<Dataset> {
+  const { source, syntheticDigits, seed = DEFAULT_SEED, reporter, signal, ...others } = options;
+  checkTaskData({ source, ...others }, 'loadDataset');
   return loadAnyDataset({
     ...others,
+    signal,
     dataDir: source,
     useSyntheticDigits: syntheticDigits,
     seed,

@@ -4,6 +4,7 @@ import type { Topology } from '../../shared/model/job.ts';
 import type { TensorSpec } from '../../shared/model/tensors.ts';
 import type { OptimizerName } from '../../shared/model/optimizer-settings.ts';
 import type { Callback } from '../callbacks/callback.ts';
+import { recordedDataOptions } from '../data/recorded-options.ts';
 import type { ClassWeights } from '../data/class-weights.ts';
 import type { DataOptions } from '../data/data-options.ts';
 import type { OutputSettings } from '../model/output-settings.ts';
@@ -213,7 +214,32 @@ export function checkTask(value: unknown, source = 'The task'): Task {
       `${source} is no object with settings such as model, data and epochs. Use defineTask({ ... }).`,
     );
   checkSettings(value, taskFields, source);
+  checkTaskData((value as Task).data, `${source}: data`);
   return value;
+}
+
+const { testData: test, ...ofFiles } = recordedDataOptions.entries;
+/** Settings of data in files. */
+const fileFields = { source: v.optional(v.string()), test, limit: v.optional(v.number()), ...ofFiles };
+
+const values = v.custom<unknown>((value) => typeof value === 'object' && value !== null, 'Expected numbers');
+/** Settings of samples in memory. */
+const arrayFields = {
+  x: values,
+  y: values,
+  xTest: v.optional(values),
+  yTest: v.optional(values),
+  sampleWeights: v.optional(values),
+  name: v.optional(v.string()),
+};
+
+/**
+ * @internal Checks the settings of data; a data set is taken as it is.
+ * @throws TypeError with a sentence that names a setting that there is not, or that has another type
+ */
+export function checkTaskData(data: TaskData | undefined, source: string): void {
+  if (typeof data !== 'object' || 'train' in data) return;
+  checkSettings(data, 'x' in data ? arrayFields : fileFields, source);
 }
 
 /**

@@ -21,51 +21,40 @@ export interface Layer {
   apply(inputs: SymbolicTensor | SymbolicTensor[]): SymbolicTensor | SymbolicTensor[];
 }
 
-/** @internal Names of the functions that make layers: those of TensorFlow.js whose layers gradcast trains. */
-export const LAYER_NAMES = [
-  ...([
-    'inputLayer',
-    'dense',
-    'activation',
-    'flatten',
-    'reshape',
-    'permute',
-    'repeatVector',
-    'dropout',
-    'masking',
-  ] as const),
-  ...([
-    'conv1d',
-    'conv2d',
-    'conv2dTranspose',
-    'separableConv2d',
-    'depthwiseConv2d',
-    'conv3d',
-    'conv3dTranspose',
-  ] as const),
-  ...(['maxPooling1d', 'maxPooling2d', 'maxPooling3d', 'maxPool1d', 'maxPool2d'] as const),
-  ...(['averagePooling1d', 'averagePooling2d', 'averagePooling3d'] as const),
-  ...(['avgPooling1d', 'avgPooling2d', 'avgPooling3d', 'avgPool1d', 'avgPool2d', 'avgPool3d'] as const),
-  ...(['globalMaxPooling1d', 'globalMaxPooling2d', 'globalMaxPool1d', 'globalMaxPool2d'] as const),
-  ...(['globalAveragePooling1d', 'globalAveragePooling2d'] as const),
-  ...(['zeroPadding2d', 'upSampling2d', 'cropping2D', 'batchNormalization', 'layerNormalization'] as const),
-  ...(['rescaling', 'resizing', 'centerCrop', 'categoryEncoding'] as const),
-  ...([
-    'embedding',
-    'simpleRNN',
-    'gru',
-    'lstm',
-    'rnn',
-    'bidirectional',
-    'timeDistributed',
-    'convLstm2d',
-  ] as const),
-  ...(['simpleRNNCell', 'gruCell', 'lstmCell', 'stackedRNNCells'] as const),
-  ...(['add', 'multiply', 'average', 'maximum', 'minimum', 'concatenate', 'dot'] as const),
-  ...(['elu', 'leakyReLU', 'prelu', 'reLU', 'softmax', 'thresholdedReLU'] as const),
-  ...(['gaussianNoise', 'gaussianDropout', 'alphaDropout'] as const),
-] as const;
-type LayerName = (typeof LAYER_NAMES)[number];
+/** Names of the functions that make layers: those of TensorFlow.js whose layers gradcast trains. */
+type LayerName =
+  | (
+      | 'inputLayer'
+      | 'dense'
+      | 'activation'
+      | 'flatten'
+      | 'reshape'
+      | 'permute'
+      | 'repeatVector'
+      | 'dropout'
+      | 'masking'
+    )
+  | (
+      | 'conv1d'
+      | 'conv2d'
+      | 'conv2dTranspose'
+      | 'separableConv2d'
+      | 'depthwiseConv2d'
+      | 'conv3d'
+      | 'conv3dTranspose'
+    )
+  | ('maxPooling1d' | 'maxPooling2d' | 'maxPooling3d' | 'maxPool1d' | 'maxPool2d')
+  | ('averagePooling1d' | 'averagePooling2d' | 'averagePooling3d')
+  | ('avgPooling1d' | 'avgPooling2d' | 'avgPooling3d' | 'avgPool1d' | 'avgPool2d' | 'avgPool3d')
+  | ('globalMaxPooling1d' | 'globalMaxPooling2d' | 'globalMaxPool1d' | 'globalMaxPool2d')
+  | ('globalAveragePooling1d' | 'globalAveragePooling2d')
+  | ('zeroPadding2d' | 'upSampling2d' | 'cropping2D' | 'batchNormalization' | 'layerNormalization')
+  | ('rescaling' | 'resizing' | 'centerCrop' | 'categoryEncoding')
+  | ('embedding' | 'simpleRNN' | 'gru' | 'lstm' | 'rnn' | 'bidirectional' | 'timeDistributed' | 'convLstm2d')
+  | ('simpleRNNCell' | 'gruCell' | 'lstmCell' | 'stackedRNNCells')
+  | ('add' | 'multiply' | 'average' | 'maximum' | 'minimum' | 'concatenate' | 'dot')
+  | ('elu' | 'leakyReLU' | 'prelu' | 'reLU' | 'softmax' | 'thresholdedReLU')
+  | ('gaussianNoise' | 'gaussianDropout' | 'alphaDropout');
 
 /**
  * A model of TensorFlow.js: the part of a `tf.LayersModel` that is read. It may come from another copy of TensorFlow.js.

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { train, type ModelFunction, type Task } from '../../coordinator/index.ts';
+import { loadDataset, train, type ModelFunction, type Task } from '../../coordinator/index.ts';
 import { recordingReport } from '../support/test-coordinator.ts';
 import { wasmEngine } from '../support/wasm-engine.ts';
 
@@ -97,4 +97,14 @@ describe('predictRows', () => {
     await model.predictRows(rows);
     expect(emitted.mock.calls).toEqual([[line, 'GradcastWarning']]);
   });
+});
+
+test('misspelled settings of data are refused where data is named', async () => {
+  const data = { source: houses, target: 'price', limt: 5 } as object;
+  await expect(train({ data })).rejects.toThrow("The task: data has no setting limt. Did you mean 'limit'?");
+  await expect(loadDataset(data)).rejects.toThrow("loadDataset has no setting limt. Did you mean 'limit'?");
+  const model = await train({ ...task, epochs: 1 }, { engine: await wasmEngine() });
+  await expect(model.evaluate(data)).rejects.toThrow(
+    "evaluate: data has no setting limt. Did you mean 'limit'?",
+  );
 });
