@@ -5,6 +5,8 @@ import { parsePreprocessing } from '../../shared/data/preprocessing.ts';
 import { readModelFile } from '../model-file/model-file.ts';
 import { loadCustomCode, loadModel as loadSavedModel } from '../run/model-folder.ts';
 import { loadDataset as loadAnyDataset, userCacheDir } from '../data/load-dataset.ts';
+import { withDataOptionNames } from '../data/option-words.ts';
+import type { OptionName } from '../../shared/util/option-names.ts';
 import type { Reporter } from '../report/reporter.ts';
 import { checkTaskData, type DataFiles } from '../task/task.ts';
 import { completeReporter } from './reporters.ts';
@@ -44,17 +46,21 @@ const DEFAULT_SEED = 1337;
 export async function loadDataset(options: DatasetOptions = {}): Promise<Dataset> {
   const { source, syntheticDigits, seed = DEFAULT_SEED, reporter, signal, ...others } = options;
   checkTaskData({ source, ...others }, 'loadDataset');
-  return loadAnyDataset({
-    ...others,
-    signal,
-    dataDir: source,
-    useSyntheticDigits: syntheticDigits,
-    seed,
-    report: completeReporter(reporter),
-    env: process.env,
-    cacheDir: userCacheDir(),
-    fetch: globalThis.fetch,
-  });
+  // Without a task, the settings are those of this function.
+  const optionName: OptionName = (key) => key.replace(/^data\./, '');
+  return withDataOptionNames(optionName, completeReporter(reporter), (report) =>
+    loadAnyDataset({
+      ...others,
+      signal,
+      dataDir: source,
+      useSyntheticDigits: syntheticDigits,
+      seed,
+      report,
+      env: process.env,
+      cacheDir: userCacheDir(),
+      fetch: globalThis.fetch,
+    }),
+  );
 }
 
 /**

@@ -113,7 +113,9 @@ export const prepareJob = (dataset: Dataset, settings: JobSettings): Promise<Pre
 
 async function buildJob(dataset: Dataset, settings: JobSettings): Promise<PreparedJob> {
   const { batchSize, epochs, seed, microShard, custom } = settings;
-  const extracted = extractTensorRules(await fitModel(dataset, settings.topology, custom?.code.layers));
+  const extracted = extractTensorRules(
+    await fitModel(dataset, settings.topology, custom?.code.layers, settings.optionName),
+  );
   const { topology: fitted, outputs } = moveSoftmaxLast(extracted.topology);
   // Workers rewrite the topology like this. An error is thrown here, before a worker joins.
   withKeyedDropout(fitted);
@@ -231,27 +233,31 @@ async function buildInitialModel(topology: Topology, custom: CustomBundle | unde
 const MIN_DEFAULT_SIDE = 6;
 
 /** @throws Error if the images are too small for the default model */
-function checkDefaultFits([height = 0, width = 0]: readonly number[], name: string): void {
+function checkDefaultFits(
+  [height = 0, width = 0]: readonly number[],
+  name: string,
+  optionName: OptionName,
+): void {
   if (height >= MIN_DEFAULT_SIDE && width >= MIN_DEFAULT_SIDE) return;
   const side = Math.sqrt(height * width);
   const square =
     Number.isInteger(side) && side >= MIN_DEFAULT_SIDE ? `, or write the images as ${side} x ${side}` : '';
   throw new Error(
     `The default model takes images of at least ${MIN_DEFAULT_SIDE} x ${MIN_DEFAULT_SIDE}, but those of ${name} are ${height} x ${width}. ` +
-      `Use --model with a model for that shape${square}.`,
+      `Use ${optionName('model')} with a model for that shape${square}.`,
   );
 }
 
 /** The default model for a data set. @throws Error with a sentence if there is none */
-async function makeDefaultModel(dataset: Dataset): Promise<Topology> {
+async function makeDefaultModel(dataset: Dataset, optionName: OptionName): Promise<Topology> {
   const { name, inputs, targets, train, preprocessing } = dataset;
   const [input, ...others] = inputs;
   if (input === undefined || others.length > 0) {
     throw new Error(
-      `${name} has ${inputs.length} inputs, for which there is no default model. Use --model with one.`,
+      `${name} has ${inputs.length} inputs, for which there is no default model. Use ${optionName('model')} with one.`,
     );
   }
-  if (input.shape.length === 3) checkDefaultFits(input.shape, name);
+  if (input.shape.length === 3) checkDefaultFits(input.shape, name, optionName);
   if (isDefaultCnn({ input, targets })) {
     return defaultModel({ input, targets, inputStatistics: null, targetStatistics: [null] });
   }
@@ -300,10 +306,11 @@ async function fitModel(
   dataset: Dataset,
   topology: Topology | undefined,
   custom: readonly string[] | undefined,
+  optionName: OptionName = keyName,
 ): Promise<Topology> {
   const { name } = dataset;
   const sampleShape = dataset.inputs[0]?.shape ?? [];
-  if (topology === undefined) return makeDefaultModel(dataset);
+  if (topology === undefined) return makeDefaultModel(dataset, optionName);
   const expanded = expandTopology(topology, custom);
   const fitted =
     dataset.inputs.length === 1 ? fitInput(expanded, sampleShape) : fitInputs(expanded, dataset.inputs);

@@ -108,3 +108,18 @@ test('misspelled settings of data are refused where data is named', async () => 
     "evaluate: data has no setting limt. Did you mean 'limit'?",
   );
 });
+
+test('lines and errors about data name its settings', async () => {
+  const reporter = recordingReport();
+  await train({ ...task, epochs: 1 }, { engine: await wasmEngine(), reporter });
+  expect(reporter.lines).toContainEqual(
+    expect.stringMatching(/^Validation: 24 of 120 rows.* \(data\.validationSplit, data\.test\)\.$/),
+  );
+  expect(reporter.lines.filter((line) => line.includes(' --'))).toEqual([]);
+  const missing = join(scratch, 'missing/');
+  await expect(train({ data: missing })).rejects.toThrow('(from data.source)');
+  await expect(loadDataset({ source: missing })).rejects.toThrow('(from source)');
+  await expect(train({ data: { source: houses, target: 'cost' } })).rejects.toThrow('data.target');
+  const flags = { optionName: (key: string) => `<${key}>` };
+  await expect(train({ data: missing }, flags)).rejects.toThrow('(from <data.source>)');
+});
