@@ -169,7 +169,7 @@ async function prepareNewRun(
     optimizerState: flags.optimizer?.name === undefined ? file?.optimizerState : null,
   });
   // A default model begins at the mean of its target, a model with weights where they are.
-  const startsAnew = file !== null && file.weights === null;
+  const startsAnew = file?.weights === null;
   const farTargets = startsAnew ? await describeFarTargets(prepared.job, dataset.train) : [];
   const { optimizerStart } = prepared;
   if (optimizerStart !== null) report.info(optimizerStart.sentence);

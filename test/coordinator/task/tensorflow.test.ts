@@ -95,11 +95,11 @@ test('the types have all layers of TensorFlow.js that gradcast trains', () => {
 });
 
 test('a model ends in rescaling, by its type and when it is built', () => {
-  const build = ({ layers, sequential }: TensorFlow) =>
-    sequential({
+  const build = (own: TensorFlow) =>
+    own.sequential({
       layers: [
-        layers.dense({ inputShape: [2], units: 1, useBias: false, kernelInitializer: 'ones' }),
-        layers.rescaling({ scale: 10, offset: 100 }),
+        own.layers.dense({ inputShape: [2], units: 1, useBias: false, kernelInitializer: 'ones' }),
+        own.layers.rescaling({ scale: 10, offset: 100 }),
       ],
     });
   const model = build(tf as unknown as TensorFlow) as unknown as tf.LayersModel;
