@@ -190,7 +190,8 @@ async function prepareNewRun(
     weights,
     optimizer,
     checkpointEvery: flags.checkpointEvery ?? DEFAULT_CHECKPOINT_INTERVAL,
-    openFolder: out === undefined ? null : async () => (folder = await createRunFolder(out, earlier)),
+    openFolder:
+      out === undefined ? null : async () => (folder = await createRunFolder(out, earlier, optionName)),
     release: async () => folder?.release(),
   };
 }
@@ -236,7 +237,7 @@ async function resumeRun(
   const checkpoint = await loadCheckpoint(join(dir, 'checkpoints'), (line) => report.warn(line));
   const { position, tally, engineFingerprint, classWeights } = checkpoint;
   const job = { ...checkpoint.job, epochs: epochs ?? checkpoint.job.epochs };
-  if (position.epoch > job.epochs) throw new RunFinishedError(dir, job.epochs);
+  if (position.epoch > job.epochs) throw new RunFinishedError(dir, job.epochs, optionName);
   const { seed } = job;
   const custom = await reopenCustomCode(dir, job, flags);
   // Whether images are transposed is found out by the digest.

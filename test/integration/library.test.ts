@@ -366,7 +366,11 @@ describe('the end of a run', () => {
       token: 'none',
     });
     const resume = { engine: honest(), resume: out };
-    await expect(train(task, resume)).rejects.toMatchObject({ name: 'RunFinishedError' });
+    await expect(train(task, resume)).rejects.toMatchObject({
+      name: 'RunFinishedError',
+      message: expect.stringMatching(/use epochs 4\.$/) as string,
+    });
+    await expect(train(task, { engine: honest(), out })).rejects.toThrow('Choose another folder with out.');
     await expect(train({ ...task, batchSize: 8, epochs: 3 }, resume)).rejects.toThrow(
       'Leave out batchSize 8 (the run has 16).',
     );
