@@ -17,7 +17,7 @@
 export { train, type CodecOption, type ListeningAt, type TrainOptions } from './api/train.ts';
 export type { Run } from './api/run.ts';
 export type { EpochEvent, RunEvent, StepEvent } from './api/events.ts';
-export type { ExportOptions, NestedNumbers, TrainedModel } from './api/trained-model.ts';
+export type { ExportOptions, NestedNumbers, PredictRowsOptions, TrainedModel } from './api/trained-model.ts';
 export type { ClassPrediction, OutputPrediction } from './predict/output-reader.ts';
 export type { Row } from './predict/table-inputs.ts';
 export {
@@ -33,7 +33,9 @@ export {
   type ArrayData,
   type ArrayValues,
   type DataFiles,
+  type ModelDataset,
   type ModelFunction,
+  type TargetSpec,
   type Task,
   type TaskData,
   type TaskModel,

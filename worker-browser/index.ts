@@ -32,20 +32,20 @@ import type { FromPage, FromTab } from './tab-messages.ts';
  */
 export interface ContributionOptions {
   /** Token of the coordinator. @default the token of the link, if it has one */
-  readonly token?: string;
+  readonly token?: string | undefined;
   /** Name of the tab in the run. @default 'Browser' */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** Part of the time that the tab may compute, above 0 to 1. @default 1 */
-  readonly share?: number;
+  readonly share?: number | undefined;
   /**
    * Folder with the files of the package's `dist/page/`, whose Web Workers compute.
    * @default the files that a bundler has found beside this module; without them those of the coordinator, if it has this version
    */
-  readonly filesUrl?: string | URL;
+  readonly filesUrl?: string | URL | undefined;
   /** Called when the state of the contribution changes. @default none */
-  readonly onStatus?: (status: ContributionStatus) => void;
+  readonly onStatus?: ((status: ContributionStatus) => void) | undefined;
   /** Receives lines about problems, such as a lost GPU. @default none */
-  readonly onProblem?: (line: string) => void;
+  readonly onProblem?: ((line: string) => void) | undefined;
 }
 
 /**

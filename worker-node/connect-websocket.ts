@@ -19,6 +19,24 @@ const SELF_SIGNED = new Set(['DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN
 const CERTIFICATE_ERROR = /CERT|ISSUER|LEAF_SIGNATURE/;
 const FINGERPRINT_ADVICE = 'set --fingerprint to the one that the coordinator prints';
 
+/** Answers of web servers that serve other things at a path, or no WebSockets at all. */
+const OTHER_SERVER = /^Unexpected server response: (200|404|405|426)$/;
+const NO_COORDINATOR = 'a web server without a coordinator at this path';
+
+/**
+ * Advice for an address at which a web server answers and no coordinator; null for other reasons.
+ * @param url address without the token
+ * @param reason of a connection that could not be opened
+ */
+export function adviseOnPath(url: string, reason: string): string | null {
+  const [, status] = /^it answers (\d+): /.exec(reason) ?? [];
+  if (status === undefined || !reason.endsWith(NO_COORDINATOR)) return null;
+  return (
+    `${url} answers ${status}: a web server without a coordinator at this path. If the coordinator is below a path of a server, add ` +
+    `the path, as in ${new URL('/train/', url).href}.`
+  );
+}
+
 /** Connects to coordinators whose certificate this machine trusts. */
 export const connectWebSocket: Connect = connectPinned(undefined);
 
@@ -115,7 +133,9 @@ function connect(
     // Of a host with several addresses, each of which has refused the connection.
     const message =
       error instanceof AggregateError ? error.errors.map(errorMessage).join(', ') : error.message;
-    failure = SELF_SIGNED.has(code) ? `${message}: ${FINGERPRINT_ADVICE}` : message;
+    const [, status] = OTHER_SERVER.exec(message) ?? [];
+    if (status !== undefined) failure = `it answers ${status}: ${NO_COORDINATOR}`;
+    else failure = SELF_SIGNED.has(code) ? `${message}: ${FINGERPRINT_ADVICE}` : message;
   });
   socket.on('close', (code, reason) => {
     // The reason is printed in a terminal.

@@ -37,31 +37,31 @@ export interface WorkerOptions {
   /** Link to the coordinator: the one that it prints, http(s)://, ws(s):// or host:port. */
   readonly link: string;
   /** Token of the coordinator. @default the token of the link, if it has one */
-  readonly token?: string;
+  readonly token?: string | undefined;
   /** SHA-256 of the one certificate to trust, as the coordinator prints it; a link with another one is refused. @default that of the link, else certificates that Node trusts */
-  readonly fingerprint?: string;
+  readonly fingerprint?: string | undefined;
   /**
    * SHA-256 of the code of layers, losses and metrics that the worker runs if a run names it. @default none: runs with code of a
    * person are declined
    */
-  readonly trust?: readonly string[];
+  readonly trust?: readonly string[] | undefined;
   /** Name of the worker in the run. @default the name of this machine */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /**
    * Engine that computes, each in a thread: 'auto' for WebGPU if a measurement has preferred it, else native TensorFlow if it is
    * installed, else WebAssembly; 'webgpu' for a GPU of any vendor, after `gradcast engine install --webgpu`, which GRADCAST_GPU names
    * and of which GRADCAST_GPU_POWER=low prefers the frugal one; or one of your own, in this thread.
    * @default 'auto'
    */
-  readonly engine?: EngineChoice | Engine;
+  readonly engine?: EngineChoice | Engine | undefined;
   /** Codecs of your own, which the coordinator has too. @default none */
-  readonly codecs?: readonly Codec[];
+  readonly codecs?: readonly Codec[] | undefined;
   /** Aborted to leave the run; the current shard is finished first. @default never */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Receives the worker's progress. @default none */
-  readonly onEvent?: (event: WorkerEvent) => void;
+  readonly onEvent?: ((event: WorkerEvent) => void) | undefined;
   /** Receives lines about problems of this worker. @default none */
-  readonly onProblem?: (line: string) => void;
+  readonly onProblem?: ((line: string) => void) | undefined;
 }
 
 /**
@@ -107,6 +107,12 @@ export function runWorker(options: WorkerOptions): Promise<string> {
   options.codecs?.forEach(registerCodec);
   const parsed = parseCoordinatorLink(link);
   if (parsed === null) return Promise.reject(new Error(invalidLinkMessage(link)));
+  const reported = new Set<string>();
+  const reportOnce = (line: string): void => {
+    if (reported.has(line)) return;
+    reported.add(line);
+    onProblem?.(line);
+  };
   return runNodeWorker({
     url: parsed.url,
     token: options.token ?? parsed.token,
@@ -118,6 +124,7 @@ export function runWorker(options: WorkerOptions): Promise<string> {
     threadFile: fileURLToPath(new URL('./thread/engine-thread.js', import.meta.url)),
     signal,
     onMessage(message) {
+      if (message.type === 'waiting' && message.advice !== undefined) reportOnce(message.advice);
       const event = toEvent(message);
       if (event !== null) onEvent?.(event);
     },

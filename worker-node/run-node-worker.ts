@@ -6,7 +6,7 @@ import { formatCoordinatorLink, type CoordinatorLink } from '../shared/protocol/
 import { locateInTurn, runWorker } from '../shared/worker/connection-loop.ts';
 import type { WorkerOptions, WorkerReport } from '../shared/worker/options.ts';
 import { createGarbageCollector } from './util/collect-garbage.ts';
-import { connectPinned } from './connect-websocket.ts';
+import { adviseOnPath, connectPinned } from './connect-websocket.ts';
 import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import type { Engine } from '../shared/engine/engine.ts';
 import { locateByUrlFile } from './url-file.ts';
@@ -128,8 +128,11 @@ async function runWithEngine(
       threaded.collectGarbage();
       collectGarbage();
     },
-    waiting: (_line, wait) =>
-      onMessage({ ...wait, type: 'waiting', url: formatCoordinatorLink({ url: wait.url }) }),
+    waiting(_line, wait) {
+      const page = formatCoordinatorLink({ url: wait.url });
+      const advice = adviseOnPath(page, wait.reason);
+      onMessage({ ...wait, type: 'waiting', url: page, ...(advice === null ? {} : { advice }) });
+    },
     standby: ({ onStandby, reason }) => onMessage({ type: 'standby', onStandby, reason }),
     note: (line) => note(`${name}: ${line}`),
   };

@@ -22,7 +22,7 @@ import { writeModelCard } from '../run/model-card.ts';
 import { modelToSave, saveModel } from '../run/model-folder.ts';
 import { readInputs, readSplit } from '../task/arrays.ts';
 import { openTaskData } from '../task/data.ts';
-import type { ArrayValues, TaskData } from '../task/task.ts';
+import { checkTaskData, type ArrayValues, type TaskData } from '../task/task.ts';
 import { silentReporter } from './reporters.ts';
 import type { ExportOptions, NestedNumbers, TrainedModel } from './trained-model.ts';
 
@@ -92,10 +92,14 @@ export function computingModel(
 ): Pick<TrainedModel, 'evaluate' | 'predict' | 'predictRows'> {
   const compute = withEngine(job, weights, openEngine, readCode);
   return {
-    evaluate: (data) => compute((computer) => evaluate(computer, job, weights, trainedOn, data)),
+    async evaluate(data) {
+      checkTaskData(data, 'evaluate: data');
+      return compute((computer) => evaluate(computer, job, weights, trainedOn, data));
+    },
     predict: (inputs: ArrayValues | Readonly<Record<string, ArrayValues>>) =>
       compute((computer) => predict(computer, job, inputs)) as Promise<never>,
-    predictRows: (rows) => compute((computer) => predictRows(computer, job, trainedOn, rows)),
+    predictRows: (rows, { onWarning = emitWarning } = {}) =>
+      compute((computer) => predictRows(computer, job, trainedOn, rows, onWarning)) as Promise<never>,
   };
 }
 
@@ -233,15 +237,18 @@ async function predict(
   return first !== undefined && results.length === 1 ? first : results;
 }
 
+const emitWarning = (line: string): void => process.emitWarning(line, 'GradcastWarning');
+
 async function predictRows(
   computer: GradientComputer,
   job: Job,
   metadata: TrainedOn,
   rows: readonly Row[],
+  warn: (line: string) => void,
 ): Promise<Record<string, OutputPrediction>[]> {
   if (rows.length === 0) return [];
   const readers = outputReaders(job, metadata);
-  const source = await rowInputs(rows, { job, metadata }, silentReporter);
+  const source = await rowInputs(rows, { job, metadata }, warn);
   const predictions: Record<string, OutputPrediction>[] = [];
   for await (const { samples, outputs } of predictBatches(computer, job, source)) {
     for (let i = 0; i < samples; i++)

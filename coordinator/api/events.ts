@@ -1,5 +1,5 @@
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
-import type { Progress } from '../report/reporter.ts';
+import { metricsOf, type Progress } from '../report/reporter.ts';
 
 /**
  * Event of a training step: means over the epoch so far, with the values of the metrics by their names.
@@ -18,10 +18,14 @@ export type StepEvent = Progress & {
  * Event of a finished epoch: the line of history.jsonl, with loss and metrics of the training and, with `val_`, of the test data.
  * @example
  * ```ts
- * if (event.type === 'epoch') console.log(event.epoch, event.val_loss, event.val_accuracy);
+ * if (event.type === 'epoch') console.log(event.epoch, event.val_loss, event.metrics.mae, event.val_mae);
  * ```
  */
-export type EpochEvent = EpochRecord & { readonly type: 'epoch' };
+export type EpochEvent = EpochRecord & {
+  readonly type: 'epoch';
+  /** Values of the metrics by name: `mae` of the training, `val_mae` of the test data. */
+  readonly metrics: Readonly<Record<string, number>>;
+};
 
 /**
  * Event of a run.
@@ -36,6 +40,14 @@ export type RunEvent = StepEvent | EpochEvent;
 export function stepEvent(progress: Progress): StepEvent {
   const { epoch, step, steps, loss, metrics, samplesPerSecond, workers } = progress;
   return { ...metrics, type: 'step', epoch, step, steps, loss, metrics, samplesPerSecond, workers };
+}
+
+/** Event of a finished epoch's record. */
+export function epochEvent(record: EpochRecord): EpochEvent {
+  const metrics = metricsOf(record);
+  delete metrics.loss;
+  delete metrics.val_loss;
+  return { ...record, type: 'epoch', metrics };
 }
 
 type Reader = (result: IteratorResult<RunEvent, undefined>) => void;

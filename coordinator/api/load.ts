@@ -5,8 +5,10 @@ import { parsePreprocessing } from '../../shared/data/preprocessing.ts';
 import { readModelFile } from '../model-file/model-file.ts';
 import { loadCustomCode, loadModel as loadSavedModel } from '../run/model-folder.ts';
 import { loadDataset as loadAnyDataset, userCacheDir } from '../data/load-dataset.ts';
+import { withDataOptionNames } from '../data/option-words.ts';
+import type { OptionName } from '../../shared/util/option-names.ts';
 import type { Reporter } from '../report/reporter.ts';
-import type { DataFiles } from '../task/task.ts';
+import { checkTaskData, type DataFiles } from '../task/task.ts';
 import { completeReporter } from './reporters.ts';
 import { thisPackage } from './this-package.ts';
 import { computingModel, exportModel } from './compute-model.ts';
@@ -41,18 +43,24 @@ const DEFAULT_SEED = 1337;
  * const run = train({ data: dataset });
  * ```
  */
-export function loadDataset(options: DatasetOptions = {}): Promise<Dataset> {
-  const { source, syntheticDigits, seed = DEFAULT_SEED, reporter, ...others } = options;
-  return loadAnyDataset({
-    ...others,
-    dataDir: source,
-    useSyntheticDigits: syntheticDigits,
-    seed,
-    report: completeReporter(reporter),
-    env: process.env,
-    cacheDir: userCacheDir(),
-    fetch: globalThis.fetch,
-  });
+export async function loadDataset(options: DatasetOptions = {}): Promise<Dataset> {
+  const { source, syntheticDigits, seed = DEFAULT_SEED, reporter, signal, ...others } = options;
+  checkTaskData({ source, ...others }, 'loadDataset');
+  // Without a task, the settings are those of this function.
+  const optionName: OptionName = (key) => key.replace(/^data\./, '');
+  return withDataOptionNames(optionName, completeReporter(reporter), (report) =>
+    loadAnyDataset({
+      ...others,
+      signal,
+      dataDir: source,
+      useSyntheticDigits: syntheticDigits,
+      seed,
+      report,
+      env: process.env,
+      cacheDir: userCacheDir(),
+      fetch: globalThis.fetch,
+    }),
+  );
 }
 
 /**

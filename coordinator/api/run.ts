@@ -1,6 +1,6 @@
 import type { TrainingListener } from '../report/reporter.ts';
 import { formatCoordinatorLink } from '../../shared/protocol/coordinator-link.ts';
-import { RunEvents, stepEvent, type RunEvent } from './events.ts';
+import { epochEvent, RunEvents, stepEvent, type RunEvent } from './events.ts';
 import type { TrainedModel } from './trained-model.ts';
 
 /**
@@ -56,7 +56,7 @@ export function startRun(
     stepFinished(report) {
       if (events.hasReaders) events.emit(stepEvent(report));
     },
-    epochFinished: (record) => events.emit({ ...record, type: 'epoch' }),
+    epochFinished: (record) => events.emit(epochEvent(record)),
   };
   const result: Promise<TrainedModel> = Promise.resolve()
     .then(() =>

@@ -29,6 +29,21 @@ export interface ExportOptions {
 }
 
 /**
+ * Options of {@link TrainedModel.predictRows}.
+ * @example
+ * ```ts
+ * const options: PredictRowsOptions = { onWarning: (line) => logger.warn(line) };
+ * ```
+ */
+export interface PredictRowsOptions {
+  /**
+   * Receives a line for each column that has a category which training lacked: it counts as none of the known ones.
+   * @default a warning of the process with the name GradcastWarning, which Node prints
+   */
+  readonly onWarning?: ((line: string) => void) | undefined;
+}
+
+/**
  * A model after a run. It computes in this process, with WebAssembly or with the engine that the run was given.
  * @example
  * ```ts
@@ -94,11 +109,16 @@ export interface TrainedModel {
    * Predicts rows of a table as they are: numbers are standardized and categories encoded as in training.
    * @param rows values by the names of their columns, with or without the target; null and NaN are missing values
    * @returns for each row the prediction of each target by its name, as `gradcast predict --json` prints it
+   * @typeParam Predictions type of one result, if it is known: numbers of a regression, `ClassPrediction` of classes
    * @throws DataError with a sentence if a column is missing, has other values, or the model was not trained on a table
    * @example
    * ```ts
-   * const [{ price }] = await model.predictRows([{ area: 120, city: 'Bonn' }]);
+   * const [house] = await model.predictRows<{ price: number }>([{ area: 120, city: 'Bonn' }]);
+   * console.log(house?.price.toFixed(0));
    * ```
    */
-  predictRows(rows: readonly Row[]): Promise<Record<string, OutputPrediction>[]>;
+  predictRows<Predictions extends object = Record<string, OutputPrediction>>(
+    rows: readonly Row[],
+    options?: PredictRowsOptions,
+  ): Promise<Predictions[]>;
 }

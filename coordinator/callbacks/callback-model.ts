@@ -6,7 +6,7 @@ import { makeFolder } from '../files/make-folder.ts';
 import { nameWeights } from '../model-file/weights-file.ts';
 import { compileConfigOf } from '../model/compile-export.ts';
 import type { Optimizer } from '../optimizer/optimizer.ts';
-import type { TestScores } from '../report/reporter.ts';
+import { scoresOf, type TestScores } from '../report/reporter.ts';
 import { modelToSave, saveModel, type TrainedBy } from '../run/model-folder.ts';
 import type { CallbackModel, Logs } from './callback.ts';
 
@@ -70,5 +70,5 @@ export function callbackModel(options: CallbackModelOptions): CallbackModel {
 /** Scores on the test data; null if there are none. */
 function testScoresOf(scores: Logs | undefined): TestScores | null {
   const { val_loss: loss } = scores ?? {};
-  return loss === undefined ? null : { ...scores, val_loss: loss };
+  return loss === undefined ? null : scoresOf({ ...scores, val_loss: loss });
 }

@@ -10,10 +10,12 @@ import { layoutOf } from '../../shared/model/layout.ts';
 import type { EpochRecord } from '../../shared/protocol/messages.ts';
 import { datasetDigest } from '../data/dataset-digest.ts';
 import { pickDataFlags, type DataFlags } from '../data/load-dataset.ts';
+import { renameDataOptions } from '../data/option-words.ts';
 import { withClassWeights, type ClassWeights } from '../data/class-weights.ts';
 import { describeDatasetProblems } from '../data/dataset-warnings.ts';
 import { transposeImages } from '../data/transpose.ts';
 import { completeSettings } from '../model/compile-config.ts';
+import { describeFarTargets } from '../model/far-targets.ts';
 import { checkSettings, defaultBatchSize, prepareJob, type PreparedJob } from '../model/model.ts';
 import type { OutputSettings } from '../model/output-settings.ts';
 import type { Reporter } from '../report/reporter.ts';
@@ -139,7 +141,7 @@ async function prepareNewRun(
   }
   let opened: Promise<Dataset> | null = null;
   const openData = (): Promise<Dataset> =>
-    (opened ??= openTaskData(data, { ...pickFileFlags(flags), seed }, report, signal));
+    (opened ??= openTaskData(data, { ...pickFileFlags(flags), seed, optionName }, report, signal));
   const file = await readTaskModel(model, weightsFile, openData);
   // Errors of options come before the data is loaded, which can take minutes.
   const { taken, problems, ...settings } = completeSettings(
@@ -150,7 +152,8 @@ async function prepareNewRun(
   checkSettings({ ...settings, custom });
   const stored = await openData();
   const isLimited = flags.limit !== undefined || isLimitedData(data);
-  for (const line of describeDatasetProblems(stored, isLimited)) report.warn(line);
+  for (const line of describeDatasetProblems(stored, isLimited))
+    report.warn(renameDataOptions(line, optionName));
   if (taken !== null) report.info(taken);
   const dataset = classWeights === undefined ? stored : withClassWeights(stored, classWeights);
   const prepared = await prepareJob(dataset, {
@@ -165,6 +168,9 @@ async function prepareNewRun(
     // An optimizer by another name has no use for it.
     optimizerState: flags.optimizer?.name === undefined ? file?.optimizerState : null,
   });
+  // A default model begins at the mean of its target, a model with weights where they are.
+  const startsAnew = file?.weights === null;
+  const farTargets = startsAnew ? await describeFarTargets(prepared.job, dataset.train) : [];
   const { optimizerStart } = prepared;
   if (optimizerStart !== null) report.info(optimizerStart.sentence);
   const optimizer = createOptimizer(prepared.job.optimizer, layoutOf(prepared.job.layout));
@@ -177,14 +183,15 @@ async function prepareNewRun(
   let folder: NewRunFolder | null = null;
   return {
     ...prepared,
-    notes: [...prepared.notes, ...problems],
+    notes: [...prepared.notes, ...problems, ...farTargets],
     dataDigest: datasetDigest(stored),
     custom,
     classWeights,
     weights,
     optimizer,
     checkpointEvery: flags.checkpointEvery ?? DEFAULT_CHECKPOINT_INTERVAL,
-    openFolder: out === undefined ? null : async () => (folder = await createRunFolder(out, earlier)),
+    openFolder:
+      out === undefined ? null : async () => (folder = await createRunFolder(out, earlier, optionName)),
     release: async () => folder?.release(),
   };
 }
@@ -226,20 +233,27 @@ async function resumeRun(
   signal: AbortSignal,
   lock: RunLock,
 ): Promise<Omit<PreparedRun, 'release'>> {
-  const { data, epochs, checkpointEvery } = flags;
+  const { data, epochs, checkpointEvery, optionName = keyName } = flags;
   const checkpoint = await loadCheckpoint(join(dir, 'checkpoints'), (line) => report.warn(line));
   const { position, tally, engineFingerprint, classWeights } = checkpoint;
   const job = { ...checkpoint.job, epochs: epochs ?? checkpoint.job.epochs };
-  if (position.epoch > job.epochs) throw new RunFinishedError(dir, job.epochs);
+  if (position.epoch > job.epochs) throw new RunFinishedError(dir, job.epochs, optionName);
   const { seed } = job;
   const custom = await reopenCustomCode(dir, job, flags);
   // Whether images are transposed is found out by the digest.
   const limit = job.data.trainSamples;
   const recorded = await readDataFlags(dir);
-  const flagsOfFiles = { ...recorded, ...pickFileFlags(flags), transpose: undefined, limit, seed };
+  const flagsOfFiles = {
+    ...recorded,
+    ...pickFileFlags(flags),
+    transpose: undefined,
+    limit,
+    seed,
+    optionName,
+  };
   const stored = await openTaskData(asResumed(data, limit), flagsOfFiles, report, signal);
-  const { dataset: unweighted, dataDigest } = matchCheckpointData(stored, checkpoint);
-  checkSameData(checkpoint, unweighted);
+  const { dataset: unweighted, dataDigest } = matchCheckpointData(stored, checkpoint, optionName);
+  checkSameData(checkpoint, unweighted, optionName);
   const dataset = classWeights === undefined ? unweighted : withClassWeights(unweighted, classWeights);
   // The run keeps its optimizer; this job is replaced by the checkpoint's.
   const prepared = await prepareJob(dataset, {
@@ -310,13 +324,14 @@ async function reopenCustomCode(
 function matchCheckpointData(
   stored: Dataset,
   { dataDigest: expected }: Checkpoint,
+  optionName: OptionName,
 ): { dataset: Dataset; dataDigest: string } {
   const dataDigest = datasetDigest(stored);
   if (expected === undefined || expected === dataDigest) return { dataset: stored, dataDigest };
   const transposed = transposeImages(stored);
   if (datasetDigest(transposed) === expected) return { dataset: transposed, dataDigest: expected };
   throw new Error(
-    `The run was started with other files than those now in ${stored.name}. Use --data with the same files.`,
+    `The run was started with other files than those now in ${stored.name}. Use ${optionName('data')} with the same files.`,
   );
 }
 
@@ -324,6 +339,7 @@ function matchCheckpointData(
 function checkSameData(
   { job: { data, inputs: expectedInputs }, dataDigest }: Checkpoint,
   { name, train, test, inputs }: Dataset,
+  optionName: OptionName,
 ): void {
   // Early versions put 'idx:' before the name of a folder.
   const expectedName = data.name.replace(/^idx:/, '');
@@ -331,7 +347,7 @@ function checkSameData(
   const expected = `${data.trainSamples} and ${data.testSamples} samples of ${describeShapes(expectedInputs)}`;
   if (found === expected && (dataDigest !== undefined || name === expectedName)) return;
   throw new Error(
-    `The run was started with other data (${expectedName}, ${expected}; this is ${name}, ${found}). Use --data with the same data.`,
+    `The run was started with other data (${expectedName}, ${expected}; this is ${name}, ${found}). Use ${optionName('data')} with the same data.`,
   );
 }
 

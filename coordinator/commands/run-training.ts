@@ -21,6 +21,7 @@ import { checkModel, warnOfShardStatistics } from '../model/check-model.ts';
 import {
   combineListeners,
   EVALUATING,
+  scoresOf,
   type Reporter,
   type TestScores,
   type TrainingListener,
@@ -262,7 +263,7 @@ async function trainAndSave(
       : new EpochSaver({
           folder: files.folder,
           saveModel: (record) =>
-            save({ weights: optimizer.averagedWeights, epochs: record.epoch, scores: record }),
+            save({ weights: optimizer.averagedWeights, epochs: record.epoch, scores: scoresOf(record) }),
           warn: (line) => report.warn(line),
         });
   const history = [...(prepared.history ?? [])];
@@ -311,7 +312,7 @@ async function trainAndSave(
   // The average has no values before the first step.
   const last = trained.steps > 0 ? optimizer.averagedWeights : optimizer.weights;
   const { weights, epoch } = final ?? { weights: last, epoch: trained.epochs };
-  let scores: TestScores | null = trained.last;
+  let scores = trained.last === null ? null : scoresOf(trained.last);
   if (final !== null || (isStopped && trained.steps > 0)) {
     // Workers were sent the step's own weights, or parts of them.
     if (weights !== optimizer.weights) stepRunner.rewind();
@@ -394,7 +395,8 @@ export interface StoppedRun {
 export async function saveStoppedRun(stopped: StoppedRun): Promise<TestScores | null> {
   const { trained, job, dataset, weights, penalty = 0, stepRunner, report, save } = stopped;
   const { steps, last } = trained;
-  const { measured = isAtEpochEnd(trained, dataset, job) ? last : null } = stopped;
+  const atEnd = last !== null && isAtEpochEnd(trained, dataset, job) ? scoresOf(last) : null;
+  const { measured = atEnd } = stopped;
   if (measured !== null) {
     await save(measured);
     return measured;

@@ -1,16 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
-import { hasWeights, readSamples, type Dataset } from '../../shared/data/dataset.ts';
-import {
-  convertTensor,
-  describeShapes,
-  type TensorSpec,
-  type TensorValues,
-  BYTE_SCALE,
-} from '../../shared/model/tensors.ts';
+import { hasWeights, type Dataset } from '../../shared/data/dataset.ts';
+import { describeShapes, type TensorSpec, BYTE_SCALE } from '../../shared/model/tensors.ts';
 import { datasetDigest } from '../data/dataset-digest.ts';
 import { makesMasks } from '../../shared/engine/layers/masks.ts';
 import { buildModel, type BuiltModel } from '../../shared/engine/model.ts';
-import { defaultModel, isDefaultCnn, isTokens, type Statistics } from '../../shared/model/default-models.ts';
+import { defaultModel, isDefaultCnn, isTokens } from '../../shared/model/default-models.ts';
 import { expandTopology, takesIntegers } from '../../shared/model/expand-topology.ts';
 import { fitInput, fitInputs, takesBytes } from '../../shared/model/fit-input.ts';
 import { withTfjsInitializers } from '../../shared/model/initializers.ts';
@@ -33,6 +27,7 @@ import { checkOutputSettings, metricLabels, type OutputSettings } from './output
 import { resolveOutputs, type ModelOutput } from './outputs.ts';
 import type { CustomBundle } from '../../shared/engine/custom-objects.ts';
 import { checkData } from './check-data.ts';
+import { sampleStatistics } from './statistics.ts';
 import { withCpuBackend } from './cpu-backend.ts';
 import { explainModelError, withLayerNames } from './model-errors.ts';
 import { didYouMean } from '../../shared/util/suggest.ts';
@@ -118,7 +113,9 @@ export const prepareJob = (dataset: Dataset, settings: JobSettings): Promise<Pre
 
 async function buildJob(dataset: Dataset, settings: JobSettings): Promise<PreparedJob> {
   const { batchSize, epochs, seed, microShard, custom } = settings;
-  const extracted = extractTensorRules(await fitModel(dataset, settings.topology, custom?.code.layers));
+  const extracted = extractTensorRules(
+    await fitModel(dataset, settings.topology, custom?.code.layers, settings.optionName),
+  );
   const { topology: fitted, outputs } = moveSoftmaxLast(extracted.topology);
   // Workers rewrite the topology like this. An error is thrown here, before a worker joins.
   withKeyedDropout(fitted);
@@ -236,38 +233,35 @@ async function buildInitialModel(topology: Topology, custom: CustomBundle | unde
 const MIN_DEFAULT_SIDE = 6;
 
 /** @throws Error if the images are too small for the default model */
-function checkDefaultFits([height = 0, width = 0]: readonly number[], name: string): void {
+function checkDefaultFits(
+  [height = 0, width = 0]: readonly number[],
+  name: string,
+  optionName: OptionName,
+): void {
   if (height >= MIN_DEFAULT_SIDE && width >= MIN_DEFAULT_SIDE) return;
   const side = Math.sqrt(height * width);
   const square =
     Number.isInteger(side) && side >= MIN_DEFAULT_SIDE ? `, or write the images as ${side} x ${side}` : '';
   throw new Error(
     `The default model takes images of at least ${MIN_DEFAULT_SIDE} x ${MIN_DEFAULT_SIDE}, but those of ${name} are ${height} x ${width}. ` +
-      `Use --model with a model for that shape${square}.`,
+      `Use ${optionName('model')} with a model for that shape${square}.`,
   );
 }
 
-/** Samples whose values give the statistics of a default model. */
-const MAX_MEASURED = 10_000;
-
 /** The default model for a data set. @throws Error with a sentence if there is none */
-async function makeDefaultModel(dataset: Dataset): Promise<Topology> {
+async function makeDefaultModel(dataset: Dataset, optionName: OptionName): Promise<Topology> {
   const { name, inputs, targets, train, preprocessing } = dataset;
   const [input, ...others] = inputs;
   if (input === undefined || others.length > 0) {
     throw new Error(
-      `${name} has ${inputs.length} inputs, for which there is no default model. Use --model with one.`,
+      `${name} has ${inputs.length} inputs, for which there is no default model. Use ${optionName('model')} with one.`,
     );
   }
-  if (input.shape.length === 3) checkDefaultFits(input.shape, name);
+  if (input.shape.length === 3) checkDefaultFits(input.shape, name, optionName);
   if (isDefaultCnn({ input, targets })) {
     return defaultModel({ input, targets, inputStatistics: null, targetStatistics: [null] });
   }
-  const count = Math.min(train.count, MAX_MEASURED);
-  const numbers = Uint32Array.from({ length: count }, (_, i) => Math.floor((i * train.count) / count));
-  const shard = await readSamples(train, numbers);
-  const measure = (spec: TensorSpec, values: TensorValues | undefined): Statistics | null =>
-    spec.classes === undefined && values !== undefined ? measureStatistics(spec, values, count) : null;
+  const { measure, shard } = await sampleStatistics(train);
   return defaultModel({
     input,
     targets,
@@ -275,20 +269,6 @@ async function makeDefaultModel(dataset: Dataset): Promise<Topology> {
     inputStatistics: preprocessing?.kind === 'table' ? null : measure(input, shard.inputs[0]),
     targetStatistics: targets.map((target, i) => measure(target, shard.targets[i])),
   });
-}
-
-/** Mean and standard deviation of each value of a sample; the deviation of a constant is 1. */
-function measureStatistics(spec: TensorSpec, stored: TensorValues, count: number): Statistics {
-  const values = new Float32Array(stored.length);
-  convertTensor(spec, stored, values);
-  const size = stored.length / count;
-  const mean = new Array<number>(size).fill(0);
-  const squares = new Array<number>(size).fill(0);
-  for (const [i, value] of values.entries()) mean[i % size] = (mean[i % size] as number) + value / count;
-  for (const [i, value] of values.entries()) {
-    squares[i % size] = (squares[i % size] as number) + (value - (mean[i % size] as number)) ** 2 / count;
-  }
-  return { mean, std: squares.map((square) => (square > 1e-12 ? Math.sqrt(square) : 1)) };
 }
 
 /** Steps of an epoch of a default model, if there are enough samples: with fewer, it learns little in the usual number of epochs. */
@@ -326,10 +306,11 @@ async function fitModel(
   dataset: Dataset,
   topology: Topology | undefined,
   custom: readonly string[] | undefined,
+  optionName: OptionName = keyName,
 ): Promise<Topology> {
   const { name } = dataset;
   const sampleShape = dataset.inputs[0]?.shape ?? [];
-  if (topology === undefined) return makeDefaultModel(dataset);
+  if (topology === undefined) return makeDefaultModel(dataset, optionName);
   const expanded = expandTopology(topology, custom);
   const fitted =
     dataset.inputs.length === 1 ? fitInput(expanded, sampleShape) : fitInputs(expanded, dataset.inputs);

@@ -27,8 +27,28 @@ export interface WorkerShare {
 /** Loss of a model on the test data and, by name, its metrics: `val_accuracy`. */
 export interface TestScores {
   readonly val_loss: number;
-  readonly [metric: string]: unknown;
+  readonly [metric: string]: number;
 }
+
+/** The scores among values by name: what has `val_` before it. */
+export const scoresOf = (values: {
+  readonly val_loss: number;
+  readonly [name: string]: unknown;
+}): TestScores => ({
+  ...numbersIn(values, (name) => name.startsWith('val_')),
+  val_loss: values.val_loss,
+});
+
+/** Numbers among values by name. */
+const numbersIn = (
+  values: Readonly<Record<string, unknown>>,
+  isWanted: (name: string) => boolean,
+): Record<string, number> =>
+  Object.fromEntries(
+    Object.entries(values).filter(
+      (entry): entry is [string, number] => typeof entry[1] === 'number' && isWanted(entry[0]),
+    ),
+  );
 
 /** Event of a finished training step. */
 export interface StepReport extends Progress {
@@ -115,9 +135,7 @@ const OTHER_FIELDS: ReadonlySet<string> = new Set(['epoch', 'seconds', 'samples_
 
 /** Loss and metrics of a record, those of the training first. */
 export function metricsOf(record: EpochRecord): Record<string, number> {
-  const entries = Object.entries(record).filter(
-    (entry): entry is [string, number] => typeof entry[1] === 'number' && !OTHER_FIELDS.has(entry[0]),
-  );
+  const entries = Object.entries(numbersIn(record, (name) => !OTHER_FIELDS.has(name)));
   const isTest = ([name]: readonly [string, number]): boolean => name.startsWith('val_');
   return Object.fromEntries([...entries.filter((entry) => !isTest(entry)), ...entries.filter(isTest)]);
 }

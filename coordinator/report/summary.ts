@@ -50,7 +50,6 @@ export function printSummary(
 ): void {
   if (measured !== null) {
     for (const [name, value] of Object.entries(measured)) {
-      if (typeof value !== 'number' || !name.startsWith('val_')) continue;
       report.info(`Test ${name.slice('val_'.length)}: ${formatMetric(value)}`, {
         event: 'score',
         [name]: value,

@@ -220,9 +220,7 @@ function describeMachines({ history, engines }: DescribedRun): string[] {
 }
 
 function describeFigures({ scores, history }: DescribedRun): string {
-  const measured = Object.entries(scores ?? {}).filter(
-    (entry): entry is [string, number] => typeof entry[1] === 'number' && entry[0].startsWith('val_'),
-  );
+  const measured = Object.entries(scores ?? {});
   const final =
     measured.length === 0
       ? 'The saved weights were not measured.'

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { customAlphabet } from 'nanoid';
 import * as v from 'valibot';
+import { flagName, type OptionName } from '../../shared/util/option-names.ts';
 import { errorMessage } from '../../shared/util/error-message.ts';
 import { epochRecord, type EpochRecord } from '../../shared/protocol/messages.ts';
 import { recordedDataOptions, type RecordedDataOptions } from '../data/recorded-options.ts';
@@ -62,19 +63,20 @@ export const defaultRunDir = (now: Date): string =>
 export async function createRunFolder(
   path: string,
   earlier: LockOptions | null = null,
+  optionName: OptionName = flagName,
 ): Promise<NewRunFolder> {
   const dir = resolve(path);
   await makeFolder(dir).catch((error: unknown) => {
-    throw new Error(`${errorMessage(error)} Choose another with --out.`, { cause: error });
+    throw new Error(`${errorMessage(error)} Choose another with ${optionName('out')}.`, { cause: error });
   });
   // 'wx' fails if the file exists, so that only one of two runs that start at the same time gets the folder.
   await writeFile(configPath(dir), '{}\n', { flag: 'wx' }).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
       if (earlier !== null) return;
-      throw new Error(`${dir} holds a run already. Choose another folder with --out.`);
+      throw new Error(`${dir} holds a run already. Choose another folder with ${optionName('out')}.`);
     }
     throw new Error(
-      `The folder ${dir} cannot be written: ${describeDiskError(error)}. Choose another with --out.`,
+      `The folder ${dir} cannot be written: ${describeDiskError(error)}. Choose another with ${optionName('out')}.`,
     );
   });
   const lock = await acquireRunLock(dir, earlier ?? {});

@@ -1,14 +1,20 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Dataset } from '../../shared/data/dataset.ts';
+import { keyName, type OptionName } from '../../shared/util/option-names.ts';
 import type { DataReporter } from '../data/data-reporter.ts';
 import { openDataset, pickDataFlags, type DataFlags } from '../data/load-dataset.ts';
 import type { MeasuredModel } from '../data/open-source.ts';
+import { withDataOptionNames } from '../data/option-words.ts';
 import { arrayDataset } from './arrays.ts';
 import type { DataFiles, TaskData } from './task.ts';
 
 /** Options of files besides those of the data itself, which take precedence. */
-export type FileFlags = Omit<DataFlags, 'data'> & MeasuredModel;
+export type FileFlags = Omit<DataFlags, 'data'> &
+  MeasuredModel & {
+    /** Names of options in lines and errors. @default their keys, such as data.target */
+    readonly optionName?: OptionName | undefined;
+  };
 
 /**
  * Opens the data of a task.
@@ -17,13 +23,15 @@ export type FileFlags = Omit<DataFlags, 'data'> & MeasuredModel;
  */
 export async function openTaskData(
   data: TaskData | undefined,
-  flags: FileFlags,
+  { optionName = keyName, ...flags }: FileFlags,
   report: DataReporter,
   signal?: AbortSignal,
 ): Promise<Dataset> {
   if (typeof data === 'object' && 'train' in data) return data;
   if (typeof data === 'object' && 'x' in data) return arrayDataset(data, flags.seed);
-  return openDataset({ ...flags, ...dataFlagsOf(data) }, report, signal);
+  return withDataOptionNames(optionName, report, (named) =>
+    openDataset({ ...flags, ...dataFlagsOf(data) }, named, signal),
+  );
 }
 
 /** Options of files by the names of the command line. */

@@ -5,7 +5,8 @@ import { isRecord } from '../../shared/model/keras-layer.ts';
 import { withCpuBackend } from '../model/cpu-backend.ts';
 import { modelFromJson, readModelFile, type ModelFile } from '../model-file/model-file.ts';
 import type { NamedWeights } from '../model-file/weights-file.ts';
-import type { ModelFunction, TaskModel } from './task.ts';
+import { measureTargets } from '../model/statistics.ts';
+import type { ModelDataset, ModelFunction, TargetSpec, TaskModel } from './task.ts';
 import type { LayersModel, TensorFlow } from './tensorflow.ts';
 
 /**
@@ -52,12 +53,25 @@ function recordAssignments(): () => void {
   return () => Object.defineProperty(prototype, 'assign', original);
 }
 
+/** @throws Error with a sentence if the data set has no input or no target */
+async function withTargetStatistics(dataset: Dataset): Promise<ModelDataset> {
+  const [input, ...inputs] = dataset.inputs;
+  const measured = await measureTargets(dataset.targets, dataset.train);
+  const [target, ...targets] = dataset.targets.map((spec, i): TargetSpec => ({
+    ...spec,
+    ...(measured[i] ?? { mean: 0, std: 1 }),
+  }));
+  if (input === undefined || target === undefined)
+    throw new Error(`${dataset.name} needs at least one input and one target.`);
+  return { ...dataset, inputs: [input, ...inputs], targets: [target, ...targets] };
+}
+
 async function callFunction(create: ModelFunction, dataset: Dataset): Promise<ModelFile> {
   // Functions of several runs may be in progress at a time.
   if (assigned.functions++ === 0) assigned.stop = recordAssignments();
   let created: LayersModel | Topology;
   try {
-    created = await create(tf as unknown as TensorFlow, dataset);
+    created = await create(tf as unknown as TensorFlow, await withTargetStatistics(dataset));
   } finally {
     if (--assigned.functions === 0) assigned.stop();
   }

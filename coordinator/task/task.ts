@@ -1,8 +1,10 @@
 import * as v from 'valibot';
 import type { Dataset } from '../../shared/data/dataset.ts';
 import type { Topology } from '../../shared/model/job.ts';
+import type { TensorSpec } from '../../shared/model/tensors.ts';
 import type { OptimizerName } from '../../shared/model/optimizer-settings.ts';
 import type { Callback } from '../callbacks/callback.ts';
+import { recordedDataOptions } from '../data/recorded-options.ts';
 import type { ClassWeights } from '../data/class-weights.ts';
 import type { DataOptions } from '../data/data-options.ts';
 import type { OutputSettings } from '../model/output-settings.ts';
@@ -22,6 +24,39 @@ import { didYouMean, namesIn } from '../../shared/util/suggest.ts';
 export type TaskModel = string | Topology | LayersModel | ModelFunction;
 
 /**
+ * A target of the data, and how large its values are.
+ * @example
+ * ```ts
+ * const model: ModelFunction = (tf, { inputs, targets: [price] }) =>
+ *   tf.sequential({
+ *     layers: [
+ *       tf.layers.dense({ inputShape: inputs[0].shape, units: 1 }),
+ *       tf.layers.rescaling({ scale: price.std, offset: price.mean }),
+ *     ],
+ *   });
+ * ```
+ */
+export interface TargetSpec extends TensorSpec {
+  /** Mean of all its values in the training part, measured on 10,000 samples at most; 0 for classes. */
+  readonly mean: number;
+  /** Standard deviation of these values; 1 for classes. */
+  readonly std: number;
+}
+
+/**
+ * The data set that a function makes a model for.
+ * @example
+ * ```ts
+ * const model: ModelFunction = (tf, { inputs, targets }: ModelDataset) =>
+ *   tf.sequential({ layers: [tf.layers.dense({ inputShape: inputs[0].shape, units: targets[0].classes ?? 1 })] });
+ * ```
+ */
+export interface ModelDataset extends Dataset {
+  readonly inputs: readonly [TensorSpec, ...TensorSpec[]];
+  readonly targets: readonly [TargetSpec, ...TargetSpec[]];
+}
+
+/**
  * Function that makes a model for a data set with the TensorFlow.js of gradcast. It is called once, in the coordinator.
  * @example
  * ```ts
@@ -30,7 +65,7 @@ export type TaskModel = string | Topology | LayersModel | ModelFunction;
  */
 export type ModelFunction = (
   tf: TensorFlow,
-  dataset: Dataset,
+  dataset: ModelDataset,
 ) => LayersModel | Topology | Promise<LayersModel | Topology>;
 
 /**
@@ -179,7 +214,32 @@ export function checkTask(value: unknown, source = 'The task'): Task {
       `${source} is no object with settings such as model, data and epochs. Use defineTask({ ... }).`,
     );
   checkSettings(value, taskFields, source);
+  checkTaskData((value as Task).data, `${source}: data`);
   return value;
+}
+
+const { testData: test, ...ofFiles } = recordedDataOptions.entries;
+/** Settings of data in files. */
+const fileFields = { source: v.optional(v.string()), test, limit: v.optional(v.number()), ...ofFiles };
+
+const values = v.custom<unknown>((value) => typeof value === 'object' && value !== null, 'Expected numbers');
+/** Settings of samples in memory. */
+const arrayFields = {
+  x: values,
+  y: values,
+  xTest: v.optional(values),
+  yTest: v.optional(values),
+  sampleWeights: v.optional(values),
+  name: v.optional(v.string()),
+};
+
+/**
+ * @internal Checks the settings of data; a data set is taken as it is.
+ * @throws TypeError with a sentence that names a setting that there is not, or that has another type
+ */
+export function checkTaskData(data: TaskData | undefined, source: string): void {
+  if (typeof data !== 'object' || 'train' in data) return;
+  checkSettings(data, 'x' in data ? arrayFields : fileFields, source);
 }
 
 /**

@@ -21,14 +21,37 @@ export interface Layer {
   apply(inputs: SymbolicTensor | SymbolicTensor[]): SymbolicTensor | SymbolicTensor[];
 }
 
-/** Names of the functions that make layers. */
+/** Names of the functions that make layers: those of TensorFlow.js whose layers gradcast trains. */
 type LayerName =
-  | ('dense' | 'activation' | 'flatten' | 'reshape' | 'permute' | 'repeatVector' | 'dropout' | 'masking')
-  | ('conv1d' | 'conv2d' | 'conv2dTranspose' | 'separableConv2d' | 'depthwiseConv2d' | 'conv3d')
-  | ('maxPooling1d' | 'maxPooling2d' | 'averagePooling1d' | 'averagePooling2d')
-  | ('globalMaxPooling1d' | 'globalMaxPooling2d' | 'globalAveragePooling1d' | 'globalAveragePooling2d')
+  | (
+      | 'inputLayer'
+      | 'dense'
+      | 'activation'
+      | 'flatten'
+      | 'reshape'
+      | 'permute'
+      | 'repeatVector'
+      | 'dropout'
+      | 'masking'
+    )
+  | (
+      | 'conv1d'
+      | 'conv2d'
+      | 'conv2dTranspose'
+      | 'separableConv2d'
+      | 'depthwiseConv2d'
+      | 'conv3d'
+      | 'conv3dTranspose'
+    )
+  | ('maxPooling1d' | 'maxPooling2d' | 'maxPooling3d' | 'maxPool1d' | 'maxPool2d')
+  | ('averagePooling1d' | 'averagePooling2d' | 'averagePooling3d')
+  | ('avgPooling1d' | 'avgPooling2d' | 'avgPooling3d' | 'avgPool1d' | 'avgPool2d' | 'avgPool3d')
+  | ('globalMaxPooling1d' | 'globalMaxPooling2d' | 'globalMaxPool1d' | 'globalMaxPool2d')
+  | ('globalAveragePooling1d' | 'globalAveragePooling2d')
   | ('zeroPadding2d' | 'upSampling2d' | 'cropping2D' | 'batchNormalization' | 'layerNormalization')
-  | ('embedding' | 'simpleRNN' | 'gru' | 'lstm' | 'bidirectional' | 'timeDistributed' | 'convLstm2d')
+  | ('rescaling' | 'resizing' | 'centerCrop' | 'categoryEncoding')
+  | ('embedding' | 'simpleRNN' | 'gru' | 'lstm' | 'rnn' | 'bidirectional' | 'timeDistributed' | 'convLstm2d')
+  | ('simpleRNNCell' | 'gruCell' | 'lstmCell' | 'stackedRNNCells')
   | ('add' | 'multiply' | 'average' | 'maximum' | 'minimum' | 'concatenate' | 'dot')
   | ('elu' | 'leakyReLU' | 'prelu' | 'reLU' | 'softmax' | 'thresholdedReLU')
   | ('gaussianNoise' | 'gaussianDropout' | 'alphaDropout');

@@ -1,3 +1,4 @@
+import { flagName, type OptionName } from '../../shared/util/option-names.ts';
 import type { Task } from '../../shared/protocol/messages.ts';
 
 /** No worker computes a finite gradient, or loss. */
@@ -23,9 +24,9 @@ export class RunAborted extends Error {}
 
 /** The run to resume has no step left. */
 export class RunFinishedError extends Error {
-  constructor(dir: string, epochs: number) {
+  constructor(dir: string, epochs: number, optionName: OptionName = flagName) {
     super(
-      `The run in ${dir} is finished (${epochs} of ${epochs} epochs), and its model is in its folder model. To train it longer, use --epochs ${2 * epochs}.`,
+      `The run in ${dir} is finished (${epochs} of ${epochs} epochs), and its model is in its folder model. To train it longer, use ${optionName('epochs')} ${2 * epochs}.`,
     );
     this.name = 'RunFinishedError';
   }

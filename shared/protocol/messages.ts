@@ -465,7 +465,7 @@ const recordFields = {
 /** A line of history.jsonl: these fields and, by name, the metrics: `accuracy` of the training, `val_accuracy` of the test. */
 export interface EpochRecord extends RecordFields {
   readonly accuracy?: number;
-  readonly val_accuracy?: number;
+  readonly [score: `val_${string}`]: number;
   readonly [metric: string]: unknown;
 }
 /** @internal */

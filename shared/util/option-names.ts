@@ -11,6 +11,8 @@ export const kebabCase = (name: string): string =>
 /** Flags that are not named like their keys. */
 const FLAGS: Readonly<Record<string, string>> = {
   name: '--optimizer',
+  'data.source': '--data',
+  'data.test': '--test-data',
   'schedule.name': '--schedule',
   'ema.momentum': '--ema',
   'ema.overwriteSteps': '--ema-overwrite',

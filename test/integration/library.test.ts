@@ -6,6 +6,7 @@ import * as tf from '@tensorflow/tfjs';
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import {
   createCoordinator,
+  earlyStopping,
   train,
   type Codec,
   type Engine,
@@ -113,7 +114,9 @@ describe('train() with an engine of its own', () => {
     expect(run.url).toBe(null);
     expect(run.steps).toBe(8);
     expect(model).toMatchObject({ steps: 8, isStopped: false, folder: null, canResume: false });
-    expect(model.scores).toMatchObject({ val_loss: model.history[1]!.val_loss });
+    const { val_loss, val_accuracy } = model.history[1]!;
+    expect(model.scores).toEqual({ val_loss, val_accuracy });
+    expect(epochs.at(-1)?.metrics).toEqual({ accuracy: model.history[1]!.accuracy, val_accuracy });
   });
 
   test('predicts and evaluates as the run did, and saves what tf.loadLayersModel predicts the same with', async () => {
@@ -297,7 +300,8 @@ describe('the end of a run', () => {
     expect(model.isStopped).toBe(true);
     expect(model.steps).toBeGreaterThanOrEqual(2);
     expect(model.steps).toBeLessThan(4_000);
-    expect(model.scores).toMatchObject({ val_loss: 1 });
+    expect(Object.keys(model.scores!).sort()).toEqual(['val_accuracy', 'val_loss']);
+    expect(model.scores!.val_loss).toBe(1);
   });
 
   test('a run that is stopped before its first step rejects with an AbortError', async () => {
@@ -362,7 +366,11 @@ describe('the end of a run', () => {
       token: 'none',
     });
     const resume = { engine: honest(), resume: out };
-    await expect(train(task, resume)).rejects.toMatchObject({ name: 'RunFinishedError' });
+    await expect(train(task, resume)).rejects.toMatchObject({
+      name: 'RunFinishedError',
+      message: expect.stringMatching(/use epochs 4\.$/) as string,
+    });
+    await expect(train(task, { engine: honest(), out })).rejects.toThrow('Choose another folder with out.');
     await expect(train({ ...task, batchSize: 8, epochs: 3 }, resume)).rejects.toThrow(
       'Leave out batchSize 8 (the run has 16).',
     );
@@ -373,6 +381,13 @@ describe('the end of a run', () => {
     expect(again.history.map(({ epoch }) => epoch)).toEqual([1, 2, 3]);
     expect(again.steps).toBe(12);
   });
+});
+
+test('the scores of a run that early stopping ends are scores alone', async () => {
+  const callbacks = [earlyStopping({ patience: 1, minDelta: 100 })];
+  const model = await train({ ...task, epochs: 9, callbacks }, { engine: honest() });
+  expect(model.history).toHaveLength(2);
+  expect(Object.keys(model.scores!).sort()).toEqual(['val_accuracy', 'val_loss']);
 });
 
 describe('a coordinator', () => {

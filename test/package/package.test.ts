@@ -137,6 +137,24 @@ const nested: unknown[] = await model.predict([[0, 1]]);
 const version: 2 = PROTOCOL_VERSION;
 const { message } = parseFromCoordinator(new Uint8Array(4));
 if (message.type === 'welcome') console.log(message.job.epochs, accuracy, version, flat, nested, await ended);
+const houses = await train({
+  data: { source: 'houses.csv', target: 'price' },
+  model: (tf, { inputs, targets: [price] }) =>
+    tf.sequential({
+      layers: [
+        tf.layers.dense({ inputShape: inputs[0].shape, units: 1 }),
+        tf.layers.rescaling({ scale: price.std, offset: price.mean }),
+      ],
+    }),
+});
+for await (const event of train({ data: 'houses.csv' })) {
+  const values: (number | undefined)[] = [event.metrics.mae, event.type === 'epoch' ? event.val_mae : event.loss];
+  console.log(values.map((value) => value?.toFixed(0)));
+}
+const [house] = await houses.predictRows<{ price: number }>([{ area: 120 }], { onWarning: undefined });
+console.log(house?.price.toFixed(0), houses.scores?.val_mae?.toFixed(0), houses.history[0]?.val_mae?.toFixed(0));
+void runWorker({ link: 'lab:2718', token: process.env.TOKEN, name: undefined, engine: undefined, onProblem: undefined });
+contribute('', { token: undefined, name: undefined, share: undefined, onStatus: undefined });
 // @ts-expect-error There is no such codec.
 train(task, { codec: 'int3' });
 // @ts-expect-error There is no such setting.
@@ -151,7 +169,13 @@ defineTask({ epoch: 2 });
 earlyStopping({ patients: 2 });
 `,
     );
-    const options = ['--noEmit', '--strict', '--target', 'es2023', '--types', 'node'];
+    const options = [
+      ...['--noEmit', '--strict', '--noUncheckedIndexedAccess', '--exactOptionalPropertyTypes'],
+      '--target',
+      'es2023',
+      '--types',
+      'node',
+    ];
     for (const module of [['nodenext'], ['esnext', '--moduleResolution', 'bundler']])
       runProgram(
         [process.execPath, compilerFile(), ...options, '--module', ...module, 'program.ts'],

@@ -9,7 +9,7 @@ import { WebSocketServer } from 'ws';
 import { selfSignedCertificate } from '../../coordinator/server/tls.ts';
 import type { Connect } from '../../shared/protocol/transport.ts';
 import { RefusedError, runWorker } from '../../shared/worker/connection-loop.ts';
-import { connectPinned, connectWebSocket } from '../../worker-node/connect-websocket.ts';
+import { adviseOnPath, connectPinned, connectWebSocket } from '../../worker-node/connect-websocket.ts';
 import { runWorker as runLibraryWorker } from '../../worker-node/index.ts';
 import { stubEngine } from '../support/stub-engine.ts';
 import { manualClock } from '../support/manual-clock.ts';
@@ -114,7 +114,9 @@ test('a host with several addresses is resolved anew each time, and each connect
     );
   });
   const url = `ws://workers.example:${port}`;
-  await expect(opened(connect, url)).rejects.toThrow('Unexpected server response: 404');
+  await expect(opened(connect, url)).rejects.toThrow(
+    'it answers 404: a web server without a coordinator at this path',
+  );
   await opened(connect, url);
   await expect(opened(connect, url)).rejects.toThrow('404');
   expect(lookups).toBe(3);
@@ -125,4 +127,41 @@ test('a host with several addresses is resolved anew each time, and each connect
   );
   server.close();
   other.close();
+});
+
+test('a worker at a web server without a coordinator retries, and says once which path may be missing', async () => {
+  const other = createHttpServer((_, response) => response.writeHead(404).end());
+  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+  const { port } = other.address() as AddressInfo;
+  const leave = new AbortController();
+  const problems: string[] = [];
+  const reasons: string[] = [];
+  const end = await runLibraryWorker({
+    link: `127.0.0.1:${port}/#s3cret`,
+    engine: stubEngine({ perSampleMs: 0, tamper: (value) => value }, 'ann'),
+    signal: leave.signal,
+    token: undefined,
+    onProblem: (line) => problems.push(line),
+    onEvent(event) {
+      if (event.type !== 'waiting') return;
+      reasons.push(event.reason);
+      if (reasons.length === 2) leave.abort();
+    },
+  });
+  expect(end).toBe('left');
+  expect(reasons).toEqual(Array(2).fill('it answers 404: a web server without a coordinator at this path'));
+  expect(problems).toEqual([
+    `http://127.0.0.1:${port}/ answers 404: a web server without a coordinator at this path. If the coordinator is below a path of a ` +
+      `server, add the path, as in http://127.0.0.1:${port}/train/.`,
+  ]);
+  other.close();
+});
+
+test.each([
+  ['http://lab:3111/', 'connect ECONNREFUSED', null],
+  ['http://lab:3111/', 'Unexpected server response: 503', null],
+  ['https://lab/other/', 'it answers 200: a web server without a coordinator at this path', /^https:\/\/lab\/other\/ answers 200: .* as in https:\/\/lab\/train\/\.$/], // prettier-ignore
+])('advice for %s, %s', (url, reason, advice) => {
+  if (advice === null) expect(adviseOnPath(url, reason)).toBe(null);
+  else expect(adviseOnPath(url, reason)).toMatch(advice);
 });

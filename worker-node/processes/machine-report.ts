@@ -110,9 +110,10 @@ export class MachineReport {
     this.#recentSamples += samples;
   }
 
-  #onWaiting(worker: string, { reason, waitMs, ...waiting }: Message<'waiting'>): void {
+  #onWaiting(worker: string, { reason, waitMs, advice, ...waiting }: Message<'waiting'>): void {
     const { name, note } = this.#options;
     const { url = this.#options.url } = waiting;
+    if (advice !== undefined) this.#reportOnce('note', advice, { event: 'noCoordinator', url });
     this.#isJoined = false;
     this.#stopTimer();
     const retries = (this.#retries.get(worker) ?? 0) + 1;

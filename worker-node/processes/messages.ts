@@ -22,6 +22,8 @@ const messageSchema = v.variant('type', [
     reason: line,
     waitMs: v.pipe(v.number(), v.minValue(0)),
     url: v.optional(line),
+    /** Sentences about what to do, which are the same for all attempts at this address. */
+    advice: v.optional(line),
   }),
   /** The worker is on standby, or takes part again. */
   v.object({ type: v.literal('standby'), onStandby: v.boolean(), reason: line }),

@@ -168,8 +168,14 @@ describe('predictions of a table', () => {
       'rows has no column height. It has width, region.',
     );
     await expect(model.predictRows([{ width: 'wide', height: 1, region: 'north' }])).rejects.toThrow(
-      'rows: row 0 of the column width has "wide" among numbers. Correct it.',
+      'rows[0].width is "wide", where training had numbers.',
     );
+    await expect(
+      model.predictRows([
+        { width: ' 1.5 ', height: 'NA', region: 'north' },
+        { width: 1, height: true, region: 'north' },
+      ]),
+    ).rejects.toThrow('rows[1].height is true, where training had numbers.');
   });
 
   it('have class names, one line a row, and fill columns of a CSV file', async () => {

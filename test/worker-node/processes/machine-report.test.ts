@@ -57,6 +57,15 @@ describe('the terminal of a worker', () => {
     expect(lines).toEqual(['lab-1: standby. Why.', 'lab-1: active again. Why.']);
   });
 
+  it('says once what to do where a web server has no coordinator', () => {
+    const { lines, all } = machine();
+    const advice = 'http://box/ answers 404: a web server without a coordinator at this path.';
+    all({ ...waiting(1_000), advice } as WorkerProcessMessage);
+    all({ ...waiting(2_000), advice } as WorkerProcessMessage);
+    expect(lines.filter((line) => line.includes('answers'))).toEqual([`! lab: ${advice}`]);
+    expect(lines).toHaveLength(3);
+  });
+
   it('has the event and its values as fields, for a log as JSON', async () => {
     const fields: unknown[] = [];
     const clock = manualClock();
