@@ -142,9 +142,10 @@ export const readPredictions = (
   outputs: readonly Float32Array[],
   sample: number,
 ): Prediction[] =>
-  readers.map(({ size, read }, i) =>
-    read((outputs[i] as Float32Array).subarray(sample * size, (sample + 1) * size)),
-  );
+  readers.map((reader, i) => {
+    const from = sample * reader.size;
+    return reader.read((outputs[i] as Float32Array).subarray(from, from + reader.size));
+  });
 
 function predictionJson(
   { classNames, valueNames, size }: OutputReader,

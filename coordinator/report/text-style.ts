@@ -39,7 +39,7 @@ export const widthOf = (text: string): number => stringWidth(text);
 /** Beginning of a text that takes at most a number of columns. @param text without escape sequences */
 export function truncate(text: string, columns: number): string {
   if (widthOf(text) <= columns) return text;
-  const characters = [...text];
+  const characters = Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment);
   while (characters.length > 0 && widthOf(characters.join('')) > columns) characters.pop();
   return characters.join('');
 }

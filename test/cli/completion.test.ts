@@ -134,8 +134,8 @@ describe('the words that complete a command line', () => {
       ['predict', 'runs/2026-02'],
       [RUNS[0], ':4'],
     ],
-    [['predict', RUNS[0]!, ''], [':0']],
-    [['predict', RUNS[0]!, 'a.png', 'b.png', ''], [':0']],
+    [['predict', RUNS[0], ''], [':0']],
+    [['predict', RUNS[0], 'a.png', 'b.png', ''], [':0']],
     [
       ['compare', 'x', 'runs/2026-01'],
       [RUNS[1], ':4'],
