@@ -16,7 +16,7 @@ import {
 } from './environment.ts';
 import { DrawingPad } from './drawing-pad.ts';
 import { bindRadioGroup, element, oncePerFrame } from './dom.ts';
-import { Invite, drawRun, drawTab, onMetricChoice } from './render.ts';
+import { Invite, drawRun, drawTab, measureColumn, onMetricChoice } from './render.ts';
 import { earlierRunsOf, loadRuns, saveRun } from './earlier-runs.ts';
 import { celebrate } from './celebrate.ts';
 import { Keep } from './keep.ts';
@@ -310,6 +310,7 @@ document.addEventListener('visibilitychange', () => {
   samplesPanel.update();
 });
 
+measureColumn();
 setInterval(showTab, REDRAW_INTERVAL_MS);
 setInterval(requestWeights, WEIGHTS_INTERVAL_MS);
 showTab();

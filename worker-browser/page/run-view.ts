@@ -45,6 +45,8 @@ export interface RunView {
   readonly accuracy: string;
   readonly valAccuracy: string;
   readonly speed: string;
+  /** What the model makes of drawings, or when it will. */
+  readonly drawingHint: string;
   readonly workersTitle: string;
   readonly slowestWorker: string;
   /** A way to make the run faster. */
@@ -67,9 +69,14 @@ export interface RunView {
   readonly metricRows: readonly MetricRow[];
 }
 
+const READS = 'The current model reads your drawing live, in this browser.';
+const READS_LATER = 'The model reads your drawing in this browser, from its first step on.';
+
 /** @param chosen metric that a person has chosen to see; null for the first one */
 export function createRunView(run: RunState, chosen: string | null = null): RunView {
-  const { progress, job, stepsPerEpoch, epochs, ownId, ownRow } = run;
+  const { progress, job, stepsPerEpoch, epochs, ownRow, link } = run;
+  // The tab has left the run that is over, and its row is still there.
+  const ownId = link.type === 'over' ? run.lastOwnId : run.ownId;
   const workers = progress?.workers ?? [];
   const workerCount = progress?.workerCount ?? workers.length;
   const own = workers.find(({ id }) => id === ownId);
@@ -82,17 +89,18 @@ export function createRunView(run: RunState, chosen: string | null = null): RunV
   return {
     headline: headlineText(run),
     summary: summaryText(run, workerCount),
-    link: run.link.type,
+    link: link.type,
     isKnown: job !== null,
     hasProgress: progress !== null,
     linkNote: linkNoteText(run),
     epoch: epochText(run),
-    eta: etaText(run),
+    eta: etaText(run, workerCount),
     epochProgress: progress === null ? 0 : Math.min(1, progress.step / stepsPerEpoch),
     loss,
     accuracy,
     valAccuracy: formatValue(metric, metricOf(epochs.at(-1), `val_${metric}`)),
-    speed: progress === null ? NO_VALUE : formatRate(progress.samplesPerSecond),
+    speed: progress === null || !hasStarted(run) ? NO_VALUE : formatRate(progress.samplesPerSecond),
+    drawingHint: hasStarted(run) ? READS : READS_LATER,
     workersTitle: progress === null ? 'Workers' : workerCountText(workerCount),
     slowestWorker: slowestWorkerText(slowest, ownId),
     advice: progress?.advice ?? '',
@@ -101,7 +109,7 @@ export function createRunView(run: RunState, chosen: string | null = null): RunV
     ownSpeed: own === undefined ? NO_VALUE : formatRate(own.samplesPerSecond),
     ownShare: own === undefined ? NO_VALUE : formatPercent(own.share),
     ownSamples: ownRow === null ? NO_VALUE : formatCount(ownRow.samples),
-    ownContribution: ownContributionText(own, workers, ownId === null ? 0 : hidden),
+    ownContribution: ownContributionText(own, workers, run.ownId === null ? 0 : hidden),
     lossLabel: plotLabel('Loss', loss, job !== null),
     accuracyLabel: plotLabel(metricTitle, accuracy, job !== null),
     metricTitle,
@@ -192,7 +200,14 @@ function epochText({ progress, job, stepsPerEpoch, epochs }: RunState): string {
   return `Epoch ${epoch} of ${job.epochs} · step ${formatCount(step)} of ${formatCount(stepsPerEpoch)}`;
 }
 
-function etaText({ progress, stepsPerEpoch, epochs, link }: RunState): string {
+/** Whether the run has made a step. */
+const hasStarted = ({ progress, curve, epochs }: RunState): boolean =>
+  epochs.length > 0 || curve.length > 0 || (progress !== null && progress.step > 0);
+
+function etaText(run: RunState, workerCount: number): string {
+  const { progress, stepsPerEpoch, epochs, link } = run;
+  if (link.type === 'live' && progress !== null && workerCount === 0)
+    return hasStarted(run) ? 'waiting for a worker' : 'The run begins with the first worker.';
   if (progress?.etaSeconds == null || link.type === 'over') return '';
   // The epoch is evaluated, so the next one is about to begin.
   if (epochs.some(({ epoch }) => epoch === progress.epoch)) return '';
