@@ -10,7 +10,7 @@ import {
   formatRate,
 } from './format.ts';
 import { shownMetric } from './curves.ts';
-import type { RunState } from './run-state.ts';
+import { hasStarted, shownOwnId, type RunState } from './run-state.ts';
 import type { WorkersOfRun } from './arrange-workers.ts';
 import { NO_VALUE, findSlowest } from './worker-rows.ts';
 
@@ -75,8 +75,7 @@ const READS_LATER = 'The model reads your drawing in this browser, from its firs
 /** @param chosen metric that a person has chosen to see; null for the first one */
 export function createRunView(run: RunState, chosen: string | null = null): RunView {
   const { progress, job, stepsPerEpoch, epochs, ownRow, link } = run;
-  // The tab has left the run that is over, and its row is still there.
-  const ownId = link.type === 'over' ? run.lastOwnId : run.ownId;
+  const ownId = shownOwnId(run);
   const workers = progress?.workers ?? [];
   const workerCount = progress?.workerCount ?? workers.length;
   const own = workers.find(({ id }) => id === ownId);
@@ -199,10 +198,6 @@ function epochText({ progress, job, stepsPerEpoch, epochs }: RunState): string {
   const { epoch, step } = progress;
   return `Epoch ${epoch} of ${job.epochs} · step ${formatCount(step)} of ${formatCount(stepsPerEpoch)}`;
 }
-
-/** Whether the run has made a step. */
-const hasStarted = ({ progress, curve, epochs }: RunState): boolean =>
-  epochs.length > 0 || curve.length > 0 || (progress !== null && progress.step > 0);
 
 function etaText(run: RunState, workerCount: number): string {
   const { progress, stepsPerEpoch, epochs, link } = run;
