@@ -128,8 +128,8 @@ async function runWithEngine(
       threaded.collectGarbage();
       collectGarbage();
     },
-    waiting: (_line, wait) =>
-      onMessage({ ...wait, type: 'waiting', url: formatCoordinatorLink({ url: wait.url }) }),
+    waiting: (_line, { reason, waitMs, url }) =>
+      onMessage({ type: 'waiting', reason, waitMs, url: formatCoordinatorLink({ url }) }),
     note: (line) => note(`${name}: ${line}`),
   };
   try {

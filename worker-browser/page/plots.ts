@@ -15,6 +15,8 @@ import type { RunState } from './run-state.ts';
 /** Height in rem, as all lengths of the page. */
 const HEIGHT = 15;
 const FONT = 'system-ui, sans-serif';
+/** Points of a curve that are marked. */
+const MAX_MARKS = 40;
 /** Part of the run, its last, that the zoom button shows. */
 const ZOOMED_PART = 0.25;
 const ZOOM_IN = 'Zoom to the last quarter';
@@ -225,7 +227,7 @@ class Plot {
           width: pixelsOfRem(0.125),
           dash: [6, 4],
           spanGaps: true,
-          points: { show: true, size: pixelsOfRem(0.4375), fill: color('--validation') },
+          points: { show: hasFewPoints, size: pixelsOfRem(0.4375), fill: color('--validation') },
         },
         ...Array.from({ length: MAX_EARLIER }, () => ({
           stroke: color('--earlier'),
@@ -248,6 +250,12 @@ class Plot {
       },
     };
   }
+}
+
+/** Whether the points of a curve can be told apart, and so may be marked. */
+function hasFewPoints(plot: uPlot, series: number, from: number, to: number): boolean {
+  const values = plot.data[series]?.slice(from, to + 1) ?? [];
+  return values.filter((value) => value != null).length <= MAX_MARKS;
 }
 
 /** Values under the pointer, in words. */

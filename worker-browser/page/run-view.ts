@@ -113,7 +113,7 @@ export function createRunView(run: RunState, chosen: string | null = null): RunV
     accuracyLabel: plotLabel(metricTitle, accuracy, job !== null),
     metricTitle,
     metricCaption: metricTitle,
-    valMetricTitle: `Validation ${metricTitle.toLowerCase()}`,
+    valMetricTitle: `Validation ${nameOf(metric)}`,
     metricRows: metricRows(progress?.metrics ?? {}, epochs.at(-1), metric),
   };
 }
@@ -128,7 +128,7 @@ function summaryText({ progress, epochs, link }: RunState, workerCount: number):
     link.type === 'over' || progress.samplesPerSecond === 0
       ? ''
       : `${formatRate(progress.samplesPerSecond)} samples a second`,
-    value === NO_VALUE ? '' : `${value} validation ${titleOf(metric).toLowerCase()}`,
+    value === NO_VALUE ? '' : `${value} validation ${nameOf(metric)}`,
   ]
     .filter((part) => part !== '')
     .join(' · ');
@@ -182,9 +182,21 @@ const formatLoss = (value: number | null | undefined): string =>
   value == null ? NO_VALUE : value.toFixed(value < 0.1 ? 4 : 3);
 const formatValue = (metric: string, value: number | null | undefined): string =>
   value == null ? NO_VALUE : formatMetric(metric, value);
-/** A metric's name as a heading: `Accuracy`. */
-const titleOf = (metric: string): string =>
-  `${metric.charAt(0).toUpperCase()}${metric.slice(1)}`.replaceAll('_', ' ');
+/** Metrics whose names are abbreviations. */
+const ABBREVIATIONS: ReadonlySet<string> = new Set(['auc', 'mae', 'mape', 'mse', 'msle']);
+
+/** A metric's name within a sentence: `accuracy`, `MAE`. */
+const nameOf = (metric: string): string =>
+  metric
+    .split('_')
+    .map((word) => (ABBREVIATIONS.has(word) ? word.toUpperCase() : word))
+    .join(' ');
+
+/** The same as a heading: `Accuracy`. */
+const titleOf = (metric: string): string => {
+  const name = nameOf(metric);
+  return `${name.charAt(0).toUpperCase()}${name.slice(1)}`;
+};
 
 function plotLabel(name: string, value: string, isKnown: boolean): string {
   return isKnown && value !== NO_VALUE ? `${name} curve, now at ${value}` : `${name} curve, still empty`;
@@ -193,16 +205,18 @@ function plotLabel(name: string, value: string, isKnown: boolean): string {
 function epochText({ progress, job, stepsPerEpoch, epochs }: RunState): string {
   if (job === null) return 'Waiting for the run';
   if (progress === null || progress.epoch === 0) {
-    return epochs.length === 0 ? 'Not started yet' : `${epochs.length} of ${job.epochs} epochs done`;
+    return epochs.length === 0
+      ? 'Not started yet'
+      : `${formatCount(epochs.length)} of ${formatCount(job.epochs)} epochs done`;
   }
   const { epoch, step } = progress;
-  return `Epoch ${epoch} of ${job.epochs} · step ${formatCount(step)} of ${formatCount(stepsPerEpoch)}`;
+  return `Epoch ${formatCount(epoch)} of ${formatCount(job.epochs)} · step ${formatCount(step)} of ${formatCount(stepsPerEpoch)}`;
 }
 
 function etaText(run: RunState, workerCount: number): string {
   const { progress, stepsPerEpoch, epochs, link } = run;
-  if (link.type === 'live' && progress !== null && workerCount === 0)
-    return hasStarted(run) ? 'waiting for a worker' : 'The run begins with the first worker.';
+  if (link.type === 'live' && progress !== null && workerCount === 0 && !hasStarted(run))
+    return 'The run begins with the first worker.';
   if (progress?.etaSeconds == null || link.type === 'over') return '';
   // The epoch is evaluated, so the next one is about to begin.
   if (epochs.some(({ epoch }) => epoch === progress.epoch)) return '';
@@ -236,7 +250,7 @@ function endText(reason: string, last: EpochRecord | undefined, epochs: number |
   if (last === undefined) return reason;
   const metric = shownMetric(metricsOf(last));
   const value = formatValue(metric, metricOf(last, `val_${metric}`));
-  const name = titleOf(metric).toLowerCase();
+  const name = nameOf(metric);
   if (last.epoch === epochs) return `Finished: validation ${name} ${value}.`;
   return `${reason} Validation ${name} ${value}.`.trim();
 }

@@ -30,8 +30,9 @@ export class ThroughputPlot {
 
   show(stack: Stack): void {
     this.#stack = stack;
-    // A curve needs two points.
-    this.#section.hidden = stack.at.length < 2 || stack.bands.length === 0;
+    // A curve needs two points, and a worker that has computed.
+    const isIdle = stack.bands.every(({ rates }) => rates.every((rate) => rate === 0));
+    this.#section.hidden = stack.at.length < 2 || isIdle;
     if (this.#section.hidden) return;
     this.#drawSoon();
     this.#showLegend(null);
