@@ -46,6 +46,9 @@ const REDRAW_INTERVAL_MS = 1_000;
 /** Interval for the weights of test samples, in a tab that does not compute: they are megabytes. */
 const WEIGHTS_INTERVAL_MS = 10_000;
 
+/** Time until a tab that does not compute loads an engine: its figures and curves come first. */
+const READER_DELAY_MS = 3_000;
+
 const url = socketUrl(location.href);
 const token = tokenFromUrl(location.href);
 let page: PageState = {
@@ -158,11 +161,12 @@ function onRun(event: RunEvent): void {
   if (event.type === 'message' && event.message.type === 'run') {
     pad.setJob(event.message.job);
     pad.send();
-    prepareReader();
+    clock.after(READER_DELAY_MS, prepareReader);
     if (page.phase.type === 'finished' && run.restarted) {
       handle({ type: 'note', line: 'Another run has started. Join again to take part in it.' });
     }
   }
+  if (event.type === 'message' && event.message.type === 'finished') prepareReader();
   if (event.type === 'locked') {
     const wasParticipating = isParticipating(page);
     handle({ type: 'locked' });
