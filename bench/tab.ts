@@ -1,7 +1,7 @@
 // Measures a contributing tab in headless Chromium. First compares the gradient step of WebAssembly in a tab, on one and on two
 // threads, with that of a Node worker: each is the only worker of a coordinator, and the time is the reported computation.
-// Then measures a training tab: the time to its first gradient, the cost of a drawn digit that is read all the time, and the
-// long tasks of the page. Needs Chromium.
+// Then measures a training tab: the time to its first gradient, the frames of its page, the cost of a drawn digit that is read all
+// the time, and the long tasks of the page. Needs Chromium.
 // Arguments: [steps = 15] [batch = 128] [blocks of drawing = 10]; 0 skips a part.
 import { prepareJob } from '../coordinator/model/model.ts';
 import { createOptimizer } from '../coordinator/optimizer/optimizer.ts';
@@ -18,6 +18,8 @@ const steps = Number(process.argv[2] ?? 15);
 const batchSize = Number(process.argv[3] ?? 128);
 const WARM_UP = 3;
 const blocks = Number(process.argv[4] ?? 10);
+/** Time for which frames are counted. */
+const FRAMES_MS = 10_000;
 /** Length of a block of each drawing phase. */
 const BLOCK_MS = 1_500;
 
@@ -92,7 +94,7 @@ const OBSERVE = `
   observed = new Set();
   bare = Worker.prototype.postMessage;
   Worker.prototype.postMessage = function (...message) {
-    if (!observed.has(this)) this.addEventListener('message', ({ data }) => { if (data.type === 'read') readings++; });
+    if (!observed.has(this)) this.addEventListener('message', ({ data }) => { if (data.type === 'prediction') readings++; });
     observed.add(this);
     return bare.apply(this, message);
   };
@@ -115,8 +117,18 @@ const SCRIBBLE = `
   })()
 `;
 
-const DRAW_DIGIT = "document.querySelector('.picks button').click()";
-const CLEAR = "document.getElementById('clear').click()";
+const DRAW_DIGIT = "document.querySelector('#sample-digits button').click()";
+const CLEAR = "document.getElementById('clear-drawing').click()";
+/** Times of all frames for a while. */
+const FRAMES = `new Promise((resolve) => {
+  const times = [];
+  const onFrame = (now) => {
+    times.push(now);
+    if (now - times[0] < ${FRAMES_MS}) requestAnimationFrame(onFrame);
+    else resolve(times);
+  };
+  requestAnimationFrame(onFrame);
+})`;
 const none = (): Promise<void> => Promise.resolve();
 
 async function startDrawing(page: AttachedTab): Promise<void> {
@@ -146,6 +158,17 @@ async function startUnread(page: AttachedTab): Promise<void> {
 async function stopUnread(page: AttachedTab): Promise<void> {
   await stopDrawing(page);
   await page.evaluate('Worker.prototype.postMessage = post');
+}
+
+/** Counts the frames of the page while its tab contributes and its charts follow the run. */
+async function measureFrames(page: AttachedTab): Promise<void> {
+  const frames = await page.evaluate<number[]>(FRAMES);
+  const gaps = frames.slice(1).map((ms, i) => ms - (frames[i] ?? NaN));
+  const longTasks = await page.evaluate<number[]>('longTasks');
+  console.log(
+    `frames while the tab contributes: ${((gaps.length * 1_000) / FRAMES_MS).toFixed(1)} per second, the longest after ` +
+      `${Math.max(...gaps).toFixed(0)} ms; ${longTasks.length} tasks over 50 ms on the main thread`,
+  );
 }
 
 async function watchPage(browser: BareChromium): Promise<void> {
@@ -179,6 +202,7 @@ async function watchPage(browser: BareChromium): Promise<void> {
 
   const page = await tab.attach();
   await page.evaluate(OBSERVE);
+  await measureFrames(page);
   /** Steps and readings of one block. */
   const during = async (): Promise<{ times: number[]; readings: number }> => {
     await page.evaluate('readings = 0');

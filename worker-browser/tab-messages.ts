@@ -49,7 +49,13 @@ export type FromTab =
   | { readonly type: 'prediction'; readonly probabilities: readonly number[] }
   /** Values of the first output for the test samples: [count, ...shape]. */
   | { readonly type: 'samplePredictions'; readonly values: Float32Array }
-  | { readonly type: 'waiting'; readonly reason: string; readonly waitMs: number }
+  | {
+      readonly type: 'waiting';
+      readonly reason: string;
+      readonly waitMs: number;
+      /** Whether the coordinator has no place for a worker. */
+      readonly isFull?: boolean;
+    }
   | { readonly type: 'note'; readonly line: string }
   | { readonly type: 'paused' }
   | { readonly type: 'finished'; readonly reason: string }

@@ -1,3 +1,4 @@
+import { CloseCode } from '../shared/protocol/close-codes.ts';
 import type { Clock } from '../shared/util/clock.ts';
 import type { Engine } from '../shared/engine/engine.ts';
 import { errorMessage } from '../shared/util/error-message.ts';
@@ -129,7 +130,8 @@ export function createTabSession(options: TabSessionOptions): { join(message: Jo
       options.onComputed();
       if (!isExact) void tryOthers(opening, paused);
     },
-    waiting: (_line, { reason, waitMs }) => post({ type: 'waiting', reason, waitMs }),
+    waiting: (_line, { reason, code, waitMs }) =>
+      post({ type: 'waiting', reason, waitMs, isFull: code === CloseCode.noFreeSlot }),
     note: (line) => post({ type: 'note', line }),
   });
 

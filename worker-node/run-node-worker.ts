@@ -128,10 +128,16 @@ async function runWithEngine(
       threaded.collectGarbage();
       collectGarbage();
     },
-    waiting(_line, wait) {
-      const page = formatCoordinatorLink({ url: wait.url });
-      const advice = adviseOnPath(page, wait.reason);
-      onMessage({ ...wait, type: 'waiting', url: page, ...(advice === null ? {} : { advice }) });
+    waiting(_line, { reason, waitMs, url }) {
+      const page = formatCoordinatorLink({ url });
+      const advice = adviseOnPath(page, reason);
+      onMessage({
+        type: 'waiting',
+        reason,
+        waitMs,
+        url: page,
+        ...(advice === null ? {} : { advice }),
+      });
     },
     standby: ({ onStandby, reason }) => onMessage({ type: 'standby', onStandby, reason }),
     note: (line) => note(`${name}: ${line}`),

@@ -24,6 +24,7 @@ export interface BareTab {
 }
 
 export interface AttachedTab {
+  /** Value of an expression, or of the promise that it gives. */
   evaluate<Value>(expression: string): Promise<Value>;
   mouse(type: 'mousePressed' | 'mouseReleased' | 'mouseMoved', x: number, y: number): Promise<void>;
 }
@@ -86,7 +87,11 @@ async function attach(url: string): Promise<AttachedTab> {
     });
   return {
     async evaluate<Value>(expression: string) {
-      const answer = (await call('Runtime.evaluate', { expression, returnByValue: true })) as {
+      const answer = (await call('Runtime.evaluate', {
+        expression,
+        returnByValue: true,
+        awaitPromise: true,
+      })) as {
         readonly result: { readonly value: Value };
         readonly exceptionDetails?: { readonly text: string };
       };

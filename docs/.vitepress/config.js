@@ -91,7 +91,7 @@ export default {
   markdown: {
     anchor: { slugify: anchorOf },
     config: (md) => [adaptLinks, inlineFigures].forEach((adapt) => adapt(md)),
-    theme: { light: 'github-light-high-contrast', dark: 'github-dark' },
+    theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
   },
   vite: { logLevel: 'warn', build: { chunkSizeWarningLimit: 4000, assetsInlineLimit: 0 } },
   themeConfig: {

@@ -62,7 +62,7 @@ export async function runWorker(options: WorkerOptions): Promise<string> {
       const waitMs = backoffMs(attempt, random());
       report.waiting(
         `No connection to ${url} (${end.reason}). Trying again in ${(waitMs / 1000).toFixed(1)} s.`,
-        { reason: end.reason, waitMs, url },
+        { reason: end.reason, code: end.code, waitMs, url },
       );
       await pause(clock, waitMs, signal, options.onRetryNow);
       if (locate === undefined || isLeaving()) continue;

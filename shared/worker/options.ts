@@ -7,16 +7,23 @@ import type { CustomCodeAccess } from './custom-code-access.ts';
 import type { SampleStoreOptions } from './sample-store.ts';
 import type { Standby } from './session.ts';
 
+/** Pause before a worker connects again. */
+export interface Wait {
+  /** Reason for the end of the last connection. */
+  readonly reason: string;
+  /** Its close code, if there was one. */
+  readonly code?: number | undefined;
+  readonly waitMs: number;
+  readonly url: string;
+}
+
 /** Callbacks for the events of a worker, for its terminal or page. */
 export interface WorkerReport {
   joined(welcome: Welcome, url: string): void;
   /** Called after each shard. */
   computed(task: Task, step: Step, samples: number, computeMs: number): void;
   /** Called before each pause between two connections. */
-  waiting(
-    line: string,
-    wait: { readonly reason: string; readonly waitMs: number; readonly url: string },
-  ): void;
+  waiting(line: string, wait: Wait): void;
   note(line: string): void;
   /** Called when the worker is put on standby or takes part again. Without this callback, note() is called. */
   standby?(standby: Standby): void;

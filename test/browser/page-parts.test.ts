@@ -89,7 +89,7 @@ describeInBrowser('the parts of the page', () => {
       await page.locator('#samples').scrollIntoViewIfNeeded();
       await waitForText(page, '#samples-text', /^\d+ of 64 test samples right\.$/);
       expect(await page.locator('#sample-grid li').count()).toBe(40);
-      const cells = await page.locator('#confusion td:not(.label)').allTextContents();
+      const cells = await page.locator('#confusion td:not(.corner)').allTextContents();
       expect(cells).toHaveLength(100);
       expect(cells.reduce((sum, text) => sum + Number(text), 0)).toBe(64);
       await page.locator('label', { hasText: 'Worst first' }).click();

@@ -29,7 +29,7 @@ describeInBrowser('the page in Chromium', () => {
     await waitForText(page, '#state', /^Contributing$/);
     await waitForText(page, '#own-samples', /[1-9]/);
     await waitForText(page, '#headline', /drawn-digits/);
-    await waitForText(page, '#epoch', /^Epoch \d+ of 100000 · step \d+ of 10$/);
+    await waitForText(page, '#epoch', /^Epoch \d+ of 100,000 · step \d+ of 10$/);
     await page.locator('#workers .own').filter({ hasText: 'this tab' }).waitFor();
     await expect.poll(() => countInk(page, '#loss-plot'), { timeout: 20_000 }).toBeGreaterThan(500);
     await expect.poll(() => countInk(page, '#accuracy-plot'), { timeout: 20_000 }).toBeGreaterThan(500);

@@ -1,7 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { beforeAll, expect, test } from 'vitest';
+import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
+import type { AddressInfo } from 'node:net';
+import { dirname, extname, join } from 'node:path';
+import type { AxeResults } from 'axe-core';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import { NO_GPU, openChromium } from '../support/chromium.ts';
+import { describeInBrowser } from '../support/in-browser.ts';
 import { root } from './documents.ts';
 
 const site = join(root, 'dist/docs');
@@ -73,4 +79,56 @@ test('pages load nothing from elsewhere, and their paths hold in any folder', ()
   }
   const styles = readdirSync(join(site, 'assets')).filter((name) => name.endsWith('.css'));
   for (const name of styles) expect(readPage(`assets/${name}`)).not.toMatch(/url\(['"]?https?:|@import/);
+});
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.css': 'text/css',
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.svg': 'image/svg+xml',
+};
+
+/** Serves the site. @returns its address */
+async function serveSite(): Promise<string> {
+  const server = createServer(({ url = '/' }, response) => {
+    const file = join(site, new URL(url, 'http://site').pathname);
+    if (!existsSync(file)) response.writeHead(404).end();
+    else
+      response
+        .writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream' })
+        .end(readFileSync(file));
+  });
+  onTestFinished(() => void server.close());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+describeInBrowser('in a browser', () => {
+  test('axe finds no violation on pages of each kind, light and dark, wide and narrow', async () => {
+    const address = await serveSite();
+    const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+    const browser = await openChromium(NO_GPU);
+    onTestFinished(() => browser.close());
+    const page = await browser.newPage();
+    for (const path of [
+      ...['index.html', 'guide/start.html', 'guide/browsers.html', 'architecture.html'],
+      ...['reference/commands.html', 'reference/api/gradcast.html'],
+    ]) {
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme });
+        await page.goto(`${address}/${path}`, { waitUntil: 'networkidle' });
+        await page.evaluate(axe);
+        for (const width of [390, 1440]) {
+          await page.setViewportSize({ width, height: 900 });
+          const { violations } = await page.evaluate(() =>
+            (globalThis as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run(),
+          );
+          expect(
+            violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)]),
+            `${path}, ${colorScheme}, ${width} pixels wide`,
+          ).toEqual([]);
+        }
+      }
+    }
+  });
 });

@@ -232,7 +232,9 @@ export class TabEngines {
     if (first === undefined) throw new Error('no engine was opened');
     const { device } = first.info;
     const speed =
-      measured === undefined ? '' : `, ${Math.round(measured.samplesPerSecond)} samples/s in a benchmark`;
+      measured === undefined
+        ? ''
+        : `, ${Math.round(measured.samplesPerSecond).toLocaleString('en-US')} samples/s in a benchmark`;
     const info = { ...first.info, device: device + speed, threads: engines.length };
     const allocateShared = this.#allocateShared(first.info.backend);
     return parallelEngine({ engines, info, allocateShared });

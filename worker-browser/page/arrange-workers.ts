@@ -185,7 +185,10 @@ type Compared = WorkerRow | WorkerGroup;
 const isGroup = (row: Compared): row is WorkerGroup => 'workers' in row;
 
 /** Names with numbers in their order: node2 before node10. */
-const NAMES = new Intl.Collator('en', { numeric: true });
+let collator: Intl.Collator | null = null;
+/** Compares names, the numbers in them by value. Made when it is first needed, as it takes a phone long to load. */
+const compareNames = (a: string, b: string): number =>
+  (collator ??= new Intl.Collator('en', { numeric: true })).compare(a, b);
 
 /** Values that columns sort by; null where there is none yet. */
 const VALUES: Readonly<Record<Exclude<Column, 'name'>, (row: Compared) => number | null>> = {
@@ -211,7 +214,7 @@ function comparison(
   const sign = isDescending ? -1 : 1;
   if (column === 'name') {
     const nameOf = (row: Compared): string => (isGroup(row) ? row.machine : row.name);
-    return (a, b) => sign * NAMES.compare(nameOf(a), nameOf(b));
+    return (a, b) => sign * compareNames(nameOf(a), nameOf(b));
   }
   const valueOf = VALUES[column];
   return (a, b) => {

@@ -35,6 +35,28 @@ export function oncePerFrame(draw: () => void): () => void {
   };
 }
 
+/**
+ * A function that calls `draw` while `target` is on the screen or near it; else `draw` is called when it comes there, if it has been
+ * asked for since. Charts that nobody sees cost nothing.
+ */
+export function whileOnScreen(target: Element, draw: () => void): () => void {
+  let isOnScreen = false;
+  let isDue = false;
+  new IntersectionObserver(
+    (entries) => {
+      isOnScreen = entries.at(-1)?.isIntersecting === true;
+      if (!isOnScreen || !isDue) return;
+      isDue = false;
+      draw();
+    },
+    { rootMargin: '20%' },
+  ).observe(target);
+  return () => {
+    if (isOnScreen) draw();
+    else isDue = true;
+  };
+}
+
 /** The radio buttons of one name, as a single choice. */
 export function bindRadioGroup(
   name: string,
@@ -47,6 +69,14 @@ export function bindRadioGroup(
       for (const input of inputs) input.checked = input.value === value;
     },
   };
+}
+
+/** Media queries on which the colors and the letters of style.css depend. */
+const STYLES = ['(prefers-color-scheme: dark)', '(min-width: 160rem)'];
+
+/** Calls back when the page has other colors, or letters of another size: a canvas keeps those with which it was drawn. */
+export function onStyleChange(redraw: () => void): void {
+  for (const query of STYLES) matchMedia(query).addEventListener('change', redraw);
 }
 
 /** Pixels of a length in rem, for plots: large screens have larger letters. */

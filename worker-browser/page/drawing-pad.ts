@@ -1,7 +1,7 @@
 import { classProbabilities } from '../../shared/model/class-probabilities.ts';
 import type { Job } from '../../shared/model/job.ts';
 import { renderPicture, drawableSize, sampleDigit, type Stroke, describePrediction } from './drawing.ts';
-import { element, createElement, setText } from './dom.ts';
+import { element, createElement, onStyleChange, setText } from './dom.ts';
 import { formatPercent } from './format.ts';
 
 const DIGITS = 10;
@@ -45,7 +45,7 @@ export class DrawingPad {
     });
     element('clear-drawing', HTMLElement).addEventListener('click', () => this.#set([]));
     new ResizeObserver(() => this.#paint()).observe(canvas);
-    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#paint());
+    onStyleChange(() => this.#paint());
   }
 
   get isEmpty(): boolean {
@@ -70,6 +70,7 @@ export class DrawingPad {
     const sampleButtons =
       classes === DIGITS ? Array.from({ length: DIGITS }, (_, digit) => this.#sampleButton(digit)) : [];
     element('sample-digits', HTMLElement).replaceChildren(...sampleButtons);
+    element('sample-label', HTMLElement).hidden = sampleButtons.length === 0;
     setText(element('drawing-title', HTMLElement), classes === DIGITS ? 'Draw a digit' : 'Draw something');
   }
 

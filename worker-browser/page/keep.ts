@@ -2,7 +2,7 @@ import type { Job } from '../../shared/model/job.ts';
 import { CARD_HEIGHT, CARD_WIDTH, createCard, drawCard } from './contribution-card.ts';
 import { createElement, element, setText } from './dom.ts';
 import { canOffer, modelFileName, zipModel } from './model-file.ts';
-import type { RunState } from './run-state.ts';
+import { hasStarted, type RunState } from './run-state.ts';
 
 /** Weights of a job, as the coordinator sent them. */
 interface KnownWeights {
@@ -48,7 +48,8 @@ export class Keep {
   show(run: RunState | null): void {
     this.#run = run;
     const job = run?.job ?? null;
-    const canDownload = job !== null && canOffer(job, this.#names);
+    // Before its first step, a run has no weights to give.
+    const canDownload = run !== null && job !== null && hasStarted(run) && canOffer(job, this.#names);
     const canShare = run !== null && createCard(run) !== null;
     this.#section.hidden = !canDownload && !canShare;
     this.#download.hidden = !canDownload;

@@ -28,7 +28,13 @@ export interface PageState {
 export type Phase =
   | { readonly type: 'starting' | 'connecting' | 'building' | 'pausing' | 'paused' | 'watching' }
   | { readonly type: 'contributing' }
-  | { readonly type: 'waiting'; readonly reason: string; readonly untilMs: number }
+  | {
+      readonly type: 'waiting';
+      readonly reason: string;
+      readonly untilMs: number;
+      /** Whether the coordinator has no place for a worker. */
+      readonly isFull: boolean;
+    }
   /** The coordinator requires a token that this page does not have. */
   | { readonly type: 'locked' }
   | { readonly type: 'finished' | 'refused' | 'failed'; readonly reason: string };
@@ -145,7 +151,12 @@ function reduceSession(state: PageState, event: SessionEvent, nowMs: number): Pa
       return {
         ...state,
         ...DISCONNECTED,
-        phase: { type: 'waiting', reason: event.reason, untilMs: nowMs + event.waitMs },
+        phase: {
+          type: 'waiting',
+          reason: event.reason,
+          untilMs: nowMs + event.waitMs,
+          isFull: event.isFull === true,
+        },
       };
   }
 }

@@ -16,7 +16,7 @@ import {
 } from './environment.ts';
 import { DrawingPad } from './drawing-pad.ts';
 import { bindRadioGroup, element, oncePerFrame } from './dom.ts';
-import { Invite, drawRun, drawTab, onMetricChoice } from './render.ts';
+import { Invite, drawRun, drawTab, measureColumn, onMetricChoice } from './render.ts';
 import { earlierRunsOf, loadRuns, saveRun } from './earlier-runs.ts';
 import { celebrate } from './celebrate.ts';
 import { Keep } from './keep.ts';
@@ -45,6 +45,9 @@ const REDRAW_INTERVAL_MS = 1_000;
 
 /** Interval for the weights of test samples, in a tab that does not compute: they are megabytes. */
 const WEIGHTS_INTERVAL_MS = 10_000;
+
+/** Time until a tab that does not compute loads an engine: its figures and curves come first. */
+const READER_DELAY_MS = 3_000;
 
 const url = socketUrl(location.href);
 const token = tokenFromUrl(location.href);
@@ -158,11 +161,12 @@ function onRun(event: RunEvent): void {
   if (event.type === 'message' && event.message.type === 'run') {
     pad.setJob(event.message.job);
     pad.send();
-    prepareReader();
+    clock.after(READER_DELAY_MS, prepareReader);
     if (page.phase.type === 'finished' && run.restarted) {
       handle({ type: 'note', line: 'Another run has started. Join again to take part in it.' });
     }
   }
+  if (event.type === 'message' && event.message.type === 'finished') prepareReader();
   if (event.type === 'locked') {
     const wasParticipating = isParticipating(page);
     handle({ type: 'locked' });
@@ -310,6 +314,7 @@ document.addEventListener('visibilitychange', () => {
   samplesPanel.update();
 });
 
+measureColumn();
 setInterval(showTab, REDRAW_INTERVAL_MS);
 setInterval(requestWeights, WEIGHTS_INTERVAL_MS);
 showTab();

@@ -7,7 +7,7 @@ import {
   type OtherCurve,
   type Quantity,
 } from './curves.ts';
-import { element, pixelsOfRem, setText } from './dom.ts';
+import { element, onStyleChange, pixelsOfRem, setText, whileOnScreen } from './dom.ts';
 import { MAX_EARLIER, type EarlierRun } from './earlier-runs.ts';
 import { formatPercent, isFraction } from './format.ts';
 import type { RunState } from './run-state.ts';
@@ -15,6 +15,8 @@ import type { RunState } from './run-state.ts';
 /** Height in rem, as all lengths of the page. */
 const HEIGHT = 15;
 const FONT = 'system-ui, sans-serif';
+/** Points of a curve that are marked. */
+const MAX_MARKS = 40;
 /** Part of the run, its last, that the zoom button shows. */
 const ZOOMED_PART = 0.25;
 const ZOOM_IN = 'Zoom to the last quarter';
@@ -42,6 +44,11 @@ export class Plots {
       (zoom) => this.#zoomTo(zoom),
     ),
   ];
+  readonly #draws = this.#plots.map((plot) =>
+    whileOnScreen(plot.container, () => {
+      if (this.#run !== null) plot.show(this.#run, this.#axis, this.#earlier, this.#zoom);
+    }),
+  );
   readonly #zoomButton = element('zoom-button', HTMLButtonElement);
   #earlier: readonly EarlierRun[] = [];
   #zoom: Zoom = null;
@@ -50,8 +57,7 @@ export class Plots {
   #metric: Quantity | null = null;
 
   constructor() {
-    // uPlot reads colors once, so other colors need new plots.
-    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#recreate());
+    onStyleChange(() => this.#recreate());
     this.#zoomButton.addEventListener('click', () => {
       const max = this.#lastX;
       this.#zoomTo(this.#zoom === null && max > 0 ? { min: max * (1 - ZOOMED_PART), max } : null);
@@ -83,8 +89,7 @@ export class Plots {
   }
 
   #draw(): void {
-    if (this.#run === null) return;
-    for (const plot of this.#plots) plot.show(this.#run, this.#axis, this.#earlier, this.#zoom);
+    for (const draw of this.#draws) draw();
   }
 
   /** @param chosen metric that a person has chosen to see; null for the first one */
@@ -109,7 +114,7 @@ class Plot {
   #quantity: Quantity;
   /** Whether the plot is that of a metric, not of the loss. */
   readonly isMetric: boolean;
-  readonly #container: HTMLElement;
+  readonly container: HTMLElement;
   readonly #readout: HTMLElement;
   readonly #onZoom: (zoom: Zoom) => void;
   #plot: uPlot | null = null;
@@ -127,7 +132,7 @@ class Plot {
     this.#onZoom = onZoom;
     this.#quantity = quantity;
     this.isMetric = quantity !== 'loss';
-    this.#container = container;
+    this.container = container;
     this.#readout = readout;
     new ResizeObserver(() =>
       this.#plot?.setSize({ width: container.clientWidth, height: pixelsOfRem(HEIGHT) }),
@@ -150,7 +155,13 @@ class Plot {
     const columns = plotColumns(this.#quantity, axis, curve, epochs, stepsPerEpoch);
     const others = Array.from({ length: MAX_EARLIER }, (_, i) => this.#curveOf(earlier[i], axis));
     const data = withOtherCurves(columns, others);
-    this.#plot ??= new uPlot(this.#options(axis), data, this.#container);
+    const isEmpty = data[0].length === 0;
+    this.container.classList.toggle('empty', isEmpty);
+    if (isEmpty) {
+      this.remove();
+      return;
+    }
+    this.#plot ??= new uPlot(this.#options(axis), data, this.container);
     this.#plot.setData(data, zoom === null);
     if (zoom !== null) this.#plot.setScale('x', zoom);
   }
@@ -178,7 +189,7 @@ class Plot {
     const format = (value: number): string =>
       isFraction(this.#quantity) ? formatPercent(value, 1) : value.toFixed(value < 0.1 ? 4 : 3);
     return {
-      width: this.#container.clientWidth,
+      width: this.container.clientWidth,
       height: pixelsOfRem(HEIGHT),
       legend: { show: false },
       cursor: { y: false, drag: { x: true, y: false, setScale: false } },
@@ -204,14 +215,19 @@ class Plot {
       series: [
         {},
         { stroke: color('--training-raw'), width: 1, spanGaps: true, points: { show: false } },
-        { stroke: color('--training'), width: 2, spanGaps: true, points: { show: showPoints, size: 7 } },
+        {
+          stroke: color('--training'),
+          width: pixelsOfRem(0.125),
+          spanGaps: true,
+          points: { show: showPoints, size: pixelsOfRem(0.4375) },
+        },
         {
           stroke: color('--validation'),
           fill: 'transparent',
-          width: 2,
+          width: pixelsOfRem(0.125),
           dash: [6, 4],
           spanGaps: true,
-          points: { show: true, size: 7, fill: color('--validation') },
+          points: { show: hasFewPoints, size: pixelsOfRem(0.4375), fill: color('--validation') },
         },
         ...Array.from({ length: MAX_EARLIER }, () => ({
           stroke: color('--earlier'),
@@ -234,6 +250,12 @@ class Plot {
       },
     };
   }
+}
+
+/** Whether the points of a curve can be told apart, and so may be marked. */
+function hasFewPoints(plot: uPlot, series: number, from: number, to: number): boolean {
+  const values = plot.data[series]?.slice(from, to + 1) ?? [];
+  return values.filter((value) => value != null).length <= MAX_MARKS;
 }
 
 /** Values under the pointer, in words. */

@@ -29,6 +29,7 @@ const runTexts = {
   metricCaption: htmlElement('metric-caption'),
   valMetricTitle: htmlElement('val-metric-title'),
   speed: htmlElement('speed'),
+  drawingHint: htmlElement('drawing-hint'),
   workersTitle: htmlElement('workers-title'),
   slowestWorker: htmlElement('slowest-worker'),
   advice: htmlElement('advice'),
@@ -122,6 +123,13 @@ export function drawRun(view: RunView): void {
   }
   metricTable.show(view.metricRows);
   workerTable.show(view.table);
+}
+
+/** Tells the style how high the tab's column is, so that it can stay in sight beside the longer one. */
+export function measureColumn(): void {
+  const column = document.querySelector<HTMLElement>('.column');
+  if (column === null) return;
+  new ResizeObserver(() => column.style.setProperty('--height', `${column.offsetHeight}px`)).observe(column);
 }
 
 const SVG = 'http://www.w3.org/2000/svg';

@@ -123,6 +123,14 @@ function reduceMessage(state: RunState, message: FromCoordinator): RunState {
   }
 }
 
+/** Whether the run has made a step. */
+export const hasStarted = ({ progress, curve, epochs }: RunState): boolean =>
+  epochs.length > 0 || curve.length > 0 || (progress !== null && progress.step > 0);
+
+/** ID of this tab's row. After the end of a run the tab has left, and its row is still there. */
+export const shownOwnId = ({ link, ownId, lastOwnId }: RunState): string | null =>
+  link.type === 'over' ? lastOwnId : ownId;
+
 const rowWith = (id: string | null, progress: ProgressWithRows | null): WorkerRow | null =>
   progress?.workers.find((worker) => worker.id === id) ?? null;
 

@@ -10,7 +10,7 @@ import {
   formatRate,
 } from './format.ts';
 import { shownMetric } from './curves.ts';
-import type { RunState } from './run-state.ts';
+import { hasStarted, shownOwnId, type RunState } from './run-state.ts';
 import type { WorkersOfRun } from './arrange-workers.ts';
 import { NO_VALUE, findSlowest } from './worker-rows.ts';
 
@@ -45,6 +45,8 @@ export interface RunView {
   readonly accuracy: string;
   readonly valAccuracy: string;
   readonly speed: string;
+  /** What the model makes of drawings, or when it will. */
+  readonly drawingHint: string;
   readonly workersTitle: string;
   readonly slowestWorker: string;
   /** A way to make the run faster. */
@@ -67,9 +69,13 @@ export interface RunView {
   readonly metricRows: readonly MetricRow[];
 }
 
+const READS = 'The current model reads your drawing live, in this browser.';
+const READS_LATER = 'The model reads your drawing in this browser, from its first step on.';
+
 /** @param chosen metric that a person has chosen to see; null for the first one */
 export function createRunView(run: RunState, chosen: string | null = null): RunView {
-  const { progress, job, stepsPerEpoch, epochs, ownId, ownRow } = run;
+  const { progress, job, stepsPerEpoch, epochs, ownRow, link } = run;
+  const ownId = shownOwnId(run);
   const workers = progress?.workers ?? [];
   const workerCount = progress?.workerCount ?? workers.length;
   const own = workers.find(({ id }) => id === ownId);
@@ -82,17 +88,18 @@ export function createRunView(run: RunState, chosen: string | null = null): RunV
   return {
     headline: headlineText(run),
     summary: summaryText(run, workerCount),
-    link: run.link.type,
+    link: link.type,
     isKnown: job !== null,
     hasProgress: progress !== null,
     linkNote: linkNoteText(run),
     epoch: epochText(run),
-    eta: etaText(run),
+    eta: etaText(run, workerCount),
     epochProgress: progress === null ? 0 : Math.min(1, progress.step / stepsPerEpoch),
     loss,
     accuracy,
     valAccuracy: formatValue(metric, metricOf(epochs.at(-1), `val_${metric}`)),
-    speed: progress === null ? NO_VALUE : formatRate(progress.samplesPerSecond),
+    speed: progress === null || !hasStarted(run) ? NO_VALUE : formatRate(progress.samplesPerSecond),
+    drawingHint: hasStarted(run) ? READS : READS_LATER,
     workersTitle: progress === null ? 'Workers' : workerCountText(workerCount),
     slowestWorker: slowestWorkerText(slowest, ownId),
     advice: progress?.advice ?? '',
@@ -101,12 +108,12 @@ export function createRunView(run: RunState, chosen: string | null = null): RunV
     ownSpeed: own === undefined ? NO_VALUE : formatRate(own.samplesPerSecond),
     ownShare: own === undefined ? NO_VALUE : formatPercent(own.share),
     ownSamples: ownRow === null ? NO_VALUE : formatCount(ownRow.samples),
-    ownContribution: ownContributionText(own, workers, ownId === null ? 0 : hidden),
+    ownContribution: ownContributionText(own, workers, run.ownId === null ? 0 : hidden),
     lossLabel: plotLabel('Loss', loss, job !== null),
     accuracyLabel: plotLabel(metricTitle, accuracy, job !== null),
     metricTitle,
     metricCaption: metricTitle,
-    valMetricTitle: `Validation ${metricTitle.toLowerCase()}`,
+    valMetricTitle: `Validation ${nameOf(metric)}`,
     metricRows: metricRows(progress?.metrics ?? {}, epochs.at(-1), metric),
   };
 }
@@ -121,7 +128,7 @@ function summaryText({ progress, epochs, link }: RunState, workerCount: number):
     link.type === 'over' || progress.samplesPerSecond === 0
       ? ''
       : `${formatRate(progress.samplesPerSecond)} samples a second`,
-    value === NO_VALUE ? '' : `${value} validation ${titleOf(metric).toLowerCase()}`,
+    value === NO_VALUE ? '' : `${value} validation ${nameOf(metric)}`,
   ]
     .filter((part) => part !== '')
     .join(' · ');
@@ -175,9 +182,21 @@ const formatLoss = (value: number | null | undefined): string =>
   value == null ? NO_VALUE : value.toFixed(value < 0.1 ? 4 : 3);
 const formatValue = (metric: string, value: number | null | undefined): string =>
   value == null ? NO_VALUE : formatMetric(metric, value);
-/** A metric's name as a heading: `Accuracy`. */
-const titleOf = (metric: string): string =>
-  `${metric.charAt(0).toUpperCase()}${metric.slice(1)}`.replaceAll('_', ' ');
+/** Metrics whose names are abbreviations. */
+const ABBREVIATIONS: ReadonlySet<string> = new Set(['auc', 'mae', 'mape', 'mse', 'msle']);
+
+/** A metric's name within a sentence: `accuracy`, `MAE`. */
+const nameOf = (metric: string): string =>
+  metric
+    .split('_')
+    .map((word) => (ABBREVIATIONS.has(word) ? word.toUpperCase() : word))
+    .join(' ');
+
+/** The same as a heading: `Accuracy`. */
+const titleOf = (metric: string): string => {
+  const name = nameOf(metric);
+  return `${name.charAt(0).toUpperCase()}${name.slice(1)}`;
+};
 
 function plotLabel(name: string, value: string, isKnown: boolean): string {
   return isKnown && value !== NO_VALUE ? `${name} curve, now at ${value}` : `${name} curve, still empty`;
@@ -186,13 +205,18 @@ function plotLabel(name: string, value: string, isKnown: boolean): string {
 function epochText({ progress, job, stepsPerEpoch, epochs }: RunState): string {
   if (job === null) return 'Waiting for the run';
   if (progress === null || progress.epoch === 0) {
-    return epochs.length === 0 ? 'Not started yet' : `${epochs.length} of ${job.epochs} epochs done`;
+    return epochs.length === 0
+      ? 'Not started yet'
+      : `${formatCount(epochs.length)} of ${formatCount(job.epochs)} epochs done`;
   }
   const { epoch, step } = progress;
-  return `Epoch ${epoch} of ${job.epochs} · step ${formatCount(step)} of ${formatCount(stepsPerEpoch)}`;
+  return `Epoch ${formatCount(epoch)} of ${formatCount(job.epochs)} · step ${formatCount(step)} of ${formatCount(stepsPerEpoch)}`;
 }
 
-function etaText({ progress, stepsPerEpoch, epochs, link }: RunState): string {
+function etaText(run: RunState, workerCount: number): string {
+  const { progress, stepsPerEpoch, epochs, link } = run;
+  if (link.type === 'live' && progress !== null && workerCount === 0 && !hasStarted(run))
+    return 'The run begins with the first worker.';
   if (progress?.etaSeconds == null || link.type === 'over') return '';
   // The epoch is evaluated, so the next one is about to begin.
   if (epochs.some(({ epoch }) => epoch === progress.epoch)) return '';
@@ -226,7 +250,7 @@ function endText(reason: string, last: EpochRecord | undefined, epochs: number |
   if (last === undefined) return reason;
   const metric = shownMetric(metricsOf(last));
   const value = formatValue(metric, metricOf(last, `val_${metric}`));
-  const name = titleOf(metric).toLowerCase();
+  const name = nameOf(metric);
   if (last.epoch === epochs) return `Finished: validation ${name} ${value}.`;
   return `${reason} Validation ${name} ${value}.`.trim();
 }

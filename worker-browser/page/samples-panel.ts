@@ -92,8 +92,7 @@ export class SamplesPanel {
 
   #drawConfusion(counts: readonly (readonly number[])[], names: readonly string[]): void {
     const head = createElement('tr');
-    const corner = createElement('td', 'label', 'is \\ read as');
-    head.append(corner, ...names.map((name) => headerCell(name, 'col')));
+    head.append(createElement('td', 'corner'), ...names.map((name) => headerCell(name, 'col')));
     const largest = Math.max(1, ...counts.flat());
     const rows = counts.map((row, truth) => {
       const line = createElement('tr');

@@ -1,6 +1,6 @@
 import type { StepTimeline, TimelineShard } from '../../shared/protocol/messages.ts';
 import { formatCount, formatMs } from './format.ts';
-import type { RunState } from './run-state.ts';
+import { shownOwnId, type RunState } from './run-state.ts';
 
 /** Work of a worker during a part of a step. `receives` includes all time until it computes. */
 export type Activity = 'receives' | 'computes' | 'sends' | 'waits';
@@ -48,7 +48,9 @@ const WORDS: Readonly<Record<Activity, string>> = {
 };
 
 /** Timeline of the run's most recent known step; null before there is one. */
-export function createTimelineView({ timeline, progress, ownId }: RunState): TimelineView | null {
+export function createTimelineView(run: RunState): TimelineView | null {
+  const { timeline, progress } = run;
+  const ownId = shownOwnId(run);
   if (timeline === null) return null;
   const names = new Map(progress?.workers.map(({ id, name }) => [id, name]));
   const nameOf = (id: string): string =>

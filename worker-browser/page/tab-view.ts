@@ -45,7 +45,8 @@ export function createTabView(page: PageState, nowMs: number): TabView {
     purpose: purposeText(page),
     state,
     detail,
-    countdown: phase.type === 'waiting' ? countdown(phase.untilMs - nowMs, page.hasJoined) : '',
+    countdown:
+      phase.type === 'waiting' ? countdown(phase.untilMs - nowMs, page.hasJoined && !phase.isFull) : '',
     button: isIdleAfterRun(page) ? null : phaseButton(phase),
     tokenButton: phase.type === 'locked' ? (page.watchOnly ? 'Watch' : 'Join') : null,
     invites: onStandby,
@@ -92,7 +93,7 @@ function describeState(page: PageState): { readonly state: string; readonly deta
     case 'waiting':
       if (!online) return { state: 'No network', detail: 'This device has lost its network.' };
       return {
-        state: hasJoined ? 'Connection lost' : 'Cannot reach the run',
+        state: phase.isFull ? 'The run is full' : hasJoined ? 'Connection lost' : 'Cannot reach the run',
         detail: asSentence(phase.reason),
       };
     case 'locked':

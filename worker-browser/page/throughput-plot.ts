@@ -1,5 +1,5 @@
 import uPlot from 'uplot';
-import { createElement, element, pixelsOfRem, setText } from './dom.ts';
+import { createElement, element, onStyleChange, pixelsOfRem, setText, whileOnScreen } from './dom.ts';
 import { formatRate } from './format.ts';
 import { MAX_BANDS, stackedEdges, type Stack } from './throughput.ts';
 
@@ -14,9 +14,10 @@ export class ThroughputPlot {
   readonly #legend = element('throughput-legend', HTMLElement);
   #plot: uPlot | null = null;
   #stack: Stack = { at: [], bands: [] };
+  readonly #drawSoon = whileOnScreen(this.#container, () => this.#draw());
 
   constructor() {
-    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
+    onStyleChange(() => {
       this.#plot?.destroy();
       this.#plot = null;
       this.show(this.#stack);
@@ -29,21 +30,27 @@ export class ThroughputPlot {
 
   show(stack: Stack): void {
     this.#stack = stack;
-    // A curve needs two points.
-    this.#section.hidden = stack.at.length < 2 || stack.bands.length === 0;
+    // A curve needs two points, and a worker that has computed.
+    const isIdle = stack.bands.every(({ rates }) => rates.every((rate) => rate === 0));
+    this.#section.hidden = stack.at.length < 2 || isIdle;
     if (this.#section.hidden) return;
-    // The highest edge is drawn first, so that the lower bands cover it.
-    const edges: (number | null)[][] = stackedEdges(stack.bands).reverse();
-    while (edges.length < MAX_BANDS + 1) edges.unshift(stack.at.map(() => null));
-    const data: uPlot.AlignedData = [[...stack.at], ...edges];
-    this.#plot ??= new uPlot(this.#options(), data, this.#container);
-    this.#plot.setData(data);
+    this.#drawSoon();
     this.#showLegend(null);
     const total = stack.bands.reduce((sum, { rates }) => sum + (rates.at(-1) ?? 0), 0);
     this.#container.setAttribute(
       'aria-label',
       `Throughput by worker, now ${formatRate(total)} samples a second in all`,
     );
+  }
+
+  #draw(): void {
+    const stack = this.#stack;
+    // The highest edge is drawn first, so that the lower bands cover it.
+    const edges: (number | null)[][] = stackedEdges(stack.bands).reverse();
+    while (edges.length < MAX_BANDS + 1) edges.unshift(stack.at.map(() => null));
+    const data: uPlot.AlignedData = [[...stack.at], ...edges];
+    this.#plot ??= new uPlot(this.#options(), data, this.#container);
+    this.#plot.setData(data);
   }
 
   /** @param index moment under the pointer; null for the last one */

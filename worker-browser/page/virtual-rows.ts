@@ -36,8 +36,9 @@ export class VirtualRows {
 
   /** @param isVirtual whether rows have one height and are in the document only near the viewport */
   show(source: RowSource, isVirtual: boolean): void {
-    const { scrollTop } = this.#scroller;
-    const before = { keys: this.#source.keys, scrollTop, rowHeight: this.#isVirtual ? this.#rowHeight : 0 };
+    // A list that has all its rows needs no layout here.
+    const scrollTop = this.#isVirtual ? this.#scroller.scrollTop : 0;
+    const before = { keys: this.#source.keys, scrollTop, rowHeight: this.#rowHeight };
     this.#source = source;
     this.#isVirtual = isVirtual;
     this.#scroller.classList.toggle('virtual', isVirtual);

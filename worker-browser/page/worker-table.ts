@@ -37,8 +37,17 @@ export class WorkerTable {
   #sequence: readonly string[] = [];
   /** Whether the person has just changed what the table shows, so rows may move. */
   #isChosenAnew = true;
+  #isHovered = false;
+  #isSelected = false;
 
   constructor() {
+    // Questions about pointer and selection at each message would have the browser lay out the page once more each time.
+    this.#body.addEventListener('pointerenter', () => (this.#isHovered = true));
+    this.#body.addEventListener('pointerleave', () => (this.#isHovered = false));
+    document.addEventListener('selectionchange', () => {
+      const selection = document.getSelection();
+      this.#isSelected = selection?.isCollapsed === false && this.#body.contains(selection.anchorNode);
+    });
     // Browsers may restore what was chosen before the page was reloaded.
     this.#search.value = '';
     this.#grouping.checked = false;
@@ -100,12 +109,11 @@ export class WorkerTable {
   /** Whether rows keep their order: they would move away under a pointer, a focus, a selection, or while a person scrolls. */
   #isHeld(): boolean {
     if (this.#isChosenAnew) return false;
-    const selection = document.getSelection();
     return (
-      this.#rows.isScrolled ||
-      this.#body.matches(':hover') ||
+      this.#isHovered ||
+      this.#isSelected ||
       this.#body.contains(document.activeElement) ||
-      (selection?.isCollapsed === false && this.#body.contains(selection.anchorNode))
+      this.#rows.isScrolled
     );
   }
 

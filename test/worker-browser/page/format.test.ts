@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { formatBytes, formatDuration, formatRate } from '../../../worker-browser/page/format.ts';
+import { formatBytes, formatCount, formatDuration, formatRate } from '../../../worker-browser/page/format.ts';
 
 it('formats bytes, rates and durations with their units', () => {
   expect([formatBytes(0), formatBytes(999), formatBytes(2_400_000), formatBytes(42e9)]).toEqual(
@@ -11,4 +11,13 @@ it('formats bytes, rates and durations with their units', () => {
     '2 min',
     '2 h 5 min',
   ]);
+});
+
+it('writes numbers as Intl does', () => {
+  const format = (digits: number) => new Intl.NumberFormat('en-US', { maximumFractionDigits: digits });
+  for (const value of [0, 1, 12, 999, 999.6, 1_000, 12_345.6, 999_999, 1_234_567, 987_654_321.4])
+    expect(formatCount(value)).toBe(format(0).format(value));
+  for (const value of [0, 0.04, 0.06, 0.96, 1, 3.14, 9.94, 9.96]) {
+    expect(formatRate(value)).toBe(format(1).format(value));
+  }
 });

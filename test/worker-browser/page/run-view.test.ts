@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { ProgressMessage } from '../../../shared/protocol/messages.ts';
+import type { ProgressMessage, WorkerRow } from '../../../shared/protocol/messages.ts';
 import { initialRunState, type RunEvent } from '../../../worker-browser/page/run-state.ts';
 import { createRunView } from '../../../worker-browser/page/run-view.ts';
 import { job, progress, received, record, runMessage, stateAfter, worker } from './run-fixtures.ts';
@@ -51,10 +51,10 @@ describe('what the page shows of the run', () => {
     expect(view.metricRows).toEqual([
       { name: 'a_loss', title: 'A loss', value: '0.700', validation: '0.600', isShown: false },
       { name: 'a_accuracy', title: 'A accuracy', value: '50%', validation: '40%', isShown: true },
-      { name: 'b_mae', title: 'B mae', value: '0.250', validation: '0.300', isShown: false },
+      { name: 'b_mae', title: 'B MAE', value: '0.250', validation: '0.300', isShown: false },
     ]);
     const chosen = createRunView(state, 'b_mae');
-    expect(chosen).toMatchObject({ metricTitle: 'B mae', accuracy: '0.250', valAccuracy: '0.300' });
+    expect(chosen).toMatchObject({ metricTitle: 'B MAE', accuracy: '0.250', valAccuracy: '0.300' });
     expect(chosen.metricRows.map(({ isShown }) => isShown)).toEqual([false, false, true]);
     // A metric of another run.
     expect(createRunView(state, 'auc').metricTitle).toBe('A accuracy');
@@ -67,6 +67,44 @@ describe('what the page shows of the run', () => {
     expect(createRunView(stateAfter(...evaluating, received({ type: 'epoch', record }))).eta).toBe('');
     const finished = received({ type: 'finished', reason: 'The run was stopped.' });
     expect(createRunView(stateAfter(...evaluating, finished)).eta).toBe('');
+  });
+
+  it('says before the first step what the run waits for, and shows no figures', () => {
+    const none = {
+      epoch: 0,
+      step: 0,
+      loss: null,
+      metrics: {},
+      samplesPerSecond: 0,
+      etaSeconds: null,
+      workers: [],
+    };
+    const view = (...workers: WorkerRow[]) =>
+      createRunView(stateAfter(received(runMessage()), received(progress({ ...none, workers }))));
+    expect(view()).toMatchObject({
+      epoch: 'Not started yet',
+      eta: 'The run begins with the first worker.',
+      speed: '–',
+      drawingHint: expect.stringContaining('from its first step on') as string,
+    });
+    expect(view(worker('a')).eta).toBe('');
+    const resumed = stateAfter(
+      received({ ...runMessage(), epochs: [record] }),
+      received(progress({ ...none, workers: [] })),
+    );
+    expect(createRunView(resumed)).toMatchObject({ epoch: '1 of 12 epochs done', eta: '' });
+  });
+
+  it('names the row of this tab also after the end of the run, when the tab has left', () => {
+    const events = [
+      received(runMessage()),
+      { type: 'ownId', id: 'own' },
+      received(progress({ workers: [worker('own')] })),
+      { type: 'ownId', id: null },
+    ] as const;
+    expect(createRunView(stateAfter(...events)).table.ownId).toBeNull();
+    const finished = received({ type: 'finished', reason: 'done' });
+    expect(createRunView(stateAfter(...events, finished)).table.ownId).toBe('own');
   });
 
   it('says how a run has ended', () => {

@@ -75,6 +75,22 @@ describe('what the page shows', () => {
     });
   });
 
+  it('says that the run is full, where the coordinator was reached and has no place', () => {
+    const waiting: PageEvent = {
+      type: 'waiting',
+      reason: 'All 3 worker slots are in use.',
+      waitMs: 4_200,
+      isFull: true,
+    };
+    for (const events of [[waiting], [joined, waiting], [waiting, { type: 'connecting' } as const]]) {
+      expect(shown(...events)).toMatchObject({
+        state: 'The run is full',
+        detail: 'All 3 worker slots are in use.',
+        countdown: expect.stringMatching(/^Trying again/) as string,
+      });
+    }
+  });
+
   it('keeps its text at every try to reconnect', () => {
     const state = after(joined, { type: 'waiting', reason: 'x', waitMs: 9_000 }, { type: 'connecting' });
     expect(createTabView(state, 2_500)).toMatchObject({
