@@ -20,7 +20,7 @@ export function createCard({ job, ownRow, epochs, curve }: RunState): Card | nul
   const metric = shownMetric(curve.at(-1)?.metrics);
   const score = metricOf(last, `val_${metric}`);
   const figures = [
-    { value: formatCount(ownRow.samples), label: 'samples computed in my browser' },
+    { value: formatCount(ownRow.samples), label: 'samples, in my browser' },
     ...(score === null
       ? []
       : [{ value: formatMetric(metric, score), label: `validation ${metric.replaceAll('_', ' ')}` }]),
@@ -31,7 +31,9 @@ export function createCard({ job, ownRow, epochs, curve }: RunState): Card | nul
   const losses = smoothValues(curve.map(({ loss }) => loss).filter(Number.isFinite));
   const low = Math.min(...losses);
   const range = Math.max(...losses) - low || 1;
-  const title = `I helped to train ${job.data.name.slice(0, 40)}`;
+  const title = DIGITS.has(job.data.name)
+    ? 'I helped to train a network that reads digits'
+    : `I helped to train a network on ${job.data.name.slice(0, 40)}`;
   return {
     title,
     figures,
@@ -40,12 +42,24 @@ export function createCard({ job, ownRow, epochs, curve }: RunState): Card | nul
   };
 }
 
+/** Names of data sets of handwritten digits. */
+const DIGITS: ReadonlySet<string> = new Set(['mnist', 'drawn-digits']);
+
 /** Pixels of a card; the format that social sites show whole. */
 export const CARD_WIDTH = 1_200;
 export const CARD_HEIGHT = 630;
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif';
 const COLORS = { top: '#0d3b31', bottom: '#061a15', text: '#ffffff', muted: '#a9d8c9', curve: '#63d0b1' };
 const MARGIN = 72;
+/** Pixels between two figures. */
+const FIGURE_GAP = 32;
+
+interface TextStyle {
+  readonly size: number;
+  readonly color: string;
+  readonly weight?: number;
+  readonly maxWidth: number;
+}
 
 /** The part of CanvasRenderingContext2D that a card is drawn with. */
 export interface CardContext {
@@ -77,17 +91,26 @@ export function drawCard(context: CardContext, { title, figures, curve }: Card):
   context.fillStyle = gradient;
   context.fillRect(0, 0, CARD_WIDTH, CARD_HEIGHT);
   drawCurve(context, curve);
-  const write = (text: string, size: number, x: number, y: number, color: string, weight = 400): void => {
-    context.font = `${weight} ${size}px ${FONT}`;
-    context.fillStyle = color;
-    context.fillText(text, x, y, CARD_WIDTH - MARGIN - x);
+  const width = CARD_WIDTH - 2 * MARGIN;
+  const write = (text: string, [x, y]: readonly [number, number], style: TextStyle): void => {
+    context.font = `${style.weight ?? 400} ${style.size}px ${FONT}`;
+    context.fillStyle = style.color;
+    context.fillText(text, x, y, style.maxWidth);
   };
-  write('gradcast', 32, MARGIN, MARGIN + 24, COLORS.muted, 600);
-  write(title, 64, MARGIN, MARGIN + 120, COLORS.text, 700);
-  const width = (CARD_WIDTH - 2 * MARGIN) / Math.max(1, figures.length);
+  write('gradcast', [MARGIN, MARGIN + 24], {
+    size: 32,
+    color: COLORS.muted,
+    weight: 600,
+    maxWidth: width,
+  });
+  write(title, [MARGIN, MARGIN + 120], { size: 48, color: COLORS.text, weight: 700, maxWidth: width });
+  const column = width / Math.max(1, figures.length);
+  // A longer text is drawn narrower, and does not reach the next one.
+  const maxWidth = column - FIGURE_GAP;
   figures.forEach(({ value, label }, i) => {
-    write(value, 56, MARGIN + i * width, MARGIN + 250, COLORS.text, 700);
-    write(label, 24, MARGIN + i * width, MARGIN + 290, COLORS.muted);
+    const x = MARGIN + i * column;
+    write(value, [x, MARGIN + 250], { size: 56, color: COLORS.text, weight: 700, maxWidth });
+    write(label, [x, MARGIN + 290], { size: 24, color: COLORS.muted, maxWidth });
   });
 }
 

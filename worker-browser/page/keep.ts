@@ -98,7 +98,7 @@ export class Keep {
     drawCard(context, card);
     const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, 'image/png'));
     if (blob === null) return;
-    const file = new File([blob], 'gradcast.png', { type: blob.type });
+    const file = new File([blob], 'my-contribution.png', { type: blob.type });
     try {
       if (canShareFiles(file)) {
         await navigator.share({ files: [file], text: card.text });
