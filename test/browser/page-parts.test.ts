@@ -112,7 +112,7 @@ describeInBrowser('the parts of the page', () => {
     expect(model.weights).toHaveLength(28 * 28 * 10 + 10);
     expect(model.weights.some((value) => value !== run.coordinator.initialWeights[0])).toBe(true);
     const card = await download(page, 'Picture of your contribution');
-    expect(card.name).toBe('gradcast.png');
+    expect(card.name).toBe('my-contribution.png');
     expect([card.bytes.readUInt32BE(16), card.bytes.readUInt32BE(20)]).toEqual([1_200, 630]);
     await waitForText(page, '#keep-note', /I helped to train drawn-digits: [\d,]+ samples/);
     await page.getByText('Add another device').click();

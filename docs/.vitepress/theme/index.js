@@ -6,6 +6,8 @@ export default {
   extends: DefaultTheme,
   setup() {
     // VitePress gives the first page no landmark for its content.
-    onContentUpdated(() => globalThis.document.querySelector('.VPContent.is-home')?.setAttribute('role', 'main'));
+    onContentUpdated(() =>
+      globalThis.document.querySelector('.VPContent.is-home')?.setAttribute('role', 'main'),
+    );
   },
 };
