@@ -244,7 +244,7 @@ function checkDefaultFits(
     Number.isInteger(side) && side >= MIN_DEFAULT_SIDE ? `, or write the images as ${side} x ${side}` : '';
   throw new Error(
     `The default model takes images of at least ${MIN_DEFAULT_SIDE} x ${MIN_DEFAULT_SIDE}, but those of ${name} are ${height} x ${width}. ` +
-      `Use ${optionName('model')} with a model for that shape${square}.`,
+      `Set ${optionName('model')} to a model for that shape${square}.`,
   );
 }
 

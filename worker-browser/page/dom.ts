@@ -37,7 +37,7 @@ export function oncePerFrame(draw: () => void): () => void {
 
 /**
  * A function that calls `draw` while `target` is on the screen or near it; else `draw` is called when it comes there, if it has been
- * asked for since. Charts that nobody sees cost nothing.
+ * asked for since. A chart below the screen costs nothing.
  */
 export function whileOnScreen(target: Element, draw: () => void): () => void {
   let isOnScreen = false;

@@ -23,6 +23,8 @@ export interface PageState {
   readonly hidden: boolean;
   /** Whether the device has a network. */
   readonly online: boolean;
+  /** Whether the tab has, or can load, an engine that reads drawings. */
+  readonly canRead: boolean;
 }
 
 export type Phase =
@@ -60,6 +62,7 @@ export const initialState: PageState = {
   watchOnly: false,
   hidden: false,
   online: true,
+  canRead: true,
 };
 
 /** State of a page that was opened only to watch. */
@@ -115,7 +118,10 @@ export function reducePage(state: PageState, event: PageEvent, nowMs: number): P
         phase: event.code === CloseCode.unauthorized ? { type: 'locked' } : event,
       };
     case 'finished':
+      return { ...state, ...DISCONNECTED, phase: event };
     case 'failed':
+      // A tab that only watches goes on without an engine: the coordinator may have ended before it was loaded.
+      if (state.phase.type === 'watching') return { ...state, canRead: false };
       return { ...state, ...DISCONNECTED, phase: event };
     case 'connecting':
     case 'building':

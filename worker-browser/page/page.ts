@@ -70,8 +70,11 @@ function ensureTab(): Worker {
     else if (data.type === 'samplePredictions') samplesPanel.show(data.values);
     else handle(data);
   };
-  tab.onerror = ({ message }) =>
+  tab.onerror = ({ message }) => {
+    // A tab that only watches may try again.
+    if (page.phase.type === 'watching') tab = null;
     handle({ type: 'failed', reason: message || 'The browser could not load the Web Worker of this page.' });
+  };
   return tab;
 }
 const postToTab = (message: FromPage): void => ensureTab().postMessage(message);

@@ -45,7 +45,7 @@ export interface RunView {
   readonly accuracy: string;
   readonly valAccuracy: string;
   readonly speed: string;
-  /** What the model makes of drawings, or when it will. */
+  /** Line about drawings: the model reads them, or will. */
   readonly drawingHint: string;
   readonly workersTitle: string;
   readonly slowestWorker: string;

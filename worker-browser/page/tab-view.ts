@@ -69,7 +69,8 @@ const isIdleAfterRun = ({ phase, isRunOver }: PageState): boolean =>
 function describeState(page: PageState): { readonly state: string; readonly detail: string } {
   const { phase, hidden, online, hasJoined, hasToken } = page;
   if (isOnStandby(page)) return STANDBY;
-  if (isIdleAfterRun(page)) return { state: 'The run is over', detail: 'The model still reads drawings.' };
+  if (isIdleAfterRun(page))
+    return { state: 'The run is over', detail: page.canRead ? 'The model still reads drawings.' : '' };
   switch (phase.type) {
     case 'starting':
       return { state: 'Starting', detail: 'Preparing an engine in this browser.' };

@@ -57,9 +57,9 @@ test('images that are too small for the default model are rejected with its mini
       { batchSize: 8, epochs: 1, seed: 1, topology },
     );
   await expect(prepare([1, 784, 1])).rejects.toThrow(
-    'The default model takes images of at least 6 x 6, but those of own are 1 x 784. Use --model with a model for that shape, or write the images as 28 x 28.',
+    'The default model takes images of at least 6 x 6, but those of own are 1 x 784. Set model to a model for that shape, or write the images as 28 x 28.',
   );
-  await expect(prepare([5, 6, 1])).rejects.toThrow(/are 5 x 6\. Use --model with a model for that shape\.$/);
+  await expect(prepare([5, 6, 1])).rejects.toThrow(/are 5 x 6\. Set model to a model for that shape\.$/);
   expect((await prepare([6, 6, 3])).job.inputs[0]?.shape).toEqual([6, 6, 3]);
   const flat = layer('Flatten', { batch_input_shape: [null, 1, 784, 1] });
   expect((await prepare([1, 784, 1], model(flat))).job.inputs[0]?.shape).toEqual([1, 784, 1]);

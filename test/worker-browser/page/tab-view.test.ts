@@ -166,6 +166,18 @@ describe('what the page shows', () => {
 });
 
 describe('only watching', () => {
+  it('goes on without an engine: after the end, drawings are not read', () => {
+    const failed: PageEvent = { type: 'failed', reason: 'no Web Worker' };
+    const state = reducePage(reducePage(initialWatchState, failed, 0), { type: 'runOver', isOver: true }, 0);
+    expect(createTabView(state, 0)).toMatchObject({
+      phase: 'watching',
+      state: 'The run is over',
+      detail: '',
+    });
+    const reads = reducePage(initialWatchState, { type: 'runOver', isOver: true }, 0);
+    expect(createTabView(reads, 0).detail).toBe('The model still reads drawings.');
+  });
+
   it('leaves the run, and joins it again', () => {
     const watching = after(joined, { type: 'clickedWatch' }, { type: 'paused' });
     expect(after(joined, { type: 'clickedWatch' }).phase.type).toBe('pausing');
