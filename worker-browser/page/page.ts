@@ -167,7 +167,7 @@ function onRun(event: RunEvent): void {
     pad.send();
     clock.after(READER_DELAY_MS, prepareReader);
     if (page.phase.type === 'finished' && run.restarted) {
-      handle({ type: 'note', line: 'Another run has started. Join again to take part in it.' });
+      handle({ type: 'note', line: 'Another run has started. Join it to take part.' });
     }
   }
   if (event.type === 'message' && event.message.type === 'finished') prepareReader();
