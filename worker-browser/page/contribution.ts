@@ -1,8 +1,7 @@
-import type { WorkerRow } from '../../shared/protocol/messages.ts';
+import type { ProgressWithRows, WorkerRow } from '../../shared/protocol/messages.ts';
 import { formatPercent } from './format.ts';
-import type { RunState } from './run-state.ts';
 
-/** What this tab has computed in a run. */
+/** This tab's part in a run. */
 export interface Contribution {
   /** Samples of training and evaluation, which the rows of workers do not tell apart; null before a row of this tab has come. */
   readonly samples: number | null;
@@ -10,8 +9,15 @@ export interface Contribution {
   readonly part: number | null;
 }
 
+/** The part of a run's state that counts samples. */
+interface CountedRun {
+  readonly ownIds: readonly string[];
+  readonly samplesById: ReadonlyMap<string, number>;
+  readonly progress: Pick<ProgressWithRows, 'workers' | 'workerCount'> | null;
+}
+
 /** The contribution of this tab, under all worker IDs that it has had: it joins anew after a pause, and with another engine. */
-export function contributionOf({ ownIds, samplesById, progress }: RunState): Contribution {
+export function contributionOf({ ownIds, samplesById, progress }: CountedRun): Contribution {
   const counts = ownIds.flatMap((id) => samplesById.get(id) ?? []);
   if (counts.length === 0) return { samples: null, part: null };
   const samples = sum(counts);
