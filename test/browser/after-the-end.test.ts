@@ -65,6 +65,20 @@ describeInBrowser('after the end of a run', () => {
     expect(await watching.locator('#settings').isVisible()).toBe(false);
     await waitForText(contributing, '#state', /^The run is over$/);
     await waitForText(contributing, '#own-samples', /[1-9]/);
+    await waitForText(contributing, '#own-part', /^ samples, 100% of all$/);
+    for (const gone of ['#settings', '#own-speed', '#own-share'])
+      expect(await contributing.locator(gone).isVisible(), gone).toBe(false);
+    // What the person takes away is next to the state, and above what joins the next run in its look.
+    expect(await contributing.locator('#tab + #keep').count()).toBe(1);
+    const classOf = (name: string) => contributing.getByRole('button', { name }).getAttribute('class');
+    expect(await classOf('Join the next run')).toBe('secondary');
+    const keep = contributing.locator('#keep');
+    await contributing.setViewportSize({ width: 390, height: 844 });
+    await contributing.evaluate('scrollTo(0, 0)');
+    for (const name of ['Download the model', 'Picture of your contribution']) {
+      const box = (await keep.getByRole('button', { name }).boundingBox())!;
+      expect(box.y + box.height, name).toBeLessThanOrEqual(844);
+    }
     await Promise.all([watching.close(), contributing.close()]);
   }, 120_000);
 

@@ -114,7 +114,7 @@ describeInBrowser('the parts of the page', () => {
     const card = await download(page, 'Picture of your contribution');
     expect(card.name).toBe('my-contribution.png');
     expect([card.bytes.readUInt32BE(16), card.bytes.readUInt32BE(20)]).toEqual([1_200, 630]);
-    await waitForText(page, '#keep-note', /I helped to train a network that reads digits: [\d,]+ samples/);
+    await waitForText(page, '#keep-note', /network that reads handwritten digits: [\d,]+ samples/);
     await page.getByText('Add another device').click();
     await waitForText(page, '#invite-text', /other devices cannot reach this run/i);
     expect(await policyViolations(page)).toEqual([]);

@@ -57,6 +57,42 @@ describeInBrowser('the page shows the state of its tab', () => {
     return { page, errors, address, rejoin: () => coordinator.pool.setStandby(worker!, null) };
   }
 
+  test('a chosen name is that of the next join, and is kept', async () => {
+    const { page, errors } = await run.open('?name=Ann%20B');
+    const { workers } = run.coordinator.pool;
+    const names = () => [...workers.values()].map(({ name }) => name);
+    await expect.poll(names).toEqual(['Ann B']);
+    const field = page.getByRole('textbox', { name: 'Name in the list' });
+    expect(await field.inputValue()).toBe('Ann B');
+    await field.fill('  Zoë ' + 'x'.repeat(60));
+    expect((await field.inputValue()).length).toBeLessThanOrEqual(40);
+    await field.fill('Zoë ');
+    await field.blur();
+    expect(page.url()).toBe(`${run.address}/#secret`);
+    expect(names()).toEqual(['Ann B']);
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await page.getByRole('button', { name: 'Continue' }).click();
+    await expect.poll(names).toEqual(['Zoë']);
+    await page.reload();
+    await expect.poll(names).toEqual(['Zoë']);
+    await field.fill('');
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await page.getByRole('button', { name: 'Continue' }).click();
+    await expect.poll(names).toEqual([expect.stringMatching(/^Chrome/)]);
+    expect(errors).toEqual([]);
+  }, 60_000);
+
+  test('why an engine was chosen is behind technical details', async () => {
+    const { page } = await run.open('');
+    await waitForText(page, '#state', /^Contributing$/);
+    const why = page.locator('#engine-why');
+    await expect.poll(() => why.textContent()).not.toBe('');
+    expect(await why.isVisible()).toBe(false);
+    await page.getByText('Technical details').click();
+    await why.waitFor();
+    await waitForText(page, '#own-traffic', /^Sent .* received /);
+  }, 60_000);
+
   test('on standby it says so, and shows how other devices join', async () => {
     const { page, errors, address, rejoin } = await standbyTab(PLAIN_NAME);
     const link = page.locator('#invite-link');

@@ -57,7 +57,7 @@ describeInBrowser('the page in Chromium', () => {
 
   test('the drawing stays where it is while the tab joins, so that a pointer on its way does not miss it', async () => {
     const { page, errors } = await run.open('', RECORD_PLACES);
-    await waitForText(page, '#own-contribution', /samples of all connected workers/);
+    await waitForText(page, '#own-part', /samples, \d+% of all/);
     await waitForText(page, '#engine', /samples\/s in a benchmark/);
     // A busy machine shows the drawing late, and draws few frames.
     await expect.poll(() => page.evaluate<number>('places.length')).toBeGreaterThan(0);

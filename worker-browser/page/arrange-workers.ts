@@ -34,7 +34,7 @@ export function nextOrder(order: Order | null, column: Column): Order | null {
 export interface TableChoice {
   /** Words that a row must all have. */
   readonly query: string;
-  /** Null for the default order: this tab, the slowest worker, then by samples. */
+  /** Null for the default order: this tab, the worker with the longest step, then by samples. */
   readonly order: Order | null;
   readonly isGrouped: boolean;
   /** Machines whose workers are shown, or hidden in a search, which shows them by default. */
@@ -142,7 +142,7 @@ function findWorkers({ workers, ownId, slowestId }: WorkersOfRun, query: string)
     const states = [
       standby === true ? 'standby' : 'active',
       id === ownId ? 'this tab' : '',
-      id === slowestId ? 'slowest' : '',
+      id === slowestId ? 'longest step' : '',
     ];
     const texts = [name, machineOf(worker), backend, engineName(backend), device, ...states];
     const text = texts.join('\n').toLowerCase();

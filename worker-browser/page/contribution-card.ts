@@ -1,5 +1,6 @@
 import { metricOf } from '../../shared/protocol/messages.ts';
 import { shownMetric, smoothValues } from './curves.ts';
+import { contributionOf, formatPart } from './contribution.ts';
 import { formatCount, formatMetric } from './format.ts';
 import type { RunState } from './run-state.ts';
 
@@ -14,13 +15,16 @@ export interface Card {
 }
 
 /** Card of this tab's part in a run; null before it has computed anything. */
-export function createCard({ job, ownRow, epochs, curve }: RunState): Card | null {
-  if (job === null || ownRow === null || ownRow.samples === 0) return null;
+export function createCard(run: RunState): Card | null {
+  const { job, epochs, curve } = run;
+  const { samples, part } = contributionOf(run);
+  if (job === null || samples === null || samples === 0) return null;
   const last = epochs.at(-1);
   const metric = shownMetric(curve.at(-1)?.metrics);
   const score = metricOf(last, `val_${metric}`);
   const figures = [
-    { value: formatCount(ownRow.samples), label: 'samples, in my browser' },
+    { value: formatCount(samples), label: 'samples computed' },
+    ...(part === null ? [] : [{ value: formatPart(part), label: 'of all samples' }]),
     ...(score === null
       ? []
       : [{ value: formatMetric(metric, score), label: `validation ${metric.replaceAll('_', ' ')}` }]),
@@ -32,8 +36,8 @@ export function createCard({ job, ownRow, epochs, curve }: RunState): Card | nul
   const low = Math.min(...losses);
   const range = Math.max(...losses) - low || 1;
   const title = DIGITS.has(job.data.name)
-    ? 'I helped to train a network that reads digits'
-    : `I helped to train a network on ${job.data.name.slice(0, 40)}`;
+    ? 'I helped to train a network that reads handwritten digits'
+    : `I helped to train a network on ${job.data.name}`;
   return {
     title,
     figures,
@@ -53,6 +57,9 @@ const COLORS = { top: '#0d3b31', bottom: '#061a15', text: '#ffffff', muted: '#a9
 const MARGIN = 72;
 /** Pixels between two figures. */
 const FIGURE_GAP = 32;
+/** A title in smaller letters would not be read; a longer one ends with an ellipsis. */
+const TITLE_SIZE = 48;
+const MAX_TITLE_LINES = 2;
 
 interface TextStyle {
   readonly size: number;
@@ -72,6 +79,7 @@ export interface CardContext {
   createLinearGradient(x0: number, y0: number, x1: number, y1: number): CardGradient;
   fillRect(x: number, y: number, width: number, height: number): void;
   fillText(text: string, x: number, y: number, maxWidth: number): void;
+  measureText(text: string): { readonly width: number };
   beginPath(): void;
   moveTo(x: number, y: number): void;
   lineTo(x: number, y: number): void;
@@ -92,26 +100,66 @@ export function drawCard(context: CardContext, { title, figures, curve }: Card):
   context.fillRect(0, 0, CARD_WIDTH, CARD_HEIGHT);
   drawCurve(context, curve);
   const width = CARD_WIDTH - 2 * MARGIN;
+  const fontOf = ({ size, weight = 400 }: Pick<TextStyle, 'size' | 'weight'>): string =>
+    `${weight} ${size}px ${FONT}`;
+  const widthOf = (text: string, size: number, weight: number): number => {
+    context.font = fontOf({ size, weight });
+    return context.measureText(text).width;
+  };
   const write = (text: string, [x, y]: readonly [number, number], style: TextStyle): void => {
-    context.font = `${style.weight ?? 400} ${style.size}px ${FONT}`;
+    context.font = fontOf(style);
     context.fillStyle = style.color;
     context.fillText(text, x, y, style.maxWidth);
   };
-  write('gradcast', [MARGIN, MARGIN + 24], {
-    size: 32,
-    color: COLORS.muted,
-    weight: 600,
-    maxWidth: width,
-  });
-  write(title, [MARGIN, MARGIN + 120], { size: 48, color: COLORS.text, weight: 700, maxWidth: width });
+  const { text: color, muted } = COLORS;
+  write('gradcast', [MARGIN, MARGIN + 16], { size: 32, color: muted, weight: 600, maxWidth: width });
+  const fits = (line: string): boolean => widthOf(line, TITLE_SIZE, 700) <= width;
+  breakLines(title, fits).forEach((line, i) =>
+    write(line, [MARGIN, MARGIN + 100 + i * 58], { size: TITLE_SIZE, color, weight: 700, maxWidth: width }),
+  );
   const column = width / Math.max(1, figures.length);
-  // A longer text is drawn narrower, and does not reach the next one.
   const maxWidth = column - FIGURE_GAP;
+  /** Largest size up to this one at which each text is within its column: all of a line have letters of one size. */
+  const fittingSize = (texts: readonly string[], size: number, weight: number): number =>
+    Math.floor(size * Math.min(1, ...texts.map((text) => maxWidth / widthOf(text, size, weight))));
+  const valueSize = fittingSize(
+    figures.map(({ value }) => value),
+    56,
+    700,
+  );
+  const labelSize = fittingSize(
+    figures.map(({ label }) => label),
+    24,
+    400,
+  );
   figures.forEach(({ value, label }, i) => {
     const x = MARGIN + i * column;
-    write(value, [x, MARGIN + 250], { size: 56, color: COLORS.text, weight: 700, maxWidth });
-    write(label, [x, MARGIN + 290], { size: 24, color: COLORS.muted, maxWidth });
+    write(value, [x, MARGIN + 256], { size: valueSize, color, weight: 700, maxWidth });
+    write(label, [x, MARGIN + 296], { size: labelSize, color: muted, maxWidth });
   });
+}
+
+/** Lines of a title, broken between words where that is possible. */
+function breakLines(title: string, fits: (line: string) => boolean): string[] {
+  const lines: string[] = [];
+  let rest = title;
+  while (rest !== '') {
+    const isLast = lines.length === MAX_TITLE_LINES - 1;
+    let line = rest;
+    if (!fits(line)) {
+      const end = isLast ? '…' : '';
+      while (line !== '' && !fits(line + end)) line = line.slice(0, -1);
+      const space = line.lastIndexOf(' ');
+      // Not so early that the line is nearly empty: a single long word is broken itself.
+      if (rest[line.length] !== ' ' && space > line.length / 2) line = line.slice(0, space);
+      // At least one character, or this would not end.
+      if (line === '') line = rest.slice(0, 1);
+      lines.push(line.trimEnd() + end);
+    } else lines.push(line);
+    if (isLast) break;
+    rest = rest.slice(line.length).trimStart();
+  }
+  return lines;
 }
 
 /** The loss as a line along the lower edge, with the area below it. */

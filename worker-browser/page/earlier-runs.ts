@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { metricOf } from '../../shared/protocol/messages.ts';
 import { mergeToLength, shownMetric, smoothValues } from './curves.ts';
-import type { KeyValueStore } from './environment.ts';
+import type { KeyValueStore } from './storage.ts';
 import type { RunState } from './run-state.ts';
 
 /** x, loss and metric; null where a value is not defined. */

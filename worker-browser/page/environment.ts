@@ -1,4 +1,6 @@
 import { parseToken } from '../../shared/protocol/coordinator-link.ts';
+import type { KeyValueStore } from './storage.ts';
+import { withoutName } from './tab-name.ts';
 
 /**
  * WebSocket address for workers: the page's host, port and folder, without query and fragment.
@@ -34,7 +36,8 @@ export const isOnLoopback = (href: string): boolean =>
  * @returns null if only this machine can open it
  */
 export function inviteLink(href: string, addresses: readonly string[]): string | null {
-  const url = new URL(withWatchOnly(href, false));
+  // A name in the address is that of this device.
+  const url = new URL(withoutName(withWatchOnly(href, false)));
   if (!isOnLoopback(href)) return url.href;
   const [address] = addresses;
   return address === undefined || !URL.canParse(address) ? null : address + url.hash;
@@ -46,48 +49,14 @@ export const isWatchOnly = (href: string): boolean => new URL(href).searchParams
 /** The same address with ?watch, or without. */
 export function withWatchOnly(href: string, watchOnly: boolean): string {
   const url = new URL(href);
-  if (watchOnly) url.search = '?watch';
-  else url.searchParams.delete('watch');
+  if (!watchOnly) url.searchParams.delete('watch');
+  else if (!isWatchOnly(href)) url.search += url.search === '' ? '?watch' : '&watch';
   return url.href;
-}
-
-/** In order of search: most browsers also name others in their user agent. */
-const BROWSERS = [
-  ['Edge', /Edg(?:e|A|iOS)?\//],
-  ['Opera', /OPR\//],
-  ['Samsung Internet', /SamsungBrowser\//],
-  ['Firefox', /(?:Firefox|FxiOS)\//],
-  ['Chrome', /(?:Chrome|CriOS)\//],
-  ['Safari', /Safari\//],
-] as const;
-
-const SYSTEMS = [
-  ['Android', /Android/],
-  ['iPhone', /iPhone/],
-  ['iPad', /iPad/],
-  ['Windows', /Windows/],
-  ['macOS', /Macintosh/],
-  ['ChromeOS', /CrOS/],
-  ['Linux', /Linux/],
-] as const;
-
-/** A name by which a person finds this tab among the workers, such as 'Firefox on Windows'. */
-export function browserName(userAgent: string): string {
-  const find = (names: readonly (readonly [string, RegExp])[]): string | undefined =>
-    names.find(([, pattern]) => pattern.test(userAgent))?.[0];
-  const system = find(SYSTEMS);
-  return (find(BROWSERS) ?? 'Browser') + (system === undefined ? '' : ` on ${system}`);
 }
 
 const STORAGE_KEY = 'gradcast.share';
 const SHARES: readonly string[] = ['25', '50', '75', '100'];
 const DEFAULT_SHARE = '100';
-
-/** The part of the browser's localStorage that is used here. */
-export interface KeyValueStore {
-  getItem(key: string): string | null;
-  setItem(key: string, value: string): void;
-}
 
 /** Share of the time that the tab computes, in percent, as the person chose it last. */
 export function loadShare(storage: () => Pick<KeyValueStore, 'getItem'>): string {

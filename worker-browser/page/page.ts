@@ -10,10 +10,10 @@ import {
   tokenFromUrl,
   withToken,
   withWatchOnly,
-  browserName,
   loadShare,
   saveShare,
 } from './environment.ts';
+import { browserName, cleanName, loadName, MAX_NAME_LENGTH, saveName, withoutName } from './tab-name.ts';
 import { DrawingPad } from './drawing-pad.ts';
 import { bindRadioGroup, element, oncePerFrame } from './dom.ts';
 import { Invite, drawRun, drawTab, measureColumn, onMetricChoice } from './render.ts';
@@ -58,6 +58,7 @@ let page: PageState = {
 };
 let run = initialRunState;
 let computeShare = loadShare(() => localStorage);
+let chosenName = loadName(location.href, () => localStorage);
 let tab: Worker | null = null;
 let watch: RunWatch | null = null;
 
@@ -166,7 +167,7 @@ function onRun(event: RunEvent): void {
     pad.send();
     clock.after(READER_DELAY_MS, prepareReader);
     if (page.phase.type === 'finished' && run.restarted) {
-      handle({ type: 'note', line: 'Another run has started. Join again to take part in it.' });
+      handle({ type: 'note', line: 'Another run has started. Join it to take part.' });
     }
   }
   if (event.type === 'message' && event.message.type === 'finished') prepareReader();
@@ -227,7 +228,7 @@ function startWatching(): void {
 
 function join(): void {
   postToTab({ type: 'share', share: Number(computeShare) / 100 });
-  postToTab({ type: 'join', url, name: browserName(navigator.userAgent), token });
+  postToTab({ type: 'join', url, name: chosenName || browserName(navigator.userAgent), token });
   if (run.link.type !== 'over') return;
   if (run.link.awaitsNextRun) watch?.retryNow();
   else startWatching();
@@ -291,6 +292,17 @@ element('token-form', HTMLFormElement).addEventListener('submit', (event) => {
   if (newToken === '') return;
   history.replaceState(null, '', withToken(location.href, newToken));
   location.reload();
+});
+const nameField = element('name', HTMLInputElement);
+nameField.maxLength = MAX_NAME_LENGTH;
+nameField.placeholder = browserName(navigator.userAgent);
+nameField.value = chosenName;
+nameField.addEventListener('change', () => {
+  chosenName = cleanName(nameField.value);
+  nameField.value = chosenName;
+  saveName(() => localStorage, chosenName);
+  // When the page is loaded again, the name in the address would be used in place of this one.
+  history.replaceState(null, '', withoutName(location.href));
 });
 bindRadioGroup('share', (percent) => {
   computeShare = percent;

@@ -37,11 +37,15 @@ const runTexts = {
   ownSpeed: htmlElement('own-speed'),
   ownShare: htmlElement('own-share'),
   ownSamples: htmlElement('own-samples'),
-  ownContribution: htmlElement('own-contribution'),
+  ownPart: htmlElement('own-part'),
+  ownTraffic: htmlElement('own-traffic'),
 } as const satisfies Partial<Record<keyof RunView, HTMLElement>>;
 const mainButton = element('main-button', HTMLButtonElement);
 const watchButton = element('watch-button', HTMLButtonElement);
 const settings = htmlElement('settings');
+const tabCard = htmlElement('tab');
+const drawingCard = htmlElement('drawing');
+const keepCard = htmlElement('keep');
 const tokenForm = htmlElement('token-form');
 const tokenButton = htmlElement('token-button');
 const progress = element('progress', HTMLProgressElement);
@@ -106,7 +110,13 @@ export function drawTab(view: TabView): void {
   // Browsers take the focus from a disabled button.
   mainButton.setAttribute('aria-disabled', String(view.button?.enabled === false));
   tokenForm.hidden = view.tokenButton === null;
-  settings.hidden = view.button === null;
+  settings.hidden = !view.hasSettings;
+  // At the end the buttons of the other card are the main ones. That card is moved, not only shown elsewhere: the order of the Tab key
+  // is that of the document.
+  document.body.toggleAttribute('data-over', view.isOver);
+  mainButton.className = view.isOver ? 'secondary' : 'primary';
+  const before = view.isOver ? tabCard : drawingCard;
+  if (before.nextElementSibling !== keepCard) before.after(keepCard);
   setText(tokenButton, view.tokenButton ?? '');
   watchButton.hidden = !view.canWatch;
 }

@@ -57,10 +57,11 @@ export class RowElements {
     if (this.#badges.dataset.badges !== badges) {
       this.#badges.dataset.badges = badges;
       this.#badges.replaceChildren(
-        ...view.badges.flatMap(({ text, isWarning }) => [
-          ' ',
-          createElement('span', isWarning ? 'badge warning' : 'badge', text),
-        ]),
+        ...view.badges.flatMap(({ text, isWarning, title }) => {
+          const badge = createElement('span', isWarning ? 'badge warning' : 'badge', text);
+          badge.title = title;
+          return [' ', badge];
+        }),
       );
     }
     node.classList.toggle('own', view.own);

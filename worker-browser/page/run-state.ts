@@ -8,6 +8,7 @@ import type {
 } from '../../shared/protocol/messages.ts';
 import type { Job } from '../../shared/model/job.ts';
 import type { WatchEvent } from '../../shared/observer/watch-run.ts';
+import { addRows } from './contribution.ts';
 import { MAX_POINTS, mergeToLength } from './curves.ts';
 
 /** The run, as its feed describes it. Pure: each message gives a new state. */
@@ -30,6 +31,10 @@ export interface RunState {
   readonly lastOwnId: string | null;
   /** Last row of this tab in the feed since it joined last. */
   readonly ownRow: WorkerRow | null;
+  /** All worker IDs that this tab has had in this run, the last one last. */
+  readonly ownIds: readonly string[];
+  /** Samples of each worker that the page has seen in this run, also of those that have left. */
+  readonly samplesById: ReadonlyMap<string, number>;
 }
 
 export type Link =
@@ -54,6 +59,8 @@ export const initialRunState: RunState = {
   ownId: null,
   lastOwnId: null,
   ownRow: null,
+  ownIds: [],
+  samplesById: new Map(),
 };
 
 /** State after an event. */
@@ -72,6 +79,7 @@ export function reduceRun(state: RunState, event: RunEvent): RunState {
         ownId: event.id,
         lastOwnId: event.id,
         ownRow: rowWith(event.id, state.progress),
+        ownIds: [...state.ownIds, event.id],
       };
     case 'message':
       return reduceMessage(state, event.message);
@@ -82,8 +90,11 @@ function reduceMessage(state: RunState, message: FromCoordinator): RunState {
   switch (message.type) {
     case 'run': {
       const { job, steps, curve, epochs, addresses = [] } = message;
+      const restarted =
+        state.job !== null && (lastStep(curve) < lastStep(state.curve) || !sameJob(job, state.job));
       return {
         ...state,
+        ...(restarted ? startCounting(state.ownId) : {}),
         addresses,
         link: { type: 'live' },
         job,
@@ -92,8 +103,7 @@ function reduceMessage(state: RunState, message: FromCoordinator): RunState {
         epochs,
         progress: null,
         timeline: null,
-        restarted:
-          state.job !== null && (lastStep(curve) < lastStep(state.curve) || !sameJob(job, state.job)),
+        restarted,
       };
     }
     case 'progress': {
@@ -104,7 +114,8 @@ function reduceMessage(state: RunState, message: FromCoordinator): RunState {
       // The last progress of a run may arrive after the worker's connection has reported the end.
       const progress = { ...message, workers: message.workers ?? state.progress?.workers ?? [] };
       const ownRow = rowWith(state.lastOwnId, progress) ?? state.ownRow;
-      return { ...state, progress, curve, ownRow, timeline: message.timeline ?? state.timeline };
+      const samplesById = addRows(state.samplesById, message.workers);
+      return { ...state, progress, curve, ownRow, samplesById, timeline: message.timeline ?? state.timeline };
     }
     case 'epoch':
       return { ...state, epochs: [...state.epochs, message.record] };
@@ -122,6 +133,13 @@ function reduceMessage(state: RunState, message: FromCoordinator): RunState {
       return state;
   }
 }
+
+/** Counts of another run begin with nothing. */
+const startCounting = (ownId: string | null): Pick<RunState, 'ownIds' | 'samplesById' | 'ownRow'> => ({
+  ownIds: ownId === null ? [] : [ownId],
+  samplesById: new Map(),
+  ownRow: null,
+});
 
 /** Whether the run has made a step. */
 export const hasStarted = ({ progress, curve, epochs }: RunState): boolean =>

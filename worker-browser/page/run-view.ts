@@ -9,6 +9,7 @@ import {
   formatPercent,
   formatRate,
 } from './format.ts';
+import { contributionOf, formatPart, type Contribution } from './contribution.ts';
 import { shownMetric } from './curves.ts';
 import { hasStarted, shownOwnId, type RunState } from './run-state.ts';
 import type { WorkersOfRun } from './arrange-workers.ts';
@@ -58,7 +59,8 @@ export interface RunView {
   readonly ownSpeed: string;
   readonly ownShare: string;
   readonly ownSamples: string;
-  readonly ownContribution: string;
+  readonly ownPart: string;
+  readonly ownTraffic: string;
   readonly lossLabel: string;
   readonly accuracyLabel: string;
   /** Name of the metric beside the loss, as a heading. */
@@ -74,7 +76,7 @@ const READS_LATER = 'The model reads your drawing in this browser, from its firs
 
 /** @param chosen metric that a person has chosen to see; null for the first one */
 export function createRunView(run: RunState, chosen: string | null = null): RunView {
-  const { progress, job, stepsPerEpoch, epochs, ownRow, link } = run;
+  const { progress, job, stepsPerEpoch, epochs, link } = run;
   const ownId = shownOwnId(run);
   const workers = progress?.workers ?? [];
   const workerCount = progress?.workerCount ?? workers.length;
@@ -85,6 +87,7 @@ export function createRunView(run: RunState, chosen: string | null = null): RunV
   const metricTitle = titleOf(metric);
   const accuracy = formatValue(metric, progress?.metrics[metric]);
   const slowest = findSlowest(run);
+  const contribution = contributionOf(run);
   return {
     headline: headlineText(run),
     summary: summaryText(run, workerCount),
@@ -107,8 +110,9 @@ export function createRunView(run: RunState, chosen: string | null = null): RunV
     table: { workers, hidden, ownId, slowestId: slowest?.id },
     ownSpeed: own === undefined ? NO_VALUE : formatRate(own.samplesPerSecond),
     ownShare: own === undefined ? NO_VALUE : formatPercent(own.share),
-    ownSamples: ownRow === null ? NO_VALUE : formatCount(ownRow.samples),
-    ownContribution: ownContributionText(own, workers, run.ownId === null ? 0 : hidden),
+    ownSamples: contribution.samples === null ? NO_VALUE : formatCount(contribution.samples),
+    ownPart: ownPartText(contribution),
+    ownTraffic: ownTrafficText(own, workers, run.ownId === null ? 0 : hidden),
     lossLabel: plotLabel('Loss', loss, job !== null),
     accuracyLabel: plotLabel(metricTitle, accuracy, job !== null),
     metricTitle,
@@ -155,22 +159,18 @@ function metricRows(
   }));
 }
 
-/** @param hidden workers without a row, whose samples are not known */
-function ownContributionText(
-  own: WorkerRow | undefined,
-  workers: readonly WorkerRow[],
-  hidden: number,
-): string {
-  if (own === undefined) {
-    if (hidden === 0) return '';
-    return `No figures of this tab: the page lists ${formatCount(workers.length)} of ${formatCount(workers.length + hidden)} workers.`;
-  }
-  const total = workers.reduce((sum, { samples }) => sum + samples, 0);
-  if (total === 0) return '';
-  const sent = `Sent ${formatBytes(own.bytesUp)}, received ${formatBytes(own.bytesDown)}.`;
-  return hidden > 0
-    ? sent
-    : `${formatPercent(own.samples / total)} of the samples of all connected workers. ${sent}`;
+/** @param hidden number of workers without a row */
+function ownTrafficText(own: WorkerRow | undefined, workers: readonly WorkerRow[], hidden: number): string {
+  if (own !== undefined) return `Sent ${formatBytes(own.bytesUp)}, received ${formatBytes(own.bytesDown)}.`;
+  if (hidden === 0) return '';
+  return `No figures of this tab: the page lists ${formatCount(workers.length)} of ${formatCount(workers.length + hidden)} workers.`;
+}
+
+/** The words behind the number of samples that this tab has computed. */
+function ownPartText({ samples, part }: Contribution): string {
+  if (samples === null) return '';
+  const noun = samples === 1 ? ' sample' : ' samples';
+  return part === null ? noun : `${noun}, ${formatPart(part)} of all`;
 }
 
 function workerCountText(count: number): string {
@@ -265,11 +265,11 @@ const metricsOf = (record: EpochRecord): Record<string, number> =>
     ),
   );
 
-/** Name and times of the slowest worker. */
+/** Name and times of the worker that the others wait for. */
 function slowestWorkerText(worker: WorkerRow | undefined, ownId: string | null): string {
   if (worker === undefined) return '';
   const { computeMs, turnaroundMs, name, id } = worker;
-  return `Slowest worker: ${id === ownId ? 'this tab' : name}, ${formatMs(turnaroundMs)} per step (${formatMs(computeMs)} compute).`;
+  return `Longest step: ${id === ownId ? 'this tab' : name}, ${formatMs(turnaroundMs)} (${formatMs(computeMs)} compute). The others wait for it.`;
 }
 
 /**

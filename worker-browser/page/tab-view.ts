@@ -20,6 +20,10 @@ export interface TabView {
   readonly invites: boolean;
   /** Whether the person may choose only to watch. */
   readonly canWatch: boolean;
+  /** Whether the person may choose how this tab takes part. */
+  readonly hasSettings: boolean;
+  /** Whether the run is over for this tab: what the person takes away comes first then. */
+  readonly isOver: boolean;
   readonly engine: string;
   readonly engineWhy: string;
   readonly note: string;
@@ -39,6 +43,7 @@ export function createTabView(page: PageState, nowMs: number): TabView {
   const { phase } = page;
   const { state, detail } = describeState(page);
   const onStandby = isOnStandby(page);
+  const isOver = phase.type === 'finished' || isIdleAfterRun(page);
   return {
     title: `${state} · gradcast`,
     phase: onStandby ? 'standby' : phase.type,
@@ -50,7 +55,9 @@ export function createTabView(page: PageState, nowMs: number): TabView {
     button: isIdleAfterRun(page) ? null : phaseButton(phase),
     tokenButton: phase.type === 'locked' ? (page.watchOnly ? 'Watch' : 'Join') : null,
     invites: onStandby,
-    canWatch: !UNWATCHABLE_PHASES.has(phase.type) && !isIdleAfterRun(page),
+    canWatch: !UNWATCHABLE_PHASES.has(phase.type) && !isOver,
+    hasSettings: phase.type !== 'locked' && !isOver,
+    isOver,
     engine: engineText(page),
     engineWhy: asSentence(page.engine?.why ?? ''),
     note: noteText(page, nowMs),
@@ -164,7 +171,7 @@ function phaseButton(phase: Phase): Button | null {
     case 'watching':
       return { label: 'Join in', action: 'continue', enabled: true };
     case 'finished':
-      return { label: 'Join again', action: 'continue', enabled: true };
+      return { label: 'Join the next run', action: 'continue', enabled: true };
     case 'refused':
       return { label: 'Try again', action: 'continue', enabled: true };
     case 'failed':

@@ -31,6 +31,8 @@ export interface RowView {
 export interface Badge {
   readonly text: string;
   readonly isWarning: boolean;
+  /** Explanation that a pointer on it shows. */
+  readonly title: string;
 }
 
 /** The worker that steps wait longest for; undefined if fewer than two workers compute. */
@@ -84,7 +86,7 @@ export function createRow(
       ...figures,
       name: group.machine,
       badges: [
-        ...(group.workers.some(isSlowest) ? [SLOWEST] : []),
+        ...(group.workers.some(isSlowest) ? [LONGEST_STEP] : []),
         ...(group.standbyCount === 0
           ? []
           : [{ ...STANDBY, text: `${formatCount(group.standbyCount)} standby` }]),
@@ -105,8 +107,8 @@ export function createRow(
     ...figures,
     name,
     badges: [
-      ...(own ? [{ text: 'this tab', isWarning: false }] : []),
-      ...(worker.standby === true ? [STANDBY] : isSlowest(worker) ? [SLOWEST] : []),
+      ...(own ? [THIS_TAB] : []),
+      ...(worker.standby === true ? [STANDBY] : isSlowest(worker) ? [LONGEST_STEP] : []),
     ],
     engine: engineText(worker),
     computeTime: turnaroundMs === 0 ? NO_VALUE : `${formatMs(computeMs)} of ${formatMs(turnaroundMs)}`,
@@ -118,8 +120,17 @@ export function createRow(
   };
 }
 
-const SLOWEST: Badge = { text: 'slowest', isWarning: true };
-const STANDBY: Badge = { text: 'standby', isWarning: true };
+const LONGEST_STEP: Badge = {
+  text: 'longest step',
+  isWarning: true,
+  title: 'Its part of a step takes longest, computation and connection together. The others wait for it.',
+};
+const STANDBY: Badge = {
+  text: 'standby',
+  isWarning: true,
+  title: 'The run is faster without it for now.',
+};
+const THIS_TAB: Badge = { text: 'this tab', isWarning: false, title: 'The worker in this page.' };
 
 const engineText = ({ backend, device }: WorkerRow): string => `${engineName(backend)} on ${device}`;
 

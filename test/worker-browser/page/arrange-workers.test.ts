@@ -36,7 +36,7 @@ describe('the search', () => {
     expect(find('webassembly')).toBe('bd');
     expect(find('wasm')).toBe('bd');
     expect(find('standby')).toBe('b');
-    expect(find('slowest')).toBe('a');
+    expect(find('longest step')).toBe('a');
     expect(find('this tab')).toBe('c');
     expect(find('café')).toBe('d');
   });

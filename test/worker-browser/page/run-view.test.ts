@@ -135,12 +135,12 @@ describe('what the page shows of the run', () => {
     const left = [{ type: 'ownId', id: null }, received(progress())] as const;
     expect(createRunView(stateAfter(...events, ...left))).toMatchObject({ ownSpeed: '–', ownSamples: '718' });
     expect(createRunView(stateAfter(...events, ...left, { type: 'ownId', id: 'again' })).ownSamples).toBe(
-      '–',
+      '718',
     );
   });
 
   it('computes no share of samples that it does not know, and says if this tab is not listed', () => {
-    const show = (ownId: string, workerCount?: number): string =>
+    const show = (ownId: string, workerCount?: number) =>
       createRunView(
         stateAfter(
           received(runMessage()),
@@ -149,11 +149,12 @@ describe('what the page shows of the run', () => {
             progress({ workers: [worker('a')], ...(workerCount === undefined ? {} : { workerCount }) }),
           ),
         ),
-      ).ownContribution;
-    expect(show('a')).toMatch(/^100% of the samples of all connected workers\. Sent 2\.4/);
-    expect(show('a', 3_000)).toMatch(/^Sent 2\.4/);
-    expect(show('own')).toBe('');
-    expect(show('own', 3_000)).toBe('No figures of this tab: the page lists 1 of 3,000 workers.');
+      );
+    const ownTraffic = expect.stringMatching(/^Sent 2\.4/) as string;
+    expect(show('a')).toMatchObject({ ownSamples: '100', ownPart: ' samples, 100% of all', ownTraffic });
+    expect(show('a', 3_000)).toMatchObject({ ownSamples: '100', ownPart: ' samples', ownTraffic });
+    expect(show('own')).toMatchObject({ ownSamples: '–', ownPart: '', ownTraffic: '' });
+    expect(show('own', 3_000).ownTraffic).toBe('No figures of this tab: the page lists 1 of 3,000 workers.');
   });
 
   it('counts the samples of this tab to the end, also if the end arrives before the last figures', () => {
@@ -179,9 +180,9 @@ describe('what the page shows of the run', () => {
       );
     const view = show({ id: 'b', cause: 'link' });
     expect(view.table).toEqual({ workers, hidden: 0, ownId: 'own', slowestId: 'b' });
-    const times = '200\u00a0ms per step (50\u00a0ms compute).';
-    expect(view.slowestWorker).toBe(`Slowest worker: worker b, ${times}`);
-    expect(show({ id: 'own', cause: 'compute' }).slowestWorker).toBe(`Slowest worker: this tab, ${times}`);
+    const times = '200\u00a0ms (50\u00a0ms compute). The others wait for it.';
+    expect(view.slowestWorker).toBe(`Longest step: worker b, ${times}`);
+    expect(show({ id: 'own', cause: 'compute' }).slowestWorker).toBe(`Longest step: this tab, ${times}`);
     expect(view).toMatchObject({ workersTitle: '3 workers', ownShare: '50%' });
   });
 

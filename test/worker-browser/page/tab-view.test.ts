@@ -129,8 +129,12 @@ describe('what the page shows', () => {
     expect(shown(joined, { type: 'finished', reason: 'The run is finished.' })).toMatchObject({
       state: 'The run is over',
       detail: 'The run is finished. Thank you for taking part.',
-      button: { label: 'Join again' },
+      button: { label: 'Join the next run' },
+      isOver: true,
+      hasSettings: false,
+      canWatch: false,
     });
+    expect(shown(joined)).toMatchObject({ isOver: false, hasSettings: true, canWatch: true });
     expect(shown(refused(CloseCode.unsupported))).toMatchObject({
       detail: 'Ask for the right one.',
       button: { label: 'Try again', action: 'continue' },
@@ -195,7 +199,12 @@ describe('only watching', () => {
 
   it('offers no button after the end of a run, until there is another run', () => {
     const over = reducePage(initialWatchState, { type: 'runOver', isOver: true }, 0);
-    expect(createTabView(over, 0)).toMatchObject({ state: 'The run is over', button: null, canWatch: false });
+    expect(createTabView(over, 0)).toMatchObject({
+      state: 'The run is over',
+      button: null,
+      isOver: true,
+      hasSettings: false,
+    });
     expect(createTabView(reducePage(over, { type: 'runOver', isOver: false }, 0), 0)).toMatchObject({
       state: 'Watching',
       button: { label: 'Join in' },

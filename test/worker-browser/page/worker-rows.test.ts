@@ -31,9 +31,9 @@ describe('a row of the worker table', () => {
     });
   });
 
-  it('marks this tab, the slowest worker and those on standby', () => {
+  it('marks this tab, the worker with the longest step and those on standby', () => {
     const badges = (row: WorkerRow, more = {}) => rowsOf([row], more)[0]?.badges.map(({ text }) => text);
-    expect(badges(worker('a'), { ownId: 'a', slowestId: 'a' })).toEqual(['this tab', 'slowest']);
+    expect(badges(worker('a'), { ownId: 'a', slowestId: 'a' })).toEqual(['this tab', 'longest step']);
     expect(badges(worker('a', { standby: true }))).toEqual(['standby']);
   });
 
@@ -54,8 +54,12 @@ describe('a row of the worker table', () => {
     expect(group).toMatchObject({
       name: 'm',
       badges: [
-        { text: 'slowest', isWarning: true },
-        { text: '1 standby', isWarning: true },
+        {
+          text: 'longest step',
+          isWarning: true,
+          title: expect.stringMatching(/The others wait for it\.$/) as string,
+        },
+        { text: '1 standby', isWarning: true, title: expect.stringMatching(/./) as string },
       ],
       engine: '2 workers, WebAssembly on CPU',
       speed: '800',
