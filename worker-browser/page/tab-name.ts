@@ -12,7 +12,7 @@ const PARAMETER = 'name';
 export function cleanName(typed: string): string {
   const line = typed.replaceAll(/[\p{C}\s]+/gu, ' ').trim();
   // By characters, as half of a surrogate pair cannot be sent.
-  return [...line].slice(0, MAX_NAME_LENGTH).join('').trim();
+  return Array.from(line).slice(0, MAX_NAME_LENGTH).join('').trim();
 }
 
 /**
