@@ -5,6 +5,7 @@ import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import type { Devices } from '../worker-node/engine/native/nvidia-gpus.ts';
 import type { WriteLine } from '../worker-node/processes/machine-report.ts';
+import { startThreadAhead } from '../worker-node/thread/start-thread.ts';
 import { offerWebGpu, type CliContext } from './context.ts';
 import {
   LINKS_HELP,
@@ -106,6 +107,13 @@ async function runWorkerCommand(
   flags: WorkerFlags,
   context: CliContext,
 ): Promise<number> {
+  const isSibling = process.env.GRADCAST_SIBLING !== undefined;
+  // One worker computes in this process. Its thread starts while the rest is imported.
+  const isAlone = flags.workers === 1 && flags.devices === undefined;
+  const program =
+    isAlone && (isSibling || (flags.threads ?? 1) === 1)
+      ? { ...context, startThread: startThreadAhead(context.threadFile) }
+      : context;
   const [{ runWorkers }, { waitForUrlFile }] = await Promise.all([
     import('../worker-node/run-workers.ts'),
     import('../worker-node/url-file.ts'),
@@ -143,9 +151,9 @@ async function runWorkerCommand(
     fingerprints: flags.fingerprint,
     urlFile,
     alternatives: withToken(place.alternatives, flags.token),
-    isSibling: process.env.GRADCAST_SIBLING !== undefined,
+    isSibling,
     machine: process.env.GRADCAST_MACHINE_NAME,
-    program: context,
+    program,
     sampleCacheBytes: sampleCache === undefined ? undefined : sampleCache * 2 ** 20,
     childOptions: [
       ...['--log', flags.log],

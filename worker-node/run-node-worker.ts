@@ -13,6 +13,7 @@ import { locateByUrlFile } from './url-file.ts';
 import { totalSteps, type WorkerProcessMessage } from './processes/messages.ts';
 import { EngineLostError } from '../shared/engine/remote-engine/client.ts';
 import { openEngineThreads } from './thread/engine-threads.ts';
+import type { StartThread } from './thread/start-thread.ts';
 import type { ThreadedEngine, ThreadEngine } from './thread/threaded-engine.ts';
 
 export interface NodeWorkerOptions {
@@ -39,6 +40,8 @@ export interface NodeWorkerOptions {
   readonly sampleCacheBytes?: number | undefined;
   /** Built program of the engine's thread. */
   readonly threadFile: string;
+  /** Starts that thread. @default anew */
+  readonly startThread?: StartThread | undefined;
   readonly signal: AbortSignal;
   /** Receives the events of the worker. */
   readonly onMessage: (message: WorkerProcessMessage) => void;
@@ -98,6 +101,7 @@ async function runWithEngine(
       ? unthreaded(choice)
       : await openEngineThreads({
           file: options.threadFile,
+          start: options.startThread,
           choice,
           threads: options.threads,
           note: (line) => note(`${name}: ${line}`),

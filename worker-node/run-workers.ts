@@ -3,14 +3,15 @@ import type { EngineChoice } from '../shared/engine/engine-choice.ts';
 import { formatCoordinatorLink, type CoordinatorLink } from '../shared/protocol/coordinator-link.ts';
 import { systemClock } from '../shared/util/clock.ts';
 import { LEFT, RefusedError } from '../shared/worker/connection-loop.ts';
-import { chooseWorkerCountHere } from './autotune/choose-worker-count.ts';
 import { threadsPerWorker } from './engine/native/load-native.ts';
 import type { Devices } from './engine/native/nvidia-gpus.ts';
-import { chooseDeviceWorkers, type WorkerGroup } from './processes/device-workers.ts';
+import type { chooseWorkerCountHere } from './autotune/choose-worker-count.ts';
+import type { WorkerGroup } from './processes/device-workers.ts';
 import { MachineReport, type WriteLine } from './processes/machine-report.ts';
 import { sendToParent, type WorkerProcessMessage } from './processes/messages.ts';
 import { runProcesses, type ProcessGroupOptions, type WorkerSpec } from './processes/run-processes.ts';
 import { runNodeWorker } from './run-node-worker.ts';
+import type { StartThread } from './thread/start-thread.ts';
 import { EngineLostError } from '../shared/engine/remote-engine/client.ts';
 import { ExitCode } from '../shared/util/exit-codes.ts';
 
@@ -62,6 +63,8 @@ export interface WorkerProgram {
   readonly commandLine: string;
   /** Program of an engine's thread. */
   readonly threadFile: string;
+  /** Starts the engine's thread of the only worker of this process. @default anew */
+  readonly startThread?: StartThread | undefined;
 }
 
 /**
@@ -113,6 +116,7 @@ async function runSingleWorker(options: RunWorkersOptions, report: MachineReport
       threads: options.threads,
       sampleCacheBytes: options.sampleCacheBytes,
       threadFile: program.threadFile,
+      startThread: program.startThread,
       signal,
       note,
       onMessage: (message) => void send(message),
@@ -142,11 +146,12 @@ async function chooseWorkers(
   if (devices !== undefined) {
     if (workers !== 'auto')
       throw new Error('--devices makes one worker for each GPU; omit --workers and GRADCAST_WORKERS.');
+    const { chooseDeviceWorkers } = await import('./processes/device-workers.ts');
     return { ...(await chooseDeviceWorkers({ ...options, ...program, devices, command })), threads };
   }
   const chosen =
     workers === 'auto'
-      ? await chooseWorkerCountHere(command, { engine, threads, signal, note: info })
+      ? await measureWorkers(command, { engine, threads, signal, note: info })
       : { workers, threads };
   const count = chosen.workers;
   if (count === 1) return { engine, threads: chosen.threads, workers: [{ name, env: {} }] };
@@ -156,6 +161,10 @@ async function chooseWorkers(
     workers: Array.from({ length: count }, (_, i) => ({ name: `${name}-${i + 1}`, env: {} })),
   };
 }
+
+/** Imported here, since the processes that compute measure nothing and start sooner without it. */
+const measureWorkers: typeof chooseWorkerCountHere = async (...args) =>
+  (await import('./autotune/choose-worker-count.ts')).chooseWorkerCountHere(...args);
 
 /** Several workers, each in a process of its own, which share the cores. */
 function createProcessGroup(

@@ -31,6 +31,12 @@ async function importsOf(entry: string): Promise<{ readonly files: string[]; rea
   return { files: [...files], others: [...others] };
 }
 
+/** Sources of files of dist/, which esbuild names before each part. */
+async function sourcesOf(files: readonly string[]): Promise<string[]> {
+  const texts = await Promise.all(files.map((file) => readFile(file, 'utf8')));
+  return texts.flatMap((text) => [...text.matchAll(/^\/\/ (\S+\.[jt]s)$/gm)].map(([, path]) => path ?? ''));
+}
+
 describe('what a worker imports at its start', () => {
   test.each(['worker-node/run-workers.js', 'worker-node/thread/engine-thread.js'])(
     '%s contains its packages: Node 20 takes 30 ms to look for the exports of one in CommonJS',
@@ -45,17 +51,22 @@ describe('what a worker imports at its start', () => {
       expect((await importsOf(entry)).others).not.toContain('node:process');
   });
 
+  test("a worker's process imports no model and no engine, which its thread has, and nothing that measures", async () => {
+    const { files } = await importsOf('worker-node/run-workers.js');
+    const sources = await sourcesOf(files);
+    expect(sources).toContain('shared/worker/session.ts');
+    expect(
+      sources.filter((path) => /shared\/kernels\/webgpu|model-step|topology|autotune/.test(path)),
+    ).toEqual([]);
+  });
+
   test("the engine's thread starts from few files, without engines that it does not open", async () => {
     const { files } = await importsOf('worker-node/thread/engine-thread.js');
     expect(files.length).toBeLessThanOrEqual(5);
-    // esbuild names the sources of each part.
-    const texts = await Promise.all(files.map((file) => readFile(file, 'utf8')));
-    const sources = texts.flatMap((text) =>
-      [...text.matchAll(/^\/\/ (\S+\.[jt]s)$/gm)].map(([, path]) => path),
-    );
+    const sources = await sourcesOf(files);
     expect(sources).toContain('shared/engine/remote-engine/server.ts');
     expect(
-      sources.filter((path) => /open-native|open-webgpu|engine\/install|tfjs-backend-webg/.test(path ?? '')),
+      sources.filter((path) => /open-native|open-webgpu|engine\/install|tfjs-backend-webg/.test(path)),
     ).toEqual([]);
   });
 

@@ -1,11 +1,12 @@
 import { setTimeout as setTimeoutAsync } from 'node:timers/promises';
-import { SHARE_ENV, Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { EngineChoice } from '../../shared/engine/engine-choice.ts';
 import type { Engine } from '../../shared/engine/engine.ts';
 import { openRemoteEngine, type RemoteEngine } from '../../shared/engine/remote-engine/client.ts';
 import type { FromEngine, Port } from '../../shared/engine/remote-engine/messages.ts';
 import { errorMessage } from '../../shared/util/error-message.ts';
 import { removeOwnGraphFolders } from '../engine/native/graph-folders.ts';
+import { startThread, type StartThread } from './start-thread.ts';
 
 /**
  * Engine of a thread: one of the user's choices, the best one that uses no WebGPU, or plain JavaScript, which is fast enough for checks
@@ -22,6 +23,8 @@ export interface ThreadOptions {
   readonly choice: ThreadEngine;
   /** Receives the lines that the engine logs. */
   readonly note: (line: string) => void;
+  /** @default starts a thread */
+  readonly start?: StartThread | undefined;
   /** Called if the thread does not end in time: it is stuck in native code and keeps the process alive. Not with WebGPU. */
   readonly onStuck?: () => void;
   /** Time for the thread to end. */
@@ -58,9 +61,8 @@ const callAtExit = (): void => exitCallbacks.forEach((callback) => callback());
  * @throws Error with a sentence if the engine cannot be opened; EngineLostError if the thread ends meanwhile
  */
 export async function openThreadedEngine(options: ThreadOptions): Promise<EngineThread> {
-  const { file, choice, note, onStuck, stopTimeoutMs = STOP_TIMEOUT_MS } = options;
-  // TensorFlow reads the real environment, of which a thread has only a copy by default.
-  const thread = new Worker(file, { env: SHARE_ENV });
+  const { file, choice, note, start = startThread, onStuck, stopTimeoutMs = STOP_TIMEOUT_MS } = options;
+  const thread = start(file);
   let hasEnded = false;
   /** Dawn aborts the process if its thread is terminated while an answer of the GPU is awaited. `auto` may open it. */
   let mayUseDawn = choice === 'webgpu' || choice === 'auto';

@@ -52,6 +52,18 @@ export const winogradGeometries: fc.Arbitrary<ConvGeometry> = fc
     return outHeight > 0 && outWidth > 0 && products < MAX_PRODUCTS;
   });
 
+/** Convolutions of one channel by filters three pixels wide, whose taps stay in registers. */
+export const slidingGeometries: fc.Arbitrary<ConvGeometry> = fc
+  .tuple(geometries, small(1, 3))
+  .map(([g, filters]): ConvGeometry => ({
+    ...g,
+    ...{ channels: 1, filterWidth: 3, strideY: 1, strideX: 1, filters: 8 * filters },
+  }))
+  .filter((g) => {
+    const { outHeight, outWidth } = sized(g);
+    return outHeight > 0 && outWidth > 0;
+  });
+
 /** Pseudorandom values in (-1, 1) that depend on the seed, from a linear congruential generator. */
 export function values(length: number, seed: number): Float32Array {
   let state = seed >>> 0;

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { biasedConv2d, biasedProduct } from '../../../shared/kernels/fused-ops.ts';
 import { matMul, relativeError, sized, type ConvGeometry } from '../../support/reference-kernels.ts';
 import { checkProperty } from '../../support/property.ts';
-import { geometries, MAX_PRODUCTS, values } from './arbitraries.ts';
+import { geometries, MAX_PRODUCTS, slidingGeometries, values } from './arbitraries.ts';
 import { checkFused, computeFused, MAX_ERROR, operands } from './check-fused.ts';
 import { useGuardedWasm, variants } from './wasm-backend.ts';
 
@@ -34,6 +34,12 @@ const biased = fc
     return outHeight > 0 && outWidth > 0 && products < MAX_PRODUCTS;
   });
 
+/** Convolutions of one channel by filters three pixels wide. */
+const sliding = fc
+  .tuple(slidingGeometries, fc.constantFrom('valid' as const, 'same' as const))
+  .map(([g, pad]): ConvGeometry => ({ ...g, pad }))
+  .filter((g) => sized(g).outHeight > 0 && sized(g).outWidth > 0);
+
 const plain: ConvGeometry = {
   ...{ batch: 2, height: 9, width: 7, channels: 32, filterHeight: 3, filterWidth: 3, filters: 10 },
   ...{ strideY: 1, strideX: 1, pad: 'valid' },
@@ -42,6 +48,7 @@ const plain: ConvGeometry = {
 /** Kernels by the convolutions that use them. */
 const kinds: [string, ConvGeometry][] = [
   ["Winograd's tiles", plain],
+  ['taps in registers', { ...plain, channels: 1, filters: 16 }],
   ['rows of a matrix', { ...plain, channels: 3, filterHeight: 2, strideX: 2 }],
   ['rows of a matrix of many channels', { ...plain, channels: 32, strideX: 2 }],
   ['direct sums', { ...plain, channels: 40, strideY: 2 }],
@@ -56,6 +63,13 @@ describe.each(variants)('a convolution with bias and ReLU, $name', ({ kernels })
     checkProperty(
       fc.property(biased, relu, (g, isRelu) => checkFused(g, { relu: isRelu, pool: false })),
       { numRuns: 40, seed: 21 },
+    );
+  });
+
+  it('agrees with plain loops for any size where taps stay in registers', () => {
+    checkProperty(
+      fc.property(sliding, fc.boolean(), (g, relu) => checkFused(g, { relu, pool: false })),
+      { numRuns: 40, seed: 27 },
     );
   });
 

@@ -4,7 +4,7 @@ import type { SimdKernels } from '../../../shared/kernels/wasm/simd.ts';
 import { simdKernels } from '../../../shared/kernels/wasm/simd.ts';
 import type { ConvGeometry } from '../../support/reference-kernels.ts';
 import { sized } from '../../support/reference-kernels.ts';
-import { geometries, winogradGeometries } from './arbitraries.ts';
+import { geometries, slidingGeometries, winogradGeometries } from './arbitraries.ts';
 import { checkProperty } from '../../support/property.ts';
 import { enableRelaxedSimd } from '../../../worker-node/engine/open/open-wasm.ts';
 
@@ -45,6 +45,9 @@ function reserve(bytes: number, writable: boolean): number {
   if (end > heap.length - EDGE_BYTES) throw new Error('The test needs more memory.');
   return start;
 }
+
+/** Reserves bytes to read. Not at address 0, which would mean that there are none. */
+const reserveOptional = (bytes: number): number => reserve(bytes + 4, false) + 4;
 
 function expectNothingElseWritten(): void {
   for (const [start, stop] of allowed) heap.fill(UNTOUCHED, start, stop);
@@ -164,6 +167,11 @@ describe.each([true, false])(
       checkPatches({ ...wide, pad: 'same' }, true);
     });
 
+    it('in convolutions whose taps stay in registers', () => {
+      checkProperty(fc.property(slidingGeometries, fc.boolean(), checkPatches), { numRuns: 20, seed: 26 });
+      checkPatches({ ...wide, filters: 8, pad: 'same' }, true);
+    });
+
     it('in gradients of convolutions behind pools', () => {
       checkProperty(fc.property(winogradGeometries, fc.boolean(), checkPooled), { numRuns: 20, seed: 25 });
     });
@@ -187,7 +195,7 @@ function checkPatches(g: ConvGeometry, relu: boolean): void {
   within(() => {
     const x = reserve(g.batch * g.height * g.width * g.channels * 4, false);
     const weights = reserve(taps * g.filters * 4, false);
-    const bias = relu ? reserve(g.filters * 4, false) : 0;
+    const bias = relu ? reserveOptional(g.filters * 4) : 0;
     const out = reserve(outBytes, true);
     const scratch = reserve(kernels.patchConvScratchBytes(taps, g.filters, outWidth) + imageBytes, true);
     kernels.patchConv(x, weights, bias, relu, out, ...sizes, scratch);
@@ -195,7 +203,7 @@ function checkPatches(g: ConvGeometry, relu: boolean): void {
   within(() => {
     const x = reserve(g.batch * g.height * g.width * g.channels * 4, false);
     const dy = reserve(outBytes, false);
-    const y = relu ? reserve(outBytes, false) : 0;
+    const y = relu ? reserveOptional(outBytes) : 0;
     const out = reserve(taps * g.filters * 4, true);
     const bias = reserve(g.filters * 4, true);
     const scratchBytes = kernels.patchFilterGradientScratchBytes(taps, g.filters, outWidth) + imageBytes;
@@ -216,7 +224,7 @@ function checkPooled(g: ConvGeometry, hasGradients: boolean): void {
     within(() => {
       const x = reserve(xBytes, false);
       const packed = reserve(kernels.winogradFilterBytes(g.channels, filters), false);
-      const bias = reserve(filters * 4, false);
+      const bias = reserveOptional(filters * 4);
       const out = reserve(g.batch * cells * filters * 4, true);
       // Address 0 would be none.
       const winners = reserve(g.batch * cells * filters + 1, true) + 1;
@@ -299,7 +307,7 @@ function checkWinograd(g: ConvGeometry): void {
     const weights = reserve(9 * g.channels * g.filters * 4, false);
     const packed = reserve(kernels.winogradFilterBytes(g.channels, g.filters), true);
     const out = reserve(g.batch * outHeight * outWidth * g.filters * 4, true);
-    const bias = reserve(g.filters * 4, false);
+    const bias = reserveOptional(g.filters * 4);
     kernels.winogradFilters(weights, g.channels, g.filters, false, packed);
     const scratch = reserve(kernels.winogradScratchBytes(...sizes), true);
     kernels.winogradConv(x, packed, bias, true, out, 0, ...image, scratch);

@@ -15,3 +15,4 @@ export { dotSix, outerSix, outerTile } from './tile';
 export { biasedSix, packActive } from './patches';
 export { addNine, addTaps, inputsUnder } from './pooled';
 export { gather } from './pooled-gather';
+export { slideGradients, slideSum, slideOutputs } from './slide';

@@ -1,5 +1,6 @@
 // Convolutions of few channels: each output's inputs, all taps and channels, are laid out as one row of a matrix.
 import { layImage } from './image';
+import { slideConv, slideFilterGradient, slides } from './slide';
 import { multiplyAdd, roundsOnce } from './multiply-add';
 import { outerSix, outerTile, packRows, storeTile } from './tile';
 
@@ -53,7 +54,8 @@ export function patchImageBytes(
   outHeight: i32,
   outWidth: i32,
 ): usize {
-  return laidBytes(covered(outHeight, strideY, filterHeight), covered(outWidth, strideX, filterWidth), channels);
+  // One more column for slideFilterGradient.
+  return laidBytes(covered(outHeight, strideY, filterHeight), covered(outWidth, strideX, filterWidth) + 1, channels);
 }
 
 /**
@@ -82,6 +84,10 @@ export function patchConv(
   left: i32,
   scratch: usize,
 ): void {
+  if (slides(channels, filterHeight, filterWidth, filters, strideY, strideX)) {
+    slideConv(x, filter, bias, relu, out, batch, height, width, filterHeight, filters, outHeight, outWidth, top, left, scratch);
+    return;
+  }
   const taps = filterHeight * filterWidth * channels;
   const step = patchStep(taps);
   const patches = scratch + TILE_BYTES;
@@ -321,7 +327,8 @@ export function biasedSix(
 /** Bytes that patchFilterGradient needs at `scratch`, beside those of patchImageBytes. */
 export function patchFilterGradientScratchBytes(taps: i32, filters: i32, outWidth: i32): usize {
   const columns = (<usize>((filters + 7) >> 3)) << 5;
-  const pixels = <usize>(blockRows(outWidth) * outWidth);
+  // One more for slideFilterGradient, which takes them in pairs.
+  const pixels = <usize>(blockRows(outWidth) * outWidth + 1);
   return TILE_BYTES + patchBytes(taps, outWidth) + (pixels + (patchStep(taps) >> 2)) * columns;
 }
 
@@ -357,6 +364,10 @@ export function patchFilterGradient(
   left: i32,
   scratch: usize,
 ): void {
+  if (slides(channels, filterHeight, filterWidth, filters, strideY, strideX)) {
+    slideFilterGradient(x, dy, y, out, bias, batch, height, width, filterHeight, filters, outHeight, outWidth, top, left, scratch);
+    return;
+  }
   const taps = filterHeight * filterWidth * channels;
   const step = patchStep(taps);
   const columns = (<usize>((filters + 7) >> 3)) << 5;
