@@ -118,7 +118,7 @@ async function verify(
   );
 }
 
-/** What to do about a failure of the training step. @param reason that of the failed step */
+/** Advice for a person whose training step failed. @param reason that of the failed step */
 export function adviceOn(reason: string, system: System): string {
   if (reason === NO_GPU) return driverAdvice(system);
   if (reason === NO_STEP)
