@@ -261,6 +261,6 @@ try {
   if (steps > 0) await compareSteps(browser);
   if (blocks > 0) await watchPage(browser);
 } finally {
-  browser.close();
+  await browser.close();
 }
 process.exit(0);

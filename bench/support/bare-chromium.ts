@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +15,8 @@ import { GPU_IN_SOFTWARE, chromiumPath } from '../../test/support/chromium.ts';
 export interface BareChromium {
   /** Opens a tab without attaching to it. */
   open(address: string): Promise<BareTab>;
-  close(): void;
+  /** Ends it and removes its profile. */
+  close(): Promise<void>;
 }
 
 export interface BareTab {
@@ -63,9 +65,11 @@ export async function launchBareChromium(): Promise<BareChromium> {
         },
       };
     },
-    close() {
-      child.once('exit', () => rmSync(profile, { recursive: true, force: true, maxRetries: 5 }));
+    async close() {
+      const exited = once(child, 'exit');
       child.kill();
+      await exited;
+      rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
     },
   };
 }

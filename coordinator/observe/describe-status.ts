@@ -121,5 +121,5 @@ function describeSlowest({ slowest, workers }: ProgressWithRows): string[] {
       ? `${computeMs.toFixed(0)} ms of them for computing`
       : `${(turnaroundMs - computeMs).toFixed(0)} ms of them for its connection`;
   const others = times.length > 1 ? ` The fastest worker takes ${fastestMs.toFixed(0)} ms.` : '';
-  return ['', `Slowest worker: ${name}, ${turnaroundMs.toFixed(0)} ms a step, ${cause}.${others}`];
+  return ['', `Longest step: ${name}, ${turnaroundMs.toFixed(0)} ms a step, ${cause}.${others}`];
 }

@@ -82,6 +82,9 @@ export interface ClientLog {
 /** Lines about workers that join and leave: one for each possible slot, then one a second. */
 const JOIN_LOG_LIMIT = { burst: 2_000, perSecond: 1 };
 
+/** Lines about a worker's codecs: on an unsteady link they may change every few steps. */
+const CODEC_LOG_LIMIT = { burst: 3, perSecond: 1 / 60 };
+
 /** Logs workers that join, leave, are refused or change their work. No client can fill the log. */
 export function logClients(pool: Pick<WorkerPool, 'subscribe'>, report: Log, clock: Clock): ClientLog {
   const refusals = throttleLog(
@@ -107,6 +110,12 @@ export function logClients(pool: Pick<WorkerPool, 'subscribe'>, report: Log, clo
     else joinNotice.write(entry[0]);
   };
   const standbyChanges = new StandbyChanges();
+  const codecBudgets = new Map<string, TokenBucket>();
+  const mayLogCodec = (name: string): boolean => {
+    const budget = codecBudgets.get(name) ?? new TokenBucket(CODEC_LOG_LIMIT, clock.now());
+    codecBudgets.set(name, budget);
+    return budget.spend(clock.now());
+  };
   let isFinished = false;
   pool.subscribe({
     joined: ({ name, engine, link: workerLink }) => {
@@ -122,11 +131,14 @@ export function logClients(pool: Pick<WorkerPool, 'subscribe'>, report: Log, clo
     },
     left({ name }, reason) {
       standbyChanges.forget(name);
+      codecBudgets.delete(name);
       if (!isFinished) logJoin(`- ${name} left: ${reason}`, { event: 'left', worker: name, reason });
     },
     refused: (reason) => refusals.write(`A worker was refused: ${reason}`),
-    codecChanged: ({ name, link }, reason) =>
-      report.info(`${name}: ${reason}`, { event: 'codecChanged', worker: name, codecs: codecLabel(link) }),
+    codecChanged({ name, link }, reason) {
+      if (!mayLogCodec(name)) return;
+      report.info(`${name}: ${reason}`, { event: 'codecChanged', worker: name, codecs: codecLabel(link) });
+    },
     standbyChanged({ name }, reason) {
       if (!standbyChanges.isNews(name, reason !== null, clock.now())) return;
       report.info(reason === null ? `${name} is active again.` : `${name} is on standby: ${reason}`, {

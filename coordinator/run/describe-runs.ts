@@ -5,8 +5,14 @@ import { drawCurves, type CurveStyle } from '../report/curve.ts';
 import { formatDuration, formatMetric, metricsOf } from '../report/reporter.ts';
 
 const HEADINGS = ['run', 'started', 'model', 'data', 'epochs', 'steps', 'figures', 'time', 'state'];
-/** Options that differ between any two runs and say nothing of their results. */
-const INCIDENTAL_OPTIONS: ReadonlySet<string> = new Set(['started', 'out', 'port', 'dataset.description']);
+/**
+ * Options that differ between any two runs and say nothing of their results. `workers` counts those that the command itself started; the
+ * figures have those that computed.
+ */
+const INCIDENTAL_OPTIONS: ReadonlySet<string> = new Set([
+  ...['started', 'out', 'port', 'workers'],
+  'dataset.description',
+]);
 
 /** Lines of a table of runs. */
 export function describeRuns(runs: readonly RunRecord[]): string[] {
@@ -161,6 +167,7 @@ function allFigures({ history, steps, seconds }: RunRecord): Record<string, numb
     epochs: last?.epoch ?? 0,
     ...(steps === null ? {} : { steps }),
     seconds,
+    ...(last === undefined ? {} : { most_workers: Math.max(...history.map(({ workers }) => workers)) }),
     ...(last === undefined ? {} : { samples_per_second: last.samples_per_second, ...metricsOf(last) }),
   };
 }
@@ -168,7 +175,7 @@ function allFigures({ history, steps, seconds }: RunRecord): Record<string, numb
 function formatFigure(name: string, value: number | null): string {
   if (value === null) return '-';
   if (name === 'samples_per_second' || name === 'seconds') return value.toFixed(1);
-  return name === 'epochs' || name === 'steps' ? `${value}` : formatMetric(value);
+  return ['epochs', 'steps', 'most_workers'].includes(name) ? `${value}` : formatMetric(value);
 }
 
 const formatOption = (value: unknown): string =>

@@ -216,6 +216,32 @@ describeInBrowser('axe finds no violation, and the page does not scroll sideways
     await checkPage(page, 'watched to the end');
   });
 
+  test('while it waits on a projector: the code to scan is large until the first step', async () => {
+    const [coordinator] = await startCoordinator(dataset, {
+      ...{ topology, batchSize: 64, epochs: 10_000, token: 'secret' },
+    });
+    const address = `http://${PLAIN_NAME}:${coordinator.port}/`;
+    const page = await openPage();
+    await page.setViewportSize({ width: 1440, height: 900 });
+    await page.goto(`${address}?watch#secret`);
+    await waitForText(page, '#eta', /^The run begins with the first worker\.$/);
+    const code = page.locator('#invite-code');
+    await code.waitFor();
+    const { y, width, height } = (await code.boundingBox())!;
+    expect(width).toBeGreaterThan(300);
+    expect(y + height).toBeLessThan(page.viewportSize()!.height);
+    await checkPage(page, 'awaited on a projector');
+
+    const phone = await openPage();
+    await phone.goto((await page.locator('#invite-link').getAttribute('href')) ?? '');
+    await waitForText(phone, '#state', /^Contributing$/);
+    const stop = new AbortController();
+    const training = trainObserved(coordinator, dataset, stop.signal, 100).catch(() => undefined);
+    await code.waitFor({ state: 'hidden' });
+    stop.abort();
+    await training;
+  });
+
   const row = (i: number): string => `${20 + ((i * 37) % 90)},${1 + (i % 5)},${(i * 13) % 60}`;
   test.each<{ task: string; file: string; text: string; flags: DataFlags; predicts: RegExp | null }>([
     {

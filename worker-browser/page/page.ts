@@ -119,7 +119,9 @@ function showTab(): void {
   const view = createTabView(page, performance.now());
   drawTab(view);
   const canInvite = run.job !== null && run.link.type !== 'over';
-  invite.show(view.invites, inviteLink(location.href, run.addresses), canInvite || view.invites);
+  const isAwaited = canInvite && page.watchOnly && run.curve.length === 0;
+  const reason = view.invites ? 'busy' : isAwaited ? 'awaited' : null;
+  invite.show(reason, inviteLink(location.href, run.addresses), canInvite || view.invites);
 }
 
 /** Metric that the person has chosen to see; null for the first one. */

@@ -151,6 +151,9 @@ const REACHABLE_TEXT =
 const UNREACHABLE_TEXT =
   'other devices cannot reach this run. The terminal that started it says how to change that.';
 
+/** Why the invitation opens by itself: the run waits for other devices, or this one is too busy to help; null if it does not. */
+export type InviteReason = 'awaited' | 'busy' | null;
+
 /** Link and QR code for opening the page on other devices. It opens by itself when the run needs other devices. */
 export class Invite {
   readonly #box = element('invite', HTMLDetailsElement);
@@ -159,29 +162,31 @@ export class Invite {
   readonly #link = element('invite-link', HTMLAnchorElement);
   readonly #copy = element('copy-link', HTMLButtonElement);
   readonly #note = element('copy-note', HTMLElement);
-  #wasWanted = false;
+  #reason: InviteReason = null;
 
   constructor() {
     this.#copy.addEventListener('click', () => void this.#copyLink());
   }
 
   /**
-   * @param isWanted whether the run needs other devices
+   * @param reason large for `awaited`, for a projector
    * @param link null if only this machine can open the page
    * @param isPossible whether another device could join
    */
-  show(isWanted: boolean, link: string | null, isPossible: boolean): void {
+  show(reason: InviteReason, link: string | null, isPossible: boolean): void {
     this.#box.hidden = !isPossible;
-    if (isWanted !== this.#wasWanted) this.#box.open = isWanted;
-    this.#wasWanted = isWanted;
+    if (reason !== this.#reason) this.#box.open = reason !== null;
+    this.#reason = reason;
+    const isBusy = reason === 'busy';
+    this.#box.classList.toggle('awaited', reason === 'awaited');
     const canCopy = link !== null && window.isSecureContext;
     setText(
       this.#text,
       link === null
-        ? isWanted
+        ? isBusy
           ? `${BUSY}, and ${UNREACHABLE_TEXT}`
           : `${UNREACHABLE_TEXT.charAt(0).toUpperCase()}${UNREACHABLE_TEXT.slice(1)}`
-        : isWanted && isOnLoopback(location.href)
+        : isBusy && isOnLoopback(location.href)
           ? `${BUSY}. ${REACHABLE_TEXT}`
           : REACHABLE_TEXT,
     );

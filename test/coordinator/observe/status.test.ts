@@ -49,7 +49,7 @@ const status: RunStatus = {
 };
 
 describe('the status of a run', () => {
-  it('shows the progress, the workers, and the slowest worker', () => {
+  it('shows the progress, the workers, and the longest step', () => {
     expect(describeStatus(status)).toEqual([
       'made: 8 samples, batches of 4',
       'Epoch 2/3: 1/2 - ETA: 1m 01s (run: 3m 03s) - loss: 0.5000 - accuracy: 0.7500 - 900 samples/s',
@@ -58,7 +58,7 @@ describe('the status of a run', () => {
       'ann     wasm          640    50%  90.0 ms  100.0 ms  1.5 ms  2.4 MB    4.8 MB',
       'bob     wasm          640    50%  20.0 ms  300.0 ms  1.5 ms  2.4 MB    4.8 MB',
       '',
-      'Slowest worker: bob, 300 ms a step, 280 ms of them for its connection. The fastest worker takes 100 ms.',
+      'Longest step: bob, 300 ms a step, 280 ms of them for its connection. The fastest worker takes 100 ms.',
     ]);
   });
 

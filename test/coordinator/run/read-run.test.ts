@@ -19,6 +19,8 @@ afterEach(() => rm(parent, { recursive: true }));
 
 interface RunFiles {
   readonly config?: object;
+  /** Workers in each epoch. @default 1 */
+  readonly workers?: readonly number[];
   readonly losses?: readonly number[];
   readonly weights?: string;
   readonly checkpoint?: number;
@@ -26,7 +28,7 @@ interface RunFiles {
 
 async function writeRun(
   name: string,
-  { config = {}, losses = [], weights, checkpoint }: RunFiles,
+  { config = {}, workers = [], losses = [], weights, checkpoint }: RunFiles,
 ): Promise<string> {
   const dir = join(parent, name);
   await mkdir(join(dir, 'model'), { recursive: true });
@@ -34,7 +36,7 @@ async function writeRun(
   await writeFile(join(dir, 'config.json'), JSON.stringify(config));
   const records = losses.map((loss, index) => ({
     ...{ epoch: index + 1, loss, accuracy: 1 - loss, val_loss: 2 * loss, val_accuracy: 0.9 - loss },
-    ...{ seconds: 60, samples_per_second: 100, workers: 1, data: 'iris' },
+    ...{ seconds: 60, samples_per_second: 100, workers: workers[index] ?? 1, data: 'iris' },
   }));
   if (losses.length > 0)
     await writeFile(
@@ -129,6 +131,24 @@ test('two runs are compared by the options that differ, their figures, curves an
   expect(linesFor(vector, Float32Array.of(3, 4.005))).toBe('The weights differ by 1.0e-3 of their norm.');
   expect(linesFor(vector, Float32Array.of(3))).toBe('The weights are those of different models.');
   expect(linesFor(null, vector)).toMatch(/not compared/);
+});
+
+test('two runs are compared by the workers that computed, not by those that their commands started', async () => {
+  const [a, b] = await Promise.all([
+    readRun(await writeRun('train', { config: { ...config, workers: 2 }, losses: [1, 1], workers: [2, 2] })),
+    readRun(
+      await writeRun('coordinator', {
+        config: { ...config, workers: 0 },
+        losses: [1, 1, 1],
+        workers: [1, 5, 3],
+      }),
+    ),
+  ]);
+  const comparison = compareRuns(a, b, [null, null]);
+  expect(comparison.options).toEqual({});
+  expect(comparison.figures).toMatchObject({ most_workers: [2, 5] });
+  const lines = describeComparison(a, b, comparison, { columns: 80, isUnicode: false, inColor: false });
+  expect(lines.find((line) => line.startsWith('most_workers'))).toMatch(/^most_workers +2 +5$/);
 });
 
 test('the end of a run shows loss and first metric by epoch, from its second epoch on', async () => {

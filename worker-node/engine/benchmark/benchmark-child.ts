@@ -48,6 +48,8 @@ export interface BenchmarkTarget {
 
 const OUTPUT_PREFIX = 'gradcast-probe ';
 const TIMEOUT_MS = 120_000;
+/** Reason of a child that has not computed a step in time. */
+export const NO_STEP = `no training step within ${TIMEOUT_MS / 1000} s`;
 
 /**
  * Computes training steps in a child process, so that an engine that crashes does not end this one.
@@ -70,7 +72,7 @@ export async function benchmarkInChild(
     return parseBenchmark(result);
   } catch (error) {
     signal.throwIfAborted();
-    if (limit.aborted) return { ok: false, reason: `no training step within ${TIMEOUT_MS / 1000} s` };
+    if (limit.aborted) return { ok: false, reason: NO_STEP };
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { benchmarkInChild, describeBenchmark } from '../benchmark/benchmark-child.ts';
+import { benchmarkInChild, describeBenchmark, NO_STEP } from '../benchmark/benchmark-child.ts';
 import { withLock } from './lock.ts';
 import { NPM_INSTALL, npmErrorMessage, runNpm } from './npm.ts';
 import { diskFullMessage, diskSpaceMessage, ensureWritable, isDiskFull } from './prerequisites.ts';
@@ -109,12 +109,19 @@ async function verify(
     signal,
   );
   if (!result.ok) {
-    const advice = result.reason === NO_GPU ? driverAdvice(system) : 'docs/guide/gpus.md lists causes.';
-    throw new Error(`WebGPU does not work here: ${result.reason}. ${advice}`);
+    throw new Error(`WebGPU does not work here: ${result.reason}. ${adviceOn(result.reason, system)}`);
   }
   report.print(`Verified: ${describeBenchmark(result.benchmark)}`);
   if (result.benchmark.gpu) return;
   report.print(
     `That is the processor in place of a GPU, which only --engine webgpu uses. ${driverAdvice(system)}`,
   );
+}
+
+/** Advice for a person whose training step failed. @param reason that of the failed step */
+export function adviceOn(reason: string, system: System): string {
+  if (reason === NO_GPU) return driverAdvice(system);
+  if (reason === NO_STEP)
+    return 'A GPU in software (SwiftShader, llvmpipe) takes that long while other programs compute, and is of use for tests only; a GPU whose driver hangs needs another driver. `vulkaninfo --summary` names the devices on Linux.';
+  return 'docs/guide/gpus.md lists causes.';
 }

@@ -2,7 +2,12 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { installWebGpu, removeWebGpu } from '../../../../worker-node/engine/install/install-webgpu.ts';
+import { NO_STEP } from '../../../../worker-node/engine/benchmark/benchmark-child.ts';
+import {
+  adviceOn,
+  installWebGpu,
+  removeWebGpu,
+} from '../../../../worker-node/engine/install/install-webgpu.ts';
 import { thisSystem, unsupportedWebGpu } from '../../../../worker-node/engine/webgpu/system.ts';
 import { spawnGradcast } from '../../../support/worker-process.ts';
 
@@ -47,4 +52,10 @@ test.skipIf(process.platform !== 'linux' || unsupportedWebGpu(thisSystem()) !== 
   });
   expect(await install.ended, install.output()).toBe(code);
   expect(install.output()).toContain(cache);
+});
+
+test('a training step that does not end in time is explained: a GPU in software, or a driver that hangs', () => {
+  const system = thisSystem();
+  expect(adviceOn(NO_STEP, system)).toMatch(/^A GPU in software .* `vulkaninfo --summary` names the devices/);
+  expect(adviceOn('it crashed (SIGSEGV)', system)).toBe('docs/guide/gpus.md lists causes.');
 });
