@@ -196,10 +196,14 @@ export function maxPoolGradient(x: Values, dy: Values, g: ConvGeometry): Float64
   return out;
 }
 
-/** Largest difference, relative to the largest expected value. */
-export function relativeError(actual: Values, expected: Values): number {
+/**
+ * Largest difference, relative to the largest expected value, or to the usual size of such a sum if that is larger: the terms of a single
+ * sum may cancel.
+ * @param terms products of two values in -1 .. 1 that each value sums; their root mean square is 1/3
+ */
+export function relativeError(actual: Values, expected: Values, terms = 0): number {
   let difference = actual.length === expected.length ? 0 : Infinity;
-  let scale = 1e-30;
+  let scale = Math.max(1e-30, Math.sqrt(terms) / 3);
   for (let i = 0; i < expected.length; i++) {
     const d = Math.abs(actual[i]! - expected[i]!);
     difference = Number.isNaN(d) ? Infinity : Math.max(difference, d);

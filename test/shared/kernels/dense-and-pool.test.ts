@@ -168,6 +168,7 @@ function checkMatMul(m: number, k: number, n: number, transposeA: boolean, trans
   const b = tf.tensor(bs, transposeB ? [n, k] : [k, n]);
   const out = runKernel('BatchMatMul', { a, b }, { transposeA, transposeB });
   expect(out.shape).toEqual([m, n]);
-  expect(relativeError(out.values, matMul(as, bs, [m, k, n], transposeA, transposeB))).toBeLessThan(1e-5);
+  const expected = matMul(as, bs, [m, k, n], transposeA, transposeB);
+  expect(relativeError(out.values, expected, k)).toBeLessThan(1e-5);
   tf.dispose([a, b]);
 }
