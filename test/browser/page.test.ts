@@ -19,6 +19,41 @@ const record = () => {
 };
 record();`;
 
+/** Shortest and longest texts above the drawing, by the element, that alternate while a tab joins and contributes. */
+const TEXTS: Readonly<Record<string, readonly string[]>> = {
+  headline: ['Training together', 'Training together on a-folder-of-pictures'],
+  purpose: [
+    'Many devices train one neural network together.',
+    'Many devices train one neural network together. This tab computes a part of every step; nothing is installed.',
+  ],
+  summary: ['', '1,000 workers · 123,456 samples a second · 98.9% validation accuracy'],
+  detail: [
+    'Almost there.',
+    'This tab computes its share of every batch.',
+    'The run is faster without this tab for now. It is tried again later.',
+  ],
+  'own-samples': ['–', '999,999,999'],
+  'own-part': ['', ' samples, less than 1% of all'],
+  'own-speed': ['–', '123,456'],
+  'own-share': ['–', '100%'],
+  'drawing-hint': [
+    'The current model reads your drawing live, in this browser.',
+    'The model reads your drawing in this browser, from its first step on.',
+  ],
+};
+
+/** Puts each text into its element in turn, and back. @returns the distances of the drawing from the top of the page, by element */
+const PLACES_BY_TEXT = `(texts) => Object.entries(texts).map(([id, all]) => {
+  const target = document.getElementById(id);
+  const before = target.textContent;
+  const places = all.map((text) => {
+    target.textContent = text;
+    return document.getElementById('pad').getBoundingClientRect().top + scrollY;
+  });
+  target.textContent = before;
+  return [id, [...new Set(places)]];
+})`;
+
 describeInBrowser('the page in Chromium', () => {
   let run: PageRun;
   beforeAll(async () => void (run = await startPageRun()));
@@ -63,6 +98,19 @@ describeInBrowser('the page in Chromium', () => {
     await expect.poll(() => page.evaluate<number>('places.length')).toBeGreaterThan(0);
     expect(await page.evaluate<number[]>('places')).toHaveLength(1);
     expect(errors).toEqual([]);
+  }, 120_000);
+
+  test('no text above the drawing moves it, on a desktop, a tablet and phones', async () => {
+    const { page } = await run.open('');
+    await waitForText(page, '#own-part', /samples, \d+% of all/);
+    for (const width of [1280, 800, 390, 320]) {
+      await page.setViewportSize({ width, height: 900 });
+      const places = await page.evaluate<[string, number[]][]>(
+        `(${PLACES_BY_TEXT})(${JSON.stringify(TEXTS)})`,
+      );
+      expect(places).toHaveLength(Object.keys(TEXTS).length);
+      for (const [id, all] of places) expect(all, `#${id} at ${width} px`).toHaveLength(1);
+    }
   }, 120_000);
 
   test('a tab over plain http from another machine contributes, reads drawings, watches and joins again', async () => {

@@ -149,10 +149,11 @@ describeWithContainers('the image of deploy/Dockerfile', () => {
 
       await rm(join(folder, 'slow'));
       await onCompose('up', '--detach', '--no-build', '--scale', 'worker=2');
-      await podman.run('wait', `${PROJECT}-coordinator-1`, `${PROJECT}-worker-1`, `${PROJECT}-worker-2`);
-      expect((await container('coordinator-1')).State.ExitCode).toBe(0);
-      for (const each of ['worker-1', 'worker-2']) {
-        expect((await container(each)).State.ExitCode).toBe(0);
+      for (const each of ['coordinator-1', 'worker-1', 'worker-2']) {
+        const state = async () => (await container(each)).State;
+        await expect
+          .poll(state, { timeout: 180_000, interval: 500, message: each })
+          .toMatchObject({ Status: 'exited', ExitCode: 0 });
       }
       expect(await logs('coordinator-1')).toMatch(/Resuming \/data\/run after step/);
       const volume = (
@@ -166,12 +167,12 @@ describeWithContainers('the image of deploy/Dockerfile', () => {
         'modelTopology',
       );
     } catch (error) {
-      const all = await Promise.all(['coordinator-1', 'worker-1', 'worker-2'].map(logs));
-      for (const text of all) console.error(text.slice(-5_000));
+      console.error((await podman.run('ps', '--all')).stdout);
+      for (const each of ['coordinator-1', 'worker-1', 'worker-2'])
+        console.error(each, (await logs(each)).slice(-5_000));
       throw error;
     } finally {
-      await onCompose('down', '--volumes', '--timeout', '0');
-      await rm(folder, { recursive: true });
+      await onCompose('down', '--volumes', '--timeout', '0').finally(() => rm(folder, { recursive: true }));
     }
   });
 });

