@@ -8,6 +8,8 @@ import { sanitizeForTerminal } from '../shared/util/sanitize.ts';
 import type { Connect } from '../shared/protocol/transport.ts';
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** Shorter, so that the reason for the failure names what did not answer. */
+const LOOKUP_TIMEOUT_MS = 8_000;
 /** Time for one of several addresses of a host. Node's 250 ms are too short for a connection around the world. */
 const ADDRESS_TIMEOUT_MS = 1_500;
 const CLOSE_GRACE_MS = 1_000;
@@ -46,10 +48,12 @@ export const connectWebSocket: Connect = connectPinned(undefined);
  * @param fingerprints SHA-256 of the only trusted certificates: a link that names another one is refused. Undefined for that of
  *   the link, or those that this machine trusts
  * @param resolve finds the addresses of a host
+ * @param lookupTimeoutMs time for it; the next connection asks again
  */
 export function connectPinned(
   fingerprints: readonly string[] | undefined,
   resolve: Resolve = lookup,
+  lookupTimeoutMs = LOOKUP_TIMEOUT_MS,
 ): Connect {
   let connections = 0;
   return (url, events, fingerprint) => {
@@ -61,7 +65,7 @@ export function connectPinned(
       );
     if (trusted !== undefined && !/^wss:/i.test(url))
       return refuse(events, 'a fingerprint needs https://, since http:// has no certificate');
-    return connect(url, events, trusted, lookupFrom(connections++, resolve));
+    return connect(url, events, trusted, lookupFrom(connections++, withTimeout(resolve, lookupTimeoutMs)));
   };
 }
 
@@ -78,6 +82,24 @@ export type Resolve = (
   options: { readonly all: true },
   callback: (error: NodeJS.ErrnoException | null, addresses: { address: string; family: number }[]) => void,
 ) => void;
+
+/** The system's lookup cannot be cancelled. Where a name service restarts, one takes half a minute that the next one need not take. */
+function withTimeout(resolve: Resolve, timeoutMs: number): Resolve {
+  return (host, options, callback) => {
+    let isOver = false;
+    const end: typeof callback = (error, addresses) => {
+      if (isOver) return;
+      isOver = true;
+      clearTimeout(timer);
+      callback(error, addresses);
+    };
+    const timer = setTimeout(() => {
+      end(new Error(`no name server has answered for ${host} within ${timeoutMs / 1_000} s`), []);
+    }, timeoutMs);
+    timer.unref();
+    resolve(host, options, end);
+  };
+}
 
 /** Finds the addresses of a host in an order that begins with another one for each `first`. */
 function lookupFrom(first: number, resolve: Resolve): LookupFunction {

@@ -148,7 +148,8 @@ describeWithContainers('the image of deploy/Dockerfile', () => {
       expect((await container('worker-1')).State).toMatchObject({ Status: 'running' });
 
       await rm(join(folder, 'slow'));
-      await onCompose('up', '--detach', '--no-build', '--scale', 'worker=2');
+      // Not `up`: with Podman, that would replace the worker that still runs.
+      await onCompose('start');
       for (const each of ['coordinator-1', 'worker-1', 'worker-2']) {
         const state = async () => (await container(each)).State;
         await expect
@@ -177,7 +178,13 @@ describeWithContainers('the image of deploy/Dockerfile', () => {
   });
 });
 
-/** Changes of deploy/compose.yaml for the test: image, data and port. The arguments are those of deploy/kubernetes/base, but for the task. */
+/** Address of the coordinator, in a network for examples (RFC 5737). */
+const ADDRESS = '198.51.100.10';
+
+/**
+ * Changes of deploy/compose.yaml for the test: image, data, port and address. The arguments are those of deploy/kubernetes/base, but for
+ * the task. The name service of older versions of Podman may answer nothing for long after a container was started again.
+ */
 const overrides = (folder: string): string => `
 services:
   coordinator:
@@ -187,8 +194,12 @@ services:
     environment: { GRADCAST_LOG: json, GRADCAST_MIN_WORKERS: '2' }
     ports: !reset []
     volumes: ['${folder}:/config:ro']
+    networks: { default: { ipv4_address: ${ADDRESS} } }
   worker:
     image: ${IMAGE}
+    extra_hosts: ['coordinator:${ADDRESS}']
+networks:
+  default: { ipam: { config: [{ subnet: 198.51.100.0/24 }] } }
 `;
 
 /** A table of two kinds that differ in one column. */

@@ -129,6 +129,34 @@ test('a host with several addresses is resolved anew each time, and each connect
   other.close();
 });
 
+test('a name for which no name server answers is asked for again, and the reason says so', async () => {
+  const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as AddressInfo;
+  let connections = 0;
+  server.on('connection', () => void connections++);
+  let lookups = 0;
+  const late: (() => void)[] = [];
+  const connect = connectPinned(
+    undefined,
+    (_host, _options, callback) => {
+      const answer = (): void => callback(null, [{ address: '127.0.0.1', family: 4 }]);
+      if (++lookups === 1) late.push(answer);
+      else answer();
+    },
+    50,
+  );
+  const url = `ws://workers.example:${port}`;
+  await expect(opened(connect, url)).rejects.toThrow(
+    'no name server has answered for workers.example within 0.05 s',
+  );
+  // An answer that comes too late opens nothing.
+  for (const answer of late) answer();
+  await opened(connect, url);
+  expect(connections).toBe(1);
+  server.close();
+});
+
 test('a worker at a web server without a coordinator retries, and says once which path may be missing', async () => {
   const other = createHttpServer((_, response) => response.writeHead(404).end());
   await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
