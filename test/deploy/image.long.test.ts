@@ -12,7 +12,7 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
 const IMAGE = 'localhost/gradcast-checks:latest';
 const PROJECT = 'gradcast-checks';
-const EPOCHS = 60;
+const EPOCHS = 30;
 /** Its steps take some time until a file is removed, so that the run does not end before its containers are stopped. */
 const TASK = `import { existsSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
@@ -183,7 +183,7 @@ const ADDRESS = '198.51.100.10';
 
 /**
  * Changes of deploy/compose.yaml for the test: image, data, port and address. The arguments are those of deploy/kubernetes/base, but for
- * the task. The name service of older versions of Podman may answer nothing for long after a container was started again.
+ * the task. Workers find the coordinator without Podman's name service, which was seen to answer nothing after a start of containers.
  */
 const overrides = (folder: string): string => `
 services:
