@@ -146,7 +146,7 @@ describeInBrowser('the parts of the page', () => {
     await first.close('The run is finished.');
     await worker.ended;
     for (const page of pages) await waitForText(page, '#purpose', /^The network is trained\./);
-    expect(await Promise.all(pages.map((page) => page.evaluate<number>('fell')))).toEqual([1, 0]);
+    await expect.poll(() => Promise.all(pages.map((page) => page.evaluate<number>('fell')))).toEqual([1, 0]);
     const last = await download(pages[0]!, 'Download the model');
     expect(last.name).toBe('drawn-digits-model.zip');
 

@@ -102,7 +102,7 @@ describeInBrowser('the page shows the state of its tab', () => {
     await waitForText(page, '#workers .own', /standby/);
     rejoin();
     await waitForText(page, '#state', /^Contributing$/);
-    expect(await link.isVisible()).toBe(false);
+    await link.waitFor({ state: 'hidden' });
     expect(errors).toEqual([]);
   }, 60_000);
 

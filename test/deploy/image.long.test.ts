@@ -173,7 +173,11 @@ describeWithContainers('the image of deploy/Dockerfile', () => {
         console.error(each, (await logs(each)).slice(-5_000));
       throw error;
     } finally {
-      await onCompose('down', '--volumes', '--timeout', '0').finally(() => rm(folder, { recursive: true }));
+      try {
+        await onCompose('down', '--volumes', '--timeout', '0');
+      } finally {
+        await rm(folder, { recursive: true });
+      }
     }
   });
 });
