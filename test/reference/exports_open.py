@@ -80,33 +80,18 @@ def open_onnx(folder, case):
 
 
 def open_safetensors(folder, case):
-    """The default CNN in PyTorch, with its weights from the .safetensors file."""
     import torch
-    from safetensors.torch import load_file
-    from torch.nn.functional import conv2d, linear, max_pool2d, relu, softmax
+    from safetensors_in_torch import open_model
 
-    weights = load_file(folder / "model.safetensors")
-    # Keras has [h, w, inputs, outputs], PyTorch [outputs, inputs, h, w].
-    kernels = [weights[f"conv2d_{i}/kernel"].permute(3, 2, 0, 1) for i in (1, 2)]
-
-    def predict(inputs):
-        with torch.no_grad():
-            x = torch.from_numpy(inputs[0]).permute(0, 3, 1, 2)
-            x = relu(conv2d(x, kernels[0], weights["conv2d_1/bias"]))
-            x = max_pool2d(relu(conv2d(x, kernels[1], weights["conv2d_2/bias"])), 2)
-            # Keras flattens with the channels last.
-            x = x.permute(0, 2, 3, 1).flatten(1)
-            x = relu(linear(x, weights["dense_1/kernel"].T, weights["dense_1/bias"]))
-            x = softmax(linear(x, weights["dense_2/kernel"].T, weights["dense_2/bias"]), -1)
-        return [x.numpy()]
-
-    return predict
+    model = open_model(folder / "model.safetensors")
+    return lambda inputs: [each.numpy() for each in model([torch.from_numpy(x) for x in inputs])]
 
 
 FORMATS = [
     ("keras", "tensorflow", open_keras),
     ("savedmodel", "tensorflow", open_saved_model),
     ("onnx", "onnxruntime", open_onnx),
+    ("safetensors", "torch", open_safetensors),
 ]
 
 
@@ -118,11 +103,8 @@ def check(folder):
     case = json.loads((folder / "case.json").read_text())
     read = lambda name, shape: np.fromfile(folder / name, np.float32).reshape((case["count"], *shape))
     inputs = [read(f"input-{i}.bin", shape) for i, shape in enumerate(case["inputs"])]
-    formats = list(FORMATS)
-    if folder.name == "cnn":
-        formats.append(("safetensors", "torch", open_safetensors))
     failed = False
-    for name, package, open_model in formats:
+    for name, package, open_model in FORMATS:
         if not has(package):
             continue
         found = in_batches(open_model(folder, case), inputs)
